@@ -1,0 +1,123 @@
+"""The networks, each as a deterministic trunk and a stochastic head.
+
+Both dropouts of a model lie after its convolutions, so for fixed weights the trunk's features of
+an image are the same in every stochastic pass: they are computed once, and only the dense head
+runs T times (SPEC section 2). Masks are arguments, never drawn inside, so a caller owns every
+random number. Training is in `training`, the T passes are in `mc_dropout`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+PIXEL_MEAN, PIXEL_STD = 0.1307, 0.3081  # of MNIST's training images scaled to [0, 1]
+
+Masks = tuple[Tensor, Tensor]  # multipliers before the two dropped-out dense layers
+
+
+class BayesianCNN(nn.Module):
+    """A convolutional network whose dense head has dropout before two of its layers.
+
+    Subclasses fill `convolutions`, `dense`, `feature_size` (units before the first dropped-out
+    layer) and `hidden_size` (units before the second).
+    """
+
+    feature_size: int
+    hidden_size: int
+
+    def __init__(self, dropout: tuple[float, float]) -> None:
+        super().__init__()
+        self.dropout = dropout
+
+    def trunk(self, images: Tensor) -> Tensor:
+        """[N, 1, 28, 28] normalised images -> [N, feature_size] features, without dropout."""
+        raise AssertionError("a model defines its trunk")
+
+    def head(self, features: Tensor, masks: Masks | None = None) -> Tensor:
+        """[N, feature_size] features -> [N, C] logits; without masks, dropout is off."""
+        raise AssertionError("a model defines its head")
+
+    def forward(self, images: Tensor, masks: Masks | None = None) -> Tensor:
+        """[N, 1, 28, 28] images -> [N, C] logits."""
+        return self.head(self.trunk(images), masks)
+
+    def draw_masks(self, n_images: int, generator: torch.Generator) -> Masks:
+        """Inverted dropout: [N, units] of 0 or 1/(1-p), independent for each image and unit."""
+        sizes = (self.feature_size, self.hidden_size)
+        first, second = (
+            _mask((n_images, size), p, generator)
+            for size, p in zip(sizes, self.dropout, strict=True)
+        )
+        return first, second
+
+
+class LeNet5(BayesianCNN):
+    """LeNet-5 of the report (Table 1; logits without relu): 61,706 parameters."""
+
+    feature_size, hidden_size = 400, 120
+
+    def __init__(self, dropout: tuple[float, float] = (0.5, 0.25), n_classes: int = 10) -> None:
+        super().__init__(dropout)
+        self.conv1 = nn.Conv2d(1, 6, 5, padding=2)
+        self.conv2 = nn.Conv2d(6, 16, 5)
+        self.dense1 = nn.Linear(400, 120)
+        self.dense2 = nn.Linear(120, 84)
+        self.dense3 = nn.Linear(84, n_classes)
+
+    def trunk(self, images: Tensor) -> Tensor:
+        # Pooling before relu gives equal values for a quarter of the relu's work.
+        x = F.relu(F.max_pool2d(self.conv1(images), 2))  # [N, 6, 14, 14]
+        x = F.relu(F.max_pool2d(self.conv2(x), 2))  # [N, 16, 5, 5]
+        return x.flatten(1)
+
+    def head(self, features: Tensor, masks: Masks | None = None) -> Tensor:
+        first, second = masks if masks is not None else (None, None)
+        x = features if first is None else features * first
+        x = F.relu(self.dense1(x))
+        x = x if second is None else x * second
+        return self.dense3(F.relu(self.dense2(x)))
+
+
+MODELS: Mapping[str, Callable[[tuple[float, float]], BayesianCNN]] = {"lenet5": LeNet5}
+
+
+def build_model(name: str, dropout: tuple[float, float], seed: int) -> BayesianCNN:
+    """A freshly initialised model, its weights drawn from a generator of their own.
+
+    Args:
+        name: a key of MODELS.
+        dropout: probability before the first and the second dropped-out dense layer.
+        seed: see `randomness.torch_seed`.
+    """
+    with torch.random.fork_rng(devices=[]):  # the constructors' own draws leave no trace
+        model = MODELS[name](dropout)
+    generator = torch.Generator().manual_seed(seed)
+    for layer in model.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            _initialise(layer, generator)
+    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
+def normalise(images: np.ndarray) -> Tensor:
+    """uint8 [N, 28, 28] pixels -> float32 [N, 1, 28, 28], scaled to [0, 1] and normalised."""
+    pixels = torch.from_numpy(np.ascontiguousarray(images)).unsqueeze(1).float()
+    return pixels.div_(255).sub_(PIXEL_MEAN).div_(PIXEL_STD)
+
+
+def _initialise(layer: nn.Conv2d | nn.Linear, generator: torch.Generator) -> None:
+    """PyTorch's default initialisation of the two layer types, from our generator."""
+    nn.init.kaiming_uniform_(layer.weight, a=math.sqrt(5), generator=generator)
+    if layer.bias is not None:
+        bound = 1 / math.sqrt(layer.weight[0].numel())
+        nn.init.uniform_(layer.bias, -bound, bound, generator=generator)
+
+
+def _mask(shape: tuple[int, int], p: float, generator: torch.Generator) -> Tensor:
+    mask = torch.empty(shape).bernoulli_(1 - p, generator=generator)
+    return mask.div_(1 - p)

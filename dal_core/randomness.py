@@ -1,0 +1,42 @@
+"""Where every random number of a run comes from.
+
+Each use has a purpose of its own and a stream that depends only on (seed, purpose, number of
+labels): nothing draws from a global generator, and no draw depends on what was drawn before for
+another purpose or on how work was divided (DESIGN section 3).
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import numpy as np
+
+
+class Purpose(IntEnum):
+    """What the numbers are for. The values are part of every stored run: never renumber."""
+
+    SPLIT = 1
+    INITIAL_WEIGHTS = 2
+    TRAINING_DROPOUT = 3
+    TEST_SUBSET = 4
+    POOL_SUBSET = 5
+    MC_DROPOUT_POOL = 6
+    MC_DROPOUT_TEST = 7
+    TIES = 8
+    RANDOM_SCORES = 9
+    MC_DROPOUT_SHOWN = 10
+
+
+def sequence(seed: int, purpose: Purpose, n_labelled: int = 0) -> np.random.SeedSequence:
+    """The seed sequence of one purpose at one training set size."""
+    return np.random.SeedSequence(seed, spawn_key=(int(purpose), n_labelled))
+
+
+def numpy_generator(seed: int, purpose: Purpose, n_labelled: int = 0) -> np.random.Generator:
+    """A generator for draws on the host: splits, subsets, ties, random scores."""
+    return np.random.default_rng(sequence(seed, purpose, n_labelled))
+
+
+def torch_seed(seed: int, purpose: Purpose, n_labelled: int = 0) -> int:
+    """A seed for `torch.Generator.manual_seed`: initial weights and dropout masks."""
+    return int(sequence(seed, purpose, n_labelled).generate_state(1, np.uint64)[0] >> 1)

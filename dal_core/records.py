@@ -1,0 +1,92 @@
+"""The small frozen records that flow between learner, store, command line and pages.
+
+`image_id` is always the image's index in its data set, never a position in a subset.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Source = Literal["person", "oracle"]
+
+RANKING_KEPT = 100  # of a ranking: the ten shown, and what replaces the images a person skips
+
+
+@dataclass(frozen=True)
+class Query:
+    """The images a model would learn most from, best first.
+
+    Attributes:
+        query_id: unique; a query undone and asked again gets a new one.
+        n_labelled: labels in the training set when it was asked.
+        asked_by: labels the asking model had; equal to `n_labelled` in the report's procedure.
+        ranking: image ids by descending score, at most RANKING_KEPT.
+        scores: the acquisition score of each, same order (nats, or a fraction; SPEC section 3).
+        batch_size: how many are to be labelled.
+        after: id of the last submission in the training set; 0 for the initial set alone.
+    """
+
+    query_id: str
+    n_labelled: int
+    asked_by: int
+    ranking: tuple[int, ...]
+    scores: tuple[float, ...]
+    batch_size: int
+    after: int = 0
+
+    def shown(self, skipped: Collection[int] = ()) -> tuple[int, ...]:
+        """The images to label now: the best `batch_size` that were not skipped."""
+        kept = [image_id for image_id in self.ranking if image_id not in skipped]
+        return tuple(kept[: self.batch_size])
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What was said of one image; `label` None means skipped ("can't tell")."""
+
+    image_id: int
+    label: int | None
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Submission:
+    """All answers to one query, given in one go by one annotator."""
+
+    submission_id: int
+    query_id: str
+    annotator: str
+    source: Source
+    at: str
+    answers: tuple[Answer, ...]
+
+    @property
+    def labels(self) -> dict[int, int]:
+        """image id -> label, without the skipped."""
+        return {a.image_id: a.label for a in self.answers if a.label is not None}
+
+    @property
+    def skipped(self) -> tuple[int, ...]:
+        """Image ids that were skipped; they leave the pool."""
+        return tuple(a.image_id for a in self.answers if a.label is None)
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What was measured of the model that had `n_labelled` labels.
+
+    `accuracy` is a fraction, `mutual_information` in nats, `seconds` by part (train, evaluate,
+    score). `val_loss` and `best_epoch` are None where the protocol keeps the last weights.
+    """
+
+    step: int
+    n_labelled: int
+    accuracy: float
+    mutual_information: float
+    train_loss: float
+    val_loss: float | None = None
+    best_epoch: int | None = None
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    after: int = 0
