@@ -1,0 +1,102 @@
+"""Where a run's files lie, and who is working on the run.
+
+Owns: the folder of a run in the home, and the lock that whoever works on it holds. Death
+releases the lock (`flock`), so nothing has to be cleaned up after a kill.
+Does not own: what stands in the files, nor the database (`dal_core.store`).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+LOCK_FILE = "lock"
+# `is_locked` holds a shared lock for an instant; whoever wants the lock outlasts such a look.
+_ATTEMPTS = 5
+_PAUSE_SECONDS = 0.01
+
+
+class RunBusy(Exception):
+    """Somebody else is working on the run; the message is one line."""
+
+
+def default_home() -> Path:
+    """`$DAL_HOME`, else `runs` in the current folder."""
+    return Path(os.environ.get("DAL_HOME") or "runs")
+
+
+def run_dir(home: Path, run_id: str) -> Path:
+    """The folder of a run's files; it need not exist."""
+    return Path(home) / run_id
+
+
+@contextmanager
+def run_lock(home: Path, run_id: str) -> Iterator[None]:
+    """Hold the run's lock inside the `with`; never waits for another holder.
+
+    Raises:
+        RunBusy: another process, or another thread of this one, holds it.
+    """
+    path = run_dir(home, run_id) / LOCK_FILE
+    descriptor = _acquire(path, run_id)
+    try:
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)  # releases; the file stays, since another may be opening it
+
+
+def is_locked(home: Path, run_id: str) -> bool:
+    """Whether somebody holds the run's lock at this moment. Creates nothing."""
+    try:
+        descriptor = os.open(run_dir(home, run_id) / LOCK_FILE, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        return not _try(descriptor, fcntl.LOCK_SH)
+    finally:
+        os.close(descriptor)
+
+
+def _acquire(path: Path, run_id: str) -> int:
+    for attempt in range(_ATTEMPTS):
+        if attempt:
+            time.sleep(_PAUSE_SECONDS)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        except FileNotFoundError:  # the folder was deleted since
+            continue
+        if _try(descriptor, fcntl.LOCK_EX) and _is_still(path, descriptor):
+            return descriptor
+        os.close(descriptor)
+    raise RunBusy(f"run {run_id} is being worked on{_holder(path)}")
+
+
+def _try(descriptor: int, operation: int) -> bool:
+    try:
+        fcntl.flock(descriptor, operation | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is_still(path: Path, descriptor: int) -> bool:
+    """False when the file was deleted between opening and locking it: then it locks nothing."""
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+def _holder(path: Path) -> str:
+    try:
+        pid = path.read_text()
+    except OSError:
+        return ""
+    return f" (process {pid})" if pid else ""

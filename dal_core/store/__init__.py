@@ -1,0 +1,40 @@
+"""Runs, queries, answers and step results on disk: SQLite through SQLAlchemy Core.
+
+The log is append-only and is the truth; everything else is replayed from it (`log`).
+"""
+
+from dal_core.locks import RunBusy, default_home, is_locked, run_dir, run_lock
+from dal_core.store.log import RunLog, replay
+from dal_core.store.rows import (
+    AnswerError,
+    Control,
+    Directives,
+    NothingToUndo,
+    Progress,
+    RunNotFound,
+    RunRow,
+    StoreError,
+    SubmitOutcome,
+)
+from dal_core.store.store import UNSET, Store
+
+__all__ = [
+    "UNSET",
+    "AnswerError",
+    "Control",
+    "Directives",
+    "NothingToUndo",
+    "Progress",
+    "RunBusy",
+    "RunLog",
+    "RunNotFound",
+    "RunRow",
+    "Store",
+    "StoreError",
+    "SubmitOutcome",
+    "default_home",
+    "is_locked",
+    "replay",
+    "run_dir",
+    "run_lock",
+]

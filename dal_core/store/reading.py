@@ -1,0 +1,173 @@
+"""Database rows to records, within a connection somebody else opened.
+
+Owns: the SELECTs. Does not own: what the records mean together (`log`), nor transactions.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Column, Connection, Row, Select, func, select
+
+from dal_core.protocol import RunSpec, make_protocol
+from dal_core.records import Answer, Query, StepResult, Submission
+from dal_core.store import schema
+from dal_core.store.log import RunLog, replay
+from dal_core.store.rows import Control, Directives, Progress, RunNotFound, RunRow
+
+_QUERY_FIELDS = ("query_id", "n_labelled", "asked_by", "ranking", "scores", "batch_size", "after")
+
+
+def read_run(connection: Connection, run_id: str) -> RunRow:
+    """The run. Raises RunNotFound."""
+    row = connection.execute(select(schema.runs).filter_by(run_id=run_id)).one_or_none()
+    if row is None:
+        raise RunNotFound(_not_found(connection, run_id))
+    return to_run(row)
+
+
+def read_runs(connection: Connection, **equal: Any) -> list[RunRow]:
+    """Runs whose columns have the given values, newest first."""
+    query = select(schema.runs).filter_by(**equal).order_by(schema.runs.c.number.desc())
+    return [to_run(row) for row in connection.execute(query)]
+
+
+def has_person(connection: Connection, run_id: str) -> bool:
+    """Whether a person ever answered in this run."""
+    query = select(schema.submissions.c.number).filter_by(run_id=run_id, source="person").limit(1)
+    return connection.execute(query).first() is not None
+
+
+def read_log(connection: Connection, run_id: str) -> RunLog:
+    """The replayed state of the run. Raises RunNotFound."""
+    run = read_run(connection, run_id)
+    queries = connection.execute(_of_run(schema.queries, run_id))
+    retracted = select(schema.retractions.c.submission_id).filter_by(run_id=run_id)
+    steps = connection.execute(_of_run(schema.steps, run_id))
+    return replay(
+        run,
+        queries=[_to_query(row) for row in queries],
+        submissions=read_submissions(connection, schema.submissions.c.run_id, run_id),
+        retracted=set(connection.scalars(retracted)),
+        steps=[_to_step(row) for row in steps],
+    )
+
+
+def read_query(connection: Connection, query_id: str) -> tuple[str, Query] | None:
+    """The run's id and the query, or None when there is no such query."""
+    row = connection.execute(select(schema.queries).filter_by(query_id=query_id)).one_or_none()
+    return None if row is None else (row.run_id, _to_query(row))
+
+
+def read_submissions(connection: Connection, column: Column[Any], value: Any) -> list[Submission]:
+    """Submissions whose `column` is `value`, retracted ones too, in order."""
+    answers: dict[int, list[Answer]] = {}
+    number = schema.submissions.c.number
+    for row in connection.execute(
+        select(schema.answers)
+        .join(schema.submissions, number == schema.answers.c.submission_id)
+        .where(column == value)
+        .order_by(number, schema.answers.c.position)
+    ):
+        answer = Answer(row.image_id, row.label, row.seconds)
+        answers.setdefault(row.submission_id, []).append(answer)
+    rows = connection.execute(select(schema.submissions).where(column == value).order_by(number))
+    return [
+        Submission(
+            submission_id=row.number,
+            query_id=row.query_id,
+            annotator=row.annotator,
+            source=row.source,
+            at=row.at,
+            answers=tuple(answers.get(row.number, ())),
+        )
+        for row in rows
+    ]
+
+
+def read_control(connection: Connection, run_id: str) -> Control:
+    """The run's directives and revision in one SELECT."""
+    runs, retractions = schema.runs.c, schema.retractions.c
+    revision = (
+        select(func.count())
+        .where(retractions.run_id == runs.run_id)
+        .scalar_subquery()
+        .label("revision")
+    )
+    query = select(
+        revision, runs.paused, runs.oracle_until, runs.until_labels, runs.until_accuracy
+    ).where(runs.run_id == run_id)
+    row = connection.execute(query).one_or_none()
+    if row is None:
+        return Control(0, True, None, None, None, deleted=True)
+    return Control(**row._mapping)
+
+
+def read_progress(connection: Connection, run_id: str) -> Progress | None:
+    """The run's row of progress; None when nobody ever worked on it."""
+    columns = [column for column in schema.progress.c if column.name != "run_id"]
+    query = select(*columns).where(schema.progress.c.run_id == run_id)
+    row = connection.execute(query).one_or_none()
+    return None if row is None else Progress(**row._mapping)
+
+
+def to_run(row: Row[Any]) -> RunRow:
+    """A row of `runs` as a record. Raises ProtocolError when its protocol is not valid."""
+    protocol = make_protocol(row.protocol)
+    return RunRow(
+        run_id=row.run_id,
+        title=row.title,
+        kind=row.kind,
+        baseline=row.baseline,
+        spec=RunSpec(row.fingerprint, protocol, row.acquisition, row.seed),
+        n_initial=row.n_initial,
+        split_sizes=row.split_sizes,
+        versions=row.versions,
+        created_at=row.created_at,
+        directives=Directives(
+            oracle_until=row.oracle_until,
+            paused=row.paused,
+            until_labels=row.until_labels,
+            until_accuracy=row.until_accuracy,
+        ),
+    )
+
+
+def _to_query(row: Row[Any]) -> Query:
+    values = {name: row._mapping[name] for name in _QUERY_FIELDS}
+    values["ranking"] = tuple(values["ranking"])
+    values["scores"] = tuple(values["scores"])
+    return Query(**values)
+
+
+def _to_step(row: Row[Any]) -> StepResult:
+    return StepResult(
+        step=row.step,
+        n_labelled=row.n_labelled,
+        accuracy=_number(row.accuracy),
+        mutual_information=_number(row.mutual_information),
+        train_loss=_number(row.train_loss),
+        val_loss=row.val_loss,
+        best_epoch=row.best_epoch,
+        seconds=row.seconds,
+        after=row.after,
+    )
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else value
+
+
+def _of_run(table: Any, run_id: str) -> Select[Any]:
+    return select(table).where(table.c.run_id == run_id).order_by(table.c.number)
+
+
+def _not_found(connection: Connection, run_id: str) -> str:
+    known: Sequence[str] = list(connection.scalars(select(schema.runs.c.run_id)))
+    close = difflib.get_close_matches(str(run_id), known, n=3)
+    if not known:
+        return f"run {run_id!r} does not exist; no run is stored here yet"
+    meant = f"did you mean {' or '.join(close)}? " if close else ""
+    return f"run {run_id!r} does not exist; {meant}`dal runs` lists all {len(known)}"

@@ -1,0 +1,117 @@
+"""What the store hands out besides the records of `dal_core.records`, and its errors.
+
+Plain frozen records: nothing here reads or writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from dal_core.protocol import RunSpec
+from dal_core.records import Submission
+
+Kind = Literal["person", "oracle"]
+Part = Literal["train", "score", "evaluate", "idle", "failed"]
+
+
+class StoreError(Exception):
+    """The store cannot be opened; the message is one line."""
+
+
+class RunNotFound(ValueError):
+    """No such run; the message is one line."""
+
+
+class AnswerError(ValueError):
+    """Answers that do not fit their query; the message is one line and nothing was written."""
+
+
+class NothingToUndo(ValueError):
+    """The run has no answers that could be taken back; the message is one line."""
+
+
+@dataclass(frozen=True)
+class Directives:
+    """What a run is to do; whoever works on it converges to this.
+
+    Attributes:
+        oracle_until: the oracle answers while there are fewer labels; None: never.
+        paused: nothing is trained and the oracle does not answer.
+        until_labels: the run is over at this many labels in the training set.
+        until_accuracy: the run is over once a test accuracy (a fraction) reaches this.
+    """
+
+    oracle_until: int | None = None
+    paused: bool = False
+    until_labels: int | None = None
+    until_accuracy: float | None = None
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """A run's parameters, fixed at its creation, and its present directives.
+
+    `n_initial` counts labels: an initial image drawn twice counts twice. `versions` are those
+    the run was created with; `split_sizes` are images by part of the split.
+    """
+
+    run_id: str
+    title: str
+    kind: Kind
+    baseline: bool
+    spec: RunSpec
+    n_initial: int
+    split_sizes: Mapping[str, int]
+    versions: Mapping[str, Any]
+    created_at: str
+    directives: Directives
+
+
+@dataclass(frozen=True)
+class Control:
+    """What a fit looks at between epochs: it gives up when `revision` changed or on `deleted`."""
+
+    revision: int
+    paused: bool
+    oracle_until: int | None
+    until_labels: int | None
+    until_accuracy: float | None
+    deleted: bool = False
+
+
+@dataclass(frozen=True)
+class SubmitOutcome:
+    """What became of a submission.
+
+    Attributes:
+        status: "saved"; "already", when the very same is stored; "refused", when a different
+            one is stored or the query is no longer open.
+        submission: the one stored for the query; None when there is none.
+        reason: one line on why it was refused, else empty.
+    """
+
+    status: Literal["saved", "already", "refused"]
+    submission: Submission | None
+    reason: str = ""
+
+
+def now() -> str:
+    """ISO 8601, UTC, milliseconds."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far the work on a run is; `seconds_left` is an estimate for the part."""
+
+    part: Part
+    n_labelled: int | None = None
+    epoch: int | None = None
+    n_epochs: int | None = None
+    train_loss: float | None = None
+    seconds_left: float | None = None
+    message: str = ""
+    at: str = field(default_factory=now)

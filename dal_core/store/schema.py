@@ -1,0 +1,236 @@
+"""The tables of `dal.db`, and how it is opened.
+
+Owns: the schema and its version, the connection settings (WAL, synchronous, foreign keys, busy
+timeout) and who begins transactions. Does not own: what is written when (`store`), nor what
+the rows mean together (`log`).
+
+Submissions, retractions, queries and steps are only ever appended; the other tables hold a
+run's parameters and directives, and one row of progress.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from pathlib import Path
+from typing import Any, Literal
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    Connection,
+    Engine,
+    Float,
+    ForeignKey,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+    create_engine,
+    event,
+    insert,
+    inspect,
+    select,
+)
+from sqlalchemy.exc import DatabaseError
+
+from dal_core.store.rows import StoreError
+
+SCHEMA_VERSION = 1
+BUSY_SECONDS = 10.0
+DATABASE_FILE = "dal.db"
+
+metadata = MetaData()
+
+
+def _log_table(name: str, *columns: Column[Any] | UniqueConstraint) -> Table:
+    """A table in the order of the log: numbers grow and are never used twice."""
+    number: Column[Any] = Column("number", Integer, primary_key=True)
+    return Table(name, metadata, number, *columns, sqlite_autoincrement=True)
+
+
+def _run_id() -> Column[Any]:
+    key = ForeignKey("runs.run_id", ondelete="CASCADE")
+    return Column("run_id", String, key, nullable=False, index=True)
+
+
+schema_version = Table("schema_version", metadata, Column("version", Integer, nullable=False))
+
+runs = _log_table(
+    "runs",
+    Column("run_id", String, nullable=False, unique=True),
+    Column("title", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("baseline", Boolean, nullable=False),
+    Column("fingerprint", String, nullable=False),
+    Column("protocol", JSON, nullable=False),
+    Column("acquisition", String, nullable=False),
+    Column("seed", Integer, nullable=False),
+    Column("n_initial", Integer, nullable=False),
+    Column("split_sizes", JSON, nullable=False),
+    Column("versions", JSON, nullable=False),
+    Column("created_at", String, nullable=False),
+    Column("oracle_until", Integer),
+    Column("paused", Boolean, nullable=False),
+    Column("until_labels", Integer),
+    Column("until_accuracy", Float),
+)
+
+queries = _log_table(
+    "queries",
+    Column("query_id", String, nullable=False, unique=True),
+    _run_id(),
+    Column("n_labelled", Integer, nullable=False),
+    Column("asked_by", Integer, nullable=False),
+    Column("ranking", JSON, nullable=False),
+    Column("scores", JSON, nullable=False),
+    Column("batch_size", Integer, nullable=False),
+    Column("after", Integer, nullable=False),
+    Column("at", String, nullable=False),
+)
+
+
+def _query_id(**settings: Any) -> Column[Any]:
+    key = ForeignKey("queries.query_id", ondelete="CASCADE")
+    return Column("query_id", String, key, nullable=False, **settings)
+
+
+# Apart from its query, so that reading the log does not walk over the matrices.
+query_probs = Table(
+    "query_probs",
+    metadata,
+    _query_id(primary_key=True),
+    Column("npy", LargeBinary, nullable=False),
+)
+
+submissions = _log_table(
+    "submissions",
+    _query_id(),
+    _run_id(),
+    Column("annotator", String, nullable=False),
+    Column("source", String, nullable=False),
+    Column("nonce", String, nullable=False),
+    Column("at", String, nullable=False),
+    UniqueConstraint("query_id", "annotator"),
+)
+
+
+def _submission(**settings: Any) -> Column[Any]:
+    key = ForeignKey("submissions.number", ondelete="CASCADE")
+    return Column("submission_id", Integer, key, nullable=False, **settings)
+
+
+answers = Table(
+    "answers",
+    metadata,
+    _submission(primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("image_id", Integer, nullable=False),
+    Column("label", Integer),
+    Column("seconds", Float),
+    UniqueConstraint("submission_id", "image_id"),
+)
+
+retractions = _log_table(
+    "retractions",
+    _submission(unique=True),
+    _run_id(),
+    Column("at", String, nullable=False),
+)
+
+# Measures are nullable since SQLite has no NaN, which a diverged training has.
+steps = _log_table(
+    "steps",
+    _run_id(),
+    Column("step", Integer, nullable=False),
+    Column("n_labelled", Integer, nullable=False),
+    Column("accuracy", Float),
+    Column("mutual_information", Float),
+    Column("train_loss", Float),
+    Column("val_loss", Float),
+    Column("best_epoch", Integer),
+    Column("seconds", JSON, nullable=False),
+    Column("after", Integer, nullable=False),
+    Column("at", String, nullable=False),
+)
+
+progress = Table(
+    "progress",
+    metadata,
+    Column("run_id", ForeignKey("runs.run_id", ondelete="CASCADE"), primary_key=True),
+    Column("part", String, nullable=False),
+    Column("n_labelled", Integer),
+    Column("epoch", Integer),
+    Column("n_epochs", Integer),
+    Column("train_loss", Float),
+    Column("seconds_left", Float),
+    Column("message", String, nullable=False),
+    Column("at", String, nullable=False),
+)
+
+
+def make_engine(path: Path, synchronous: Literal["FULL", "NORMAL"]) -> Engine:
+    """An engine on the database file whose transactions are begun by us, not by the driver.
+
+    A transaction is `BEGIN` (a reader's snapshot); engines derived with
+    `execution_options(begin="BEGIN IMMEDIATE")` take the write lock before they read, so that
+    what they check still holds when they write.
+    """
+    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": BUSY_SECONDS})
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # else sqlite3 begins transactions by rules of its own
+        connection.execute("PRAGMA foreign_keys=ON")
+        connection.execute(f"PRAGMA synchronous={synchronous}")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN"))
+
+    return engine
+
+
+def prepare(engine: Engine, path: Path, create: bool) -> None:
+    """Check the version of the database, or make it when `create` and it is empty.
+
+    Raises:
+        StoreError: of a newer version, not a database, or not to be opened.
+    """
+    try:
+        if create:
+            _enter_wal(engine)
+            with engine.execution_options(begin="BEGIN IMMEDIATE").begin() as connection:
+                if not inspect(connection).get_table_names():
+                    metadata.create_all(connection)
+                    connection.execute(insert(schema_version).values(version=SCHEMA_VERSION))
+        with engine.connect() as connection:
+            version = connection.execute(select(schema_version.c.version)).scalar_one_or_none()
+    except (DatabaseError, sqlite3.Error) as error:
+        reason = error.orig if isinstance(error, DatabaseError) else error
+        raise StoreError(f"{path} cannot be used as a store of runs: {reason}") from None
+    if version != SCHEMA_VERSION:
+        raise StoreError(
+            f"{path} was written by another version of dal (schema {version}, this one reads "
+            f"{SCHEMA_VERSION}); update dal or choose another home"
+        )
+
+
+def _enter_wal(engine: Engine) -> None:
+    """Switch to WAL, once for the file; SQLite does not wait for a lock here, so we do."""
+    deadline = time.monotonic() + BUSY_SECONDS
+    connection = engine.raw_connection()
+    try:
+        while True:
+            try:
+                connection.cursor().execute("PRAGMA journal_mode=WAL")
+                return
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.02)
+    finally:
+        connection.close()

@@ -1,0 +1,32 @@
+"""What a run was computed with, recorded at its creation.
+
+Read from the installed packages' metadata: importing torch to ask it would cost every command
+its start-up time.
+"""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+# Results differ in bits between one and two intra-op threads, so every fit uses one.
+INTRA_OP_THREADS = 1
+_PACKAGES = ("torch", "numpy", "dal")
+
+
+def current_versions() -> dict[str, Any]:
+    """python, torch, numpy, dal, platform and threads; None for a package not installed."""
+    return {
+        "python": platform.python_version(),
+        **{name: _version(name) for name in _PACKAGES},
+        "platform": platform.platform(),
+        "threads": INTRA_OP_THREADS,
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
