@@ -1,0 +1,81 @@
+"""What a run needs next, read off its log and its directives.
+
+Pure: the worker asks it what to do, the pages ask it what to say. A run is brought along by
+writing directives (let the oracle answer up to n labels, pause) and by answering; workers then
+converge to them, in whichever process and after whatever restart.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from dal_core.store import RunLog
+
+
+class Task(Enum):
+    """The next piece of work on a run."""
+
+    QUERY = "score the pool and ask"
+    EVALUATE = "measure on the test images"
+    ANSWER = "let the oracle answer"
+    WAIT = "wait for a person"
+    NOTHING = "nothing"
+
+
+@dataclass(frozen=True)
+class Agenda:
+    """The next task; `finished` says in a person's words why there will be no further query."""
+
+    task: Task
+    finished: str | None = None
+
+    @property
+    def has_work(self) -> bool:
+        """Whether a worker has something to do."""
+        return self.task not in (Task.WAIT, Task.NOTHING)
+
+
+def agenda(log: RunLog) -> Agenda:
+    """What the run needs next.
+
+    An oracle's run is measured before it asks (the measurement may end it); a person gets the
+    next query first and the measurement comes while they label (DESIGN section 3).
+    """
+    if log.run.paused:
+        return Agenda(Task.NOTHING)
+    over = finished(log)
+    oracle = answers_itself(log)
+    evaluated = any(step.after == log.after for step in log.steps)
+    asked = log.open_query is not None
+    person = log.run.kind == "person" and not oracle
+    if person and not over and not asked:
+        return Agenda(Task.QUERY)
+    if not evaluated:
+        return Agenda(Task.EVALUATE, over)
+    if over:
+        return Agenda(Task.NOTHING, over)
+    if oracle:
+        return Agenda(Task.ANSWER if asked else Task.QUERY)
+    return Agenda(Task.WAIT if asked else Task.NOTHING)
+
+
+def answers_itself(log: RunLog) -> bool:
+    """Whether the oracle is to answer the run's next query."""
+    return log.run.oracle_until is not None and log.n_labelled < log.run.oracle_until
+
+
+def finished(log: RunLog) -> str | None:
+    """Why the run asks for nothing more, or None while it goes on (SPEC section 5)."""
+    run, n = log.run, log.n_labelled
+    batch = run.spec.protocol.n_samples_to_acquire
+    if n >= run.spec.max_labels:
+        return f"all {run.spec.protocol.n_acquisition_steps} acquisition steps are done"
+    if run.until_labels is not None and n + batch > run.until_labels:
+        return f"the label budget of {run.until_labels} is used"
+    measured = [step.accuracy for step in log.steps if step.after == log.after]
+    if run.until_accuracy is not None and measured and measured[-1] >= run.until_accuracy:
+        return f"the target accuracy of {run.until_accuracy:.1%} is reached"
+    if run.split_sizes["pool"] <= len(log.labels()) + len(log.skipped):
+        return "every image of the pool was asked for"
+    return None

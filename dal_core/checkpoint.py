@@ -1,0 +1,67 @@
+"""The newest model of a run on disk, so that a restart need not train it again.
+
+One file, `weights.safetensors`: the weights, and as its metadata what they were trained on and
+what the training measured. It is a convenience, never the truth: a missing or foreign file only
+means that the model is fitted again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from dal_core.learner import Fitted, Learner
+from dal_core.training import Training
+
+FILE_NAME = "weights.safetensors"
+
+
+def save_fitted(folder: Path, fitted: Fitted, spec_key: str) -> None:
+    """Write the model under a temporary name, then rename, so a reader never sees half a file."""
+    training = fitted.training
+    facts = {
+        "spec": spec_key,
+        "after": fitted.after,
+        "n_labelled": fitted.n_labelled,
+        "train_losses": training.train_losses,
+        "val_losses": training.val_losses,
+        "best_epoch": training.best_epoch,
+        "seconds": fitted.seconds,
+    }
+    weights = {name: tensor.contiguous() for name, tensor in fitted.model.state_dict().items()}
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = folder / (FILE_NAME + ".tmp")
+    with temporary.open("wb") as file:
+        file.write(save(weights, metadata={"dal": json.dumps(facts)}))
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(folder / FILE_NAME)
+
+
+def load_fitted(folder: Path, learner: Learner, spec_key: str) -> Fitted | None:
+    """The stored model if it is the one the learner's current labels ask for, else None."""
+    path = folder / FILE_NAME
+    if not path.exists():
+        return None
+    try:
+        with safe_open(path, framework="pt") as file:
+            facts = json.loads((file.metadata() or {}).get("dal", "{}"))
+            if facts.get("spec") != spec_key or facts.get("after") != learner.after:
+                return None
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, json.JSONDecodeError, OSError):
+        return None
+    model = learner.fresh_model()
+    model.load_state_dict(weights)
+    training = Training(
+        tuple(facts["train_losses"]),
+        tuple(facts["val_losses"]),
+        facts["best_epoch"],
+        facts["seconds"]["train"],
+    )
+    seconds = {"train": training.seconds}
+    return Fitted(model, training, facts["n_labelled"], facts["after"], seconds)

@@ -1,0 +1,77 @@
+"""What one run measured, as plain numbers: the common currency of records, tables and figures.
+
+Owns the two small records `RunCurve` and `Bound`. It knows neither where the numbers come from
+(the store, a record file, a person's run) nor what is made of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class RunCurve:
+    """The measurements of one run, one value per step; all three tuples have the same length.
+
+    Attributes:
+        acquisition: our name of the acquisition function, such as "bald".
+        seed: the run's seed; runs of the same seed share validation, initial and test images.
+        n_labelled: labels in the training set at each step.
+        accuracy: test accuracy at each step, 0 .. 1.
+        mutual_information: test mutual information at each step, nats.
+        seconds: time the run has taken, None when the source does not tell it run by run.
+        dataset: name of the data set, "" when the source does not tell.
+    """
+
+    acquisition: str
+    seed: int
+    n_labelled: tuple[int, ...]
+    accuracy: tuple[float, ...]
+    mutual_information: tuple[float, ...]
+    seconds: float | None = None
+    dataset: str = ""
+
+    def __post_init__(self) -> None:
+        lengths = {len(self.n_labelled), len(self.accuracy), len(self.mutual_information)}
+        if len(lengths) != 1:
+            raise ValueError(
+                f"{self.acquisition} seed {self.seed}: labels, accuracy and information have "
+                f"{len(self.n_labelled)}, {len(self.accuracy)} and {len(self.mutual_information)} "
+                "values, they must have as many"
+            )
+
+    def __len__(self) -> int:
+        return len(self.n_labelled)
+
+
+@dataclass(frozen=True)
+class Bound:
+    """The same model trained once on all images but the validation set (SPEC 7)."""
+
+    seed: int
+    accuracy: float
+    mutual_information: float
+    seconds: float | None = None
+
+
+def as_curve(steps: Mapping[str, Any] | Any, acquisition: str = "", seed: int = 0) -> RunCurve:
+    """A `RunCurve` from a data frame (or mapping) of columns.
+
+    Args:
+        steps: columns `n_labelled`, `accuracy` and `mutual_information`, a row per step.
+
+    Raises:
+        ValueError: a column is missing, or the columns differ in length.
+    """
+    missing = [c for c in ("n_labelled", "accuracy", "mutual_information") if c not in steps]
+    if missing:
+        raise ValueError(f"a run's steps need the column {missing[0]}")
+    return RunCurve(
+        acquisition,
+        seed,
+        tuple(int(n) for n in steps["n_labelled"]),
+        tuple(float(a) for a in steps["accuracy"]),
+        tuple(float(m) for m in steps["mutual_information"]),
+    )

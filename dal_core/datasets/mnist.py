@@ -1,0 +1,165 @@
+"""The whole of MNIST: 60,000 training and 10,000 test images, read by torchvision.
+
+Ids 0..59,999 are the training file, 60,000..69,999 the test file. Owns where the files are looked
+for and whether they are sound; bringing them here is `mnist_download`'s.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from dal_core.datasets.base import DataCorrupt, DataMissing, Dataset, Loader, Progress, build
+from dal_core.datasets.torchvision_ops import import_torchvision
+
+NAME = "mnist"
+TITLE = "MNIST (70,000 images)"
+SIDE, N_CLASSES = 28, 10
+
+STEMS = ("train", "t10k")
+FILES = tuple(
+    f"{stem}-{kind}" for stem in STEMS for kind in ("images-idx3-ubyte", "labels-idx1-ubyte")
+)
+RAW = Path("MNIST") / "raw"  # torchvision's layout below its root
+
+FINGERPRINT = "b3fe36794a3a345d09632e9d79f122d61ca91a07e5a22f8536973655bacf2a78"
+"""Of the four published files, in the order of our ids."""
+
+
+def default_dir() -> Path:
+    """`data/` of the working tree this package runs from, else of the current folder."""
+    tree = Path(__file__).resolve().parents[2]
+    return (tree if (tree / "pyproject.toml").is_file() else Path.cwd()) / "data"
+
+
+def roots(data_dir: Path | None) -> list[Path]:
+    """The folders to look in, in order: the one given, or `data/` and `$DAL_DATA`."""
+    if data_dir is not None:
+        return [Path(data_dir)]
+    other = os.environ.get("DAL_DATA")
+    return [default_dir()] + ([Path(other).expanduser()] if other else [])
+
+
+def find(data_dir: Path | None = None) -> Path | None:
+    """The first root that holds any file of MNIST, None when there is none.
+
+    A root with some of the files is returned too: reading on elsewhere would hide that it is
+    broken, so `load` reports it.
+    """
+    for root in roots(data_dir):
+        if any((root / RAW / name).is_file() for name in FILES):
+            return root
+    return None
+
+
+def load(data_dir: Path | None = None) -> Dataset:
+    """Read the four files; raises DataMissing or DataCorrupt, which names the file."""
+    root = find(data_dir)
+    if root is None:
+        places = " and ".join(str(place) for place in roots(data_dir))
+        raise DataMissing(
+            f"MNIST is not in {places}: run `dal data fetch mnist`, or set DAL_DATA to a folder "
+            f"that holds {RAW}/{FILES[0]}"
+        )
+    for stem in STEMS:
+        _check_part(root, stem)
+    parts = [_read(root, stem) for stem in STEMS]
+    n_train, n_test = (len(labels) for _, labels in parts)
+    images = np.concatenate([images for images, _ in parts])
+    labels = np.concatenate([labels for _, labels in parts])
+    test_ids = np.arange(n_train, n_train + n_test, dtype=np.int64)
+    return build(NAME, TITLE, images, labels, test_ids)
+
+
+def _files(root: Path, stem: str) -> tuple[Path, Path]:
+    """The image file and the label file of one part."""
+    raw = root / RAW
+    return raw / f"{stem}-images-idx3-ubyte", raw / f"{stem}-labels-idx1-ubyte"
+
+
+def _read(root: Path, stem: str) -> tuple[np.ndarray, np.ndarray]:
+    """Images uint8 [n, 28, 28] and labels int64 [n] of one part whose files are sound."""
+    torchvision = import_torchvision()
+    part = torchvision.datasets.MNIST(root=root, train=stem == "train", download=False)
+    labels = part.targets.numpy()
+    if labels.max() >= N_CLASSES:
+        _, path = _files(root, stem)
+        raise DataCorrupt(f"{path}: label {labels.max()} is out of range, 0..9 are allowed")
+    return part.data.numpy(), labels
+
+
+def _check_part(root: Path, stem: str) -> None:
+    image_file, label_file = _files(root, stem)
+    n_images = _check(image_file, magic=2051, item_shape=(SIDE, SIDE))
+    n_labels = _check(label_file, magic=2049, item_shape=())
+    if n_images != n_labels:
+        raise DataCorrupt(f"{label_file}: {n_labels} labels for {n_images} images")
+
+
+def _check(path: Path, magic: int, item_shape: tuple[int, ...]) -> int:
+    """The number of items that an IDX file's header states, once header and size agree.
+
+    torchvision's reader asserts or fails inside a reshape where a file is cut short; its header
+    (big-endian 32-bit: magic, items, then the shape of one) and its size tell before that.
+    """
+    if not path.is_file():
+        raise DataCorrupt(f"{path}: is missing while other files of MNIST are there")
+    n_bytes = 4 * (2 + len(item_shape))
+    try:
+        with path.open("rb") as file:
+            start = file.read(n_bytes)
+    except OSError as error:
+        raise DataCorrupt(f"{path}: cannot be read ({error.strerror})") from error
+    if len(start) < n_bytes:
+        raise DataCorrupt(f"{path}: truncated inside its header")
+    found, n_items, *shape = np.frombuffer(start, dtype=">u4").tolist()
+    if found != magic:
+        raise DataCorrupt(f"{path}: wrong magic number, {found} instead of {magic}")
+    if tuple(shape) != item_shape:
+        raise DataCorrupt(f"{path}: images of {shape}, not {list(item_shape)}")
+    expected = n_bytes + n_items * int(np.prod(item_shape))
+    size = path.stat().st_size
+    if n_items == 0 or size != expected:
+        what = "truncated" if size < expected else "wrong size"
+        raise DataCorrupt(f"{path}: {what}, {size} bytes instead of {expected} for {n_items} items")
+    return n_items
+
+
+def verify(data_dir: Path | None = None) -> str:
+    """Read everything and compare it with the published files; raises DataError."""
+    dataset = load(data_dir)
+    root = find(data_dir)
+    if dataset.fingerprint != FINGERPRINT:
+        raise DataCorrupt(
+            f"{root}: readable but not the published MNIST, SHA-256 {dataset.fingerprint} "
+            f"instead of {FINGERPRINT}"
+        )
+    return f"{NAME}: {len(dataset):,} images in {root}, as published, SHA-256 {FINGERPRINT}"
+
+
+def fetch(data_dir: Path | None = None, progress: Progress | None = None) -> Path:
+    """Where MNIST lies, downloaded into `data_dir` (or `data/`) unless it is whole already.
+
+    Files that do not verify are replaced, once the new ones are whole. Raises DownloadFailed.
+    """
+    from dal_core.datasets.mnist_download import download
+
+    root = find(data_dir)
+    if root is not None and _is_published(root):
+        return root
+    target = Path(data_dir) if data_dir is not None else default_dir()
+    download(target, check=verify, progress=progress)
+    return target
+
+
+def _is_published(root: Path) -> bool:
+    try:
+        verify(root)
+    except DataCorrupt:
+        return False
+    return True
+
+
+LOADER = Loader(NAME, TITLE, True, find, load, verify, fetch)

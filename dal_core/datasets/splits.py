@@ -1,0 +1,94 @@
+"""Which images a run starts with, validates on, may ask for and is tested on.
+
+A split depends on the data set, the seed and four parameters of the protocol; not on the
+acquisition function, so that runs of one seed can be compared pair by pair (SPEC section 4).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dal_core.protocol import Protocol, ProtocolError
+from dal_core.randomness import Purpose, numpy_generator
+
+if TYPE_CHECKING:
+    from dal_core.datasets import Dataset
+
+
+@dataclass(frozen=True)
+class Split:
+    """Image ids, int64, by role; the four share no image.
+
+    `initial` is ordered (class by class) and may hold an image twice where the protocol draws
+    with replacement; `pool` is every training image in no other role.
+    """
+
+    initial: np.ndarray
+    validation: np.ndarray
+    pool: np.ndarray
+    test: np.ndarray
+
+    def sizes(self) -> dict[str, int]:
+        """Number of images by role."""
+        return {name: len(getattr(self, name)) for name in ("initial", "validation", "pool", "test")}
+
+
+def make_split(dataset: Dataset, protocol: Protocol, seed: int) -> Split:
+    """The split of one seed (report, section 3.1).
+
+    Raises:
+        ProtocolError: the data set is too small for the sizes asked for.
+    """
+    generator = numpy_generator(seed, Purpose.SPLIT)
+    shuffled = generator.permutation(_training_ids(dataset))
+    test, rest = _test_images(dataset, protocol, shuffled)
+    _check_size("val_size", protocol.val_size, len(rest) - protocol.train_size)
+    validation, rest = rest[: protocol.val_size], rest[protocol.val_size :]
+    initial = _balanced(dataset, protocol, rest, generator)
+    pool = np.sort(rest[~np.isin(rest, initial)])
+    _check_subset("pool_subset_size", protocol.pool_subset_size, len(pool))
+    _check_subset("test_subset_size", protocol.test_subset_size, len(test))
+    return Split(initial, np.sort(validation), pool, np.sort(test))
+
+
+def _training_ids(dataset: Dataset) -> np.ndarray:
+    ids = np.arange(len(dataset.labels))
+    return ids if dataset.test_ids is None else ids[~np.isin(ids, dataset.test_ids)]
+
+
+def _test_images(
+    dataset: Dataset, protocol: Protocol, shuffled: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    if dataset.test_ids is not None:
+        return dataset.test_ids, shuffled
+    size = protocol.test_size or 0
+    _check_size("test_size", size, len(shuffled) - protocol.val_size - protocol.train_size)
+    return shuffled[:size], shuffled[size:]
+
+
+def _balanced(
+    dataset: Dataset, protocol: Protocol, ids: np.ndarray, generator: np.random.Generator
+) -> np.ndarray:
+    """train_size / C images of each class; distinct, or drawn with replacement (SPEC section 9)."""
+    per_class = protocol.train_size // dataset.n_classes
+    labels = dataset.labels[ids]
+    chosen = []
+    for label in range(dataset.n_classes):
+        candidates = ids[labels == label]
+        _check_size("train_size", protocol.train_size, len(candidates) * dataset.n_classes)
+        replace = protocol.initial_with_replacement
+        chosen.append(generator.choice(candidates, per_class, replace=replace))
+    return np.concatenate(chosen)
+
+
+def _check_size(name: str, value: int, available: int) -> None:
+    if value > available:
+        raise ProtocolError(f"{name} is {value}; this data set allows at most {max(available, 0)}")
+
+
+def _check_subset(name: str, value: int | str, available: int) -> None:
+    if value != "all":
+        _check_size(name, int(value), available)

@@ -1,0 +1,38 @@
+"""The one place that imports torchvision, also where its compiled operators cannot be loaded.
+
+With a CPU build of torch, the torchvision wheel from the package index cannot load its compiled
+library, and `import torchvision` then stops at "operator torchvision::nms does not exist", since
+it registers a fake implementation for two operators it takes for granted. Only their schemas are
+needed for that; this project calls neither operator. Where they exist nothing is defined.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+SCHEMAS = {
+    "nms": "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+    "qnms": "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+}
+
+
+def import_torchvision() -> ModuleType:
+    """Import torchvision; where its compiled operators are missing, define their schemas first."""
+    try:
+        import torchvision
+    except RuntimeError as error:
+        if "torchvision::" not in str(error):
+            raise
+        define_missing_operators()
+        import torchvision
+    return torchvision
+
+
+def define_missing_operators() -> list[str]:
+    """Define those of the two schemas that no library has registered; returns their names."""
+    import torch
+
+    missing = [name for name in SCHEMAS if not hasattr(torch.ops.torchvision, name)]
+    for name in missing:
+        torch.library.define(f"torchvision::{name}", SCHEMAS[name].removeprefix(name))
+    return missing

@@ -1,0 +1,74 @@
+"""A chart on disk: SVG, PNG and PDF through vl-convert, and the numbers behind it as CSV."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import altair as alt
+import pandas as pd
+import vl_convert
+
+FORMATS = ("svg", "png", "pdf")
+_PRINT: dict[str, Any] = {  # the look on paper; on a page the page's theme decides
+    "background": "white",
+    "font": "Liberation Sans, Arial, Helvetica, sans-serif",
+    "view": {"stroke": None},
+    "axis": {
+        "labelFontSize": 11,
+        "titleFontSize": 12,
+        "titleFontWeight": "normal",
+        "gridColor": "#E6E6E6",
+        "domainColor": "#777777",
+        "tickColor": "#777777",
+    },
+    "legend": {"labelFontSize": 11, "titleFontSize": 12},
+    "title": {"fontSize": 13, "fontWeight": "normal", "anchor": "start"},
+}
+
+
+def save(
+    chart: Any,
+    path: Path | str,
+    data: pd.DataFrame,
+    formats: tuple[str, ...] = FORMATS,
+    width: int | None = None,
+    height: int | None = None,
+) -> list[Path]:
+    """Write `<path>.svg`, `.png` (at 2x), `.pdf` and the numbers behind them, `<path>.csv`.
+
+    Args:
+        path: without an ending; folders are made.
+        data: the numbers the chart shows.
+        width: in pixels, for a chart that otherwise fills its page's column (default 640).
+
+    Returns:
+        The files written.
+    """
+    stem = Path(path)
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    spec = chart.to_dict()
+    spec["config"] = {**_PRINT}
+    if spec.get("width") == "container":
+        spec["width"] = width or 640
+    if height:
+        spec["height"] = height
+    written = []
+    for ending in formats:
+        target = stem.with_name(f"{stem.name}.{ending}")
+        target.write_bytes(_render(spec, ending))
+        written.append(target)
+    table = stem.with_name(f"{stem.name}.csv")
+    data.to_csv(table, index=False)
+    return [*written, table]
+
+
+def _render(spec: dict[str, Any], ending: str) -> bytes:
+    version = ".".join(alt.SCHEMA_VERSION.lstrip("v").split(".")[:2])
+    if ending == "svg":
+        return vl_convert.vegalite_to_svg(spec, vl_version=version).encode()
+    if ending == "png":
+        return vl_convert.vegalite_to_png(spec, vl_version=version, scale=2)
+    if ending == "pdf":
+        return vl_convert.vegalite_to_pdf(spec, vl_version=version)
+    raise ValueError(f"a chart cannot be saved as {ending!r}, only as {', '.join(FORMATS)}")

@@ -1,0 +1,369 @@
+"""The active-learning loop as a state machine: fit, query, evaluate, answer, skip, undo.
+
+A `Learner` holds one run in memory: its spec, its data, what was answered, and the current model.
+It knows nothing of disks, processes or people: the store keeps the log it is rebuilt from
+(`replay`), the worker decides when to call what, and whoever answers calls `answer`.
+
+    needs a fit --fit--> fitted --query--> asked --answer--> needs a fit
+
+`evaluate` is allowed whenever there is a model. What is labelled has one owner, the list of
+answered queries; the training set, the skipped images and the pool are derived from it.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dal_core import acquisition
+from dal_core.datasets import Dataset
+from dal_core.datasets.splits import Split, make_split
+from dal_core.mc_dropout import chunked_passes
+from dal_core.models import BayesianCNN, build_model, normalise
+from dal_core.protocol import Protocol, RunSpec
+from dal_core.randomness import Purpose, numpy_generator, torch_seed
+from dal_core.records import RANKING_KEPT, Answer, Query, StepResult, check_answers
+from dal_core.training import Training, Watch, train
+
+Progress = Callable[[int, int], None]  # (images done, images in all)
+
+
+class StateError(RuntimeError):
+    """The loop was called out of order (a query before a fit, an answer without a query)."""
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A query with what was said to it."""
+
+    query: Query
+    answers: tuple[Answer, ...]
+    submission_id: int
+
+    def labels(self) -> list[tuple[int, int]]:
+        """(image id, label) in the order of the ranking, however they were typed.
+
+        A fit depends on the order of its images, so the order is the model's, not the person's.
+        """
+        given = {a.image_id: a.label for a in self.answers if a.label is not None}
+        return [(image_id, given[image_id]) for image_id in self.query.ranking if image_id in given]
+
+    def skipped(self) -> list[int]:
+        """Images that nobody could tell; they leave the pool without a label."""
+        return [a.image_id for a in self.answers if a.label is None]
+
+
+@dataclass
+class Fitted:
+    """A trained model with the measurements that belong to it."""
+
+    model: BayesianCNN
+    training: Training
+    n_labelled: int
+    after: int
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+class Learner:
+    """One run in memory (report, section 3.1).
+
+    Raises:
+        ProtocolError: the data set is too small for the protocol.
+    """
+
+    def __init__(self, spec: RunSpec, dataset: Dataset) -> None:
+        if spec.fingerprint != dataset.fingerprint:
+            raise ValueError(
+                f"this run was made on other data: its fingerprint is {spec.fingerprint[:12]}, "
+                f"that of {dataset.name} is {dataset.fingerprint[:12]}"
+            )
+        self.spec = spec
+        self.dataset = dataset
+        self.split: Split = make_split(dataset, spec.protocol, spec.seed)
+        self.answered: list[Answered] = []
+        self.open_query: Query | None = None
+        self.fitted: Fitted | None = None
+        self._skipping: list[int] = []
+
+    # -- what is known -------------------------------------------------------------------------
+
+    @property
+    def protocol(self) -> Protocol:
+        """The run's parameters."""
+        return self.spec.protocol
+
+    @property
+    def after(self) -> int:
+        """Id of the last submission in the training set; 0 for the initial set alone."""
+        return self.answered[-1].submission_id if self.answered else 0
+
+    @property
+    def n_labelled(self) -> int:
+        """Labels in the training set; an initial image drawn twice counts twice."""
+        return self.protocol.train_size + sum(len(entry.labels()) for entry in self.answered)
+
+    @property
+    def step(self) -> int:
+        """Acquisition steps answered so far (k in the report)."""
+        return len(self.answered)
+
+    @property
+    def skipped(self) -> set[int]:
+        """Images skipped in answered queries."""
+        return {image_id for entry in self.answered for image_id in entry.skipped()}
+
+    def training_set(self) -> tuple[np.ndarray, np.ndarray]:
+        """Image ids and labels, int64 [n], in training order.
+
+        The initial images carry the data set's labels; every other label is an answer.
+        """
+        given = [pair for entry in self.answered for pair in entry.labels()]
+        ids = np.array([image_id for image_id, _ in given], dtype=np.int64)
+        labels = np.array([label for _, label in given], dtype=np.int64)
+        initial = self.split.initial
+        return np.concatenate([initial, ids]), np.concatenate(
+            [self.dataset.labels[initial], labels]
+        )
+
+    def pool(self) -> np.ndarray:
+        """Ids that may still be asked for, ascending."""
+        ids, _ = self.training_set()
+        gone = np.concatenate([ids, np.array(sorted(self.skipped), dtype=np.int64)])
+        return self.split.pool[~np.isin(self.split.pool, gone)]
+
+    # -- the loop ------------------------------------------------------------------------------
+
+    def fit(self, watch: Watch | None = None) -> Training:
+        """Train from scratch on the current labels (SPEC section 5.1).
+
+        `watch` sees every epoch and may raise to give up; the learner is then as it was.
+        """
+        n, seed = self.n_labelled, self.spec.seed
+        ids, labels = self.training_set()
+        model = self.fresh_model()
+        training = train(
+            model,
+            self._images(ids),
+            torch.from_numpy(labels),
+            self.protocol,
+            torch.Generator().manual_seed(torch_seed(seed, Purpose.TRAINING_DROPOUT, n)),
+            self._validation() if self.protocol.weights == "best" else None,
+            watch,
+        )
+        self.fitted = Fitted(model, training, n, self.after, {"train": training.seconds})
+        return training
+
+    def query(self, progress: Progress | None = None) -> tuple[Query, np.ndarray | None]:
+        """Score the pool and ask for the best images (SPEC sections 3 and 5.3).
+
+        Returns:
+            The query, and the passes [T, R, C] float32 of the first R = 2 b images of its ranking
+            (None for random acquisition, which makes no forward pass).
+
+        Raises:
+            StateError: there is no model for the current labels, or nothing is left to ask for.
+        """
+        fitted = self._current_model()
+        started = time.perf_counter()
+        candidates = self.pool_subset()
+        if not len(candidates):
+            raise StateError("the pool is empty: there is no image left to ask for")
+        scores, probs = self._score(fitted.model, candidates, progress)
+        generator = numpy_generator(self.spec.seed, Purpose.TIES, self.n_labelled)
+        order = acquisition.rank(scores, self.protocol.ties, generator)[:RANKING_KEPT]
+        query = Query(
+            query_id=uuid.uuid4().hex,
+            n_labelled=self.n_labelled,
+            asked_by=fitted.n_labelled,
+            ranking=tuple(candidates[order].tolist()),
+            scores=tuple(scores[order].tolist()),
+            batch_size=self.protocol.n_samples_to_acquire,
+            after=self.after,
+        )
+        self.open_query, self._skipping = query, []
+        if probs is None:
+            return query, None
+        fitted.seconds["score"] = time.perf_counter() - started
+        return query, probs[:, order[: 2 * query.batch_size]].numpy()
+
+    def evaluate(self, progress: Progress | None = None) -> StepResult:
+        """Test accuracy and mean test mutual information (SPEC section 5.2).
+
+        The mean over the T passes decides the class; BALD is averaged over the test images.
+        """
+        fitted = self._any_model()
+        started = time.perf_counter()
+        ids = self.test_subset(fitted.n_labelled)
+        seed = torch_seed(self.spec.seed, Purpose.MC_DROPOUT_TEST, fitted.n_labelled)
+        score = acquisition.scorer("bald", self.protocol.entropy_eps)
+        labels = torch.from_numpy(self.dataset.labels[ids])
+        correct, information, start = 0, 0.0, 0
+        for probs in self._passes(fitted.model, ids, seed, progress):
+            predicted = probs.mean(0).argmax(-1)
+            correct += int((predicted == labels[start : start + len(predicted)]).sum())
+            information += float(score(probs).double().sum())
+            start += len(predicted)
+        fitted.seconds["evaluate"] = time.perf_counter() - started
+        return StepResult(
+            step=self._step_of(fitted),
+            n_labelled=fitted.n_labelled,
+            accuracy=correct / len(ids),
+            mutual_information=information / len(ids),
+            train_loss=fitted.training.train_loss,
+            val_loss=fitted.training.val_loss,
+            best_epoch=fitted.training.best_epoch,
+            seconds={"train": 0.0, "evaluate": 0.0, "score": 0.0, **fitted.seconds},
+            after=fitted.after,
+        )
+
+    def inspect(self, image_ids: Sequence[int]) -> np.ndarray:
+        """The passes [T, N, C] of some images under the current model, for showing to people."""
+        fitted = self._any_model()
+        seed = torch_seed(self.spec.seed, Purpose.MC_DROPOUT_SHOWN, fitted.n_labelled)
+        passes = self._passes(fitted.model, np.asarray(image_ids, dtype=np.int64), seed, None)
+        return torch.cat(list(passes), dim=1).numpy()
+
+    def skip(self, image_id: int) -> tuple[int, ...]:
+        """Set an image of the open query aside ("can't tell"); returns the images now shown."""
+        query = self._open()
+        if image_id not in query.shown(self._skipping):
+            raise ValueError(f"image {image_id} is not among the images shown")
+        self._skipping.append(image_id)
+        return query.shown(self._skipping)
+
+    def answer(
+        self, answers: Mapping[int, int | None] | Iterable[Answer], submission_id: int | None = None
+    ) -> None:
+        """Take the answers to the open query: image id -> label, or None for skipped.
+
+        The labelled and the skipped leave the pool; the model is out of date from here on.
+
+        Raises:
+            StateError: no query is open.
+            AnswerError: the labelled images are not exactly the images shown.
+        """
+        query = self._open()
+        given = _as_answers(answers)
+        mentioned = {answer.image_id for answer in given}
+        given += [Answer(i, None) for i in self._skipping if i not in mentioned]
+        check_answers(query, given, self.dataset.n_classes)
+        number = submission_id if submission_id is not None else self.after + 1
+        self.answered.append(Answered(query, tuple(given), number))
+        self.open_query, self.fitted, self._skipping = None, None, []
+
+    def undo(self) -> Query:
+        """Take back the last answered query and ask it again under a new id.
+
+        The model that asked it had the labels we are back at, so nothing needs to be refitted to
+        answer it once more.
+
+        Raises:
+            StateError: nothing was answered yet.
+        """
+        if not self.answered:
+            raise StateError("there is nothing to undo: no query was answered yet")
+        self.open_query = reasked(self.answered.pop().query)
+        self.fitted, self._skipping = None, []
+        return self.open_query
+
+    def replay(self, answered: Iterable[Answered], open_query: Query | None = None) -> None:
+        """Become the state a log describes; a model that still fits that state is kept.
+
+        Nothing is trained, and nothing is validated again: the log was validated when written.
+        """
+        self.answered, self.open_query, self._skipping = list(answered), open_query, []
+        if self.fitted is not None and self.fitted.after != self.after:
+            self.fitted = None
+
+    # -- subsets and models --------------------------------------------------------------------
+
+    def pool_subset(self) -> np.ndarray:
+        """The pool images scored at this step, in the order of the seed's permutation.
+
+        The first `pool_subset_size` still in the pool of a permutation of all ids: paired across
+        acquisition functions as far as it can be (DESIGN section 3).
+        """
+        generator = numpy_generator(self.spec.seed, Purpose.POOL_SUBSET, self.n_labelled)
+        shuffled = generator.permutation(len(self.dataset.labels))
+        in_pool = np.zeros(len(shuffled), dtype=bool)
+        in_pool[self.pool()] = True
+        kept = shuffled[in_pool[shuffled]]
+        size = self.protocol.pool_subset_size
+        return kept if size == "all" else kept[:size]
+
+    def test_subset(self, n_labelled: int) -> np.ndarray:
+        """The test images measured at a training set size; the same for every function."""
+        size, test = self.protocol.test_subset_size, self.split.test
+        if size == "all":
+            return test
+        generator = numpy_generator(self.spec.seed, Purpose.TEST_SUBSET, n_labelled)
+        return generator.permutation(test)[:size]
+
+    def fresh_model(self) -> BayesianCNN:
+        """The model with the initial weights of the current step."""
+        seed = torch_seed(self.spec.seed, Purpose.INITIAL_WEIGHTS, self.n_labelled)
+        return build_model(self.protocol.which_model, self.protocol.dropout, seed)
+
+    def _score(
+        self, model: BayesianCNN, ids: np.ndarray, progress: Progress | None
+    ) -> tuple[np.ndarray, Tensor | None]:
+        if self.spec.acquisition == "random":
+            generator = numpy_generator(self.spec.seed, Purpose.RANDOM_SCORES, self.n_labelled)
+            return acquisition.random(len(ids), generator), None
+        score = acquisition.scorer(self.spec.acquisition, self.protocol.entropy_eps)
+        seed = torch_seed(self.spec.seed, Purpose.MC_DROPOUT_POOL, self.n_labelled)
+        chunks = list(self._passes(model, ids, seed, progress))
+        scores = torch.cat([score(chunk) for chunk in chunks]).numpy()
+        return scores, torch.cat(chunks, dim=1)
+
+    def _passes(
+        self, model: BayesianCNN, ids: np.ndarray, seed: int, progress: Progress | None
+    ) -> Iterable[Tensor]:
+        images = self.dataset.images[ids]
+        return chunked_passes(model, images, self.protocol.num_mc_samples, seed, progress)
+
+    def _images(self, ids: np.ndarray) -> Tensor:
+        images = normalise(self.dataset.images[ids])
+        return images.contiguous(memory_format=torch.channels_last)
+
+    def _validation(self) -> tuple[Tensor, Tensor]:
+        ids = self.split.validation
+        return self._images(ids), torch.from_numpy(self.dataset.labels[ids])
+
+    def _step_of(self, fitted: Fitted) -> int:
+        """Steps answered when `fitted` was trained."""
+        ids = [0] + [entry.submission_id for entry in self.answered]
+        return ids.index(fitted.after)
+
+    def _current_model(self) -> Fitted:
+        fitted = self._any_model()
+        if fitted.after != self.after:
+            raise StateError("the model is older than the labels; call fit() first")
+        return fitted
+
+    def _any_model(self) -> Fitted:
+        if self.fitted is None:
+            raise StateError("there is no model for the current labels; call fit() first")
+        return self.fitted
+
+    def _open(self) -> Query:
+        if self.open_query is None:
+            raise StateError("no query is open; call query() first")
+        return self.open_query
+
+
+def reasked(query: Query) -> Query:
+    """The same question under a new id."""
+    return Query(**{**vars(query), "query_id": uuid.uuid4().hex})
+
+
+def _as_answers(answers: Mapping[int, int | None] | Iterable[Answer]) -> list[Answer]:
+    if isinstance(answers, Mapping):
+        return [Answer(image_id, label) for image_id, label in answers.items()]
+    return list(answers)

@@ -1,0 +1,162 @@
+"""The report's record of an experiment (SPEC 10): one YAML file, parameters first, then results.
+
+Owns reading and atomic writing, and is the place to import everything about records from: the
+form is in `record_form.py`, its checks in `record_check.py`, making and merging in
+`record_build.py`. It computes nothing from the numbers (`analysis.py`) and never turns a record
+into a protocol.
+
+Form: `params: {exp, al, train}` and `results: {acq: {<function>: {test_inf, test_acc, time}},
+bounds: {test_inf, test_acc, time}}`. Run i of a function has the i-th seed of `seed_sequence`; a
+run not begun yet is an empty list, a bound not measured yet is null. Keys of our own are
+added (`written_by`, `run_seconds`, `weights`, `dropout`, ...), none of the form is changed; keys
+we do not know are kept. A file of ours ends in YAML's end mark `...`, so that a cut one is told.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from dal_core.curves import Bound, RunCurve
+from dal_core.record_build import build_record, merge, plain
+from dal_core.record_check import RecordError, check, shorten
+from dal_core.record_form import (
+    FUNCTION_NAMES,
+    MODEL_NAMES,
+    Record,
+    bounds,
+    curves,
+    protocol_params,
+    unfinished,
+)
+
+__all__ = [
+    "FUNCTION_NAMES",
+    "MODEL_NAMES",
+    "Bound",
+    "Record",
+    "RecordError",
+    "RunCurve",
+    "bounds",
+    "build_record",
+    "curves",
+    "dump_record",
+    "merge",
+    "protocol_params",
+    "read_record",
+    "unfinished",
+    "write_record",
+]
+
+MAX_BYTES = 50_000_000  # a thousand runs of 101 points take about 4 MB
+
+
+def write_record(record: Record, path: Path | str) -> None:
+    """Write `record` so that a reader, or a crash, finds the old file or the new one."""
+    path = Path(path)
+    text = dump_record(record)
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)  # mkstemp makes it private; a record may be read by others
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+
+
+def dump_record(record: Record) -> str:
+    """The file's text: checked, keys in their order, lists of values on lines of their own."""
+    check(record.params, record.results)
+    content = {"params": record.params, "results": record.results, **record.extra}
+    return yaml.dump(plain(content), Dumper=_Dumper, sort_keys=False, width=100, explicit_end=True)
+
+
+def read_record(source: Path | str | bytes) -> Record:
+    """Read a record, ours or one in the published form.
+
+    Args:
+        source: a path, or the text itself (bytes, or a string with a line break in it).
+
+    Raises:
+        RecordError: not readable, not YAML, cut off, or a key missing or out of its range.
+    """
+    text, name = _text(source)
+    try:
+        content = yaml.load(text, Loader=_Loader)
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise RecordError(
+            f"{name} is not a whole YAML file{_where(error)}; is it cut off?"
+        ) from None
+    if not isinstance(content, dict):
+        raise RecordError(f"{name} holds {shorten(content)}, a record holds params and results")
+    for key in ("params", "results"):
+        if key not in content:
+            raise RecordError(f"{name}: {key} is missing (is the file cut off?)")
+    params, results = content.pop("params"), content.pop("results")
+    check(params, results)
+    if "written_by" in params["exp"] and not text.rstrip().endswith("..."):
+        raise RecordError(f"{name} is cut off: a record written by dal ends in a line of '...'")
+    return Record(params, results, content)
+
+
+def _text(source: Path | str | bytes) -> tuple[str, str]:
+    """The record's text and what to call it in a message."""
+    name = "the record"
+    try:
+        if isinstance(source, Path) or (isinstance(source, str) and "\n" not in source):
+            path = Path(source)
+            name = str(path)
+            if path.stat().st_size > MAX_BYTES:
+                raise RecordError(f"{name} is larger than {MAX_BYTES // 1_000_000} MB")
+            source = path.read_bytes()
+        text = source.decode("utf-8") if isinstance(source, bytes) else source
+    except OSError as error:
+        raise RecordError(f"{name} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise RecordError(f"{name} is not a text file") from None
+    if len(text) > MAX_BYTES:
+        raise RecordError(f"{name} is larger than {MAX_BYTES // 1_000_000} MB")
+    return text, name
+
+
+def _where(error: Exception) -> str:
+    mark = getattr(error, "problem_mark", None)
+    problem = getattr(error, "problem", None)
+    return (f" ({problem}" if problem else " (") + (f", line {mark.line + 1})" if mark else ")")
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the rename itself durable, where the system lets a folder be opened."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
+    """Lists of plain values on one line, everything else below each other; no anchors."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _represent_list(dumper: Any, values: list[Any]) -> Any:
+    flow = not any(isinstance(value, (list, dict)) for value in values)
+    return dumper.represent_sequence("tag:yaml.org,2002:seq", values, flow_style=flow)
+
+
+_Dumper.add_representer(list, _represent_list)
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

@@ -1,0 +1,242 @@
+"""Making records: from the runs of an experiment, and from several records.
+
+Owns where a parameter, a run and a bound go in the form of SPEC 10, and what may stand together
+in one record. It neither reads nor writes files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from dal_core.curves import Bound, RunCurve
+from dal_core.record_check import RecordError, check, shorten
+from dal_core.record_form import (
+    FUNCTION_NAMES,
+    MODEL_NAMES,
+    SECTIONS,
+    Record,
+    bounds,
+    curves,
+    functions,
+    labels,
+)
+
+_NAMES_ONLY = ("protocol",)  # a preset and the same with a switch set back are one protocol
+_ENTRY = ("test_inf", "test_acc", "time", "run_seconds")
+
+
+def build_record(
+    runs: Sequence[RunCurve],
+    protocol: Mapping[str, Any],
+    bounds: Sequence[Bound] = (),
+    *,
+    acquisitions: Sequence[str] | None = None,
+    seeds: Sequence[int] | None = None,
+    run_on_full: bool | None = None,
+) -> Record:
+    """The record of an experiment as far as it has come.
+
+    Args:
+        runs: one curve per (acquisition, seed); unfinished ones as far as they are.
+        protocol: every parameter under our names; those without a place in the published form
+            become keys of our own.
+        acquisitions: all functions of the experiment, in order; default: those of `runs`.
+        seeds: all seeds, in order; default: those of `runs` and `bounds`, ascending.
+        run_on_full: whether full-data bounds belong to the experiment; default: there are some.
+
+    Raises:
+        RecordError: two runs of one function and seed, a curve whose labels are not
+            train_size + k * n_samples_to_acquire, or values that a record cannot hold.
+    """
+    functions = list(acquisitions or dict.fromkeys(run.acquisition for run in runs))
+    order = list(seeds or sorted({run.seed for run in runs} | {bound.seed for bound in bounds}))
+    params = _build_params(protocol)
+    params["exp"]["run_on_full"] = bool(bounds) if run_on_full is None else run_on_full
+    return _fill(params, runs, bounds, functions, order)
+
+
+def merge(records: Sequence[Record]) -> Record:
+    """One record with the runs of all, by (function, seed), and the bounds by seed.
+
+    Parameters that several records name must agree, save what says which runs a file holds.
+    Other keys are taken from the first record that has them.
+
+    Raises:
+        RecordError: no record at all, a parameter that differs, or two different runs (or bounds)
+            under one key; the message names it.
+    """
+    if not records:
+        raise RecordError("there is no record to merge")
+    if len(records) == 1:
+        return records[0]
+    for other in records[1:]:
+        _check_same_protocol(records[0], other)
+    runs: dict[tuple[str, int], RunCurve] = {}
+    full: dict[int, Bound] = {}
+    for record in records:
+        for run in curves(record):
+            _keep(runs, (run.acquisition, run.seed), run)
+        for bound in bounds(record):
+            _keep(full, bound.seed, bound)
+    params = _united([record.params for record in records])
+    params["exp"]["run_on_full"] = bool(full) or any(
+        record.params["exp"].get("run_on_full") for record in records
+    )
+    merged = _fill(
+        params,
+        list(runs.values()),
+        list(full.values()),
+        list(dict.fromkeys(name for record in records for name in functions(record))),
+        sorted({seed for record in records for seed in record.params["exp"]["seed_sequence"]}),
+    )
+    results = _united([merged.results, *(_unknown_results(record) for record in records)])
+    return Record(merged.params, results, _united([record.extra for record in records]))
+
+
+def _build_params(protocol: Mapping[str, Any]) -> dict[str, Any]:
+    """`protocol` under the file's names; what has no section of its own goes to `exp`."""
+    values: dict[str, Any] = {**plain(protocol), "early_stopping": -1}
+    if "which_model" in values:
+        values["which_model"] = MODEL_NAMES.get(values["which_model"], values["which_model"])
+    placed = {key for keys in SECTIONS.values() for key in keys}
+    params: dict[str, Any] = {
+        section: {key: values[key] for key in keys if key in values}
+        for section, keys in SECTIONS.items()
+    }
+    others = {key: value for key, value in values.items() if key not in placed}
+    params["exp"] = {"written_by": "dal", **params["exp"], **others}
+    return params
+
+
+def _fill(
+    params: dict[str, Any],
+    runs: Sequence[RunCurve],
+    bounds: Sequence[Bound],
+    functions: Sequence[str],
+    seeds: Sequence[int],
+) -> Record:
+    """The record of these runs: each in its place, empty where one has not begun."""
+    params["exp"] = {
+        **params["exp"],
+        "which_acq_funcs": [FUNCTION_NAMES.get(name, name) for name in functions],
+        "seed_sequence": [int(seed) for seed in seeds],
+        "n_runs": len(seeds),
+    }
+    by_key: dict[tuple[str, int], RunCurve] = {}
+    for run in runs:
+        if run.acquisition not in functions or run.seed not in seeds:
+            raise RecordError(f"{_key_name(_key(run))} is not among the experiment's runs")
+        _keep(by_key, _key(run), run)
+    by_seed: dict[int, Bound] = {}
+    for bound in bounds:
+        if bound.seed not in seeds:
+            raise RecordError(f"{_key_name(bound.seed)} is not among the experiment's runs")
+        _keep(by_seed, bound.seed, bound)
+    results = {
+        "acq": {
+            FUNCTION_NAMES.get(name, name): _function_entry(
+                [by_key.get((name, seed)) for seed in seeds], params
+            )
+            for name in functions
+        },
+        "bounds": _bounds_entry([by_seed.get(seed) for seed in seeds]) if bounds else {},
+    }
+    check(params, results)
+    return Record(params, results)
+
+
+def _function_entry(row: list[RunCurve | None], params: Mapping[str, Any]) -> dict[str, Any]:
+    while row and row[-1] is None:
+        row = row[:-1]
+    for run in row:
+        if run is not None and run.n_labelled != labels(params, len(run)):
+            raise RecordError(
+                f"{_key_name(_key(run))}: labels {shorten(run.n_labelled)} do not follow "
+                "train_size + k * n_samples_to_acquire, the record cannot hold them"
+            )
+    entry: dict[str, Any] = {
+        "test_inf": [[] if run is None else list(run.mutual_information) for run in row],
+        "test_acc": [[] if run is None else list(run.accuracy) for run in row],
+    }
+    return entry | _time(row)
+
+
+def _bounds_entry(row: list[Bound | None]) -> dict[str, Any]:
+    entry: dict[str, Any] = {
+        "test_inf": [None if bound is None else bound.mutual_information for bound in row],
+        "test_acc": [None if bound is None else bound.accuracy for bound in row],
+    }
+    return entry | _time(row)
+
+
+def _time(row: Sequence[RunCurve | Bound | None]) -> dict[str, Any]:
+    """The form's `time` (seconds in all) and ours by run, where every run's is known."""
+    if any(one is not None and one.seconds is None for one in row):
+        return {}
+    seconds = [None if one is None else one.seconds for one in row]
+    return {"time": sum(value for value in seconds if value is not None), "run_seconds": seconds}
+
+
+def _key(run: RunCurve) -> tuple[str, int]:
+    return run.acquisition, run.seed
+
+
+def _key_name(key: tuple[str, int] | int) -> str:
+    return f"the bound of seed {key}" if isinstance(key, int) else f"{key[0]} seed {key[1]}"
+
+
+def _keep(found: dict[Any, Any], key: Any, new: RunCurve | Bound) -> None:
+    """Add `new`; the same numbers twice are one run, others under the same key an error."""
+    old = found.setdefault(key, new)
+    if (old.accuracy, old.mutual_information) != (new.accuracy, new.mutual_information):
+        raise RecordError(f"{_key_name(key)} stands twice with different numbers")
+
+
+def _check_same_protocol(first: Record, other: Record) -> None:
+    for section, keys in SECTIONS.items():
+        one, two = first.params.get(section, {}), other.params.get(section, {})
+        for key in keys:
+            if key in _NAMES_ONLY or key not in one or key not in two:
+                continue
+            if one[key] != two[key]:
+                raise RecordError(
+                    f"params.{section}.{key} is {shorten(one[key])} in one record and "
+                    f"{shorten(two[key])} in another: their runs cannot stand as one experiment"
+                )
+
+
+def _unknown_results(record: Record) -> dict[str, Any]:
+    """The keys of a record's results that are not of the form, to be kept."""
+
+    def unknown(entry: Mapping[str, Any]) -> dict[str, Any]:
+        return {key: value for key, value in entry.items() if key not in _ENTRY}
+
+    others = {k: v for k, v in record.results.items() if k not in ("acq", "bounds")}
+    acq = {name: unknown(entry) for name, entry in record.results["acq"].items()}
+    return {"acq": acq, "bounds": unknown(record.results.get("bounds") or {}), **others}
+
+
+def _united(mappings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """All keys of nested mappings; where two name the same value, the first one's."""
+    united: dict[str, Any] = {}
+    for mapping in mappings:
+        for key, value in mapping.items():
+            if isinstance(value, Mapping):
+                old = united.get(key, {})
+                if isinstance(old, Mapping):
+                    united[key] = _united([old, value])
+            else:
+                united.setdefault(key, value)
+    return united
+
+
+def plain(value: Any) -> Any:
+    """Dicts, lists and plain numbers only, as YAML writes them."""
+    if isinstance(value, Mapping):
+        return {key: plain(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(inner) for inner in value]
+    return value.item() if isinstance(value, np.generic) else value

@@ -1,0 +1,177 @@
+"""What a record file must look like: the checks at the door.
+
+Owns which keys a record needs, of which kind, and within which range; every failure is one line
+that names the key. It reads no file and keeps no result: `record.py` does.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+MAX_INFORMATION = math.log(10)  # nats; the mutual information of ten classes cannot exceed it
+TOLERANCE = 1e-5  # float32 scores may overstep their bounds by this much (SPEC 3)
+
+
+class RecordError(ValueError):
+    """A record that cannot be used; the message is one line naming the key at fault."""
+
+
+def check(params: Any, results: Any) -> None:
+    """Raise `RecordError` unless both halves of a record have the form of SPEC 10."""
+    _check_params(_mapping(params, "params"))
+    seeds = params["exp"]["seed_sequence"]
+    n_points = params["al"]["n_acquisition_steps"] + 1
+    results = _mapping(results, "results")
+    for name, entry in _mapping(_get(results, "results", "acq"), "results.acq").items():
+        _check_function(_mapping(entry, f"results.acq.{name}"), name, len(seeds), n_points)
+    if results.get("bounds") is not None:
+        _check_bounds(_mapping(results["bounds"], "results.bounds"), len(seeds))
+
+
+def number(value: Any, key: str, low: float = -math.inf, high: float = math.inf) -> float:
+    """`value` as a finite float within [low, high]."""
+    if isinstance(value, str):  # YAML 1.1 takes 1e-05 for a word; other writers write it so
+        try:
+            value = float(value)
+        except ValueError:
+            raise RecordError(f"{key} is {value!r}, it must be a number") from None
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise RecordError(f"{key} is {shorten(value)}, it must be a number")
+    if not math.isfinite(value):
+        raise RecordError(f"{key} is {value}, it must be a finite number")
+    if not low <= value <= high:
+        raise RecordError(f"{key} is {value}, it must lie between {low:.4g} and {high:.4g}")
+    return float(value)
+
+
+def accuracy(value: Any, key: str) -> float:
+    """A test accuracy, 0 .. 1."""
+    return number(value, key, 0.0, 1.0)
+
+
+def information(value: Any, key: str) -> float:
+    """A test mutual information in nats, 0 .. ln 10 within the tolerance of float32."""
+    return number(value, key, -TOLERANCE, MAX_INFORMATION + TOLERANCE)
+
+
+def shorten(value: Any) -> str:
+    """`value` as it may stand in a one-line message."""
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _check_params(params: Mapping[str, Any]) -> None:
+    exp = _mapping(_get(params, "params", "exp"), "params.exp")
+    al = _mapping(_get(params, "params", "al"), "params.al")
+    _mapping(params.get("train", {}), "params.train")
+    seeds = _list(_get(exp, "params.exp", "seed_sequence"), "params.exp.seed_sequence")
+    for position, seed in enumerate(seeds):
+        _whole(seed, f"params.exp.seed_sequence[{position}]", 0)
+        if seed in seeds[:position]:
+            raise RecordError(f"params.exp.seed_sequence names seed {seed} twice")
+    _whole(_get(exp, "params.exp", "train_size"), "params.exp.train_size", 1)
+    _whole(_get(al, "params.al", "n_acquisition_steps"), "params.al.n_acquisition_steps", 0)
+    _whole(_get(al, "params.al", "n_samples_to_acquire"), "params.al.n_samples_to_acquire", 1)
+
+
+def _check_function(entry: Mapping[str, Any], name: Any, n_seeds: int, n_points: int) -> None:
+    key = f"results.acq.{name}"
+    if not isinstance(name, str):
+        raise RecordError(f"{key} is no name of an acquisition function")
+    runs = {part: _list(_get(entry, key, part), f"{key}.{part}") for part in _PARTS}
+    counts = [len(run) for run in runs.values()]
+    if counts[0] != counts[1]:
+        raise RecordError(f"{key} has {counts[0]} runs in test_acc and {counts[1]} in test_inf")
+    if counts[0] > n_seeds:
+        raise RecordError(
+            f"{key} has {counts[0]} runs, params.exp.seed_sequence names only {n_seeds} seeds"
+        )
+    for position in range(counts[0]):
+        _check_run({part: runs[part][position] for part in _PARTS}, key, position, n_points)
+    if entry.get("time") is not None:
+        _check_time(entry["time"], f"{key}.time")
+    if "run_seconds" in entry:
+        _check_seconds(_list(entry["run_seconds"], f"{key}.run_seconds"), key, counts[0])
+
+
+def _check_run(run: Mapping[str, Any], key: str, position: int, n_points: int) -> None:
+    for part, check_value in _PARTS.items():
+        values = _list(run[part], f"{key}.{part}[{position}]")
+        if len(values) > n_points:
+            raise RecordError(
+                f"{key}.{part}[{position}] has {len(values)} values, "
+                f"n_acquisition_steps allows {n_points}"
+            )
+        for step, value in enumerate(values):
+            check_value(value, f"{key}.{part}[{position}][{step}]")
+    lengths = [len(run[part]) for part in _PARTS]
+    if lengths[0] != lengths[1]:
+        raise RecordError(
+            f"{key}: run {position} has {lengths[0]} values in test_acc and "
+            f"{lengths[1]} in test_inf (is the file cut off?)"
+        )
+
+
+def _check_time(value: Any, key: str) -> None:
+    values = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
+    for one in values:
+        number(one, key, 0.0)
+
+
+def _check_seconds(values: Sequence[Any], key: str, n_runs: int) -> None:
+    if len(values) != n_runs:
+        raise RecordError(f"{key}.run_seconds has {len(values)} values for {n_runs} runs")
+    for position, value in enumerate(values):
+        if value is not None:
+            number(value, f"{key}.run_seconds[{position}]", 0.0)
+
+
+def _check_bounds(bounds: Mapping[str, Any], n_seeds: int) -> None:
+    if not bounds:  # announced but not measured yet
+        return
+    key = "results.bounds"
+    values = {part: _list(_get(bounds, key, part), f"{key}.{part}") for part in _PARTS}
+    lengths = [len(part) for part in values.values()]
+    if lengths[0] != lengths[1]:
+        raise RecordError(f"{key} has {lengths[0]} values in test_acc, {lengths[1]} in test_inf")
+    if lengths[0] > n_seeds:
+        raise RecordError(
+            f"{key} has {lengths[0]} runs, params.exp.seed_sequence names only {n_seeds} seeds"
+        )
+    for position in range(lengths[0]):
+        pair = [values[part][position] for part in _PARTS]
+        if pair == [None, None]:  # ours: the bound of this seed is not measured yet
+            continue
+        for part, check_value in _PARTS.items():
+            check_value(values[part][position], f"{key}.{part}[{position}]")
+    if bounds.get("time") is not None:
+        _check_time(bounds["time"], f"{key}.time")
+
+
+def _get(mapping: Mapping[str, Any], key: str, name: str) -> Any:
+    if name not in mapping:
+        raise RecordError(f"{key}.{name} is missing (is the file cut off?)")
+    return mapping[name]
+
+
+def _mapping(value: Any, key: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise RecordError(f"{key} is {shorten(value)}, it must hold named values")
+    return value
+
+
+def _list(value: Any, key: str) -> list[Any]:
+    if not isinstance(value, (list, tuple)):
+        raise RecordError(f"{key} is {shorten(value)}, it must be a list")
+    return list(value)
+
+
+def _whole(value: Any, key: str, low: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < low:
+        raise RecordError(f"{key} is {shorten(value)}, it must be a whole number from {low}")
+    return value
+
+
+_PARTS = {"test_acc": accuracy, "test_inf": information}

@@ -1,0 +1,129 @@
+"""The form of a record (SPEC 10): its names, its sections, and its runs read out of it.
+
+Owns the file's names of functions and models, which parameter stands in which section, and the
+way from a record to curves. Reading and writing files is `record.py`, making a record
+`record_build.py`, what a file must satisfy `record_check.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from dal_core.curves import Bound, RunCurve
+from dal_core.record_check import accuracy, information
+
+FUNCTION_NAMES: Mapping[str, str] = {  # ours -> the record's
+    "max_entropy": "predictive_entropy",
+    "bald": "mutual_information",
+    "variation_ratios": "variation_ratios",
+    "variation_ratios_mean": "variation_ratios_mean",
+    "mean_std": "mean_standard_deviation",
+    "random": "random",
+}
+MODEL_NAMES: Mapping[str, str] = {"lenet5": "LeNet", "gal_cnn": "ConvNN"}
+OUR_FUNCTIONS = {theirs: ours for ours, theirs in FUNCTION_NAMES.items()}
+OUR_MODELS = {theirs: ours for ours, theirs in MODEL_NAMES.items()}
+SECTIONS: Mapping[str, tuple[str, ...]] = {
+    "exp": (
+        *("protocol", "dataset", "train_size", "initial_with_replacement"),
+        *("val_size", "test_size"),
+    ),
+    "al": (
+        *("n_acquisition_steps", "n_samples_to_acquire", "pool_subset_size"),
+        *("test_subset_size", "num_mc_samples", "entropy_eps", "ties"),
+    ),
+    "train": (
+        *("n_epochs", "early_stopping", "which_model", "dropout", "weights"),
+        *("learning_rate", "betas", "weight_decay"),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Record:
+    """One experiment as its file holds it, in the file's own names.
+
+    Attributes:
+        params: `exp`, `al` and `train`.
+        results: `acq` and `bounds`.
+        extra: any other key at the top of the file, kept on rewriting.
+    """
+
+    params: Mapping[str, Any]
+    results: Mapping[str, Any]
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+def curves(record: Record) -> list[RunCurve]:
+    """Every run that has begun, in the file's order, under our names.
+
+    The seed of a run is its place in `params.exp.seed_sequence`; its labels are
+    train_size + k * n_samples_to_acquire. `seconds` is None where the file has only the sum.
+    """
+    exp = record.params["exp"]
+    found = []
+    for name, entry in record.results["acq"].items():
+        seconds = entry.get("run_seconds") or [None] * len(entry["test_acc"])
+        pairs = zip(entry["test_acc"], entry["test_inf"], strict=True)
+        for position, (accuracies, informations) in enumerate(pairs):
+            if not accuracies:
+                continue
+            key = f"results.acq.{name}"
+            found.append(
+                RunCurve(
+                    acquisition=OUR_FUNCTIONS.get(name, name),
+                    seed=exp["seed_sequence"][position],
+                    n_labelled=labels(record.params, len(accuracies)),
+                    accuracy=tuple(accuracy(value, key) for value in accuracies),
+                    mutual_information=tuple(information(value, key) for value in informations),
+                    seconds=None if seconds[position] is None else float(seconds[position]),
+                    dataset=str(exp.get("dataset") or ""),
+                )
+            )
+    return found
+
+
+def bounds(record: Record) -> list[Bound]:
+    """The full-data bounds that have been measured, in the order of their seeds."""
+    entry = record.results.get("bounds") or {}
+    pairs = zip(entry.get("test_acc", ()), entry.get("test_inf", ()), strict=True)
+    seeds = record.params["exp"]["seed_sequence"]
+    return [
+        Bound(seeds[position], accuracy(acc, "test_acc"), information(inf, "test_inf"))
+        for position, (acc, inf) in enumerate(pairs)
+        if acc is not None
+    ]
+
+
+def unfinished(record: Record) -> list[tuple[RunCurve, int]]:
+    """The runs that stop early, each with the number of points it should have."""
+    n_points = record.params["al"]["n_acquisition_steps"] + 1
+    return [(run, n_points) for run in curves(record) if len(run) < n_points]
+
+
+def protocol_params(record: Record) -> dict[str, Any]:
+    """The parameters of the record's runs in one flat mapping, models under our names."""
+    flat = {
+        key: value
+        for section in record.params.values()
+        if isinstance(section, Mapping)
+        for key, value in section.items()
+        if key not in ("which_acq_funcs", "seed_sequence", "n_runs", "written_by")
+    }
+    if "which_model" in flat:
+        flat["which_model"] = OUR_MODELS.get(flat["which_model"], flat["which_model"])
+    return flat
+
+
+def functions(record: Record) -> list[str]:
+    """Every function the file announces or holds, under our names."""
+    announced = record.params["exp"].get("which_acq_funcs")
+    names = [*(announced if isinstance(announced, list) else ()), *record.results["acq"]]
+    return [OUR_FUNCTIONS.get(name, name) for name in names if isinstance(name, str)]
+
+
+def labels(params: Mapping[str, Any], n_points: int) -> tuple[int, ...]:
+    first, more = params["exp"]["train_size"], params["al"]["n_samples_to_acquire"]
+    return tuple(first + step * more for step in range(n_points))

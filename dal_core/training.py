@@ -1,0 +1,150 @@
+"""Training from scratch: labelled images in, the kept weights and the loss history out.
+
+Full batch, cross entropy, AdamW, a fixed number of epochs that is never cut short: keeping the
+best weights regularises, it saves no time (report, section 3.1; SPEC section 6). What to train on
+and when is the learner's business.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from dal_core.models import BayesianCNN
+from dal_core.protocol import Protocol
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What is known after one epoch; `seconds_left` is extrapolated from the epochs so far."""
+
+    number: int
+    n_epochs: int
+    train_loss: float
+    val_loss: float | None
+    seconds_left: float
+
+
+@dataclass(frozen=True)
+class Training:
+    """Result of a training; losses in nats per image.
+
+    `val_losses` and `best_epoch` (counted from 1) are empty and None where the protocol keeps the
+    last epoch's weights, which needs no validation.
+    """
+
+    train_losses: tuple[float, ...]
+    val_losses: tuple[float, ...]
+    best_epoch: int | None
+    seconds: float
+
+    @property
+    def train_loss(self) -> float:
+        """Loss on the training images, dropout on, in the epoch whose weights were kept."""
+        return self.train_losses[(self.best_epoch or len(self.train_losses)) - 1]
+
+    @property
+    def val_loss(self) -> float | None:
+        """Lowest validation loss, dropout off."""
+        return None if self.best_epoch is None else self.val_losses[self.best_epoch - 1]
+
+
+Watch = Callable[[Epoch], None]  # may raise to give the training up
+
+
+def train(
+    model: BayesianCNN,
+    images: Tensor,
+    labels: Tensor,
+    protocol: Protocol,
+    generator: torch.Generator,
+    validation: tuple[Tensor, Tensor] | None = None,
+    watch: Watch | None = None,
+) -> Training:
+    """Train `model` in place and leave the kept weights in it.
+
+    Args:
+        model: freshly initialised.
+        images: [n, 1, 28, 28] normalised; the whole set is one batch.
+        labels: [n] int64.
+        protocol: epochs, optimiser and which weights to keep.
+        generator: dropout masks come from it.
+        validation: images [V, 1, 28, 28] and labels [V]; needed where the best weights are kept.
+        watch: called after every epoch.
+
+    Raises:
+        ValueError: the best weights are to be kept but there is no validation set.
+    """
+    if protocol.weights == "best" and validation is None:
+        raise ValueError("weights is 'best', which needs a validation set; none was given")
+    optimiser = torch.optim.AdamW(
+        model.parameters(),
+        lr=protocol.learning_rate,
+        betas=protocol.betas,
+        weight_decay=protocol.weight_decay,
+        fused=True,
+    )
+    keeper = _BestWeights(model, *validation) if protocol.weights == "best" and validation else None
+    train_losses: list[float] = []
+    started = time.perf_counter()
+    for number in range(1, protocol.n_epochs + 1):
+        train_losses.append(_train_epoch(model, images, labels, optimiser, generator))
+        val_loss = keeper.look(number) if keeper else None
+        if watch is not None:
+            left = (time.perf_counter() - started) / number * (protocol.n_epochs - number)
+            watch(Epoch(number, protocol.n_epochs, train_losses[-1], val_loss, left))
+    if keeper:
+        keeper.restore()
+    return Training(
+        tuple(train_losses),
+        tuple(keeper.losses) if keeper else (),
+        keeper.best_epoch if keeper else None,
+        time.perf_counter() - started,
+    )
+
+
+def validation_loss(model: BayesianCNN, images: Tensor, labels: Tensor) -> float:
+    """Mean cross entropy with dropout off, in nats; [V, 1, 28, 28] images, [V] labels."""
+    with torch.inference_mode():
+        return float(F.cross_entropy(model(images), labels))
+
+
+def _train_epoch(
+    model: BayesianCNN,
+    images: Tensor,
+    labels: Tensor,
+    optimiser: torch.optim.Optimizer,
+    generator: torch.Generator,
+) -> float:
+    masks = model.draw_masks(len(images), generator)
+    optimiser.zero_grad(set_to_none=True)
+    loss = F.cross_entropy(model(images, masks), labels)
+    loss.backward()
+    optimiser.step()
+    return float(loss.detach())
+
+
+class _BestWeights:
+    """Keeps a copy (not a reference) of the weights with the lowest validation loss so far."""
+
+    def __init__(self, model: BayesianCNN, images: Tensor, labels: Tensor) -> None:
+        self.model, self.images, self.labels = model, images, labels
+        self.losses: list[float] = []
+        self.best_epoch = 0
+        self.weights: dict[str, Tensor] = {}
+
+    def look(self, epoch: int) -> float:
+        loss = validation_loss(self.model, self.images, self.labels)
+        if not self.losses or loss < min(self.losses):
+            self.best_epoch = epoch
+            self.weights = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
+        self.losses.append(loss)
+        return loss
+
+    def restore(self) -> None:
+        self.model.load_state_dict(self.weights)

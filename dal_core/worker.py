@@ -1,0 +1,306 @@
+"""The process that fits and scores: `python -m dal_core.worker HOME`.
+
+It is fed one JSON line per job on standard input, answers with one JSON line per event on
+standard output, and ends with the end of its input, so that no worker outlives its server. What
+it computes goes to the store; the lines only say that there is something to read. `advance`
+is the work itself and is called by the command line in its own process just the same.
+
+Lines in:  {"do": "work", "run": ID}   bring the run up to what its directives ask
+           {"do": "hold"} / {"do": "go"}   pause between two epochs while a person waits; go on
+Lines out: {"event": "ready" | "done" | "busy" | "failed", "run": ID, "message": TEXT}
+"""
+
+from __future__ import annotations
+
+import ctypes
+import dataclasses
+import json
+import os
+import queue
+import sys
+import threading
+import time
+import traceback
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dal_core import datasets, oracle
+from dal_core.agenda import Task, agenda, answers_itself, finished
+from dal_core.checkpoint import load_fitted, save_fitted
+from dal_core.datasets import Dataset
+from dal_core.learner import Answered, Learner
+from dal_core.locks import RunBusy, run_lock
+from dal_core.records import StepResult
+from dal_core.runfiles import write_run_record
+from dal_core.store import Progress, RunLog, RunNotFound, Store
+from dal_core.training import Epoch
+
+LOOK_SECONDS = 0.1  # how often a fit looks at its run's directives and writes its progress
+LEARNERS_KEPT = 4  # learners are small; a worker switches between a person's run and its baseline
+
+Wait = Callable[[], None]
+
+
+class GivenUp(Exception):
+    """The work in hand is no longer wanted: undone, paused or deleted."""
+
+
+class Workbench:
+    """What a warm worker keeps between jobs: data sets and the learners of recent runs."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self._datasets: dict[str, Dataset] = {}
+        self._learners: OrderedDict[str, Learner] = OrderedDict()
+
+    def dataset(self, name: str) -> Dataset:
+        """The data set, loaded once."""
+        if name not in self._datasets:
+            self._datasets[name] = datasets.load(name)
+        return self._datasets[name]
+
+    def learner(self, log: RunLog) -> Learner:
+        """The run's learner in the state of its log, its model kept or read back if it fits."""
+        run = log.run
+        learner = self._learners.get(run.run_id)
+        if learner is None:
+            learner = Learner(run.spec, self.dataset(run.spec.protocol.dataset))
+        self._learners[run.run_id] = learner
+        self._learners.move_to_end(run.run_id)
+        while len(self._learners) > LEARNERS_KEPT:
+            self._learners.popitem(last=False)
+        answered = [
+            Answered(log.queries[s.query_id], s.answers, s.submission_id) for s in log.submissions
+        ]
+        learner.replay(answered, log.open_query)
+        if learner.fitted is None:
+            learner.fitted = load_fitted(self.store.run_dir(run.run_id), learner, run.spec.key)
+        return learner
+
+
+def advance(bench: Workbench, run_id: str, wait: Wait = lambda: None) -> Iterator[StepResult]:
+    """Bring one run up to what its directives ask; yields each step as it is measured.
+
+    Args:
+        wait: called between epochs and chunks; blocks while someone else has precedence.
+
+    Raises:
+        RunBusy: another process works on the run.
+        RunNotFound: there is no such run, or it was deleted meanwhile.
+    """
+    store = bench.store
+    with run_lock(store.home, run_id):
+        try:
+            while True:
+                log = store.log(run_id)
+                task = agenda(log).task
+                if task in (Task.WAIT, Task.NOTHING):
+                    return
+                job = _Job(bench, log, wait)
+                try:
+                    yield from job.do(task)
+                except GivenUp:
+                    continue  # the log says what is wanted now
+        finally:
+            _settle(store, run_id)
+
+
+class _Job:
+    """One task on one state of a run."""
+
+    def __init__(self, bench: Workbench, log: RunLog, wait: Wait) -> None:
+        self.bench, self.log, self.wait = bench, log, wait
+        self.store, self.run = bench.store, log.run
+        self.learner = bench.learner(log)
+        self._looked = 0.0
+
+    def do(self, task: Task) -> Iterator[StepResult]:
+        if task is Task.ANSWER:
+            self._answer()
+            return
+        self._ensure_model()
+        if task is Task.QUERY:
+            self._query()
+        else:
+            yield from self._evaluate()
+
+    def _ensure_model(self) -> None:
+        if self.learner.fitted is not None:
+            return
+        self.learner.fit(self._watch_epoch)
+        assert self.learner.fitted is not None
+        save_fitted(self.store.run_dir(self.run.run_id), self.learner.fitted, self.run.spec.key)
+
+    def _query(self) -> None:
+        query, probs = self.learner.query(self._watch_images("score"))
+        if probs is None and self.run.kind == "person":
+            # Random asks without a forward pass; what the model believes of the images that a
+            # person is shown is looked up afterwards, for the reveal.
+            probs = self.learner.inspect(query.ranking[: 2 * query.batch_size])
+        if self.run.kind != "person" and probs is not None:
+            probs = probs[:, : query.batch_size]
+        self.store.add_query(self.run.run_id, query, probs)
+
+    def _evaluate(self) -> Iterator[StepResult]:
+        """Measure; an oracle's run then asks at once, so that its step includes the scoring."""
+        result = self.learner.evaluate(self._watch_images("evaluate"))
+        measured = dataclasses.replace(self.log, steps=(*self.log.steps, result))
+        if answers_itself(measured) and not finished(measured) and self.log.open_query is None:
+            self._query()
+            assert self.learner.fitted is not None
+            result = dataclasses.replace(
+                result, seconds={**result.seconds, **self.learner.fitted.seconds}
+            )
+        if self.store.add_step(self.run.run_id, result):
+            write_run_record(self.store, self.run.run_id)
+            yield result
+
+    def _answer(self) -> None:
+        query = self.log.open_query
+        assert query is not None
+        answers = oracle.answer(query, self.learner.dataset)
+        self.store.submit(query.query_id, answers, annotator="oracle", source="oracle")
+
+    # -- watching ------------------------------------------------------------------------------
+
+    def _watch_epoch(self, epoch: Epoch) -> None:
+        self.wait()
+        if self._is_time(last=epoch.number == epoch.n_epochs):
+            self._look()
+            self._report(
+                "train", epoch.number, epoch.n_epochs, epoch.train_loss, epoch.seconds_left
+            )
+
+    def _watch_images(self, part: str) -> Callable[[int, int], None]:
+        started = time.perf_counter()
+
+        def watch(done: int, total: int) -> None:
+            self.wait()
+            if self._is_time():
+                self._look()
+                left = (time.perf_counter() - started) / done * (total - done)
+                self._report(part, done, total, None, left)
+
+        return watch
+
+    def _is_time(self, last: bool = False) -> bool:
+        now = time.perf_counter()
+        if now - self._looked < LOOK_SECONDS and not last:
+            return False
+        self._looked = now
+        return True
+
+    def _look(self) -> None:
+        """Give up what is no longer wanted."""
+        control = self.store.control(self.run.run_id)
+        if control.deleted:
+            raise RunNotFound(f"run {self.run.run_id} was deleted")
+        if control.paused or control.revision != self.log.revision:
+            raise GivenUp
+
+    def _report(
+        self, part: str, done: int, total: int, train_loss: float | None, left: float
+    ) -> None:
+        progress = Progress(
+            part=part,
+            n_labelled=self.log.n_labelled,
+            epoch=done,
+            n_epochs=total,
+            train_loss=train_loss,
+            seconds_left=left,
+            message="",
+            at=_now(),
+        )
+        self.store.set_progress(self.run.run_id, progress)
+
+
+def _settle(store: Store, run_id: str, message: str = "") -> None:
+    """Nothing is being done any more (or it failed, with `message`)."""
+    part = "failed" if message else "idle"
+    # A run deleted meanwhile has no progress row to write.
+    if not store.control(run_id).deleted:
+        store.set_progress(run_id, Progress(part, 0, 0, 0, None, None, message, _now()))
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def keep_freed_memory() -> None:
+    """Let the allocator keep what is freed: a training step otherwise faults its pages in anew.
+
+    glibc only (elsewhere nothing happens); in worker processes only. The figures are in
+    `benchmarks/`.
+    """
+    m_trim_threshold, m_mmap_max = -1, -4
+    try:
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+    except (OSError, AttributeError):
+        return
+    mallopt(m_mmap_max, 0)
+    mallopt(m_trim_threshold, 2**31 - 1)
+
+
+class _Inbox(threading.Thread):
+    """Reads standard input beside the work, so that `hold` and the end of input are heard."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.jobs: queue.Queue[dict[str, Any]] = queue.Queue()
+        self.may_go = threading.Event()
+        self.may_go.set()
+
+    def run(self) -> None:
+        for line in sys.stdin:
+            message = json.loads(line)
+            if message["do"] == "hold":
+                self.may_go.clear()
+            elif message["do"] == "go":
+                self.may_go.set()
+            else:
+                self.jobs.put(message)
+        os._exit(0)  # the server is gone; death releases the run's lock, the log has the rest
+
+    def wait(self) -> None:
+        self.may_go.wait()
+
+
+def _say(event: str, run_id: str = "", message: str = "") -> None:
+    print(json.dumps({"event": event, "run": run_id, "message": message}), flush=True)
+
+
+def _work(bench: Workbench, run_id: str, wait: Wait) -> None:
+    try:
+        for _ in advance(bench, run_id, wait):
+            pass
+        _say("done", run_id)
+    except RunBusy as error:
+        _say("busy", run_id, str(error))
+    except RunNotFound as error:
+        _say("done", run_id, str(error))
+    except Exception as error:  # a worker reports and lives on; the next job may be sound
+        traceback.print_exc()
+        message = f"{type(error).__name__}: {error}"
+        _settle(bench.store, run_id, message)
+        _say("failed", run_id, message)
+
+
+def main(home: str) -> None:
+    """Serve jobs until the input ends."""
+    keep_freed_memory()
+    torch.set_num_threads(1)
+    bench = Workbench(Store(Path(home)))
+    inbox = _Inbox()
+    inbox.start()
+    _say("ready")
+    while True:
+        _work(bench, inbox.jobs.get()["run"], inbox.wait)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,1 @@
+"""What several pages share. Owns presentation only: no maths, no training, no storage."""

