@@ -15,7 +15,7 @@ from dal_core.protocol import RunSpec, make_protocol
 from dal_core.records import Answer, Query, StepResult, Submission
 from dal_core.store import schema
 from dal_core.store.log import RunLog, replay
-from dal_core.store.rows import Control, Directives, Progress, RunNotFound, RunRow
+from dal_core.store.rows import Control, Progress, RunNotFound, RunRow
 
 _QUERY_FIELDS = ("query_id", "n_labelled", "asked_by", "ranking", "scores", "batch_size", "after")
 
@@ -25,13 +25,13 @@ def read_run(connection: Connection, run_id: str) -> RunRow:
     row = connection.execute(select(schema.runs).filter_by(run_id=run_id)).one_or_none()
     if row is None:
         raise RunNotFound(_not_found(connection, run_id))
-    return to_run(row)
+    return _to_run(row)
 
 
 def read_runs(connection: Connection, **equal: Any) -> list[RunRow]:
     """Runs whose columns have the given values, newest first."""
     query = select(schema.runs).filter_by(**equal).order_by(schema.runs.c.number.desc())
-    return [to_run(row) for row in connection.execute(query)]
+    return [_to_run(row) for row in connection.execute(query)]
 
 
 def has_person(connection: Connection, run_id: str) -> bool:
@@ -87,6 +87,18 @@ def read_submissions(connection: Connection, column: Column[Any], value: Any) ->
     ]
 
 
+def read_submission(connection: Connection, query_id: str) -> Submission | None:
+    """The one submission a query ever gets, also when it was retracted since."""
+    stored = read_submissions(connection, schema.submissions.c.query_id, query_id)
+    return stored[0] if stored else None
+
+
+def read_probs(connection: Connection, query_id: str) -> bytes | None:
+    """The query's packed matrices; None when it was asked without."""
+    query = select(schema.query_probs.c.npy).where(schema.query_probs.c.query_id == query_id)
+    return connection.execute(query).scalar_one_or_none()
+
+
 def read_control(connection: Connection, run_id: str) -> Control:
     """The run's directives and revision in one SELECT."""
     runs, retractions = schema.runs.c, schema.retractions.c
@@ -113,26 +125,15 @@ def read_progress(connection: Connection, run_id: str) -> Progress | None:
     return None if row is None else Progress(**row._mapping)
 
 
-def to_run(row: Row[Any]) -> RunRow:
-    """A row of `runs` as a record. Raises ProtocolError when its protocol is not valid."""
-    protocol = make_protocol(row.protocol)
-    return RunRow(
-        run_id=row.run_id,
-        title=row.title,
-        kind=row.kind,
-        baseline=row.baseline,
-        spec=RunSpec(row.fingerprint, protocol, row.acquisition, row.seed),
-        n_initial=row.n_initial,
-        split_sizes=row.split_sizes,
-        versions=row.versions,
-        created_at=row.created_at,
-        directives=Directives(
-            oracle_until=row.oracle_until,
-            paused=row.paused,
-            until_labels=row.until_labels,
-            until_accuracy=row.until_accuracy,
-        ),
+def _to_run(row: Row[Any]) -> RunRow:
+    """Raises ProtocolError (one line) when the stored protocol or function is not valid."""
+    values = dict(row._mapping)
+    del values["number"]
+    protocol = make_protocol(values.pop("protocol"))
+    spec = RunSpec(
+        values.pop("fingerprint"), protocol, values.pop("acquisition"), values.pop("seed")
     )
+    return RunRow(spec=spec, **values)
 
 
 def _to_query(row: Row[Any]) -> Query:

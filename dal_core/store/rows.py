@@ -34,28 +34,17 @@ class NothingToUndo(ValueError):
 
 
 @dataclass(frozen=True)
-class Directives:
-    """What a run is to do; whoever works on it converges to this.
+class RunRow:
+    """A run's parameters, fixed at its creation, and its present directives.
 
     Attributes:
+        n_initial: labels of the initial set; an image drawn twice counts twice.
+        split_sizes: images by part of the split.
+        versions: those the run was created with.
         oracle_until: the oracle answers while there are fewer labels; None: never.
         paused: nothing is trained and the oracle does not answer.
         until_labels: the run is over at this many labels in the training set.
         until_accuracy: the run is over once a test accuracy (a fraction) reaches this.
-    """
-
-    oracle_until: int | None = None
-    paused: bool = False
-    until_labels: int | None = None
-    until_accuracy: float | None = None
-
-
-@dataclass(frozen=True)
-class RunRow:
-    """A run's parameters, fixed at its creation, and its present directives.
-
-    `n_initial` counts labels: an initial image drawn twice counts twice. `versions` are those
-    the run was created with; `split_sizes` are images by part of the split.
     """
 
     run_id: str
@@ -67,7 +56,10 @@ class RunRow:
     split_sizes: Mapping[str, int]
     versions: Mapping[str, Any]
     created_at: str
-    directives: Directives
+    oracle_until: int | None = None
+    paused: bool = False
+    until_labels: int | None = None
+    until_accuracy: float | None = None
 
 
 @dataclass(frozen=True)

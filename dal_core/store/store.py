@@ -8,28 +8,25 @@ a run's folder, which it only removes together with the run.
 
 from __future__ import annotations
 
-import io
 import shutil
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, delete, insert, select, update
-from sqlalchemy.dialects import sqlite
+from sqlalchemy import delete, update
 from sqlalchemy.exc import IntegrityError
 
 from dal_core.locks import run_dir, run_lock
 from dal_core.protocol import RunSpec
 from dal_core.records import Answer, Query, StepResult, Submission
-from dal_core.store import checks, reading, schema
+from dal_core.store import checks, reading, schema, writing
 from dal_core.store.log import RunLog
 from dal_core.store.rows import (
     AnswerError,
     Control,
-    Directives,
     Kind,
     NothingToUndo,
     Progress,
@@ -90,8 +87,7 @@ class Store:
         until_accuracy: float | None = None,
     ) -> RunRow:
         """A new run without queries. Raises ValueError for a stop rule out of range."""
-        directives = Directives(until_labels=until_labels, until_accuracy=until_accuracy)
-        checks.check_directives(asdict(directives))
+        checks.check_directives({"until_labels": until_labels, "until_accuracy": until_accuracy})
         run = RunRow(
             run_id=f"{spec.acquisition.replace('_', '-')}-s{spec.seed}-{uuid.uuid4().hex[:6]}",
             title=title,
@@ -102,10 +98,11 @@ class Store:
             split_sizes=dict(split_sizes),
             versions=current_versions(),
             created_at=now(),
-            directives=directives,
+            until_labels=until_labels,
+            until_accuracy=until_accuracy,
         )
         with self._writing.begin() as connection:
-            connection.execute(insert(schema.runs).values(_run_values(run)))
+            writing.insert_run(connection, run)
         return run
 
     def run(self, run_id: str) -> RunRow:
@@ -139,7 +136,11 @@ class Store:
         with run_lock(self.home, run_id):
             with self._writing.begin() as connection:
                 connection.execute(delete(schema.runs).filter_by(run_id=run_id))
-            shutil.rmtree(run_dir(self.home, run_id), ignore_errors=True)
+            shutil.rmtree(self.run_dir(run_id), ignore_errors=True)
+
+    def run_dir(self, run_id: str) -> Path:
+        """The folder of the run's files; it need not exist."""
+        return run_dir(self.home, run_id)
 
     def set_directives(
         self,
@@ -187,20 +188,20 @@ class Store:
             RunNotFound: no such run.
             ValueError: the query contradicts its run, or probs its ranking.
         """
-        kept = None if probs is None else _pack(probs, len(query.ranking))
+        kept = None if probs is None else writing.pack_probs(probs, len(query.ranking))
         with self._writing.begin() as connection:
             log = reading.read_log(connection, run_id)
             if query.after != log.after or log.open_query is not None:
                 return False
             checks.check_query(log, query)
-            _insert_query(connection, run_id, query, kept)
+            writing.insert_query(connection, run_id, query, kept)
             return True
 
     def shown_probs(self, query_id: str) -> np.ndarray | None:
         """The float32 [T, n, C] given with the query; None when none were."""
         with self._reading.connect() as connection:
-            packed = _read_probs(connection, query_id)
-        return None if packed is None else np.load(io.BytesIO(packed), allow_pickle=False)
+            packed = reading.read_probs(connection, query_id)
+        return None if packed is None else writing.unpack_probs(packed)
 
     def add_step(self, run_id: str, result: StepResult) -> bool:
         """Record what was measured; False, and nothing written, for a retracted state.
@@ -214,7 +215,7 @@ class Store:
             if not log.is_state(result.after):
                 return False
             checks.check_step(log, result)
-            connection.execute(insert(schema.steps).values(_step_values(run_id, result)))
+            writing.insert_step(connection, run_id, result)
             return True
 
     def submit(
@@ -242,16 +243,18 @@ class Store:
             if found is None:
                 raise AnswerError(f"query {query_id!r} does not exist")
             run_id, query = found
-            earlier = _stored_submission(connection, query_id)
+            earlier = reading.read_submission(connection, query_id)
             if earlier is not None:
                 return _outcome_of_second(earlier, clean, annotator)
             open_query = reading.read_log(connection, run_id).open_query
             if open_query is None or open_query.query_id != query_id:
                 return SubmitOutcome("refused", None, "the query is no longer open")
             checks.check_complete(query, clean)
-            saved = _insert_submission(
-                connection, run_id, query_id, clean, annotator=annotator, source=source, nonce=nonce
+            row = {"annotator": annotator, "source": source, "nonce": nonce}
+            writing.insert_submission(
+                connection, {"run_id": run_id, "query_id": query_id, **row}, clean
             )
+            saved = reading.read_submission(connection, query_id)
         return SubmitOutcome("saved", saved)
 
     def undo(self, run_id: str, submission_id: int | None = None) -> Query:
@@ -275,28 +278,19 @@ class Store:
                     f"submission {submission_id} is not the last of run {run_id}; "
                     f"that is {last.submission_id}"
                 )
-            connection.execute(
-                insert(schema.retractions).values(
-                    submission_id=last.submission_id, run_id=run_id, at=now()
-                )
-            )
+            writing.insert_retraction(connection, run_id, last.submission_id)
             again = replace(log.queries[last.query_id], query_id=uuid.uuid4().hex)
-            _insert_query(connection, run_id, again, _read_probs(connection, last.query_id))
+            probs = reading.read_probs(connection, last.query_id)
+            writing.insert_query(connection, run_id, again, probs)
             return again
 
     # Progress
 
     def set_progress(self, run_id: str, progress: Progress) -> None:
         """Replace the run's row of progress without waiting for the disk. Raises RunNotFound."""
-        values = asdict(progress)
-        upsert = (
-            sqlite.insert(schema.progress)
-            .values(run_id=run_id, **values)
-            .on_conflict_do_update(index_elements=["run_id"], set_=values)
-        )
         try:
             with self._hurried.begin() as connection:
-                connection.execute(upsert)
+                writing.replace_progress(connection, run_id, progress)
         except IntegrityError:
             self.run(run_id)  # says that the run is gone, the one likely reason
             raise
@@ -319,78 +313,6 @@ def _make_folder(home: Path) -> None:
         raise StoreError(f"{home} cannot be used as a home: {error.strerror}") from None
 
 
-def _run_values(run: RunRow) -> dict[str, Any]:
-    """A row of `runs`; the spec and the directives are columns there."""
-    values = {name: getattr(run, name) for name in run.__dataclass_fields__}
-    spec, directives = values.pop("spec"), values.pop("directives")
-    return {
-        **values,
-        **asdict(directives),
-        "fingerprint": spec.fingerprint,
-        "protocol": spec.protocol.model_dump(mode="json"),
-        "acquisition": spec.acquisition,
-        "seed": spec.seed,
-    }
-
-
-def _step_values(run_id: str, result: StepResult) -> dict[str, Any]:
-    measures = ("accuracy", "mutual_information", "train_loss", "val_loss")
-    floats = {name: getattr(result, name) for name in measures}
-    return {
-        **asdict(result),
-        **{name: None if value is None else float(value) for name, value in floats.items()},
-        "seconds": {part: float(value) for part, value in result.seconds.items()},
-        "run_id": run_id,
-        "at": now(),
-    }
-
-
-def _insert_query(connection: Connection, run_id: str, query: Query, npy: bytes | None) -> None:
-    row = {
-        **asdict(query),
-        "ranking": [int(image_id) for image_id in query.ranking],
-        "scores": [float(score) for score in query.scores],
-        "run_id": run_id,
-        "at": now(),
-    }
-    connection.execute(insert(schema.queries).values(row))
-    if npy is not None:
-        connection.execute(insert(schema.query_probs).values(query_id=query.query_id, npy=npy))
-
-
-def _insert_submission(
-    connection: Connection,
-    run_id: str,
-    query_id: str,
-    answers: tuple[Answer, ...],
-    *,
-    annotator: str,
-    source: str,
-    nonce: str,
-) -> Submission:
-    row = {"annotator": annotator, "source": source, "nonce": nonce, "at": now()}
-    inserted = connection.execute(
-        insert(schema.submissions).values(run_id=run_id, query_id=query_id, **row)
-    )
-    key = inserted.inserted_primary_key
-    assert key is not None
-    rows = [
-        {"submission_id": key[0], "position": position, **asdict(answer)}
-        for position, answer in enumerate(answers)
-    ]
-    connection.execute(insert(schema.answers), rows)
-    stored = _stored_submission(connection, query_id)
-    assert stored is not None
-    return stored
-
-
-def _stored_submission(connection: Connection, query_id: str) -> Submission | None:
-    """The one submission a query ever gets, also when it was retracted since."""
-    column = schema.submissions.c.query_id
-    stored = reading.read_submissions(connection, column, query_id)
-    return stored[0] if stored else None
-
-
 def _outcome_of_second(
     earlier: Submission, answers: Sequence[Answer], annotator: str
 ) -> SubmitOutcome:
@@ -399,17 +321,3 @@ def _outcome_of_second(
     if not checks.same_answers(earlier.answers, answers):
         return SubmitOutcome("refused", earlier, "this query was answered differently before")
     return SubmitOutcome("already", earlier)
-
-
-def _pack(probs: np.ndarray, n_ranked: int) -> bytes:
-    """[T, n, C] as the bytes of a .npy file, which carry shape and type along."""
-    if probs.ndim != 3 or not 1 <= probs.shape[1] <= n_ranked:
-        raise ValueError(f"probs has shape {probs.shape}; allowed: [T, n, C] with n <= {n_ranked}")
-    buffer = io.BytesIO()
-    np.save(buffer, probs.astype(np.float32), allow_pickle=False)
-    return buffer.getvalue()
-
-
-def _read_probs(connection: Connection, query_id: str) -> bytes | None:
-    query = select(schema.query_probs.c.npy).where(schema.query_probs.c.query_id == query_id)
-    return connection.execute(query).scalar_one_or_none()

@@ -10,16 +10,19 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+import dal_core
+
 # Results differ in bits between one and two intra-op threads, so every fit uses one.
 INTRA_OP_THREADS = 1
-_PACKAGES = ("torch", "numpy", "dal")
 
 
 def current_versions() -> dict[str, Any]:
     """python, torch, numpy, dal, platform and threads; None for a package not installed."""
     return {
         "python": platform.python_version(),
-        **{name: _version(name) for name in _PACKAGES},
+        "torch": _version("torch"),
+        "numpy": _version("numpy"),
+        "dal": dal_core.__version__,
         "platform": platform.platform(),
         "threads": INTRA_OP_THREADS,
     }

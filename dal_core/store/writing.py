@@ -1,0 +1,104 @@
+"""Records to database rows, within a transaction somebody else opened.
+
+Owns: the INSERTs, and how a query's matrices are packed. Does not own: whether something may be
+written (`checks`, `log`), nor transactions.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Connection, insert
+from sqlalchemy.dialects import sqlite
+
+from dal_core.records import Answer, Query, StepResult
+from dal_core.store import schema
+from dal_core.store.rows import Progress, RunRow, now
+
+_MEASURES = ("accuracy", "mutual_information", "train_loss", "val_loss")
+
+
+def insert_run(connection: Connection, run: RunRow) -> None:
+    """Append the run; its spec is four columns."""
+    row = {name: getattr(run, name) for name in run.__dataclass_fields__}
+    spec = row.pop("spec")
+    row |= {
+        "fingerprint": spec.fingerprint,
+        "protocol": spec.protocol.model_dump(mode="json"),
+        "acquisition": spec.acquisition,
+        "seed": spec.seed,
+    }
+    connection.execute(insert(schema.runs).values(row))
+
+
+def insert_query(connection: Connection, run_id: str, query: Query, npy: bytes | None) -> None:
+    """Append the query, and its packed matrices where there are any."""
+    row = {
+        **asdict(query),
+        "ranking": [int(image_id) for image_id in query.ranking],
+        "scores": [float(score) for score in query.scores],
+        "run_id": run_id,
+        "at": now(),
+    }
+    connection.execute(insert(schema.queries).values(row))
+    if npy is not None:
+        connection.execute(insert(schema.query_probs).values(query_id=query.query_id, npy=npy))
+
+
+def insert_submission(
+    connection: Connection, row: dict[str, Any], answers: Sequence[Answer]
+) -> None:
+    """Append the submission (a row without number and time) and its answers."""
+    inserted = connection.execute(insert(schema.submissions).values(at=now(), **row))
+    assert inserted.inserted_primary_key is not None
+    number = inserted.inserted_primary_key[0]
+    rows = [
+        {"submission_id": number, "position": position, **asdict(answer)}
+        for position, answer in enumerate(answers)
+    ]
+    connection.execute(insert(schema.answers), rows)
+
+
+def insert_retraction(connection: Connection, run_id: str, submission_id: int) -> None:
+    """Append that the submission is taken back."""
+    row = {"submission_id": submission_id, "run_id": run_id, "at": now()}
+    connection.execute(insert(schema.retractions).values(row))
+
+
+def insert_step(connection: Connection, run_id: str, result: StepResult) -> None:
+    """Append the result."""
+    measures = {name: getattr(result, name) for name in _MEASURES}
+    row = {
+        **asdict(result),
+        **{name: None if value is None else float(value) for name, value in measures.items()},
+        "seconds": {part: float(value) for part, value in result.seconds.items()},
+        "run_id": run_id,
+        "at": now(),
+    }
+    connection.execute(insert(schema.steps).values(row))
+
+
+def replace_progress(connection: Connection, run_id: str, progress: Progress) -> None:
+    """Write the run's one row of progress."""
+    values = asdict(progress)
+    upsert = sqlite.insert(schema.progress).values(run_id=run_id, **values)
+    connection.execute(upsert.on_conflict_do_update(index_elements=["run_id"], set_=values))
+
+
+def pack_probs(probs: np.ndarray, n_ranked: int) -> bytes:
+    """[T, n, C] as the bytes of a .npy file, which carry shape and type along."""
+    if probs.ndim != 3 or not 1 <= probs.shape[1] <= n_ranked:
+        raise ValueError(f"probs has shape {probs.shape}; allowed: [T, n, C] with n <= {n_ranked}")
+    buffer = io.BytesIO()
+    np.save(buffer, probs.astype(np.float32), allow_pickle=False)
+    return buffer.getvalue()
+
+
+def unpack_probs(npy: bytes) -> np.ndarray:
+    """The inverse of `pack_probs`."""
+    array: np.ndarray = np.load(io.BytesIO(npy), allow_pickle=False)
+    return array
