@@ -140,7 +140,7 @@ class _BestWeights:
 
     def look(self, epoch: int) -> float:
         loss = validation_loss(self.model, self.images, self.labels)
-        if not self.losses or loss < min(self.losses):
+        if not self.losses or loss < self.losses[self.best_epoch - 1]:
             self.best_epoch = epoch
             self.weights = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
         self.losses.append(loss)
