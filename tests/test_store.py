@@ -114,6 +114,12 @@ def test_connections_are_durable_checked_and_patient(store: Store) -> None:
     }
 
 
+def test_progress_does_not_wait_for_the_disk(store: Store) -> None:
+    normal = 1  # in WAL: no fsync at a commit, and still a sound file after a power cut
+    with store._hurried.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == normal
+
+
 def test_a_writer_that_cannot_get_in_fails_and_the_store_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

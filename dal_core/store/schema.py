@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sqlalchemy import (
-    URL,
     JSON,
+    URL,
     Boolean,
     Column,
     Connection,
