@@ -21,7 +21,8 @@ AcquisitionFunction = Callable[[Tensor], Tensor]
 def entropy(p: Tensor, eps: float = 0.0) -> Tensor:
     """Shannon entropy over the last axis, in nats, with 0 log 0 = 0.
 
-    H(p) = - sum_c p_c log p_c; with `eps` > 0 as the released code has it, - sum_c p_c log(p_c + eps).
+    H(p) = - sum_c p_c log p_c; with `eps` > 0, as in the released code,
+    - sum_c p_c log(p_c + eps).
 
     Args:
         p: [..., C] probabilities.
@@ -129,7 +130,7 @@ _WITH_EPS = frozenset({"max_entropy", "bald"})  # the functions that take a loga
 
 
 def scorer(name: str, eps: float = 0.0) -> AcquisitionFunction:
-    """The named function of probabilities, with the protocol's `entropy_eps` bound where it has one.
+    """The named function of probabilities, `entropy_eps` bound where it takes a logarithm.
 
     Raises:
         ValueError: for `random`, which has no use for probabilities, and for unknown names.

@@ -62,7 +62,8 @@ def agenda(log: RunLog) -> Agenda:
 
 def answers_itself(log: RunLog) -> bool:
     """Whether the oracle is to answer the run's next query."""
-    return log.run.oracle_until is not None and log.n_labelled < log.run.oracle_until
+    until = log.run.oracle_until
+    return until is not None and log.n_labelled < until
 
 
 def finished(log: RunLog) -> str | None:

@@ -35,8 +35,7 @@ def stochastic_passes(
     with torch.inference_mode():
         features = model.trunk(images)  # [N, F]
         logits = [
-            model.head(features, model.draw_masks(len(images), generator))
-            for _ in range(n_passes)
+            model.head(features, model.draw_masks(len(images), generator)) for _ in range(n_passes)
         ]
         return torch.softmax(torch.stack(logits), -1)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dal_core.curves import RunCurve
+from dal_core.locks import run_dir
 from dal_core.record import Record, write_record
 from dal_core.record_build import build_record
 from dal_core.store import RunLog, Store
@@ -30,4 +31,4 @@ def run_record(log: RunLog) -> Record:
 
 def write_run_record(store: Store, run_id: str) -> None:
     """Write `<run id>/record.yaml`, whole or not at all."""
-    write_record(run_record(store.log(run_id)), store.run_dir(run_id) / FILE_NAME)
+    write_record(run_record(store.log(run_id)), run_dir(store.home, run_id) / FILE_NAME)

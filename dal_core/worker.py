@@ -23,7 +23,6 @@ import time
 import traceback
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +33,11 @@ from dal_core.agenda import Task, agenda, answers_itself, finished
 from dal_core.checkpoint import load_fitted, save_fitted
 from dal_core.datasets import Dataset
 from dal_core.learner import Answered, Learner
-from dal_core.locks import RunBusy, run_lock
+from dal_core.locks import RunBusy, run_dir, run_lock
 from dal_core.records import StepResult
 from dal_core.runfiles import write_run_record
 from dal_core.store import Progress, RunLog, RunNotFound, Store
+from dal_core.store.rows import Part
 from dal_core.training import Epoch
 
 LOOK_SECONDS = 0.1  # how often a fit looks at its run's directives and writes its progress
@@ -79,7 +79,9 @@ class Workbench:
         ]
         learner.replay(answered, log.open_query)
         if learner.fitted is None:
-            learner.fitted = load_fitted(self.store.run_dir(run.run_id), learner, run.spec.key)
+            learner.fitted = load_fitted(
+                run_dir(self.store.home, run.run_id), learner, run.spec.key
+            )
         return learner
 
 
@@ -134,7 +136,9 @@ class _Job:
             return
         self.learner.fit(self._watch_epoch)
         assert self.learner.fitted is not None
-        save_fitted(self.store.run_dir(self.run.run_id), self.learner.fitted, self.run.spec.key)
+        save_fitted(
+            run_dir(self.store.home, self.run.run_id), self.learner.fitted, self.run.spec.key
+        )
 
     def _query(self) -> None:
         query, probs = self.learner.query(self._watch_images("score"))
@@ -176,7 +180,7 @@ class _Job:
                 "train", epoch.number, epoch.n_epochs, epoch.train_loss, epoch.seconds_left
             )
 
-    def _watch_images(self, part: str) -> Callable[[int, int], None]:
+    def _watch_images(self, part: Part) -> Callable[[int, int], None]:
         started = time.perf_counter()
 
         def watch(done: int, total: int) -> None:
@@ -204,7 +208,7 @@ class _Job:
             raise GivenUp
 
     def _report(
-        self, part: str, done: int, total: int, train_loss: float | None, left: float
+        self, part: Part, done: int, total: int, train_loss: float | None, left: float
     ) -> None:
         progress = Progress(
             part=part,
@@ -213,22 +217,16 @@ class _Job:
             n_epochs=total,
             train_loss=train_loss,
             seconds_left=left,
-            message="",
-            at=_now(),
         )
         self.store.set_progress(self.run.run_id, progress)
 
 
 def _settle(store: Store, run_id: str, message: str = "") -> None:
     """Nothing is being done any more (or it failed, with `message`)."""
-    part = "failed" if message else "idle"
+    part: Part = "failed" if message else "idle"
     # A run deleted meanwhile has no progress row to write.
     if not store.control(run_id).deleted:
-        store.set_progress(run_id, Progress(part, 0, 0, 0, None, None, message, _now()))
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+        store.set_progress(run_id, Progress(part, message=message))
 
 
 def keep_freed_memory() -> None:

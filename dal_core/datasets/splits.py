@@ -33,7 +33,9 @@ class Split:
 
     def sizes(self) -> dict[str, int]:
         """Number of images by role."""
-        return {name: len(getattr(self, name)) for name in ("initial", "validation", "pool", "test")}
+        return {
+            name: len(getattr(self, name)) for name in ("initial", "validation", "pool", "test")
+        }
 
 
 def make_split(dataset: Dataset, protocol: Protocol, seed: int) -> Split:

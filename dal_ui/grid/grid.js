@@ -152,13 +152,17 @@ function act(grid, action) {
   return draw(grid);
 }
 
-/** Sends the labels; once they are sent, sends the very same message again. */
+/** Sends the labels; when no confirmation came, sends the very same message again. */
 function submit(grid) {
-  if (!isComplete(grid.state)) return;
+  if (!canSubmit(grid)) return;
   grid.pending ??= submissionOf(grid.state, grid.queryId, newNonce());
   mirror(grid);
   transmit(grid);
   draw(grid);
+}
+
+function canSubmit({ state, saved, disabled, pending, late }) {
+  return !saved && !disabled && (!pending || Boolean(late)) && isComplete(state);
 }
 
 function transmit(grid) {
@@ -230,7 +234,7 @@ function draw(grid) {
   setText(root.querySelector(".status"), statusText(grid));
   const submitButton = root.querySelector(".submit");
   setText(submitButton, submitText(grid));
-  submitButton.disabled = grid.saved || grid.disabled || !isComplete(state);
+  submitButton.disabled = !canSubmit(grid);
   for (const button of root.querySelectorAll(".pad button")) {
     button.disabled = locked || (state.focus === null && button.dataset.do !== "clear");
   }

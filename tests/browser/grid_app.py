@@ -1,8 +1,8 @@
 """A page with nothing but the labelling grid, for the browser tests.
 
-Asks queries of embedded digits and appends every submission it takes to `$DAL_GRID_LOG/<log>.jsonl`;
-the number of answered queries is that file's, so a restarted server goes on where the last one
-stopped. The URL sets it up: `log`, `total` (images in the ranking), `batch`, `hold` (says "saved"
+Asks queries of embedded digits and appends every submission it takes to
+`$DAL_GRID_LOG/<log>.jsonl`; the number of answered queries is that file's, so a restarted server
+goes on where the last one stopped. The URL sets it up: `log`, `total` (images in the ranking), `batch`, `hold` (says "saved"
 but shows no next query), `deaf` (takes nothing), `disabled`.
 """
 
@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import asdict
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +22,7 @@ from dal_ui.grid import GridSubmission, image_data_uri, label_grid
 INITIAL = 7  # image ids and positions in the query must not agree by accident
 
 
-@cache
+@st.cache_resource(show_spinner=False)
 def digits() -> np.ndarray:
     """uint8 [5000, 28, 28]; shuffled, since the package sorts them by class."""
     images = mnist_data()[0].reshape(-1, 28, 28).astype(np.uint8)
@@ -55,7 +54,7 @@ ids = [INITIAL + (step * total + position) * 3 % 4900 for position in range(tota
 st.text_input("Notes", key="notes")
 left, right = st.columns([3, 2])
 with right:
-    st.caption(f"{answered} queries answered")
+    st.caption(f"Queries answered: {answered}")
 with left:
     submission = label_grid(
         query_id=f"{log.stem}-{step}",

@@ -1,0 +1,451 @@
+"""The labelling grid in a real browser: what is typed is what arrives, on the right images."""
+
+from __future__ import annotations
+
+import json
+import random
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.conftest import StreamlitServer
+
+pytestmark = pytest.mark.browser
+
+GRID_APP = Path(__file__).with_name("grid_app.py")
+COLD_START_MS = 30_000  # a fresh server imports and reads the embedded images first
+CONFIRMED_WITHIN = 20.0  # seconds; generous, since a loaded machine is no reason to fail
+
+MEASURE_LATENCY = """
+() => {
+  window.latencies = [];
+  const done = new MessageChannel();
+  const waiting = [];
+  done.port1.onmessage = () => {
+    const { pressed, before } = waiting.shift();
+    const root = document.querySelector('[data-testid=stBidiComponentIsolated]').shadowRoot;
+    const shown = root.querySelectorAll('.cell[data-label]:not([data-label=""])').length;
+    if (shown > before) window.latencies.push(performance.now() - pressed);
+  };
+  window.addEventListener('keydown', (event) => {
+    if (!/^[0-9]$/.test(event.key)) return;
+    const root = document.querySelector('[data-testid=stBidiComponentIsolated]').shadowRoot;
+    const before = root.querySelectorAll('.cell[data-label]:not([data-label=""])').length;
+    requestAnimationFrame(() => {       // runs just before the frame with the label is painted
+      waiting.push({ pressed: event.timeStamp, before });
+      done.port2.postMessage(null);     // runs just after it
+    });
+  }, true);
+}
+"""
+
+
+class Grid:
+    """The grid on one page, and the submissions its server took."""
+
+    def __init__(self, page: Page, server: StreamlitServer, folder: Path, name: str) -> None:
+        self.page, self.server = page, server
+        self.name, self.log = name, folder / f"{name}.jsonl"
+
+    def open(self, **options: int) -> Grid:
+        query = "".join(f"&{key}={value}" for key, value in options.items())
+        self.page.goto(f"{self.server.url}/?log={self.name}{query}")
+        expect(self.page.locator(".cell").first).to_be_visible(timeout=COLD_START_MS)
+        return self
+
+    def type(self, digits: str, gap_ms: float = 0) -> None:
+        self.page.keyboard.type(digits, delay=gap_ms)
+
+    def press(self, *keys: str) -> None:
+        for key in keys:
+            self.page.keyboard.press(key)
+
+    def ids(self) -> list[int]:
+        cells = self.page.locator(".cell[data-image-id]")
+        return [int(i) for i in cells.evaluate_all("cells => cells.map(c => c.dataset.imageId)")]
+
+    def expect_labels(self, labels: str) -> None:
+        """Labels in reading order; a dot is a cell without one."""
+        texts = ["" if label == "." else label for label in labels]
+        expect(self.page.locator(".cell .label")).to_have_text(texts)
+
+    def expect_status(self, text: str) -> None:
+        expect(self.page.locator(".status")).to_have_text(text, timeout=10_000)
+
+    def expect_focus(self, position: int) -> None:
+        expect(self.page.locator(".cell[aria-selected=true]")).to_have_count(1)
+        expect(self.page.locator(".cell").nth(position)).to_have_attribute("aria-selected", "true")
+
+    def submissions(self) -> list[dict]:
+        return [json.loads(line) for line in self.log.read_text().splitlines()]
+
+    def wait_for_submissions(self, count: int) -> list[dict]:
+        deadline = time.monotonic() + CONFIRMED_WITHIN
+        while time.monotonic() < deadline:
+            if self.log.exists() and len(self.submissions()) >= count:
+                return self.submissions()
+            self.page.wait_for_timeout(20)
+        raise AssertionError(f"fewer than {count} submissions in {CONFIRMED_WITHIN} s")
+
+    def wait_for_other_images(self, ids: list[int]) -> None:
+        expect(self.page.locator(".cell").first).not_to_have_attribute(
+            "data-image-id", str(ids[0]), timeout=CONFIRMED_WITHIN * 1000
+        )
+
+    def mirrored(self) -> list[str]:
+        return self.page.evaluate(
+            "Object.keys(sessionStorage).filter(key => key.startsWith('dal:'))"
+        )
+
+
+@pytest.fixture(scope="session")
+def log_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("grid")
+
+
+@pytest.fixture(scope="module")
+def server(
+    start_server: Callable[..., StreamlitServer], browser: Browser, log_folder: Path
+) -> StreamlitServer:
+    return start_server(GRID_APP, DAL_GRID_LOG=str(log_folder))
+
+
+@pytest.fixture
+def name(request: pytest.FixtureRequest) -> str:
+    """A log of its own for every test: queries start over."""
+    return "".join(c if c.isalnum() else "-" for c in request.node.name)
+
+
+@pytest.fixture
+def grid(page: Page, server: StreamlitServer, log_folder: Path, name: str) -> Grid:
+    return Grid(page, server, log_folder, name)
+
+
+def test_ten_digits_and_enter_arrive_as_one_submission_on_the_right_images(grid: Grid) -> None:
+    grid.open()
+    ids = grid.ids()
+    grid.type("8814716278")
+    grid.expect_status("10 of 10 labelled")
+    grid.press("Enter")
+    grid.wait_for_other_images(ids)
+    (submission,) = grid.submissions()
+    assert submission["answers"] == dict(zip(map(str, ids), map(int, "8814716278"), strict=True))
+    assert submission["skipped"] == []
+    assert submission["seconds"].keys() == submission["answers"].keys()
+    grid.expect_status("0 of 10 labelled")
+    grid.expect_focus(0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("gap_ms", [0, 20, 50])
+def test_no_label_lands_on_a_wrong_image_however_fast_the_typing(
+    grid: Grid, gap_ms: int, record_property: Callable[[str, object], None]
+) -> None:
+    digits = "".join(random.Random(gap_ms).choices("0123456789", k=200))
+    grid.open()
+    grid.page.evaluate(MEASURE_LATENCY)
+    expected = []
+    for start in range(0, len(digits), 10):
+        ids, batch = grid.ids(), digits[start : start + 10]
+        expected.append(dict(zip(map(str, ids), map(int, batch), strict=True)))
+        grid.type(batch, gap_ms)
+        grid.press("Enter")
+        grid.wait_for_other_images(ids)
+    assert [submission["answers"] for submission in grid.submissions()] == expected
+    latencies = grid.page.evaluate("latencies")
+    median, p95 = statistics.median(latencies), statistics.quantiles(latencies, n=20)[-1]
+    print(f"\ngap {gap_ms} ms: {len(latencies)} labels, median {median:.1f}, p95 {p95:.1f} ms")
+    record_property("key_to_label_ms", {"median": median, "p95": p95})
+    if gap_ms == 50:  # 20 presses a second; faster ones queue up before they are painted
+        assert len(latencies) >= 100
+        assert p95 < 50
+
+
+def test_digits_beyond_the_last_image_change_no_label(grid: Grid) -> None:
+    grid.open()
+    grid.type("0123456789" + "55")
+    grid.expect_labels("0123456789")
+
+
+def test_backspace_clears_the_label_given_last_and_nothing_else(grid: Grid) -> None:
+    grid.open()
+    grid.type("123")
+    grid.press("Backspace")
+    grid.expect_labels("12........")
+    grid.expect_focus(2)
+    grid.press("Backspace", "Backspace", "Backspace")
+    grid.expect_labels("..........")
+    grid.expect_focus(0)
+
+
+def test_backspace_on_a_labelled_image_clears_that_one(grid: Grid) -> None:
+    grid.open()
+    grid.type("123")
+    grid.page.locator(".cell").nth(0).click()
+    grid.press("Backspace")
+    grid.expect_labels(".23.......")
+    grid.type("7")
+    grid.expect_labels("723.......")
+    grid.expect_focus(3)
+
+
+def test_arrows_move_by_image_and_by_row_and_stop_at_the_edge(grid: Grid) -> None:
+    grid.open()
+    grid.press("ArrowLeft", "ArrowUp")
+    grid.expect_focus(0)
+    grid.press("ArrowDown", "ArrowRight")
+    grid.expect_focus(6)
+    grid.type("4")
+    grid.expect_labels("......4...")
+    grid.expect_focus(7)
+
+
+def test_a_skipped_image_is_replaced_from_the_reserve_at_once(grid: Grid) -> None:
+    grid.open()
+    first = grid.ids()
+    grid.type("1")
+    grid.press("s", "Space")
+    grid.expect_status("1 of 10 labelled, 2 skipped")
+    shown = grid.ids()
+    assert shown[0] == first[0] and shown[2:] == first[2:]
+    assert shown[1] not in first
+    grid.expect_focus(1)
+    grid.type("234567890")
+    grid.press("Enter")
+    (submission,) = grid.wait_for_submissions(1)
+    assert submission["answers"] == dict(zip(map(str, shown), [*range(1, 10), 0], strict=True))
+    assert submission["skipped"][0] == first[1]
+    assert len(set(submission["skipped"]) | set(shown)) == 12
+
+
+def test_with_the_ranking_exhausted_fewer_labels_complete_the_query(grid: Grid) -> None:
+    grid.open(total=11)
+    grid.press("s", "s", "s")
+    grid.expect_status("0 of 8 labelled, 3 skipped")
+    expect(grid.page.locator(".submit")).to_be_disabled()
+    ids = grid.ids()
+    grid.type("12345678")
+    expect(grid.page.locator(".submit")).to_have_text("Submit 8 labels")
+    grid.press("Enter")
+    (submission,) = grid.wait_for_submissions(1)
+    assert submission["answers"] == dict(zip(map(str, ids), range(1, 9), strict=True))
+    assert len(submission["skipped"]) == 3
+
+
+def test_enter_before_the_last_label_sends_nothing(grid: Grid) -> None:
+    grid.open()
+    grid.type("123456789")
+    grid.press("Enter")
+    grid.expect_status("9 of 10 labelled")
+    expect(grid.page.locator(".submit")).to_be_disabled()
+    assert not grid.log.exists()
+
+
+def test_shortcuts_and_held_keys_label_nothing(grid: Grid) -> None:
+    grid.open()
+    grid.press("Control+5", "Alt+5", "Meta+5")
+    grid.expect_labels("..........")
+    for _ in range(4):
+        grid.page.keyboard.down("6")  # the second and later ones are key repeats
+    grid.page.keyboard.up("6")
+    grid.expect_labels("6.........")
+
+
+def test_keys_pressed_in_another_input_label_nothing(grid: Grid) -> None:
+    grid.open()
+    notes = grid.page.get_by_label("Notes")
+    notes.click()
+    grid.type("12345")
+    expect(notes).to_have_value("12345")
+    grid.expect_labels("..........")
+
+
+def test_a_new_query_does_not_take_focus_from_an_input(grid: Grid) -> None:
+    grid.open()
+    ids = grid.ids()
+    grid.type("0123456789")
+    grid.press("Enter")
+    notes = grid.page.get_by_label("Notes")
+    notes.focus()
+    grid.wait_for_other_images(ids)
+    expect(notes).to_be_focused()
+
+
+def test_a_reload_before_submitting_keeps_labels_and_skips(grid: Grid) -> None:
+    grid.open()
+    grid.type("12")
+    grid.press("s")
+    grid.type("3")
+    ids = grid.ids()
+    grid.page.reload()
+    grid.expect_labels("123.......")
+    grid.expect_status("3 of 10 labelled, 1 skipped")
+    assert grid.ids() == ids
+    grid.expect_focus(3)
+
+
+def test_labels_leave_the_browser_once_the_server_has_moved_on(grid: Grid) -> None:
+    grid.open()
+    ids = grid.ids()
+    grid.type("0123456789")
+    assert len(grid.mirrored()) == 1
+    grid.press("Enter")
+    grid.wait_for_other_images(ids)
+    assert grid.mirrored() == []
+
+
+def test_the_grid_says_saved_only_when_the_server_does(grid: Grid) -> None:
+    grid.open(deaf=1)
+    grid.type("0123456789")
+    grid.press("Enter")
+    grid.expect_status("Sending…")
+    expect(grid.page.locator(".submit")).to_be_disabled()
+    grid.type("5")
+    grid.expect_labels("0123456789")
+    grid.expect_status("Not confirmed yet. Your labels are kept here.")
+    expect(grid.page.locator(".submit")).to_have_text("Send again")
+
+
+def test_saved_keeps_the_labels_in_view_until_the_next_query(grid: Grid) -> None:
+    grid.open(hold=1)
+    grid.type("0123456789")
+    grid.press("Enter")
+    grid.expect_status("Saved.")
+    grid.expect_labels("0123456789")
+    assert grid.mirrored() == []
+
+
+def test_a_submission_that_was_never_confirmed_is_sent_again_after_a_reload(grid: Grid) -> None:
+    grid.open(deaf=1)
+    grid.type("0123456789")
+    grid.press("Enter")
+    grid.expect_status("Sending…")
+    mirrored = grid.page.evaluate("JSON.parse(Object.values(sessionStorage)[0]).pending.nonce")
+    grid.open()
+    (submission,) = grid.wait_for_submissions(1)
+    assert submission["nonce"] == mirrored
+    assert list(submission["answers"].values()) == list(range(10))
+
+
+def test_a_disabled_grid_takes_no_keys(grid: Grid) -> None:
+    grid.open(disabled=1)
+    grid.page.locator(".cell").nth(2).click(force=True)
+    grid.type("123")
+    grid.press("s")
+    grid.expect_labels("..........")
+    grid.expect_status("0 of 10 labelled")
+    expect(grid.page.locator(".pad button:enabled")).to_have_count(0)
+
+
+def test_the_key_list_opens_and_closes_with_the_question_mark(grid: Grid) -> None:
+    grid.open()
+    keys = grid.page.locator(".keys")
+    expect(keys).to_be_hidden()
+    grid.press("?")
+    expect(keys).to_be_visible()
+    grid.press("Escape")
+    expect(keys).to_be_hidden()
+
+
+def test_a_screen_reader_is_told_the_count_and_never_the_digit(grid: Grid) -> None:
+    grid.open()
+    expect(grid.page.get_by_role("listbox", name="Images to label")).to_be_focused()
+    expect(grid.page.get_by_role("option")).to_have_count(10)
+    expect(grid.page.get_by_alt_text("image 3 of 10")).to_have_count(1)
+    grid.type("123")
+    expect(grid.page.get_by_role("status")).to_have_text("3 of 10 labelled")
+    active = grid.page.get_by_role("listbox").get_attribute("aria-activedescendant")
+    expect(grid.page.locator(f"#{active}")).to_have_attribute("aria-selected", "true")
+
+
+@pytest.fixture
+def phone(browser: Browser) -> Iterator[Page]:
+    context = browser.new_context(
+        viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True
+    )
+    yield context.new_page()
+    context.close()
+
+
+def test_a_phone_labels_skips_clears_and_submits_by_touch(
+    phone: Page, server: StreamlitServer, log_folder: Path, name: str
+) -> None:
+    grid = Grid(phone, server, log_folder, name).open()
+    phone.locator(".cell").nth(4).tap()
+    phone.locator("[data-digit='7']").tap()
+    grid.expect_labels("....7.....")
+    phone.locator("[data-do=clear]").tap()
+    grid.expect_labels("..........")
+    phone.locator("[data-do=skip]").tap()
+    grid.expect_status("0 of 10 labelled, 1 skipped")
+    for digit in "4567890123":
+        phone.locator(f"[data-digit='{digit}']").tap()
+    grid.expect_labels("0123456789")
+    phone.locator(".submit").tap()
+    (submission,) = grid.wait_for_submissions(1)
+    assert len(submission["answers"]) == 10
+    assert len(submission["skipped"]) == 1
+
+
+def test_touch_targets_on_a_phone_are_at_least_44_pixels(
+    phone: Page, server: StreamlitServer, log_folder: Path, name: str
+) -> None:
+    Grid(phone, server, log_folder, name).open()
+    for box in phone.locator(".cell, .label-grid button:visible").all():
+        size = box.bounding_box()
+        assert size and size["width"] >= 44 and size["height"] >= 44, size
+    assert phone.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_the_grid_fits_three_fifths_of_a_1280_by_800_page(grid: Grid) -> None:
+    grid.open()
+    box = grid.page.locator(".label-grid").bounding_box()
+    assert box and box["height"] <= 440
+    image = grid.page.locator(".cell img").first.bounding_box()
+    assert image and 105 <= image["width"] <= 112
+
+
+@pytest.fixture
+def own_server(
+    start_server: Callable[..., StreamlitServer], browser: Browser, log_folder: Path
+) -> StreamlitServer:
+    """A server that a test may kill."""
+    return start_server(GRID_APP, DAL_GRID_LOG=str(log_folder))
+
+
+@pytest.mark.slow
+def test_labels_submitted_while_the_server_is_down_arrive_when_it_is_back(
+    page: Page, own_server: StreamlitServer, log_folder: Path, name: str
+) -> None:
+    grid = Grid(page, own_server, log_folder, name).open()
+    ids = grid.ids()
+    grid.type("01234")
+    own_server.kill()
+    grid.type("56789")
+    grid.press("Enter")
+    grid.expect_status("Sending…")
+    own_server.start()
+    (submission,) = grid.wait_for_submissions(1)
+    assert submission["answers"] == dict(zip(map(str, ids), range(10), strict=True))
+    grid.wait_for_other_images(ids)
+    grid.expect_status("0 of 10 labelled")
+
+
+@pytest.mark.slow
+def test_labels_not_yet_submitted_survive_a_restarted_server(
+    page: Page, own_server: StreamlitServer, log_folder: Path, name: str
+) -> None:
+    grid = Grid(page, own_server, log_folder, name).open()
+    grid.type("0123")
+    own_server.kill()
+    own_server.start()
+    page.reload()
+    grid.expect_labels("0123......")
+    grid.type("456789")
+    grid.press("Enter")
+    (submission,) = grid.wait_for_submissions(1)
+    assert list(submission["answers"].values()) == list(range(10))

@@ -1,0 +1,175 @@
+"""The labelling grid's Python side: what it lets in from the browser and what it shows."""
+
+from __future__ import annotations
+
+import base64
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from streamlit.testing.v1 import AppTest
+
+from dal_ui.grid import GridSubmission, image_data_uri, label_grid, parse_submission
+from dal_ui.grid.submission import check_answers_query
+
+
+def message(**changes: Any) -> dict[str, Any]:
+    valid: dict[str, Any] = {
+        "nonce": "0123456789abcdef",
+        "query_id": "q1",
+        "answers": {"7": 1, "10": 9},
+        "skipped": [13],
+        "ms": {"7": 1500, "10": 250.5, "13": 0},
+    }
+    return {**valid, **changes}
+
+
+def test_a_valid_message_becomes_a_submission_with_times_in_seconds() -> None:
+    assert parse_submission(message()) == GridSubmission(
+        nonce="0123456789abcdef",
+        query_id="q1",
+        answers={7: 1, 10: 9},
+        skipped=(13,),
+        seconds={7: 1.5, 10: 0.2505, 13: 0.0},
+    )
+
+
+def test_nothing_submitted_yet_is_no_submission() -> None:
+    assert parse_submission(None) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"nonce": None}, "nonce"),
+        ({"nonce": "short"}, "nonce"),
+        ({"nonce": "0123456789\n<b>"}, "nonce"),
+        ({"query_id": ""}, "query_id"),
+        ({"query_id": 3}, "query_id"),
+        ({"query_id": "q" * 201}, "query_id"),
+        ({"answers": None}, "answers"),
+        ({"answers": [1, 2]}, "answers"),
+        ({"answers": {"7": 10}}, "answers"),
+        ({"answers": {"7": -1}}, "answers"),
+        ({"answers": {"7": True}}, "answers"),
+        ({"answers": {"7": "1"}}, "answers"),
+        ({"answers": {"7": 1.0}}, "answers"),
+        ({"answers": {"-7": 1}}, "answers"),
+        ({"answers": {"seven": 1}}, "answers"),
+        ({"answers": {"٧": 1}}, "answers"),
+        ({"answers": {"07": 1, "7": 2}}, "answers"),
+        ({"answers": {}, "skipped": [], "ms": {}}, "answers"),
+        ({"skipped": None}, "skipped"),
+        ({"skipped": [13, 13]}, "skipped"),
+        ({"skipped": [7]}, "skipped"),
+        ({"skipped": [1.5]}, "skipped"),
+        ({"skipped": [False]}, "skipped"),
+        ({"ms": None}, "ms"),
+        ({"ms": {"7": -1}}, "ms"),
+        ({"ms": {"7": float("nan")}}, "ms"),
+        ({"ms": {"7": float("inf")}}, "ms"),
+        ({"ms": {"7": "1"}}, "ms"),
+        ({"ms": {"99": 1}}, "ms"),
+    ],
+)
+def test_a_wrong_message_is_refused_with_one_line_naming_the_field(
+    changes: dict[str, Any], field: str
+) -> None:
+    with pytest.raises(ValueError, match=f"^submission: {field} is ") as refusal:
+        parse_submission(message(**changes))
+    assert "\n" not in str(refusal.value)
+    assert "allowed: " in str(refusal.value)
+
+
+@pytest.mark.parametrize("raw", ["text", 5, [], True])
+def test_something_else_than_an_object_is_refused(raw: object) -> None:
+    with pytest.raises(ValueError, match="allowed: an object"):
+        parse_submission(raw)
+
+
+def test_a_huge_value_does_not_make_a_huge_error() -> None:
+    with pytest.raises(ValueError) as refusal:
+        parse_submission(message(query_id="q" * 1_000_000))
+    assert len(str(refusal.value)) < 400
+
+
+def submission(answers: dict[int, int], skipped: tuple[int, ...] = ()) -> GridSubmission:
+    return GridSubmission("0123456789abcdef", "q1", answers, skipped, {})
+
+
+@pytest.mark.parametrize(
+    ("answers", "skipped"),
+    [
+        ({5: 0, 6: 1}, ()),
+        ({6: 0, 7: 1}, (5,)),
+        ({8: 1}, (5, 6, 7)),  # the ranking is exhausted: one image is left
+        ({}, (5, 6, 7, 8)),
+    ],
+)
+def test_answers_to_all_images_shown_are_accepted(
+    answers: dict[int, int], skipped: tuple[int, ...]
+) -> None:
+    check_answers_query(submission(answers, skipped), image_ids=[5, 6, 7, 8], batch_size=2)
+
+
+@pytest.mark.parametrize(
+    ("answers", "skipped"),
+    [
+        ({5: 0}, ()),  # one missing
+        ({5: 0, 7: 1}, ()),  # 7 is in the reserve and was never shown
+        ({5: 0, 6: 1, 99: 2}, ()),  # not of this query
+        ({6: 1}, (5,)),  # 7 replaced the skipped one and has no answer
+    ],
+)
+def test_answers_to_other_images_than_those_shown_are_refused(
+    answers: dict[int, int], skipped: tuple[int, ...]
+) -> None:
+    with pytest.raises(ValueError, match="^submission: answers is "):
+        check_answers_query(submission(answers, skipped), image_ids=[5, 6, 7, 8], batch_size=2)
+
+
+def test_a_data_uri_holds_every_pixel_unchanged() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (28, 28), dtype=np.uint8)
+    head, _, body = image_data_uri(image).partition(",")
+    assert head == "data:image/png;base64"
+    read = Image.open(io.BytesIO(base64.b64decode(body)))
+    assert read.format == "PNG"
+    np.testing.assert_array_equal(np.asarray(read), image)
+
+
+@pytest.mark.parametrize(
+    "image", [np.zeros((28, 28)), np.zeros((27, 28), np.uint8), np.zeros((28, 28, 3), np.uint8)]
+)
+def test_an_image_of_another_shape_or_type_is_refused(image: np.ndarray) -> None:
+    with pytest.raises(ValueError, match=r"allowed: uint8 \[28, 28\]"):
+        image_data_uri(image)
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"query_id": ""}, "query_id"),
+        ({"batch_size": 0}, "batch_size"),
+        ({"images": [(1, "data:,"), (1, "data:,")]}, "images"),
+    ],
+)
+def test_arguments_that_make_no_query_are_refused(changes: dict[str, Any], named: str) -> None:
+    valid: dict[str, Any] = {"query_id": "q", "images": [(1, "data:,")], "batch_size": 1}
+    with pytest.raises(ValueError, match=f"^{named} "):
+        label_grid(**{**valid, **changes})
+
+
+def test_a_page_with_the_grid_runs_on_every_rerun_and_starts_without_a_submission() -> None:
+    def script() -> None:
+        import streamlit as st
+
+        from dal_ui.grid import label_grid
+
+        submission = label_grid(query_id="q", images=[(3, "data:,")], batch_size=1)
+        st.write(f"submission: {submission}")
+
+    app = AppTest.from_function(script).run().run()
+    assert not app.exception
+    assert app.markdown[0].value == "submission: None"
