@@ -23,13 +23,13 @@ from torch import Tensor
 
 from dal_core import acquisition
 from dal_core.datasets import Dataset
-from dal_core.datasets.splits import Split, make_split
+from dal_core.datasets.splits import Split, full_data_split, make_split
 from dal_core.mc_dropout import chunked_passes
 from dal_core.models import BayesianCNN, build_model, normalise
-from dal_core.protocol import Protocol, RunSpec
+from dal_core.protocol import FULL_DATA, Protocol, RunSpec
 from dal_core.randomness import Purpose, numpy_generator, torch_seed
 from dal_core.records import RANKING_KEPT, Answer, Query, StepResult, check_answers
-from dal_core.training import Training, Watch, train
+from dal_core.training import BatchOrder, Training, Watch, train
 
 Progress = Callable[[int, int], None]  # (images done, images in all)
 
@@ -85,7 +85,7 @@ class Learner:
             )
         self.spec = spec
         self.dataset = dataset
-        self.split: Split = make_split(dataset, spec.protocol, spec.seed)
+        self.split: Split = split_of(spec, dataset)
         self.answered: list[Answered] = []
         self.open_query: Query | None = None
         self.fitted: Fitted | None = None
@@ -106,7 +106,7 @@ class Learner:
     @property
     def n_labelled(self) -> int:
         """Labels in the training set; an initial image drawn twice counts twice."""
-        return self.protocol.train_size + sum(len(entry.labels()) for entry in self.answered)
+        return len(self.split.initial) + sum(len(entry.labels()) for entry in self.answered)
 
     @property
     def step(self) -> int:
@@ -155,6 +155,7 @@ class Learner:
             torch.Generator().manual_seed(torch_seed(seed, Purpose.TRAINING_DROPOUT, n)),
             self._validation() if self.protocol.weights == "best" else None,
             watch,
+            self._batches(),
         )
         self.fitted = Fitted(model, training, n, self.after, {"train": training.seconds})
         return training
@@ -300,7 +301,7 @@ class Learner:
     def test_subset(self, n_labelled: int) -> np.ndarray:
         """The test images measured at a training set size; the same for every function."""
         size, test = self.protocol.test_subset_size, self.split.test
-        if size == "all":
+        if size == "all" or self.spec.acquisition == FULL_DATA:
             return test
         generator = numpy_generator(self.spec.seed, Purpose.TEST_SUBSET, n_labelled)
         return generator.permutation(test)[:size]
@@ -336,6 +337,14 @@ class Learner:
         ids = self.split.validation
         return self._images(ids), torch.from_numpy(self.dataset.labels[ids])
 
+    def _batches(self) -> BatchOrder | None:
+        """Mini-batches for the full-data bound; a run's training set is one batch."""
+        if self.spec.acquisition != FULL_DATA:
+            return None
+        seed = torch_seed(self.spec.seed, Purpose.BATCH_ORDER, self.n_labelled)
+        size = self.protocol.full_data_batch_size
+        return BatchOrder(size, torch.Generator().manual_seed(seed))
+
     def _step_of(self, fitted: Fitted) -> int:
         """Steps answered when `fitted` was trained."""
         ids = [0] + [entry.submission_id for entry in self.answered]
@@ -356,6 +365,12 @@ class Learner:
         if self.open_query is None:
             raise StateError("no query is open; call query() first")
         return self.open_query
+
+
+def split_of(spec: RunSpec, dataset: Dataset) -> Split:
+    """The images of a run by role; the full-data bound starts with everything labelled."""
+    split = make_split(dataset, spec.protocol, spec.seed)
+    return full_data_split(split) if spec.acquisition == FULL_DATA else split
 
 
 def reasked(query: Query) -> Query:
