@@ -6,10 +6,10 @@ import threading
 from pathlib import Path
 
 import pytest
-from store_kit import line_of, python
 
 from dal_core import locks
 from dal_core.locks import LOCK_FILE, RunBusy, default_home, is_locked, run_dir, run_lock
+from tests.store_kit import line_of, python
 
 HOLD = """
 import sys, time
