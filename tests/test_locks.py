@@ -6,10 +6,10 @@ import threading
 from pathlib import Path
 
 import pytest
-from store_kit import line_of, python
 
 from dal_core import locks
 from dal_core.locks import LOCK_FILE, RunBusy, default_home, is_locked, run_dir, run_lock
+from tests.store_kit import line_of, python
 
 HOLD = """
 import sys, time
@@ -98,7 +98,8 @@ def test_a_lock_file_deleted_while_it_was_being_taken_is_made_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = run_dir(tmp_path, "run-1") / LOCK_FILE
-    take, deleted = locks._try, []
+    take = locks._try
+    deleted: list[Path] = []
 
     def delete_then_take(descriptor: int, operation: int) -> bool:
         if not deleted:  # as a deletion of the run does, between our opening and locking

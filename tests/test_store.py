@@ -14,17 +14,6 @@ from typing import Any
 import numpy as np
 import pytest
 from sqlalchemy.exc import OperationalError
-from store_kit import (
-    N_INITIAL,
-    ROOT,
-    answers_to,
-    ask,
-    give,
-    new_query,
-    new_result,
-    new_run,
-    spec,
-)
 
 from dal_core.protocol import override, preset
 from dal_core.records import Answer
@@ -38,6 +27,17 @@ from dal_core.store import (
     StoreError,
     run_lock,
     schema,
+)
+from tests.store_kit import (
+    N_INITIAL,
+    ROOT,
+    answers_to,
+    ask,
+    give,
+    new_query,
+    new_result,
+    new_run,
+    spec,
 )
 
 

@@ -16,10 +16,10 @@ from typing import Protocol as Interface
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from store_kit import N_INITIAL, answers_to, new_query, new_result, new_run, spec
 
 from dal_core.records import Answer, Query, StepResult, Submission
 from dal_core.store import RunLog, RunRow, Store, replay
+from tests.store_kit import N_INITIAL, answers_to, new_query, new_result, new_run, spec
 
 POOL = frozenset(range(40))
 BATCH = 3
