@@ -99,7 +99,9 @@ class GalCNN(BayesianCNN):
     def trunk(self, images: Tensor) -> Tensor:
         # "same" of an even kernel pads one more row below and one more column to the right.
         x = F.relu(self.conv1(F.pad(images, (1, 2, 1, 2))))  # [N, 32, 28, 28]
-        x = F.relu(F.max_pool2d(self.conv2(x), 2))  # [N, 32, 12, 12]; the 25th row and column fall away
+        x = F.relu(
+            F.max_pool2d(self.conv2(x), 2)
+        )  # [N, 32, 12, 12]; the 25th row and column fall away
         return x.flatten(1)
 
     def head(self, features: Tensor, masks: Masks | None = None) -> Tensor:

@@ -23,6 +23,7 @@ from dal_core.locks import run_dir, run_lock
 from dal_core.protocol import RunSpec
 from dal_core.records import Answer, Query, StepResult, Submission
 from dal_core.store import checks, reading, schema, writing
+from dal_core.store.experiments import Experiments
 from dal_core.store.log import RunLog
 from dal_core.store.rows import (
     AnswerError,
@@ -61,6 +62,7 @@ class Store:
         self._reading = schema.make_engine(path, "FULL")
         schema.prepare(self._reading, path, create)
         self._writing = self._reading.execution_options(begin="BEGIN IMMEDIATE")
+        self.experiments = Experiments(self._reading, self._writing)
         # NORMAL leaves the file sound and, in WAL mode, does not wait for the disk at a commit:
         # a power cut may cost the latest progress, never an answer.
         self._hurried = schema.make_engine(path, "NORMAL").execution_options(
