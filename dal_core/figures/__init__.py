@@ -7,13 +7,16 @@ No chart sets a background or a text colour, so that a page's light or dark them
 
 from dal_core.figures.compare import compare_data, compare_figure
 from dal_core.figures.crossings import crossings_data, crossings_figure
-from dal_core.figures.digits import digits_data, digits_figure
+from dal_core.figures.digits import LabelledImages, digits_data, digits_figure
 from dal_core.figures.learning import learning_curve, learning_curve_data
 from dal_core.figures.needed import needed_data, needed_figure
 from dal_core.figures.report import bands_data, bands_figure
-from dal_core.figures.save import save
+from dal_core.figures.save import FORMATS, save
+from dal_core.figures.savings import savings_figure
 
 __all__ = [
+    "FORMATS",
+    "LabelledImages",
     "bands_data",
     "bands_figure",
     "compare_data",
@@ -27,4 +30,5 @@ __all__ = [
     "needed_data",
     "needed_figure",
     "save",
+    "savings_figure",
 ]

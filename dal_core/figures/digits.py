@@ -16,7 +16,7 @@ N_DIGITS, _COLUMNS, _SIZE = 30, 10, 56
 
 
 class LabelledImages(Protocol):
-    """What is needed of a data set: images uint8 [n, h, w] and labels [n], by image id."""
+    """What is needed of a data set: images uint8 [n, h, w], labels [n], ids of test images."""
 
     @property
     def images(self) -> NDArray[np.uint8]:
@@ -26,6 +26,10 @@ class LabelledImages(Protocol):
     def labels(self) -> NDArray[np.int64]:
         """Their labels."""
 
+    @property
+    def test_ids(self) -> NDArray[np.int64] | None:
+        """The images of a test set of its own, None where it has none."""
+
 
 def digits_figure(
     dataset: LabelledImages, ids: NDArray[np.int64] | None = None
@@ -33,7 +37,7 @@ def digits_figure(
     """Thirty images, ten in a row, each under its label.
 
     Args:
-        ids: the images to show; default: thirty spread evenly over the data set.
+        ids: the images to show; default: thirty spread evenly over those not in the test set.
     """
     data = digits_data(dataset, ids)
     urls = [_data_url(dataset.images[image_id]) for image_id in data.image_id]
@@ -52,9 +56,10 @@ def digits_figure(
 
 def digits_data(dataset: LabelledImages, ids: NDArray[np.int64] | None = None) -> pd.DataFrame:
     """Columns `image_id` and `label` of the images `digits_figure` shows."""
-    n_images = len(dataset.images)
     if ids is None:
-        ids = np.unique(np.linspace(0, n_images - 1, min(N_DIGITS, n_images)).astype(np.int64))
+        test = () if dataset.test_ids is None else dataset.test_ids
+        known = np.setdiff1d(np.arange(len(dataset.images)), test)
+        ids = known[np.linspace(0, len(known) - 1, min(N_DIGITS, len(known))).astype(np.int64)]
     return pd.DataFrame({"image_id": ids, "label": np.asarray(dataset.labels)[ids]})
 
 
