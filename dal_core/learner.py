@@ -75,6 +75,7 @@ class Learner:
 
     Raises:
         ProtocolError: the data set is too small for the protocol.
+        ValueError: the data are not those the run was made on.
     """
 
     def __init__(self, spec: RunSpec, dataset: Dataset) -> None:
@@ -170,7 +171,7 @@ class Learner:
         Raises:
             StateError: there is no model for the current labels, or nothing is left to ask for.
         """
-        fitted = self._current_model()
+        fitted = self._model()
         started = time.perf_counter()
         candidates = self.pool_subset()
         if not len(candidates):
@@ -198,7 +199,7 @@ class Learner:
 
         The mean over the T passes decides the class; BALD is averaged over the test images.
         """
-        fitted = self._any_model()
+        fitted = self._model()
         started = time.perf_counter()
         ids = self.test_subset(fitted.n_labelled)
         seed = torch_seed(self.spec.seed, Purpose.MC_DROPOUT_TEST, fitted.n_labelled)
@@ -212,7 +213,7 @@ class Learner:
             start += len(predicted)
         fitted.seconds["evaluate"] = time.perf_counter() - started
         return StepResult(
-            step=self._step_of(fitted),
+            step=self.step,
             n_labelled=fitted.n_labelled,
             accuracy=correct / len(ids),
             mutual_information=information / len(ids),
@@ -225,7 +226,7 @@ class Learner:
 
     def inspect(self, image_ids: Sequence[int]) -> np.ndarray:
         """The passes [T, N, C] of some images under the current model, for showing to people."""
-        fitted = self._any_model()
+        fitted = self._model()
         seed = torch_seed(self.spec.seed, Purpose.MC_DROPOUT_SHOWN, fitted.n_labelled)
         passes = self._passes(fitted.model, np.asarray(image_ids, dtype=np.int64), seed, None)
         return torch.cat(list(passes), dim=1).numpy()
@@ -330,8 +331,7 @@ class Learner:
         return chunked_passes(model, images, self.protocol.num_mc_samples, seed, progress)
 
     def _images(self, ids: np.ndarray) -> Tensor:
-        images = normalise(self.dataset.images[ids])
-        return images.contiguous(memory_format=torch.channels_last)
+        return normalise(self.dataset.images[ids])
 
     def _validation(self) -> tuple[Tensor, Tensor]:
         ids = self.split.validation
@@ -345,18 +345,8 @@ class Learner:
         size = self.protocol.full_data_batch_size
         return BatchOrder(size, torch.Generator().manual_seed(seed))
 
-    def _step_of(self, fitted: Fitted) -> int:
-        """Steps answered when `fitted` was trained."""
-        ids = [0] + [entry.submission_id for entry in self.answered]
-        return ids.index(fitted.after)
-
-    def _current_model(self) -> Fitted:
-        fitted = self._any_model()
-        if fitted.after != self.after:
-            raise StateError("the model is older than the labels; call fit() first")
-        return fitted
-
-    def _any_model(self) -> Fitted:
+    def _model(self) -> Fitted:
+        """The model of the current labels: whatever changes the labels drops the model."""
         if self.fitted is None:
             raise StateError("there is no model for the current labels; call fit() first")
         return self.fitted

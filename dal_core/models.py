@@ -24,8 +24,8 @@ Masks = tuple[Tensor, Tensor]  # multipliers before the two dropped-out dense la
 class BayesianCNN(nn.Module):
     """A convolutional network whose dense head has dropout before two of its layers.
 
-    Subclasses fill `convolutions`, `dense`, `feature_size` (units before the first dropped-out
-    layer) and `hidden_size` (units before the second).
+    Subclasses define `trunk`, `head`, `feature_size` (units before the first dropped-out layer)
+    and `hidden_size` (units before the second).
     """
 
     feature_size: int
@@ -37,11 +37,11 @@ class BayesianCNN(nn.Module):
 
     def trunk(self, images: Tensor) -> Tensor:
         """[N, 1, 28, 28] normalised images -> [N, feature_size] features, without dropout."""
-        raise AssertionError("a model defines its trunk")
+        raise NotImplementedError
 
     def head(self, features: Tensor, masks: Masks | None = None) -> Tensor:
         """[N, feature_size] features -> [N, C] logits; without masks, dropout is off."""
-        raise AssertionError("a model defines its head")
+        raise NotImplementedError
 
     def forward(self, images: Tensor, masks: Masks | None = None) -> Tensor:
         """[N, 1, 28, 28] images -> [N, C] logits."""
@@ -99,9 +99,8 @@ class GalCNN(BayesianCNN):
     def trunk(self, images: Tensor) -> Tensor:
         # "same" of an even kernel pads one more row below and one more column to the right.
         x = F.relu(self.conv1(F.pad(images, (1, 2, 1, 2))))  # [N, 32, 28, 28]
-        x = F.relu(
-            F.max_pool2d(self.conv2(x), 2)
-        )  # [N, 32, 12, 12]; the 25th row and column fall away
+        # Pooling leaves the 25th row and column out.
+        x = F.relu(F.max_pool2d(self.conv2(x), 2))  # [N, 32, 12, 12]
         return x.flatten(1)
 
     def head(self, features: Tensor, masks: Masks | None = None) -> Tensor:

@@ -1,8 +1,8 @@
 """Training from scratch: labelled images in, the kept weights and the loss history out.
 
-Full batch (mini-batches for the full data set), cross entropy, AdamW, a fixed number of epochs that is never cut short: keeping the
-best weights regularises, it saves no time (report, section 3.1; SPEC section 6). What to train on
-and when is the learner's business.
+Full batch (mini-batches for the full data set), cross entropy, AdamW, a fixed number of epochs
+that is never cut short: keeping the best weights regularises, it saves no time (report, section
+3.1; SPEC section 6). What to train on and when is the learner's business.
 """
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ class _BestWeights:
 
     def look(self, epoch: int) -> float:
         loss = validation_loss(self.model, self.images, self.labels)
-        if not self.losses or loss < min(self.losses):
+        if not self.losses or loss < self.losses[self.best_epoch - 1]:
             self.best_epoch = epoch
             self.weights = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
         self.losses.append(loss)
