@@ -8,15 +8,12 @@ answered in the same words as any other wrong value.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 import typer.main
 
 from dal_core import __version__
-
-if TYPE_CHECKING:
-    from dal_core.cli.run import Wanted
 
 # Plain help: laying it out with rich costs as long as everything else together.
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -96,9 +93,12 @@ def _run(
     """
     from dal_core.cli import run
 
-    wanted: Wanted = run.Wanted(protocol, acquisition, seed, dataset, tuple(settings or ()))
+    typed = {"protocol": protocol, "acquisition": acquisition, "seed": seed, "dataset": dataset}
+    given: dict[str, Any] = {name: text for name, text in typed.items() if text is not None}
+    if settings:
+        given["set"] = tuple(settings)
     stops = run.Stops(until_labels, until_accuracy)
-    code = run.run(wanted, stops, resume=resume, home=home, as_json=as_json)
+    code = run.run(given, stops, resume=resume, home=home, as_json=as_json)
     raise typer.Exit(code)
 
 

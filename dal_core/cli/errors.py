@@ -22,19 +22,18 @@ class Failed(Exception):
 
 def describe(error: Exception) -> tuple[str, int]:
     """The line to print and the exit code."""
-    if isinstance(error, WrongUse):
-        code = WRONG_USE
-    elif isinstance(error, Failed):
-        code = FAILED
-    else:
-        code = _code_of_core_error(error)
-        if code is None:
-            return _unexpected(error), FAILED
+    code = _code(error)
+    if code is None:
+        return _unexpected(error), FAILED
     return " ".join(str(error).split()), code
 
 
-def _code_of_core_error(error: Exception) -> int | None:
+def _code(error: Exception) -> int | None:
     """None for an error that nobody foresaw."""
+    if isinstance(error, WrongUse):
+        return WRONG_USE
+    if isinstance(error, Failed):
+        return FAILED
     # Imported here, since only a command that has failed needs them.
     from dal_core.datasets import DataError, DataMissing
     from dal_core.protocol import ProtocolError

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +29,11 @@ from dal_core.store.versions import current_versions
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a new run is to be, as typed; None where nothing was."""
+    """What a new run is to be, as typed."""
 
-    protocol: str | None = None
-    acquisition: str | None = None
-    seed: str | None = None
+    protocol: str = "quick"
+    acquisition: str = "bald"
+    seed: str = "1"
     dataset: str | None = None
     set: tuple[str, ...] = ()
 
@@ -58,13 +59,18 @@ class Stops:
 
 
 def run(
-    wanted: Wanted, stops: Stops, *, resume: str | None, home: Path | None, as_json: bool
+    given: Mapping[str, Any], stops: Stops, *, resume: str | None, home: Path | None, as_json: bool
 ) -> int:
-    """Begin a run or go on with one, to its end; returns the exit code."""
+    """Begin a run or go on with one, to its end; returns the exit code.
+
+    Args:
+        given: those fields of `Wanted` that were typed; with `resume` there may be none.
+    """
     if resume is None:
-        store, row = _begin(wanted, stops, home)
+        store, row = _begin(Wanted(**given), stops, home)
     else:
-        store, row = _take_up(resume, wanted, stops, home)
+        _refuse(given)
+        store, row = _take_up(resume, stops, home)
     print(row.run_id, file=sys.stderr if as_json else sys.stdout, flush=True)
     code = DONE
     if agenda(store.log(row.run_id)).has_work:
@@ -77,9 +83,9 @@ def run(
 
 
 def _begin(wanted: Wanted, stops: Stops, home: Path | None) -> tuple[Store, RunRow]:
-    preset = wanted.protocol or "quick"
-    acquisition = values.acquisition(wanted.acquisition or "bald")
-    seed = values.whole_number("--seed", wanted.seed or "1", 0, MAX_SEED)
+    preset = wanted.protocol
+    acquisition = values.acquisition(wanted.acquisition)
+    seed = values.whole_number("--seed", wanted.seed, 0, MAX_SEED)
     protocol = values.protocol(preset, wanted.dataset, wanted.set)
     Stops(None, stops.until_accuracy).read(RunSpec("", protocol, acquisition, seed))
     data = datasets.load(protocol.dataset)
@@ -102,14 +108,16 @@ def _split(data: Dataset, spec: RunSpec, option: str) -> Split:
         return make_split(data, spec.protocol, spec.seed)
 
 
-def _take_up(text: str, wanted: Wanted, stops: Stops, home: Path | None) -> tuple[Store, RunRow]:
-    for field in fields(wanted):
-        if given := getattr(wanted, field.name):
-            shown = given[0] if isinstance(given, tuple) else given
-            raise WrongUse(
-                f"--{field.name} is {shown!r} but a resumed run keeps its own; allowed with "
-                "--resume: --until-labels, --until-accuracy, --home, --json"
-            )
+def _refuse(given: Mapping[str, Any]) -> None:
+    for name, value in given.items():
+        shown = value[0] if isinstance(value, tuple) else value
+        raise WrongUse(
+            f"--{name} is {shown!r} but a resumed run keeps its own; allowed with --resume: "
+            "--until-labels, --until-accuracy, --home, --json"
+        )
+
+
+def _take_up(text: str, stops: Stops, home: Path | None) -> tuple[Store, RunRow]:
     store = values.open_store(home, create=False)
     row = values.find_run(store, text, "--resume")
     if row.kind != "oracle":

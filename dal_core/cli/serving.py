@@ -18,9 +18,7 @@ def serve(port: str, home: Path | None) -> None:
     """Become the app's server. Raises WrongUse for a port or home that cannot be."""
     number = values.whole_number("--port", port, 1, 65535)
     if not APP.is_file():
-        raise Failed(
-            f"there is no app at {APP}; install dal from its source tree with `pip install -e .`"
-        )
+        raise Failed(f"there is no {APP}; install dal from its source tree with `pip install -e .`")
     if home is not None:
         values.open_store(home, create=True).close()
     sys.stdout.flush()

@@ -53,12 +53,13 @@ def _as_object(log: RunLog) -> dict[str, Any]:
 
 def _facts(log: RunLog) -> dict[str, str]:
     run = _as_object(log)
+    data = f"{run['dataset']}, SHA-256 {run['fingerprint'][:12]}"
     return {
         "run": run["id"] + (f" ({run['title']})" if run["title"] else ""),
         "protocol": run["protocol"],
         "function": run["acquisition"],
         "seed": str(run["seed"]),
-        "data": f"{run['dataset']}, SHA-256 {run['fingerprint'][:12]}, {_pairs(run['split_sizes'])}",
+        "data": f"{data}, {_pairs(run['split_sizes'])}",
         "labels": f"{log.n_labelled}, {len(log.skipped)} images skipped, "
         f"{log.n_retracted} queries taken back",
         "labelled by": ", ".join(run["annotators"]) or "nobody yet",

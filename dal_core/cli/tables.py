@@ -6,7 +6,7 @@ import sys
 from collections.abc import Collection, Sequence
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 
 FILE_WIDTH = 160  # in a pipe or a file nothing need be squeezed into a terminal's 80 columns
@@ -22,6 +22,6 @@ def table(columns: Sequence[str], right: Collection[str] = ()) -> Table:
     """An empty table; the first column is never broken, since people copy from it."""
     made = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for number, name in enumerate(columns):
-        side = "right" if name in right else "left"
-        made.add_column(name, justify=side, no_wrap=number == 0, overflow="fold")
+        justify: JustifyMethod = "right" if name in right else "left"
+        made.add_column(name, justify=justify, no_wrap=number == 0, overflow="fold")
     return made

@@ -86,11 +86,9 @@ def open_store(home: Path | None, *, create: bool) -> Store:
     try:
         return Store(home or default_home(), create)
     except StoreError as error:
+        option = "--home" if home else "home (--home or DAL_HOME)"
         allowed = "a folder that can be written to" if create else "a folder with runs"
-        where = "--home" if home else "the home (--home or DAL_HOME)"
-        raise WrongUse(
-            f"{where} is '{home or default_home()}'; {error}; allowed: {allowed}"
-        ) from None
+        raise WrongUse(f"{option}: {error}; allowed: {allowed}") from None
 
 
 def find_run(store: Store, text: str, option: str = "RUN") -> RunRow:
