@@ -47,7 +47,7 @@ clean:
 $(BIN)/python:
 	@test -n '$(PYTHON)' || { echo 'dal needs Python 3.11 or newer: none was found. Install one, or say where it is: make PYTHON=/path/to/python3' >&2; exit 1; }
 	@$(PYTHON) -c '$(OLD_ENOUGH)' || { echo "dal needs Python 3.11 or newer: $(PYTHON) is $$($(PYTHON) --version 2>&1)." >&2; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv $(VENV) || { rm -f $@; echo 'The environment could not be made (Debian and Ubuntu: apt install python3-venv).' >&2; exit 1; }
 
 $(VENV)/.run-stamp: pyproject.toml constraints.txt | $(BIN)/python
 	@echo 'Installing into $(VENV) (the first time takes a few minutes) ...'

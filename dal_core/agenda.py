@@ -42,7 +42,7 @@ def agenda(log: RunLog) -> Agenda:
     An oracle's run is measured before it asks (the measurement may end it); a person gets the
     next query first and the measurement comes while they label (DESIGN section 3).
     """
-    if log.run.directives.paused:
+    if log.run.paused:
         return Agenda(Task.NOTHING)
     over = finished(log)
     oracle = answers_itself(log)
@@ -62,21 +62,21 @@ def agenda(log: RunLog) -> Agenda:
 
 def answers_itself(log: RunLog) -> bool:
     """Whether the oracle is to answer the run's next query."""
-    until = log.run.directives.oracle_until
+    until = log.run.oracle_until
     return until is not None and log.n_labelled < until
 
 
 def finished(log: RunLog) -> str | None:
     """Why the run asks for nothing more, or None while it goes on (SPEC section 5)."""
-    run, n, stop = log.run, log.n_labelled, log.run.directives
+    run, n = log.run, log.n_labelled
     batch = run.spec.protocol.n_samples_to_acquire
     if n >= run.spec.max_labels:
         return f"all {run.spec.protocol.n_acquisition_steps} acquisition steps are done"
-    if stop.until_labels is not None and n + batch > stop.until_labels:
-        return f"the label budget of {stop.until_labels} is used"
+    if run.until_labels is not None and n + batch > run.until_labels:
+        return f"the label budget of {run.until_labels} is used"
     measured = [step.accuracy for step in log.steps if step.after == log.after]
-    if stop.until_accuracy is not None and measured and measured[-1] >= stop.until_accuracy:
-        return f"the target accuracy of {stop.until_accuracy:.1%} is reached"
+    if run.until_accuracy is not None and measured and measured[-1] >= run.until_accuracy:
+        return f"the target accuracy of {run.until_accuracy:.1%} is reached"
     if run.split_sizes["pool"] <= len(log.labels()) + len(log.skipped):
         return "every image of the pool was asked for"
     return None

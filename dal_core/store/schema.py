@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from sqlalchemy import (
     JSON,
+    URL,
     Boolean,
     Column,
     Connection,
@@ -179,7 +180,8 @@ def make_engine(path: Path, synchronous: Literal["FULL", "NORMAL"]) -> Engine:
     `execution_options(begin="BEGIN IMMEDIATE")` take the write lock before they read, so that
     what they check still holds when they write.
     """
-    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": BUSY_SECONDS})
+    url = URL.create("sqlite", database=str(path))  # a path may hold what a URL must not
+    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _record: Any) -> None:

@@ -52,7 +52,7 @@ class Store:
     """
 
     def __init__(self, home: Path, create: bool = True) -> None:
-        self.home = Path(home)
+        self.home = Path(home).absolute()
         path = self.home / schema.DATABASE_FILE
         if create:
             _make_folder(self.home)

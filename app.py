@@ -1,0 +1,5 @@
+"""The app's entry: `streamlit run app.py`, or `make run`."""
+
+from dal_ui.shell import enter
+
+enter()

@@ -1,0 +1,249 @@
+"""What the labelling page does, without drawing: start, answer, hand over, compare, reveal.
+
+Plain functions on the store, so that they are tested without a browser, and so that a person and
+the simulated oracle answer through the same door.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dal_core.agenda import Agenda, agenda
+from dal_core.datasets import Dataset
+from dal_core.datasets.splits import make_split
+from dal_core.protocol import Protocol, RunSpec
+from dal_core.records import Answer, Query, StepResult, Submission
+from dal_core.runfiles import run_curve
+from dal_core.store import RunLog, RunNotFound, RunRow, Store, SubmitOutcome
+from dal_core.workers import Workers
+from dal_ui.grid import GridSubmission
+
+DEFAULT_ANNOTATOR = "me"
+
+
+@dataclass(frozen=True)
+class Revealed:
+    """One answered image beside what the data set says and what the model believed.
+
+    `believed` and `confidence` (mean probability of that class over the passes) are None where
+    the model was not asked about the image: a reserve image far down the ranking.
+    """
+
+    image_id: int
+    said: int | None
+    truth: int
+    believed: int | None
+    confidence: float | None
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the person and the data set say the same."""
+        return self.said == self.truth
+
+
+@dataclass(frozen=True)
+class View:
+    """One consistent look at a run and its random baseline, all a page draws from."""
+
+    log: RunLog
+    agenda: Agenda
+    baseline: RunLog | None
+
+    @property
+    def stamp(self) -> tuple[object, ...]:
+        """Changes whenever the page has to be drawn anew."""
+        log, base = self.log, self.baseline
+        return (
+            log.open_query.query_id if log.open_query else None,
+            log.after,
+            len(log.steps),
+            self.agenda,
+            log.run,
+            len(base.steps) if base else 0,
+        )
+
+    @property
+    def latest(self) -> StepResult | None:
+        """The newest measured step."""
+        return self.log.steps[-1] if self.log.steps else None
+
+    @property
+    def random_beside(self) -> StepResult | None:
+        """The baseline's step with as many labels as the newest measured step."""
+        if self.latest is None or self.baseline is None:
+            return None
+        n = self.latest.n_labelled
+        return next((step for step in self.baseline.steps if step.n_labelled == n), None)
+
+
+def start_run(
+    store: Store, dataset: Dataset, protocol: Protocol, acquisition: str, seed: int, name: str
+) -> str:
+    """Create a person's run and return its id.
+
+    Raises:
+        ProtocolError: a parameter is out of range, or the data set too small for the protocol.
+    """
+    spec = RunSpec(dataset.fingerprint, protocol, acquisition, seed)
+    return _create(store, dataset, spec, title=name.strip(), kind="person").run_id
+
+
+def look(store: Store, run_id: str) -> View:
+    """Read a run and, where there is one, its baseline. Raises RunNotFound."""
+    log = store.log(run_id)
+    base = store.find_oracle_run(_random_spec(log.run.spec))
+    is_itself = base is not None and base.run_id == run_id
+    return View(log, agenda(log), None if base is None or is_itself else store.log(base.run_id))
+
+
+def ask_baseline(store: Store, dataset: Dataset, view: View) -> None:
+    """Have the random baseline come as far as this run has; it is shared by equal runs.
+
+    It is the run with the same data, protocol and seed but acquisition `random`, answered by the
+    oracle: same initial images, same subsets, same first accuracy.
+    """
+    if view.log.run.kind == "oracle" and view.log.run.spec.acquisition == "random":
+        return  # it is its own baseline
+    baseline = view.baseline.run if view.baseline else None
+    if baseline is None:
+        spec = _random_spec(view.log.run.spec)
+        baseline = _create(store, dataset, spec, title="random baseline", baseline=True)
+    until = view.log.n_labelled
+    if (baseline.oracle_until or 0) < until:
+        store.set_directives(baseline.run_id, oracle_until=until)
+
+
+def ask_workers(store: Store, workers: Workers, view: View) -> None:
+    """Have the workers do what the run and its baseline need; harmless when asked twice."""
+    progress = store.progress(view.log.run.run_id)
+    failed = progress is not None and progress.part == "failed"
+    if view.agenda.has_work and not failed:
+        waits = view.log.run.kind == "person" and not hands_over(view.log)
+        workers.ask(view.log.run.run_id, person_waits=waits)
+    if view.baseline is not None and agenda(view.baseline).has_work:
+        workers.ask(view.baseline.run.run_id, person_waits=False)
+
+
+def hands_over(log: RunLog) -> bool:
+    """Whether the oracle is answering at present."""
+    until = log.run.oracle_until
+    return until is not None and log.n_labelled < until
+
+
+def hand_over(store: Store, log: RunLog, n_batches: int | None) -> None:
+    """Let the oracle answer the next batches, or to the end of the run with None."""
+    spec = log.run.spec
+    until = spec.max_labels
+    if n_batches is not None:
+        until = min(until, log.n_labelled + n_batches * spec.protocol.n_samples_to_acquire)
+    store.set_directives(log.run.run_id, oracle_until=until)
+
+
+def take_back(store: Store, log: RunLog) -> None:
+    """Hand the run back to the person: the oracle answers no further query."""
+    store.set_directives(log.run.run_id, oracle_until=None)
+
+
+def submit(store: Store, log: RunLog, submission: GridSubmission) -> SubmitOutcome:
+    """Store what a person submitted. Raises AnswerError; nothing is written then."""
+    answers = [
+        Answer(image_id, label, submission.seconds.get(image_id))
+        for image_id, label in submission.answers.items()
+    ]
+    answers += [
+        Answer(image_id, None, submission.seconds.get(image_id)) for image_id in submission.skipped
+    ]
+    annotator = log.run.title or DEFAULT_ANNOTATOR
+    return store.submit(
+        submission.query_id, answers, annotator=annotator, source="person", nonce=submission.nonce
+    )
+
+
+def undo(store: Store, log: RunLog) -> None:
+    """Take back the last ten, whoever answered them; they are asked again at once.
+
+    The oracle is stopped too: it would only answer them again.
+    """
+    take_back(store, log)
+    store.undo(log.run.run_id, log.after)
+
+
+def reveal(store: Store, dataset: Dataset, log: RunLog) -> list[Revealed]:
+    """The last answered batch, image by image, in the order of the ranking."""
+    if not log.submissions:
+        return []
+    last = log.submissions[-1]
+    query = log.queries[last.query_id]
+    beliefs = _beliefs(store, query)
+    said = {answer.image_id: answer.label for answer in last.answers}
+    return [
+        Revealed(i, said[i], int(dataset.labels[i]), *beliefs.get(i, (None, None)))
+        for i in query.ranking
+        if i in said
+    ]
+
+
+def agreement(dataset: Dataset, log: RunLog) -> tuple[int, int]:
+    """(answers of persons that equal the data set's label, all answers of persons)."""
+    given = [pair for s in log.submissions if s.source == "person" for pair in s.labels.items()]
+    return sum(int(dataset.labels[i]) == label for i, label in given), len(given)
+
+
+def batch_on_screen(log: RunLog) -> tuple[Query, Submission | None] | None:
+    """What the grid shows: the open query, else the last answered one until the next comes."""
+    if log.open_query is not None:
+        return log.open_query, None
+    if log.submissions:
+        last = log.submissions[-1]
+        return log.queries[last.query_id], last
+    return None
+
+
+def find_view(store: Store, run_id: str) -> View | None:
+    """`look`, or None for a run that does not exist."""
+    try:
+        return look(store, run_id)
+    except RunNotFound:
+        return None
+
+
+def baseline_curves(view: View) -> list:
+    """The baseline as the charts take it, no further than the run itself has come."""
+    return [run_curve(view.baseline)] if view.baseline and view.baseline.steps else []
+
+
+def _beliefs(store: Store, query: Query) -> dict[int, tuple[int, float]]:
+    probs = store.shown_probs(query.query_id)  # [T, n, C] of the first n of the ranking
+    if probs is None:
+        return {}
+    mean: np.ndarray = probs.mean(0)
+    return {
+        image_id: (int(row.argmax()), float(row.max()))
+        for image_id, row in zip(query.ranking, mean, strict=False)
+    }
+
+
+def _random_spec(spec: RunSpec) -> RunSpec:
+    return RunSpec(spec.fingerprint, spec.protocol, "random", spec.seed)
+
+
+def _create(
+    store: Store,
+    dataset: Dataset,
+    spec: RunSpec,
+    *,
+    title: str,
+    kind: str = "oracle",
+    baseline: bool = False,
+) -> RunRow:
+    split = make_split(dataset, spec.protocol, spec.seed)
+    return store.create_run(
+        spec,
+        title=title,
+        kind=kind,  # type: ignore[arg-type]
+        baseline=baseline,
+        n_initial=len(split.initial),
+        split_sizes=split.sizes(),
+    )

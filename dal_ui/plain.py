@@ -1,0 +1,80 @@
+"""The query as a plain form: for assistive technology that prefers it, and for page tests.
+
+Same contract as the grid: it returns one `GridSubmission` when everything shown has an answer.
+"""
+
+from __future__ import annotations
+
+import uuid
+
+import streamlit as st
+
+from dal_core.datasets import Dataset
+from dal_core.records import Query
+from dal_ui.grid import GridSubmission
+
+SKIP = "can't tell"
+CHOICES = [str(digit) for digit in range(10)] + [SKIP]
+COLUMNS = 5
+
+
+def plain_grid(query: Query, dataset: Dataset, *, disabled: bool = False) -> GridSubmission | None:
+    """Draw the images shown with a select box each.
+
+    Images that nobody can tell are replaced from the ranking when the form is sent; the labels
+    already given stay in the form, and nothing is submitted before all images have one.
+    """
+    skipped: list[int] = st.session_state.setdefault(f"skipped-{query.query_id}", [])
+    shown = query.shown(skipped)
+    with st.form(f"plain-{query.query_id}", border=True):
+        chosen = _fields(query, dataset, shown, disabled)
+        sent = st.form_submit_button(
+            f"Submit {len(shown)} labels", type="primary", disabled=disabled
+        )
+    if not sent:
+        return None
+    unclear = [image_id for image_id, choice in chosen.items() if choice == SKIP]
+    if unclear and _replaceable(query, skipped, unclear):
+        skipped.extend(unclear)
+        st.session_state["notice"] = f"{len(unclear)} replaced; nothing is saved yet."
+        st.rerun()
+    missing = sum(choice is None for choice in chosen.values())
+    if missing:
+        st.warning(f"{missing} of {len(shown)} images have no label yet. Nothing was saved.")
+        return None
+    return _submission(query, chosen, [*skipped, *unclear])
+
+
+def _replaceable(query: Query, skipped: list[int], unclear: list[int]) -> bool:
+    """Whether the ranking still holds images for some of those that are unclear."""
+    return len(query.shown([*skipped, *unclear])) > len(query.shown(skipped)) - len(unclear)
+
+
+def _fields(
+    query: Query, dataset: Dataset, shown: tuple[int, ...], disabled: bool
+) -> dict[int, str | None]:
+    chosen: dict[int, str | None] = {}
+    columns = st.columns(COLUMNS)
+    for position, image_id in enumerate(shown):
+        with columns[position % COLUMNS]:
+            st.image(dataset.images[image_id], width=84, output_format="PNG")
+            chosen[image_id] = st.selectbox(
+                f"Image {position + 1}",
+                CHOICES,
+                index=None,
+                placeholder="digit",
+                key=f"plain-{query.query_id}-{image_id}",
+                disabled=disabled,
+            )
+    return chosen
+
+
+def _submission(query: Query, chosen: dict[int, str | None], skipped: list[int]) -> GridSubmission:
+    answers = {i: int(choice) for i, choice in chosen.items() if choice not in (None, SKIP)}
+    return GridSubmission(
+        nonce=uuid.uuid4().hex,
+        query_id=query.query_id,
+        answers=answers,
+        skipped=tuple(skipped),
+        seconds={},
+    )

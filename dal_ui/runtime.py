@@ -1,0 +1,45 @@
+"""What the server's sessions share: the store, the workers, the data sets.
+
+Nothing per user lives here. The truth is on disk and the run's id is in the address, so a reload,
+a second tab or a restarted server finds everything again.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import streamlit as st
+
+from dal_core import datasets
+from dal_core.agenda import agenda
+from dal_core.datasets import Dataset
+from dal_core.store import Store, default_home
+from dal_core.workers import Workers
+
+# Two besides the interactive one: a run handed to the oracle and a random baseline advance
+# together; both hold while a person waits, so they take nothing from anybody.
+BACKGROUND_WORKERS = max(2, (os.cpu_count() or 2) - 1)
+
+
+@st.cache_resource(show_spinner=False)
+def store() -> Store:
+    """The runs of `$DAL_HOME`."""
+    return Store(default_home())
+
+
+@st.cache_resource(show_spinner=False)
+def workers() -> Workers:
+    """The worker processes; on the server's start they take up what was left unfinished."""
+    pool = Workers(Path(store().home), BACKGROUND_WORKERS)
+    pool.warm_up()
+    for run in store().runs():
+        if agenda(store().log(run.run_id)).has_work:
+            pool.ask(run.run_id, person_waits=False)
+    return pool
+
+
+@st.cache_resource(show_spinner=False, max_entries=4)
+def dataset(name: str) -> Dataset:
+    """A data set, read once a server. Raises DataError where its files are missing or broken."""
+    return datasets.load(name)

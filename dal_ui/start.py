@@ -1,0 +1,140 @@
+"""The start form: sensible defaults, one click to begin, nothing that must be read first."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from dal_core import datasets
+from dal_core.datasets import DataError
+from dal_core.display import display_name
+from dal_core.protocol import (
+    ACQUISITION_NAMES,
+    DATASET_NAMES,
+    MAX_SEED,
+    PRESET_TITLES,
+    PRESETS,
+    Protocol,
+    ProtocolError,
+    preset,
+    with_dataset,
+)
+from dal_core.store import RunRow
+from dal_ui import labelling, runtime
+
+_DATA_TITLES = {
+    "mnist5k": "5,000 MNIST digits (built in)",
+    "mnist": "all 70,000 MNIST digits",
+}
+_FUNCTION_HINTS = {
+    "bald": "asks where the passes disagree (mutual information)",
+    "max_entropy": "asks where the mean prediction is least sure",
+    "variation_ratios": "asks where the passes vote differently",
+    "variation_ratios_mean": "asks where the likeliest class is least likely",
+    "mean_std": "asks where the probabilities spread most",
+    "random": "asks for any image: what the others are compared with",
+}
+
+
+def start_form() -> None:
+    """Draw the form; on the click a run is created and the address names it."""
+    st.title("Teach a network ten digits at a time")
+    st.write(
+        "It looks through thousands of unlabelled digits, asks you for the ten it would learn "
+        "most from, learns from your answers, and asks again. You see how much better that is "
+        "than labelling at random."
+    )
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        _form()
+    with right:
+        _recent()
+
+
+def _form() -> None:
+    name = st.text_input("Your name", "me", max_chars=40, help="Stored with every label you give.")
+    function = st.selectbox(
+        "How the network chooses (acquisition function)",
+        ACQUISITION_NAMES,
+        index=ACQUISITION_NAMES.index("bald"),
+        format_func=lambda f: f"{display_name(f)} – {_FUNCTION_HINTS[f]}",
+    )
+    data = st.selectbox(
+        "Digits",
+        DATASET_NAMES,
+        index=DATASET_NAMES.index("mnist5k"),
+        format_func=_DATA_TITLES.__getitem__,
+    )
+    first, second = st.columns([3, 1])
+    protocol_name = first.selectbox(
+        "Protocol",
+        list(PRESETS),
+        index=list(PRESETS).index("quick"),
+        format_func=lambda p: f"{p} – {PRESET_TITLES[p]}",
+    )
+    seed = second.number_input("Seed", 0, MAX_SEED, 1, help="Same seed, same starting images.")
+    protocol = with_dataset(preset(protocol_name), data)
+    if protocol.changes():
+        st.caption(f"On these digits this is {protocol.describe()}: not the preset's procedure.")
+    if not _data_is_here(data):
+        return
+    if st.button("Start labelling", type="primary", icon=":material/play_arrow:"):
+        _start(name, protocol, function, int(seed))
+
+
+def _data_is_here(name: str) -> bool:
+    """Whether the digits can be read; otherwise offer what can be done about it."""
+    try:
+        with st.spinner("Reading the digits ..."):
+            runtime.dataset(name)
+    except DataError as error:
+        st.warning(str(error))
+        if st.button("Download MNIST (11 MB)", icon=":material/download:"):
+            _download(name)
+        return False
+    return True
+
+
+def _download(name: str) -> None:
+    bar = st.progress(0.0, "Downloading ...")
+
+    def show(what: str, done: int, total: int) -> None:
+        share = done / total if total else 0.0
+        bar.progress(min(share, 1.0), f"{what}: {done / 1e6:.1f} of {total / 1e6:.1f} MB")
+
+    try:
+        datasets.fetch(name, progress=show)
+    except (DataError, OSError) as error:
+        bar.empty()
+        st.error(f"The download failed, nothing was changed: {error}")
+        return
+    st.rerun()
+
+
+def _start(name: str, protocol: Protocol, function: str, seed: int) -> None:
+    try:
+        run_id = labelling.start_run(
+            runtime.store(), runtime.dataset(protocol.dataset), protocol, function, seed, name
+        )
+    except ProtocolError as error:
+        st.error(str(error))
+        return
+    st.query_params["run"] = run_id
+    st.rerun()
+
+
+def _recent() -> None:
+    """Runs to go on with, newest first."""
+    mine = [run for run in runtime.store().runs() if run.kind == "person"][:6]
+    if not mine:
+        return
+    st.subheader("Go on with", divider="gray")
+    for run in mine:
+        if st.button(_describe(run), key=f"open-{run.run_id}", width="stretch"):
+            st.query_params["run"] = run.run_id
+            st.rerun()
+
+
+def _describe(run: RunRow) -> str:
+    labels = runtime.store().log(run.run_id).n_labelled
+    function = display_name(run.spec.acquisition)
+    return f"{run.title or run.run_id}: {function}, {labels} labels, {run.created_at[:10]}"

@@ -1,0 +1,92 @@
+"""What the tests of the store share: small runs, queries and answers to them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from dal_core.protocol import RunSpec, preset
+from dal_core.records import Answer, Query, StepResult
+from dal_core.store import RunRow, Store, SubmitOutcome
+
+ROOT = Path(__file__).resolve().parent.parent
+N_INITIAL = 20
+
+
+def spec(seed: int = 1, acquisition: str = "bald") -> RunSpec:
+    return RunSpec("fingerprint", preset("quick"), acquisition, seed)
+
+
+def new_run(store: Store, **settings: object) -> RunRow:
+    values = {"n_initial": N_INITIAL, "split_sizes": {"pool": 3000}, **settings}
+    return store.create_run(spec(), **values)  # type: ignore[arg-type]
+
+
+def new_query(
+    ranking: Sequence[int] = tuple(range(100)),
+    *,
+    n_labelled: int = N_INITIAL,
+    after: int = 0,
+    batch_size: int = 10,
+) -> Query:
+    scores = tuple(1 - place / 1000 for place in range(len(ranking)))
+    query_id = uuid.uuid4().hex
+    return Query(query_id, n_labelled, n_labelled, tuple(ranking), scores, batch_size, after)
+
+
+def new_result(n_labelled: int = N_INITIAL, after: int = 0, accuracy: float = 0.5) -> StepResult:
+    return StepResult(
+        step=(n_labelled - N_INITIAL) // 10,
+        n_labelled=n_labelled,
+        accuracy=accuracy,
+        mutual_information=0.25,
+        train_loss=0.125,
+        val_loss=0.5,
+        best_epoch=7,
+        seconds={"train": 1.0, "evaluate": 0.5, "score": 0.0},
+        after=after,
+    )
+
+
+def answers_to(query: Query, skipped: Collection[int] = (), offset: int = 0) -> list[Answer]:
+    """Everything shown is labelled with its id's last digit plus `offset`."""
+    shown = query.shown(skipped)
+    labels = [Answer(image_id, (image_id + offset) % 10, 0.5) for image_id in shown]
+    return labels + [Answer(image_id, None) for image_id in skipped]
+
+
+def ask(store: Store, run_id: str, ranking: Sequence[int]) -> Query:
+    """Ask for `ranking` in the run's present state."""
+    log = store.log(run_id)
+    query = new_query(ranking, n_labelled=log.n_labelled, after=log.after)
+    assert store.add_query(run_id, query, None)
+    return query
+
+
+def give(
+    store: Store, query: Query, answers: Sequence[Answer] | None = None, annotator: str = "ann"
+) -> SubmitOutcome:
+    given = answers_to(query) if answers is None else answers
+    return store.submit(query.query_id, given, annotator=annotator, source="person")
+
+
+def python(code: str, *arguments: object) -> subprocess.Popen[str]:
+    """Another process that runs `code`; its output is read line by line."""
+    path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
+    return subprocess.Popen(
+        [sys.executable, "-u", "-c", code, *map(str, arguments)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": path},
+    )
+
+
+def line_of(process: subprocess.Popen[str]) -> str:
+    """Its next line; empty when it ended."""
+    assert process.stdout is not None
+    return process.stdout.readline().strip()

@@ -1,0 +1,269 @@
+"""Replay against a naive model: the labels a run has are what was said and not taken back.
+
+The naive model keeps a stack and forgets what is undone; the log forgets nothing. Both are driven
+with the same random sequences of asking, submitting (with skips), measuring and undoing.
+"""
+
+from __future__ import annotations
+
+import random
+import tempfile
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol as Interface
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from store_kit import N_INITIAL, answers_to, new_query, new_result, new_run, spec
+
+from dal_core.records import Answer, Query, StepResult, Submission
+from dal_core.store import RunLog, RunRow, Store, replay
+
+POOL = frozenset(range(40))
+BATCH = 3
+RANKED = 6
+
+
+class Driver(Interface):
+    """A run, kept by the store or only as rows in memory."""
+
+    def ask(self, query: Query) -> None: ...
+    def submit(self, query: Query, answers: list[Answer]) -> None: ...
+    def measure(self, result: StepResult) -> None: ...
+    def undo(self) -> None: ...
+    def log(self) -> RunLog: ...
+
+
+class Rows:
+    """Rows in memory, appended as the store appends them."""
+
+    def __init__(self) -> None:
+        self.run = RunRow("run-1", "", "person", False, spec(), N_INITIAL, {}, {}, "")
+        self.queries: list[Query] = []
+        self.submissions: list[Submission] = []
+        self.retracted: set[int] = set()
+        self.steps: list[StepResult] = []
+
+    def ask(self, query: Query) -> None:
+        self.queries.append(query)
+
+    def submit(self, query: Query, answers: list[Answer]) -> None:
+        number = len(self.submissions) + 1
+        row = Submission(number, query.query_id, "ann", "person", "", tuple(answers))
+        self.submissions.append(row)
+
+    def measure(self, result: StepResult) -> None:
+        self.steps.append(result)
+
+    def undo(self) -> None:
+        log = self.log()
+        undone = log.queries[log.submissions[-1].query_id]
+        self.retracted.add(log.after)
+        self.queries.append(
+            new_query(
+                undone.ranking,
+                n_labelled=undone.n_labelled,
+                after=undone.after,
+                batch_size=undone.batch_size,
+            )
+        )
+
+    def log(self) -> RunLog:
+        return replay(self.run, self.queries, self.submissions, self.retracted, self.steps)
+
+
+class Stored:
+    """The same through the store and its file."""
+
+    def __init__(self, home: str) -> None:
+        self.store = Store(Path(home))
+        self.run_id = new_run(self.store).run_id
+
+    def ask(self, query: Query) -> None:
+        assert self.store.add_query(self.run_id, query, None)
+
+    def submit(self, query: Query, answers: list[Answer]) -> None:
+        outcome = self.store.submit(query.query_id, answers, annotator="ann", source="person")
+        assert outcome.status == "saved"
+
+    def measure(self, result: StepResult) -> None:
+        self.store.add_step(self.run_id, result)
+
+    def undo(self) -> None:
+        self.store.undo(self.run_id)
+
+    def log(self) -> RunLog:
+        return self.store.log(self.run_id)
+
+
+@dataclass
+class Naive:
+    """What a run is, said as plainly as possible: a stack of what was answered."""
+
+    stack: list[tuple[tuple[int, ...], list[tuple[int, int]], set[int]]] = field(
+        default_factory=list
+    )
+    open_ranking: tuple[int, ...] | None = None
+    measured: dict[int, float] = field(default_factory=dict)  # depth of the stack -> accuracy
+
+    @property
+    def labels(self) -> list[tuple[int, int]]:
+        return [pair for _, pairs, _ in self.stack for pair in pairs]
+
+    @property
+    def skipped(self) -> set[int]:
+        return {image_id for _, _, skipped in self.stack for image_id in skipped}
+
+    @property
+    def pool(self) -> set[int]:
+        return POOL - {image_id for image_id, _ in self.labels} - self.skipped
+
+    def submit(self, answers: list[Answer]) -> None:
+        assert self.open_ranking is not None
+        said = {answer.image_id: answer.label for answer in answers}
+        pairs = [(i, label) for i in self.open_ranking if (label := said.get(i)) is not None]
+        skipped = {i for i, label in said.items() if label is None}
+        self.stack.append((self.open_ranking, pairs, skipped))
+        self.open_ranking = None
+
+    def undo(self) -> None:
+        self.measured.pop(len(self.stack), None)
+        self.open_ranking = self.stack.pop()[0]
+
+
+def check(log: RunLog, naive: Naive) -> None:
+    """The log's state is the naive one, and its sets are disjoint."""
+    labelled = [image_id for image_id, _ in log.labels()]
+    assert len(set(labelled)) == len(labelled)
+    assert not log.skipped & set(labelled)
+    assert POOL - set(labelled) - log.skipped == naive.pool
+    assert log.labels() == naive.labels
+    assert log.skipped == naive.skipped
+    assert log.n_labelled == N_INITIAL + len(naive.labels)
+    ranking = log.open_query.ranking if log.open_query else None
+    assert ranking == naive.open_ranking
+    if log.open_query:
+        assert set(log.open_query.ranking) <= naive.pool
+        assert log.open_query.after == log.after
+        assert log.open_query.n_labelled == log.n_labelled
+    expected = {N_INITIAL: naive.measured[0]} if 0 in naive.measured else {}
+    for depth in range(1, len(naive.stack) + 1):  # of equal numbers of labels the newest counts
+        if depth in naive.measured:
+            given = sum(len(pairs) for _, pairs, _ in naive.stack[:depth])
+            before = expected.get(N_INITIAL + given, 0.0)
+            expected[N_INITIAL + given] = max(before, naive.measured[depth])
+    assert {step.n_labelled: step.accuracy for step in log.steps} == expected
+    assert [step.n_labelled for step in log.steps] == sorted(expected)
+
+
+def play(driver: Driver, actions: list[tuple[str, int]]) -> Naive:
+    """Drive both with the same actions, comparing after each."""
+    naive = Naive()
+    undone = 0
+    for turn, (action, seed) in enumerate(actions):
+        log = driver.log()
+        chance = random.Random(seed)
+        if action == "submit":
+            if log.open_query is None and naive.pool:
+                ranking = chance.sample(sorted(naive.pool), min(RANKED, len(naive.pool)))
+                query = new_query(
+                    ranking, n_labelled=log.n_labelled, after=log.after, batch_size=BATCH
+                )
+                driver.ask(query)
+                naive.open_ranking = query.ranking
+            query_now = driver.log().open_query
+            if query_now is not None and chance.random() < 0.9:  # else it stays open
+                skipped = [i for i in query_now.ranking if chance.random() < 0.25]
+                answers = answers_to(query_now, skipped, offset=chance.randrange(10))
+                chance.shuffle(answers)
+                driver.submit(query_now, answers)
+                naive.submit(answers)
+        elif action == "measure":
+            accuracy = (turn + 1) / 1000  # grows, so that the newest is the largest
+            driver.measure(new_result(log.n_labelled, log.after, accuracy))
+            naive.measured[len(naive.stack)] = accuracy
+        elif naive.stack:
+            driver.undo()
+            naive.undo()
+            undone += 1
+        check(driver.log(), naive)
+        assert driver.log().revision == undone
+    return naive
+
+
+ACTIONS = st.lists(
+    st.tuples(
+        st.sampled_from(["submit", "submit", "submit", "measure", "undo"]),
+        st.integers(0, 2**16),
+    ),
+    max_size=30,
+)
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(ACTIONS)
+def test_replay_agrees_with_a_model_that_forgets(actions: list[tuple[str, int]]) -> None:
+    play(Rows(), actions)
+
+
+@settings(max_examples=15, deadline=None, derandomize=True)
+@given(ACTIONS)
+def test_the_store_agrees_with_a_model_that_forgets(actions: list[tuple[str, int]]) -> None:
+    with tempfile.TemporaryDirectory() as home:
+        driver = Stored(home)
+        play(driver, actions)
+        driver.store.close()
+
+
+def answer_in_turn(driver: Driver, undos: Collection[int], n: int) -> RunLog:
+    """`n` submissions fixed by what is already labelled; some are undone and given again."""
+    undos = set(undos)
+    while len(driver.log().submissions) < n:
+        log = driver.log()
+        done = len(log.submissions)
+        if log.open_query is None:
+            gone = {image_id for image_id, _ in log.labels()} | log.skipped
+            order = sorted(POOL - gone, key=lambda i: (i * 17 + done) % 41)
+            ranking = order[:RANKED]
+            driver.ask(
+                new_query(ranking, n_labelled=log.n_labelled, after=log.after, batch_size=BATCH)
+            )
+        query = driver.log().open_query
+        assert query is not None
+        skipped = [image_id for image_id in query.ranking if image_id % 7 == 0]
+        driver.submit(query, answers_to(query, skipped))
+        if done in undos:
+            undos.remove(done)
+            for _ in range(1 + done // 2):  # sometimes further back than the last
+                driver.undo()
+    return driver.log()
+
+
+@settings(max_examples=50, deadline=None, derandomize=True)
+@given(st.sets(st.integers(0, 5)))
+def test_undo_then_the_same_answers_equals_never_undone(undos: set[int]) -> None:
+    undone, straight = answer_in_turn(Rows(), undos, 6), answer_in_turn(Rows(), (), 6)
+    assert undone.labels() == straight.labels()
+    assert undone.skipped == straight.skipped
+    assert undone.n_labelled == straight.n_labelled
+    assert (undone.revision > 0) == bool(undos)
+
+
+@pytest.mark.parametrize("undos", [(), (5,), (1, 3)])
+def test_undo_then_the_same_answers_equals_never_undone_on_disk(
+    tmp_path: Path, undos: tuple[int, ...]
+) -> None:
+    make: Callable[[str], Driver] = lambda name: Stored(str(tmp_path / name))  # noqa: E731
+    undone, straight = answer_in_turn(make("a"), undos, 6), answer_in_turn(Rows(), (), 6)
+    assert undone.labels() == straight.labels()
+
+
+def test_of_an_initial_set_that_holds_an_image_twice_both_labels_count() -> None:
+    rows = Rows()  # N_INITIAL counts labels, whatever images they are of
+    query = new_query(range(10), batch_size=BATCH)
+    rows.ask(query)
+    rows.submit(query, answers_to(query))
+    assert rows.log().n_labelled == N_INITIAL + BATCH
+    assert rows.log().n_labelled_at(0) == N_INITIAL
