@@ -1,8 +1,8 @@
-// The labelling grid on the page: draws the state, hears keys and taps, mirrors unsent labels in
-// sessionStorage and sends one submission per query. What a key does to the labels is in state.js
-// (this file is appended to it). Nothing here decides that a submission is saved: Python says so.
+// The labelling grid on the page: draws the state, hears keys and taps and sends one submission per
+// query. What a key does to the labels is in state.js, what survives a reload in mirror.js; both
+// stand before this file in one module. Nothing here decides that a submission is saved: Python
+// says so.
 
-const STORE_PREFIX = "dal:labels:";
 const FIRST_RETRY_MS = 3000;
 const LAST_RETRY_MS = 60000;
 
@@ -154,7 +154,7 @@ function act(grid, action) {
   const before = spend(grid.state, elapsed(grid));
   grid.since = performance.now();
   grid.state = next(before, action);
-  mirror(grid);
+  writeMirror(grid.queryId, { state: grid.state, pending: grid.pending });
   return draw(grid);
 }
 
@@ -162,7 +162,7 @@ function act(grid, action) {
 function submit(grid) {
   if (!canSubmit(grid)) return;
   grid.pending ??= submissionOf(grid.state, grid.queryId, newNonce());
-  mirror(grid);
+  writeMirror(grid.queryId, { state: grid.state, pending: grid.pending });
   transmit(grid);
   draw(grid);
 }
@@ -294,38 +294,4 @@ function submitText({ state, pending, late }) {
 
 function setText(element, text) {
   if (element.textContent !== text) element.textContent = text; // a live region repeats each write
-}
-
-// ---- labels not yet confirmed, mirrored in sessionStorage ----------------------------------------
-
-function mirror(grid) {
-  const content = { state: grid.state, pending: grid.pending };
-  withStorage((storage) => storage.setItem(STORE_PREFIX + grid.queryId, JSON.stringify(content)));
-}
-
-function readMirror(queryId) {
-  return withStorage((storage) => JSON.parse(storage.getItem(STORE_PREFIX + queryId)));
-}
-
-function forget(queryId) {
-  withStorage((storage) => storage.removeItem(STORE_PREFIX + queryId));
-}
-
-/** Sent labels of another query were received: a server without them would still be asking it. */
-function forgetOtherSentQueries(queryId) {
-  withStorage((storage) =>
-    Object.keys(storage)
-      .filter((key) => key.startsWith(STORE_PREFIX) && key !== STORE_PREFIX + queryId)
-      .filter((key) => JSON.parse(storage.getItem(key))?.pending)
-      .forEach((key) => storage.removeItem(key)),
-  );
-}
-
-/** A browser may deny storage or hold nonsense there: labelling goes on without the mirror. */
-function withStorage(use) {
-  try {
-    return use(window.sessionStorage);
-  } catch {
-    return null;
-  }
 }
