@@ -22,13 +22,14 @@ import torch
 from torch import Tensor
 
 from dal_core import acquisition
+from dal_core.answers import check_answers
 from dal_core.datasets import Dataset
 from dal_core.datasets.splits import Split, full_data_split, make_split
 from dal_core.mc_dropout import chunked_passes
 from dal_core.models import BayesianCNN, build_model, normalise
 from dal_core.protocol import FULL_DATA, Protocol, RunSpec
 from dal_core.randomness import Purpose, numpy_generator, torch_seed
-from dal_core.records import RANKING_KEPT, Answer, Query, StepResult, check_answers
+from dal_core.records import RANKING_KEPT, Answer, Query, StepResult
 from dal_core.training import BatchOrder, Training, Watch, train
 
 Progress = Callable[[int, int], None]  # (images done, images in all)
@@ -254,7 +255,7 @@ class Learner:
         given = _as_answers(answers)
         mentioned = {answer.image_id for answer in given}
         given += [Answer(i, None) for i in self._skipping if i not in mentioned]
-        check_answers(query, given, self.dataset.n_classes)
+        given = list(check_answers(query, given))
         number = submission_id if submission_id is not None else self.after + 1
         self.answered.append(Answered(query, tuple(given), number))
         self.open_query, self.fitted, self._skipping = None, None, []

@@ -10,11 +10,12 @@ import torch
 
 from dal_core import oracle
 from dal_core.acquisition import ACQUISITIONS, scorer
+from dal_core.answers import AnswerError
 from dal_core.datasets import Dataset
 from dal_core.learner import Learner, StateError
 from dal_core.models import LeNet5
 from dal_core.protocol import RunSpec
-from dal_core.records import RANKING_KEPT, Answer, AnswerError, Query
+from dal_core.records import RANKING_KEPT, Answer, Query
 from dal_core.training import Epoch
 from tests import fast, reference
 
@@ -313,10 +314,10 @@ def test_a_fit_depends_on_the_labels_and_not_on_who_asked_for_them(mnist5k: Data
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        (lambda given, query: given.pop(query.ranking[3]), "has no label"),
-        (lambda given, query: given.update({query.ranking[10]: 1}), "was not shown"),
+        (lambda given, query: given.pop(query.ranking[3]), "labels are missing for"),
+        (lambda given, query: given.update({query.ranking[10]: 1}), "labelled but not shown"),
         (lambda given, query: given.update({query.ranking[0]: 10}), "is 10; allowed: 0 to 9"),
-        (lambda given, query: given.update({-1: 1}), "image -1 is not among the images"),
+        (lambda given, query: given.update({-1: 1}), "image -1 is labelled but not shown"),
     ],
 )
 def test_answers_that_do_not_fit_are_refused_and_change_nothing(

@@ -45,7 +45,7 @@ def test_report_is_the_text_of_the_report() -> None:
         "learning_rate": 0.001,
         "betas": (0.9, 0.999),
         "weight_decay": 0.01,
-            "full_data_batch_size": 1024,
+        "full_data_batch_size": 1024,
         "weights": "best",
     }
 
