@@ -37,6 +37,7 @@ ACQUISITION_NAMES = (
     "mean_std",
     "random",
 )
+FULL_DATA = "full_data"  # in place of a function: trained once on everything (SPEC section 7)
 DATASET_NAMES = ("mnist", "mnist5k")
 MAX_SEED = 2**32 - 1
 
@@ -51,7 +52,7 @@ class Protocol(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     dataset: Literal["mnist", "mnist5k"] = Field("mnist", description="data set")
-    which_model: Literal["lenet5"] = Field("lenet5", description="network")
+    which_model: Literal["lenet5", "gal_cnn"] = Field("lenet5", description="network")
     dropout: tuple[Probability, Probability] = Field(
         (0.5, 0.25), description="dropout probability before the first and the second dense layer"
     )
@@ -76,6 +77,9 @@ class Protocol(BaseModel):
     learning_rate: float = Field(0.001, gt=0, le=1, description="AdamW learning rate")
     betas: tuple[Probability, Probability] = Field((0.9, 0.999), description="AdamW betas")
     weight_decay: float = Field(0.01, ge=0, le=1, description="AdamW weight decay")
+    full_data_batch_size: int = Field(
+        1024, ge=1, description="images per mini-batch of the full-data bound; runs use full batch"
+    )
     weights: Literal["best", "last"] = Field(
         "best", description="weights kept: lowest validation loss, or the last epoch's"
     )
@@ -145,12 +149,26 @@ PRESETS: Mapping[str, Protocol] = {
         entropy_eps=1e-10,
         ties="first",
     ),
+    "gal2017": Protocol(
+        which_model="gal_cnn",
+        dropout=(0.25, 0.5),
+        val_size=100,
+        num_mc_samples=20,
+        pool_subset_size="all",
+        test_subset_size="all",
+        # What Gal et al. leave open is as in the released code.
+        weights="last",
+        initial_with_replacement=True,
+        entropy_eps=1e-10,
+        ties="first",
+    ),
     "quick": _QUICK,
 }
 
 PRESET_TITLES: Mapping[str, str] = {
     "report": "the report's text, to the letter (400 epochs, lowest validation loss)",
     "released": "the code released with the report (last weights, dropout 0.25 / 0.5)",
+    "gal2017": "Gal et al. 2017: their network, 20 passes, the whole pool (slow)",
     "quick": "for people: the embedded 5,000 digits, a step in about two seconds",
 }
 
@@ -218,7 +236,7 @@ class RunSpec:
     seed: int
 
     def __post_init__(self) -> None:
-        if self.acquisition not in ACQUISITION_NAMES:
+        if self.acquisition not in (*ACQUISITION_NAMES, FULL_DATA):
             names = ", ".join(ACQUISITION_NAMES)
             raise ProtocolError(f"acquisition is {self.acquisition!r}; allowed: {names}")
         if type(self.seed) is not int or not 0 <= self.seed <= MAX_SEED:

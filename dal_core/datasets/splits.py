@@ -56,6 +56,12 @@ def make_split(dataset: Dataset, protocol: Protocol, seed: int) -> Split:
     return Split(initial, np.sort(validation), pool, np.sort(test))
 
 
+def full_data_split(split: Split) -> Split:
+    """Everything but the validation images labelled from the start (SPEC section 7)."""
+    everything = np.union1d(split.initial, split.pool)
+    return Split(everything, split.validation, split.pool[:0], split.test)
+
+
 def _training_ids(dataset: Dataset) -> np.ndarray:
     ids = np.arange(len(dataset.labels))
     return ids if dataset.test_ids is None else ids[~np.isin(ids, dataset.test_ids)]

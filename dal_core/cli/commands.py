@@ -1,0 +1,193 @@
+"""Every command with its options and help: signatures only, the work is in the other modules.
+
+They are imported inside the commands: the help of all commands is printed without torch, NumPy
+or the database. Numbers arrive as text and are read in `values`, so that a wrong one is
+answered in the same words as any other wrong value.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import typer.main
+
+from dal_core import __version__
+
+# Plain help: laying it out with rich costs as long as everything else together.
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+data_app = typer.Typer(help="The data sets: list, fetch, verify.")
+app.add_typer(data_app, name="data")
+
+Home = Annotated[
+    Path | None,
+    typer.Option("--home", metavar="DIR", help="Where runs are kept [default: $DAL_HOME or runs]"),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table")]
+Run = Annotated[str, typer.Argument(metavar="RUN", help="Id of the run, or how it begins")]
+
+
+def command() -> Any:
+    """The whole command line as one object, ready to be called with arguments."""
+    return typer.main.get_command(app)
+
+
+@app.callback(invoke_without_command=True)
+def _dal(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version")] = False,
+) -> None:
+    """Deep active learning: runs answered by the simulated oracle, and the app for people."""
+    if version:
+        print(f"dal {__version__}")
+    elif context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+@app.command("run")
+def _run(
+    protocol: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="report, released or quick [default: quick]"),
+    ] = None,
+    acquisition: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="max_entropy, bald, variation_ratios, variation_ratios_mean, mean_std or random "
+            "[default: bald]",
+        ),
+    ] = None,
+    seed: Annotated[
+        str | None, typer.Option(metavar="N", help="Of every random draw [default: 1]")
+    ] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="mnist or mnist5k [default: the protocol's]"),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a parameter; may be repeated"),
+    ] = None,
+    until_labels: Annotated[
+        str | None, typer.Option(metavar="N", help="Stop before there are more labels")
+    ] = None,
+    until_accuracy: Annotated[
+        str | None,
+        typer.Option(metavar="A", help="Stop at this test accuracy, above 0 to 1"),
+    ] = None,
+    resume: Annotated[
+        str | None,
+        typer.Option(metavar="RUN", help="Go on with this run; only the two stop rules may change"),
+    ] = None,
+    home: Home = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the result as one JSON object, and only that")
+    ] = False,
+) -> None:
+    """One run, answered by the simulated oracle.
+
+    Prints the run's id first, then progress; the last line is the result. Ctrl-C stops it
+    (exit code 130) and costs no more than the step in hand: `dal run --resume RUN` goes on.
+    """
+    from dal_core.cli import run
+
+    typed = {"protocol": protocol, "acquisition": acquisition, "seed": seed, "dataset": dataset}
+    given: dict[str, Any] = {name: text for name, text in typed.items() if text is not None}
+    if settings:
+        given["set"] = tuple(settings)
+    stops = run.Stops(until_labels, until_accuracy)
+    code = run.run(given, stops, resume=resume, home=home, as_json=as_json)
+    raise typer.Exit(code)
+
+
+@app.command("runs")
+def _runs(home: Home = None, as_json: Json = False) -> None:
+    """List the runs, newest first."""
+    from dal_core.cli import listing
+
+    listing.runs(home, as_json)
+
+
+@app.command("show")
+def _show(run: Run, home: Home = None, as_json: Json = False) -> None:
+    """One run: its protocol, its steps, who labelled, with what it was computed."""
+    from dal_core.cli import showing
+
+    showing.show(run, home, as_json)
+
+
+@app.command("export")
+def _export(
+    run: Run,
+    form: Annotated[
+        str,
+        typer.Option(
+            "--format", metavar="FORMAT", help="csv or jsonl: the labels; yaml: the record"
+        ),
+    ],
+    out: Annotated[str, typer.Option(metavar="FILE", help="File to write, - for standard output")],
+    force: Annotated[bool, typer.Option("--force", help="Overwrite FILE")] = False,
+    home: Home = None,
+) -> None:
+    """Write a run's labels, or its record in the report's form, to a file."""
+    from dal_core.cli import exporting
+
+    exporting.export(run, form, out, force=force, home=home)
+
+
+@app.command("delete")
+def _delete(
+    run: Run,
+    yes: Annotated[bool, typer.Option("--yes", help="Without it nothing is deleted")] = False,
+    home: Home = None,
+) -> None:
+    """Delete a run with all its labels, for good."""
+    from dal_core.cli import listing
+
+    listing.delete(run, yes=yes, home=home)
+
+
+@app.command("app")
+def _app(
+    port: Annotated[str, typer.Option(metavar="N", help="Port of this machine")] = "8501",
+    home: Home = None,
+) -> None:
+    """Start the app, for this machine only, and serve it until Ctrl-C."""
+    from dal_core.cli import serving
+
+    serving.serve(port, home)
+
+
+@data_app.callback(invoke_without_command=True)
+def _data(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="mnist or mnist5k")]
+
+
+@data_app.command("list")
+def _data_list() -> None:
+    """The data sets and where they lie."""
+    from dal_core.cli import data
+
+    data.show_all()
+
+
+@data_app.command("fetch")
+def _data_fetch(name: Name) -> None:
+    """Download a data set; one that is whole already is left alone."""
+    from dal_core.cli import data
+
+    data.fetch(name)
+
+
+@data_app.command("verify")
+def _data_verify(name: Name) -> None:
+    """Read a whole data set and compare it with what was published."""
+    from dal_core.cli import data
+
+    data.verify(name)

@@ -1,0 +1,41 @@
+"""`dal data`: what data sets there are, bringing one here, checking one."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+from dal_core import datasets
+from dal_core.cli import values
+from dal_core.cli.tables import console, table
+
+
+def show_all() -> None:
+    """Print every data set and where it lies."""
+    shown = table(("name", "title", "where"))
+    for loader in datasets.DATASETS.values():
+        where = loader.find(None)
+        missing = f"not here; `dal data fetch {loader.name}` downloads it, or set DAL_DATA"
+        shown.add_row(loader.name, loader.title, str(where) if where else missing)
+    console().print(shown)
+
+
+def fetch(name: str) -> None:
+    """Download a data set if it is not here whole. Raises WrongUse, DownloadFailed."""
+    values.dataset(name, "NAME")
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as progress:
+        tasks = {}
+
+        def show(file: str, done: int, total: int) -> None:
+            if file not in tasks:
+                tasks[file] = progress.add_task(file)
+            progress.update(tasks[file], completed=done, total=total or None)
+
+        where = datasets.fetch(name, progress=show)
+    print(f"{name} is in {where}")
+
+
+def verify(name: str) -> None:
+    """Print what was verified. Raises WrongUse, DataMissing, DataCorrupt."""
+    print(datasets.verify(values.dataset(name, "NAME")))

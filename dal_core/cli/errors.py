@@ -1,0 +1,55 @@
+"""What goes wrong at the command line, as one line and an exit code.
+
+Exit codes: 0 done, 1 failed, 2 wrong use, 130 interrupted (Ctrl-C). Owns which error is whose
+fault; where an error is raised does not matter.
+"""
+
+from __future__ import annotations
+
+import os
+import traceback
+
+DONE, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
+
+
+class WrongUse(Exception):
+    """The user's mistake: one line with the option, the value and what is allowed."""
+
+
+class Failed(Exception):
+    """What was asked for is right but could not be done; one line."""
+
+
+def describe(error: Exception) -> tuple[str, int]:
+    """The line to print and the exit code."""
+    code = _code(error)
+    if code is None:
+        return _unexpected(error), FAILED
+    return " ".join(str(error).split()), code
+
+
+def _code(error: Exception) -> int | None:
+    """None for an error that nobody foresaw."""
+    if isinstance(error, WrongUse):
+        return WRONG_USE
+    if isinstance(error, Failed):
+        return FAILED
+    # Imported here, since only a command that has failed needs them.
+    from dal_core.datasets import DataError, DataMissing
+    from dal_core.protocol import ProtocolError
+    from dal_core.record import RecordError
+    from dal_core.store import RunBusy, RunNotFound, StoreError
+
+    if isinstance(error, ProtocolError | RunNotFound | DataMissing | StoreError):
+        return WRONG_USE
+    if isinstance(error, DataError | RunBusy | RecordError):
+        return FAILED
+    return None
+
+
+def _unexpected(error: Exception) -> str:
+    if os.environ.get("DAL_DEBUG") == "1":
+        traceback.print_exception(error)
+        return f"failed: {type(error).__name__}"
+    what = " ".join(str(error).split()) or "no message"
+    return f"failed: {type(error).__name__}: {what} (DAL_DEBUG=1 shows where)"

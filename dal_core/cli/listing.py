@@ -1,0 +1,71 @@
+"""`dal runs` and `dal delete`: the runs of a home."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from dal_core.cli import results, values
+from dal_core.cli.errors import WrongUse
+from dal_core.cli.tables import console, table
+from dal_core.locks import default_home
+from dal_core.store import RunLog
+from dal_core.store.schema import DATABASE_FILE
+
+
+def runs(home: Path | None, as_json: bool) -> None:
+    """Print all runs, newest first. Nobody has to have a run, but a `--home` has to be one."""
+    logs: list[RunLog] = []
+    if home is not None or (default_home() / DATABASE_FILE).exists():
+        store = values.open_store(home, create=False)
+        logs = [store.log(run.run_id) for run in store.runs()]
+    if as_json:
+        print(json.dumps([_as_object(log) for log in logs], indent=1))
+    elif not logs:
+        print("There are no runs yet; `dal run` makes one.")
+    else:
+        columns = ("id", "title", "protocol", "function", "seed", "labels", "accuracy", "who")
+        shown = table((*columns, "created"), right=("seed", "labels", "accuracy"))
+        for log in logs:
+            shown.add_row(*_row(log))
+        console().print(shown)
+
+
+def delete(text: str, *, yes: bool, home: Path | None) -> None:
+    """Delete a run. Raises WrongUse without `--yes`, RunBusy while it is worked on."""
+    store = values.open_store(home, create=False)
+    run_id = values.find_run(store, text).run_id
+    if not yes:
+        raise WrongUse(f"run {run_id} would be deleted for good; add --yes to do it")
+    store.delete_run(run_id)
+    print(f"deleted {run_id}")
+
+
+def _as_object(log: RunLog) -> dict[str, Any]:
+    run = results.as_object(log)
+    run.pop("steps")
+    return {
+        **run,
+        "title": log.run.title,
+        "kind": log.run.kind,
+        "n_labelled": log.n_labelled,
+        "accuracy": results.number(log.steps[-1].accuracy) if log.steps else None,
+        "annotators": results.annotators(log),
+        "created_at": log.run.created_at,
+    }
+
+
+def _row(log: RunLog) -> list[str]:
+    run = _as_object(log)
+    return [
+        run["id"],
+        run["title"],
+        run["protocol"],
+        run["acquisition"],
+        str(run["seed"]),
+        str(run["n_labelled"]),
+        "–" if run["accuracy"] is None else f"{run['accuracy']:.4f}",
+        ", ".join(run["annotators"]) or run["kind"],
+        run["created_at"][:16].replace("T", " "),
+    ]

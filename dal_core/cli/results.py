@@ -1,0 +1,56 @@
+"""A run's results as the command line gives them: one line, or an object for `--json`.
+
+The keys are an interface: scripts read them.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from dal_core.records import StepResult
+from dal_core.store import RunLog
+
+PARTS = ("train", "evaluate", "score")
+
+
+def as_object(log: RunLog) -> dict[str, Any]:
+    """The run and its steps; accuracy is a fraction, mutual information in nats, times in s."""
+    spec = log.run.spec
+    return {
+        "id": log.run.run_id,
+        "protocol": spec.protocol.describe(),
+        "dataset": spec.protocol.dataset,
+        "acquisition": spec.acquisition,
+        "seed": spec.seed,
+        "steps": [_step(step) for step in log.steps],
+    }
+
+
+def _step(step: StepResult) -> dict[str, Any]:
+    return {
+        "step": step.step,
+        "n_labelled": step.n_labelled,
+        "accuracy": number(step.accuracy),
+        "mutual_information": number(step.mutual_information),
+        "seconds": {part: step.seconds.get(part, 0.0) for part in PARTS},
+    }
+
+
+def number(value: float) -> float | None:
+    """None for what is not a number, which JSON cannot say."""
+    return value if math.isfinite(value) else None
+
+
+def last_line(log: RunLog) -> str:
+    """Labels, test accuracy and test mutual information of the newest step."""
+    step = log.steps[-1]
+    return (
+        f"{step.n_labelled} labels, test accuracy {step.accuracy:.4f}, "
+        f"test mutual information {step.mutual_information:.4f}"
+    )
+
+
+def annotators(log: RunLog) -> list[str]:
+    """Who gave labels, in the order of their first."""
+    return list(dict.fromkeys(one.annotator for one in log.submissions))

@@ -1,0 +1,184 @@
+"""`dal run`: one run answered by the oracle, worked on in this very process.
+
+The run is brought along as everywhere else, by writing its directives and advancing it, so a
+worker of the app that finds it later goes on with the same. Everything that can be wrong is
+found before the first thing is written.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dal_core import datasets
+from dal_core.agenda import agenda, finished
+from dal_core.cli import results, values
+from dal_core.cli.errors import DONE, FAILED, INTERRUPTED, Failed, WrongUse
+from dal_core.cli.watching import watching
+from dal_core.datasets import Dataset
+from dal_core.datasets.splits import Split, make_split
+from dal_core.locks import RunBusy, is_locked
+from dal_core.protocol import MAX_SEED, PRESETS, RunSpec
+from dal_core.store import RunNotFound, RunRow, Store
+from dal_core.store.versions import current_versions
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a new run is to be, as typed."""
+
+    protocol: str = "quick"
+    acquisition: str = "bald"
+    seed: str = "1"
+    dataset: str | None = None
+    set: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Stops:
+    """The stop rules, as typed (SPEC section 5)."""
+
+    until_labels: str | None = None
+    until_accuracy: str | None = None
+
+    def read(self, spec: RunSpec) -> dict[str, Any]:
+        """The directives that were given. Raises WrongUse."""
+        given: dict[str, Any] = {}
+        if self.until_labels is not None:
+            least, most = spec.protocol.train_size, spec.max_labels
+            given["until_labels"] = values.whole_number(
+                "--until-labels", self.until_labels, least, most
+            )
+        if self.until_accuracy is not None:
+            given["until_accuracy"] = values.accuracy("--until-accuracy", self.until_accuracy)
+        return given
+
+
+def run(
+    given: Mapping[str, Any], stops: Stops, *, resume: str | None, home: Path | None, as_json: bool
+) -> int:
+    """Begin a run or go on with one, to its end; returns the exit code.
+
+    Args:
+        given: those fields of `Wanted` that were typed; with `resume` there may be none.
+    """
+    if resume is None:
+        store, row = _begin(Wanted(**given), stops, home)
+    else:
+        _refuse(given)
+        store, row = _take_up(resume, stops, home)
+    print(row.run_id, file=sys.stderr if as_json else sys.stdout, flush=True)
+    code = DONE
+    if agenda(store.log(row.run_id)).has_work:
+        code = _work(store, row.run_id, home)
+    if code == DONE:
+        log = store.log(row.run_id)
+        _say(finished(log) or "")
+        print(json.dumps(results.as_object(log)) if as_json else results.last_line(log))
+    return code
+
+
+def _begin(wanted: Wanted, stops: Stops, home: Path | None) -> tuple[Store, RunRow]:
+    preset = wanted.protocol
+    acquisition = values.acquisition(wanted.acquisition)
+    seed = values.whole_number("--seed", wanted.seed, 0, MAX_SEED)
+    protocol = values.protocol(preset, wanted.dataset, wanted.set)
+    Stops(None, stops.until_accuracy).read(RunSpec("", protocol, acquisition, seed))
+    data = datasets.load(protocol.dataset)
+    spec = RunSpec(data.fingerprint, protocol, acquisition, seed)
+    directives = stops.read(spec)
+    split = _split(data, spec, "--set" if wanted.set else "--dataset")
+    store = values.open_store(home, create=True)
+    row = store.create_run(
+        spec, n_initial=len(split.initial), split_sizes=split.sizes(), **directives
+    )
+    store.set_directives(row.run_id, oracle_until=spec.max_labels)
+    if protocol.dataset != PRESETS[preset].dataset:
+        own = PRESETS[preset].dataset
+        _say(f"{preset} on {protocol.dataset} instead of {own}: not the report's procedure")
+    return store, row
+
+
+def _split(data: Dataset, spec: RunSpec, option: str) -> Split:
+    with values.named(option):
+        return make_split(data, spec.protocol, spec.seed)
+
+
+def _refuse(given: Mapping[str, Any]) -> None:
+    for name, value in given.items():
+        shown = value[0] if isinstance(value, tuple) else value
+        raise WrongUse(
+            f"--{name} is {shown!r} but a resumed run keeps its own; allowed with --resume: "
+            "--until-labels, --until-accuracy, --home, --json"
+        )
+
+
+def _take_up(text: str, stops: Stops, home: Path | None) -> tuple[Store, RunRow]:
+    store = values.open_store(home, create=False)
+    row = values.find_run(store, text, "--resume")
+    if row.kind != "oracle":
+        raise WrongUse(
+            f"--resume is {text!r}, a run that a person labels; allowed: a run of the oracle "
+            "(the app can let the oracle answer in a person's run)"
+        )
+    directives = stops.read(row.spec)
+    if datasets.load(row.spec.protocol.dataset).fingerprint != row.spec.fingerprint:
+        raise WrongUse(
+            f"--resume is {text!r}, a run on another {row.spec.protocol.dataset} than the one "
+            "found here; allowed: a run on the same data"
+        )
+    if is_locked(store.home, row.run_id):
+        raise RunBusy(f"run {row.run_id} is being worked on elsewhere; try again later")
+    store.set_directives(row.run_id, oracle_until=row.spec.max_labels, paused=False, **directives)
+    _note_versions(row)
+    return store, row
+
+
+def _note_versions(row: RunRow) -> None:
+    """Equal bits are only promised on the same machine and versions (DESIGN section 3)."""
+    current = current_versions()
+    other = [
+        f"{name} {then} then, {current.get(name)} now"
+        for name, then in row.versions.items()
+        if current.get(name) != then
+    ]
+    if other:
+        _say(f"begun under other versions, so not equal to the bit: {'; '.join(other)}")
+
+
+def _work(store: Store, run_id: str, home: Path | None) -> int:
+    """Advance the run until its directives are met; returns the exit code."""
+    go_on = f"`dal run --resume {run_id}{f' --home {home}' if home else ''}` goes on"
+    try:
+        _advance(store, run_id)
+    except KeyboardInterrupt:
+        _say(f"stopped at {store.log(run_id).n_labelled} labels; {go_on}")
+        return INTERRUPTED
+    except RunNotFound:
+        raise Failed(f"run {run_id} was deleted meanwhile") from None
+    log = store.log(run_id)
+    if finished(log) is None:
+        _say(f"paused from elsewhere at {log.n_labelled} labels; {go_on}")
+        return FAILED
+    return DONE
+
+
+def _advance(store: Store, run_id: str) -> None:
+    import torch
+
+    from dal_core.worker import Workbench, advance, keep_freed_memory
+
+    keep_freed_memory()
+    torch.set_num_threads(1)  # results differ in bits between one and two threads
+    with watching(store, run_id) as watch:
+        for step in advance(Workbench(store), run_id, watch.tick):
+            watch.step(step)
+
+
+def _say(line: str) -> None:
+    if line:
+        print(f"dal: {line}", file=sys.stderr, flush=True)

@@ -1,0 +1,78 @@
+"""`dal show`: one run with everything that is recorded of it but its labels."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dal_core.agenda import finished
+from dal_core.cli import results, values
+from dal_core.cli.tables import console, table
+from dal_core.store import RunLog
+
+
+def show(text: str, home: Path | None, as_json: bool) -> None:
+    """Print the run. Raises WrongUse when there is none."""
+    store = values.open_store(home, create=False)
+    log = store.log(values.find_run(store, text).run_id)
+    if as_json:
+        print(json.dumps(_as_object(log), indent=1))
+        return
+    out = console()
+    for name, value in _facts(log).items():
+        out.print(f"{name:<12} {value}")
+    right = ("step", "labels", "accuracy", "mutual information", *results.PARTS)
+    steps = table(right, right=right)
+    for step in results.as_object(log)["steps"]:
+        seconds = [f"{step['seconds'][part]:.1f} s" for part in results.PARTS]
+        measures = [_measure(step["accuracy"]), _measure(step["mutual_information"])]
+        steps.add_row(str(step["step"]), str(step["n_labelled"]), *measures, *seconds)
+    out.print(steps)
+
+
+def _as_object(log: RunLog) -> dict[str, Any]:
+    run, spec = log.run, log.run.spec
+    return {
+        **results.as_object(log),
+        "title": run.title,
+        "kind": run.kind,
+        "created_at": run.created_at,
+        "n_labelled": log.n_labelled,
+        "finished": finished(log),
+        "skipped": sorted(log.skipped),
+        "n_retracted": log.n_retracted,
+        "annotators": results.annotators(log),
+        "parameters": spec.protocol.model_dump(mode="json"),
+        "fingerprint": spec.fingerprint,
+        "split_sizes": dict(run.split_sizes),
+        "versions": dict(run.versions),
+    }
+
+
+def _facts(log: RunLog) -> dict[str, str]:
+    run = _as_object(log)
+    data = f"{run['dataset']}, SHA-256 {run['fingerprint'][:12]}"
+    return {
+        "run": run["id"] + (f" ({run['title']})" if run["title"] else ""),
+        "protocol": run["protocol"],
+        "function": run["acquisition"],
+        "seed": str(run["seed"]),
+        "data": f"{data}, {_pairs(run['split_sizes'])}",
+        "labels": f"{log.n_labelled}, {len(log.skipped)} images skipped, "
+        f"{log.n_retracted} queries taken back",
+        "labelled by": ", ".join(run["annotators"]) or "nobody yet",
+        "state": run["finished"] or "unfinished",
+        "created": run["created_at"],
+        "versions": _pairs(run["versions"]),
+        "parameters": _pairs(run["parameters"]),
+    }
+
+
+def _pairs(values_by_name: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in values_by_name.items())
+
+
+def _measure(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4f}"

@@ -1,0 +1,135 @@
+"""Progress of a run on standard error: a live bar on a terminal, else one line a step.
+
+Owns what is shown while a run is worked on, and the estimate of the time left.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+
+from dal_core.records import StepResult
+from dal_core.store import RunLog, Store
+
+TICK_SECONDS = 0.2
+PARTS = {"train": "training", "score": "scoring", "evaluate": "evaluating"}
+
+
+class Lines:
+    """One line a step, for a log file or a pipe."""
+
+    def __init__(self, store: Store, run_id: str) -> None:
+        log = store.log(run_id)
+        self.steps = list(log.steps)
+        self._ahead = sizes_ahead(log, store.control(run_id).until_labels)
+
+    def step(self, step: StepResult) -> None:
+        """A step was measured."""
+        self.steps.append(step)
+        print(self.line(), file=sys.stderr, flush=True)
+
+    def tick(self) -> None:
+        """Called between epochs and chunks of images."""
+
+    def line(self) -> str:
+        """Where the run is, with the time left for all of it."""
+        ahead = self.ahead()
+        n_all = len(self.steps) + len(ahead) - 1
+        if not self.steps:
+            return f"step 0/{n_all}"
+        last = self.steps[-1]
+        text = f"step {len(self.steps) - 1}/{n_all}  {last.n_labelled} labels"
+        left = clock(seconds_left(self.steps, ahead))
+        return f"{text}  accuracy {last.accuracy:.4f}  {left} left"
+
+    def ahead(self) -> list[int]:
+        """Training set sizes that are still to be measured."""
+        last = self.steps[-1].n_labelled if self.steps else -1
+        return [n for n in self._ahead if n > last]
+
+
+class Bar(Lines):
+    """One line that lives: steps done, and how far the one in hand is."""
+
+    def __init__(self, store: Store, run_id: str, progress: Progress) -> None:
+        super().__init__(store, run_id)
+        self._store, self._run_id, self._progress = store, run_id, progress
+        total = len(self.steps) + len(self.ahead())
+        self._task: TaskID = progress.add_task(self.line(), total=total, part="starting")
+        self._ticked = 0.0
+
+    def step(self, step: StepResult) -> None:
+        """A step was measured."""
+        self.steps.append(step)
+        self._show(0.0, "")
+
+    def tick(self) -> None:
+        """Read how far the step in hand is, a few times a second."""
+        if time.monotonic() - self._ticked < TICK_SECONDS:
+            return
+        self._ticked = time.monotonic()
+        now = self._store.progress(self._run_id)
+        if now is None or now.part not in PARTS or not now.n_epochs:
+            return
+        done = (now.epoch or 0) / now.n_epochs
+        # Training is most of a step; the bar is an indication, the clock is measured.
+        self._show(done if now.part == "train" else 1.0, f"{PARTS[now.part]} {done:.0%}")
+
+    def _show(self, part_done: float, part: str) -> None:
+        done = len(self.steps) + min(part_done, 0.99) if self.ahead() else len(self.steps)
+        self._progress.update(self._task, completed=done, description=self.line(), part=part)
+
+
+@contextmanager
+def watching(store: Store, run_id: str) -> Iterator[Lines]:
+    """What the run is shown by, for as long as it is worked on."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield Lines(store, run_id)
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[part]}"))
+    with Progress(*columns, console=console) as progress:
+        yield Bar(store, run_id, progress)
+
+
+def sizes_ahead(log: RunLog, until_labels: int | None) -> list[int]:
+    """Training set sizes that the run has yet to measure, within its label budget."""
+    spec, measured = log.run.spec, {step.after for step in log.steps}
+    most = min(spec.max_labels, until_labels or spec.max_labels)
+    first = log.n_labelled + (spec.protocol.n_samples_to_acquire if log.after in measured else 0)
+    return list(range(first, most + 1, spec.protocol.n_samples_to_acquire))
+
+
+def seconds_left(steps: Sequence[StepResult], ahead: Sequence[int]) -> float | None:
+    """Seconds that the steps at `ahead` labels will take; None before anything was measured.
+
+    A step's time grows with its labels, about linearly: a straight line through the steps
+    measured, never falling, is continued.
+    """
+    if not ahead:
+        return 0.0
+    if not steps:
+        return None
+    labels = np.array([step.n_labelled for step in steps], dtype=float)
+    seconds = np.array([sum(step.seconds.values()) for step in steps])
+    slope = 0.0
+    if len(steps) > 1:
+        centred = labels - labels.mean()
+        slope = max(0.0, float(centred @ seconds / (centred @ centred)))
+    per_step = seconds.mean() + slope * (np.array(ahead) - labels.mean())
+    return float(per_step.sum())
+
+
+def clock(seconds: float | None) -> str:
+    """`1:05:09` or `3:20`; a dash while unknown."""
+    if seconds is None:
+        return "-:--"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

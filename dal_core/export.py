@@ -1,0 +1,137 @@
+"""What a run gives to take away: its labels as CSV or JSON lines, or its record as YAML.
+
+Pure: log and data set in, text out; who writes it where is the caller's business. An image is
+named by its id in the data set and by the SHA-256 of its pixels, so that the labels can be used
+without this program.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from dal_core.datasets import Dataset
+from dal_core.record import dump_record
+from dal_core.records import Submission
+from dal_core.runfiles import run_record
+from dal_core.store import RunLog
+
+FORMATS = ("csv", "jsonl", "yaml")
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+@dataclass(frozen=True)
+class LabelRow:
+    """One answer.
+
+    Attributes:
+        image_sha256: of the image's 784 bytes, uint8, row by row.
+        label: None when the image was skipped.
+        source: "person" or "oracle".
+        at: ISO 8601, UTC, when the answers to the query were saved.
+        seconds: how long the person took for it, where that is known.
+        step: acquisition step k whose model asked (SPEC section 1); 0 asked first.
+    """
+
+    run: str
+    image_id: int
+    image_sha256: str
+    label: int | None
+    skipped: bool
+    annotator: str
+    source: str
+    at: str
+    seconds: float | None
+    query_id: str
+    step: int
+
+
+COLUMNS = tuple(field.name for field in fields(LabelRow))
+
+
+def label_rows(log: RunLog, dataset: Dataset) -> list[LabelRow]:
+    """Every answer that stands, in the order of training; what was taken back is left out.
+
+    The initial training set is no answer and is not among them.
+
+    Raises:
+        ValueError: the data set is not the one of the run, so that ids would name other images.
+    """
+    if dataset.fingerprint != log.run.spec.fingerprint:
+        raise ValueError(
+            f"run {log.run.run_id} was made on other data: its fingerprint is "
+            f"{log.run.spec.fingerprint[:12]}, that of {dataset.name} is {dataset.fingerprint[:12]}"
+        )
+    return [
+        row
+        for step, submission in enumerate(log.submissions)
+        for row in _rows(log, dataset, submission, step)
+    ]
+
+
+def to_csv(rows: list[LabelRow]) -> str:
+    """One header and one line a row; no text cell can be taken for a formula."""
+    file = io.StringIO()
+    writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({name: spreadsheet_safe(value) for name, value in asdict(row).items()})
+    return file.getvalue()
+
+
+def to_jsonl(rows: list[LabelRow]) -> str:
+    """One JSON object a line, with the columns of the CSV as keys and the text as it is."""
+    return "".join(json.dumps(asdict(row), ensure_ascii=False) + "\n" for row in rows)
+
+
+def render(log: RunLog, dataset: Dataset, form: str) -> str:
+    """The run in one of `FORMATS`.
+
+    Raises:
+        ValueError: an unknown format, or another data set than the run's.
+    """
+    if form == "csv":
+        return to_csv(label_rows(log, dataset))
+    if form == "jsonl":
+        return to_jsonl(label_rows(log, dataset))
+    if form == "yaml":
+        return dump_record(run_record(log))
+    raise ValueError(f"format is {form!r}; allowed: {', '.join(FORMATS)}")
+
+
+def spreadsheet_safe(value: Any) -> Any:
+    """Text that a spreadsheet would calculate gets a leading apostrophe; numbers stay numbers."""
+    if isinstance(value, str) and value.startswith(_FORMULA_STARTS):
+        return "'" + value
+    return value
+
+
+def image_sha256(image: np.ndarray) -> str:
+    """SHA-256 (hex) of an image's pixels, uint8 [28, 28], row by row."""
+    return hashlib.sha256(np.ascontiguousarray(image, dtype=np.uint8).data).hexdigest()
+
+
+def _rows(log: RunLog, dataset: Dataset, submission: Submission, step: int) -> Iterator[LabelRow]:
+    """The answers of one submission, in the order of its query's ranking."""
+    ranking = log.queries[submission.query_id].ranking
+    for answer in sorted(submission.answers, key=lambda answer: ranking.index(answer.image_id)):
+        yield LabelRow(
+            run=log.run.run_id,
+            image_id=answer.image_id,
+            image_sha256=image_sha256(dataset.images[answer.image_id]),
+            label=answer.label,
+            skipped=answer.label is None,
+            annotator=submission.annotator,
+            source=submission.source,
+            at=submission.at,
+            seconds=answer.seconds,
+            query_id=submission.query_id,
+            step=step,
+        )
