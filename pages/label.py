@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import streamlit as st
 
+from dal_core.answers import AnswerError
 from dal_core.datasets import Dataset
 from dal_core.display import display_name
 from dal_core.figures import learning_curve
-from dal_core.records import AnswerError
 from dal_core.runfiles import run_curve
 from dal_core.store import NothingToUndo, Progress
 from dal_ui import labelling, runtime, shell
