@@ -140,6 +140,7 @@ def test_no_chart_sets_a_background_or_a_font_colour(images: Images) -> None:
     for chart in charts:
         spec = chart.to_dict()
         assert "background" not in spec
+        assert isinstance(spec.get("padding", {}), dict)  # Streamlit fails on a number
         assert "labelColor" not in json.dumps(spec)
         assert "titleColor" not in json.dumps(spec)
 

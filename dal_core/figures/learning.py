@@ -14,7 +14,14 @@ import pandas as pd
 from dal_core.analysis import Metric, band
 from dal_core.curves import RunCurve, as_curve
 from dal_core.display import FULL_DATA, PALETTE, PRIMARY, display_name
-from dal_core.figures.axes import METRIC_TITLES, VALUE_FORMATS, labels_axis, metric_axis
+from dal_core.figures.axes import (
+    METRIC_TITLES,
+    PADDING,
+    VALUE_FORMATS,
+    labels_axis,
+    legend,
+    metric_axis,
+)
 
 _ROOM = 100  # labels the x axis shows at least: ten steps lie ahead of a run that has just begun
 _COLUMNS = ["series", "n_labelled", "value", "low", "high"]
@@ -53,13 +60,7 @@ def learning_curve(
         "series:N",
         title=None,
         scale=alt.Scale(domain=names, range=[looks[name][0] for name in names]),
-        legend=alt.Legend(
-            orient="top",
-            symbolType="stroke",
-            symbolStrokeWidth=2.5,
-            symbolOpacity=1,
-            labelLimit=260,
-        ),
+        legend=legend(columns=2 if len(names) > 3 else 3),
     )
     dash = alt.StrokeDash(
         "series:N",
@@ -91,7 +92,7 @@ def learning_curve(
         .mark_circle(size=36, opacity=1)
         .encode(x=x, y=y, tooltip=_tooltips(metric)),
     ]
-    return alt.layer(*layers).properties(width=width, height=height)
+    return alt.layer(*layers).properties(width=width, height=height, padding=PADDING)
 
 
 def learning_curve_data(

@@ -11,7 +11,14 @@ import pandas as pd
 from dal_core.analysis import Metric, band, by_function
 from dal_core.curves import Bound, RunCurve
 from dal_core.display import FULL_DATA, colour, display_name, in_order
-from dal_core.figures.axes import METRIC_TITLES, VALUE_FORMATS, labels_axis, metric_axis
+from dal_core.figures.axes import (
+    METRIC_TITLES,
+    PADDING,
+    VALUE_FORMATS,
+    labels_axis,
+    legend,
+    metric_axis,
+)
 from dal_core.published import CURVE_POINTS
 
 FULL_DATA_NAME = "All images"
@@ -67,7 +74,7 @@ def bands_figure(
         .mark_point(shape="diamond", size=70, strokeWidth=2, opacity=1)
         .encode(x=x, y=y, tooltip=tooltip),
     ]
-    figure = alt.layer(*layers).properties(width=width, height=height)
+    figure = alt.layer(*layers).properties(width=width, height=height, padding=PADDING)
     return figure.properties(title=_DIAMONDS) if published else figure
 
 
@@ -113,9 +120,7 @@ def series_colour(data: pd.DataFrame, names: Sequence[str]) -> alt.Color:
             domain=list(names),
             range=[colour(of[name]) if of.get(name) else FULL_DATA for name in names],
         ),
-        legend=alt.Legend(
-            orient="top", symbolType="stroke", symbolStrokeWidth=2.5, symbolOpacity=1, columns=6
-        ),
+        legend=legend(columns=6),
     )
 
 
