@@ -17,6 +17,7 @@ METRIC_TITLES: dict[Metric, str] = {
 VALUE_FORMATS: dict[Metric, str] = {"accuracy": ".1%", "mutual_information": ".3f"}
 _AXIS_FORMATS: dict[Metric, str] = {"accuracy": ".0%", "mutual_information": ".2f"}
 
+ROOM = 100  # labels an axis shows at least: ten steps lie ahead of a run that has just begun
 PADDING = {"left": 5, "top": 5, "right": 5, "bottom": 5}
 """Pixels around a chart. Each side by name: Streamlit's theme fails on a single number, and given
 none it leaves much room below.
@@ -54,6 +55,13 @@ def labels_axis(values: Iterable[float], at_least: int = 0, title: str = "Labels
     domain = [low, max(high, low + at_least)]
     scale = alt.Scale(domain=domain, nice=False, zero=False)
     return alt.X("n_labelled:Q", title=title, scale=scale, axis=axis(grid=False, tickCount=6))
+
+
+def ends(chart: alt.Chart, *groups: str) -> alt.Chart:
+    """The last point of each curve: a line of one point would not be seen at all."""
+    return chart.transform_joinaggregate(
+        end="max(n_labelled)", groupby=list(groups)
+    ).transform_filter(alt.datum.n_labelled == alt.datum.end)
 
 
 def metric_axis(values: Iterable[float], metric: Metric, field: str = "value") -> alt.Y:

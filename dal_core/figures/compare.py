@@ -13,7 +13,9 @@ from dal_core.display import PALETTE, display_name, in_order
 from dal_core.figures.axes import (
     METRIC_TITLES,
     PADDING,
+    ROOM,
     VALUE_FORMATS,
+    ends,
     labels_axis,
     legend,
     metric_axis,
@@ -21,6 +23,7 @@ from dal_core.figures.axes import (
 from dal_core.figures.report import bands_data, series_colour
 
 _DASHES = ([1, 0], [6, 3], [1.5, 2.5], [8, 3, 1.5, 3])
+MAX_COMPARED = len(_DASHES)
 
 
 def compare_figure(
@@ -41,11 +44,11 @@ def compare_figure(
     Raises:
         ValueError: fewer than two records, or more than four.
     """
-    if not 2 <= len(records) <= len(_DASHES):
+    if not 2 <= len(records) <= MAX_COMPARED:
         raise ValueError(f"two to four records can be compared, got {len(records)}")
     data = compare_data(records, metric, up_to=up_to)
     panels = list(dict.fromkeys(data.panel))
-    x = labels_axis(data.n_labelled, title="Labels in the training set")
+    x = labels_axis(data.n_labelled, at_least=ROOM, title="Labels in the training set")
     low, high = data.low, data.high
     y = metric_axis([*low, *high] if metric != "accuracy" else low, metric, "mean")
     dash = alt.StrokeDash(
@@ -62,6 +65,7 @@ def compare_figure(
             y=alt.Y("low:Q"), y2="high:Q", detail="record:N"
         ),
         base.mark_line(strokeWidth=1.75, clip=True).encode(y=y, strokeDash=dash),
+        ends(base, "series", "record", "panel").mark_circle(size=16, opacity=1).encode(y=y),
         base.mark_circle(size=60, opacity=0).encode(
             y=y,
             tooltip=[

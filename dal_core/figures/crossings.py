@@ -11,7 +11,7 @@ import pandas as pd
 from dal_core.analysis import average_step, band, step_average
 from dal_core.curves import RunCurve
 from dal_core.display import PALETTE, colour, display_name
-from dal_core.figures.axes import PADDING, axis, labels_axis, legend
+from dal_core.figures.axes import PADDING, ROOM, axis, labels_axis, legend
 
 _MEAN = "mean of the runs"
 _RUN_COLOURS = [PALETTE[name] for name in ("sky", "orange", "green", "purple", "blue")]
@@ -39,7 +39,7 @@ def crossings_figure(
         function if name == _MEAN else _RUN_COLOURS[i % len(_RUN_COLOURS)]
         for i, name in enumerate(names)
     ]
-    x = labels_axis(curves.n_labelled.dropna(), title="Labels in the training set")
+    x = labels_axis(curves.n_labelled.dropna(), at_least=ROOM, title="Labels in the training set")
     top = max([0.2, *curves["value"]])
     y = alt.Y(
         "value:Q",

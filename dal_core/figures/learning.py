@@ -17,13 +17,14 @@ from dal_core.display import FULL_DATA, PALETTE, PRIMARY, display_name
 from dal_core.figures.axes import (
     METRIC_TITLES,
     PADDING,
+    ROOM,
     VALUE_FORMATS,
+    ends,
     labels_axis,
     legend,
     metric_axis,
 )
 
-_ROOM = 100  # labels the x axis shows at least: ten steps lie ahead of a run that has just begun
 _COLUMNS = ["series", "n_labelled", "value", "low", "high"]
 
 
@@ -52,7 +53,7 @@ def learning_curve(
     """
     data = learning_curve_data(run, baseline, metric, bound, published)
     values = [*data.value, *data.low.dropna(), *data.high.dropna().clip(upper=1.0)]
-    x = labels_axis(data.n_labelled.dropna(), at_least=_ROOM, title="Labels given")
+    x = labels_axis(data.n_labelled.dropna(), at_least=ROOM, title="Labels given")
     y = metric_axis(values, metric)
     names = list(dict.fromkeys(data.series)) or ["this run"]  # a legend of nothing is no size
     looks = {name: _look(name, colour) for name in names}
@@ -79,6 +80,9 @@ def learning_curve(
         base.transform_filter(others & (alt.datum.kind != "bound"))
         .mark_line(strokeWidth=2, clip=True)
         .encode(x=x, y=y, strokeDash=dash),
+        ends(base.transform_filter(alt.datum.kind == "random"), "series")
+        .mark_circle(size=24, opacity=1)
+        .encode(x=x, y=y),
         base.transform_filter(others & (alt.datum.kind != "bound"))
         .mark_circle(size=90, opacity=0)  # unseen: something for the pointer to find
         .encode(x=x, y=y, tooltip=_tooltips(metric)),
