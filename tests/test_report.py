@@ -9,7 +9,8 @@ import pytest
 
 from dal_core.curves import RunCurve
 from dal_core.record import RecordError, build_record, curves, read_record, write_record
-from dal_core.report import statistics, write_report
+from dal_core.report import write_report
+from dal_core.report_statistics import statistics
 from tests.report_record import BOUNDS, PROTOCOL, report_record, report_runs
 
 
@@ -38,6 +39,9 @@ def test_a_report_holds_tables_statistics_and_the_merged_record(tmp_path: Path) 
     assert "BALD: seeds 1, 2, 3; 101 points a run" in index
     assert "weights last" in index
     assert "test accuracy 0.9909, 0.9909, 0.9921" in index
+    assert "| BALD | +0.0 | +10.0 | +0.0 | +4.0 | +4.0 | +0.0 |" in index  # at 50 .. 1000 labels
+    assert "| BALD | +77 | +73 | +227 |" in index  # up to 80%, 90%, 95%
+    assert "an interval is given from 4 seeds on" in index
 
 
 def test_figure_1_and_a_comparison_come_on_request(tmp_path: Path) -> None:
@@ -70,6 +74,9 @@ def test_nothing_is_written_for_records_that_cannot_be_reported(tmp_path: Path) 
     for records in ([report_record(), other], [empty], [], [tmp_path / "nowhere.yaml"]):
         with pytest.raises(RecordError):
             write_report(records, tmp_path / "report")
+    with pytest.raises(ValueError, match="different names"):
+        against = {"same": [report_record()]}
+        write_report([report_record()], tmp_path / "report", against=against, name="same")
     assert not (tmp_path / "report").exists()
 
 
