@@ -4,9 +4,9 @@ The log is append-only and is the truth; everything else is replayed from it (`l
 """
 
 from dal_core.locks import RunBusy, default_home, is_locked, run_dir, run_lock
+from dal_core.records import AnswerError
 from dal_core.store.log import RunLog, replay
 from dal_core.store.rows import (
-    AnswerError,
     Control,
     NothingToUndo,
     Part,

@@ -11,9 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any
 
-from dal_core.records import Answer, Query, StepResult
+from dal_core.records import Answer, AnswerError, Query, StepResult
 from dal_core.store.log import RunLog
-from dal_core.store.rows import AnswerError
 
 N_CLASSES = 10
 SOURCES = ("person", "oracle")

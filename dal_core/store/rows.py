@@ -25,10 +25,6 @@ class RunNotFound(ValueError):
     """No such run; the message is one line."""
 
 
-class AnswerError(ValueError):
-    """Answers that do not fit their query; the message is one line and nothing was written."""
-
-
 class NothingToUndo(ValueError):
     """The run has no answers that could be taken back; the message is one line."""
 

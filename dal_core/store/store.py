@@ -21,11 +21,10 @@ from sqlalchemy.exc import IntegrityError
 
 from dal_core.locks import run_dir, run_lock
 from dal_core.protocol import RunSpec
-from dal_core.records import Answer, Query, StepResult, Submission
+from dal_core.records import Answer, AnswerError, Query, StepResult, Submission
 from dal_core.store import checks, reading, schema, writing
 from dal_core.store.log import RunLog
 from dal_core.store.rows import (
-    AnswerError,
     Control,
     Kind,
     NothingToUndo,
