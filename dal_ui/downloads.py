@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import streamlit as st
 
 from dal_core.export import render
@@ -25,7 +27,7 @@ def download_buttons(log: RunLog) -> None:
     for form, (title, file_name, mime) in _FORMATS.items():
         st.download_button(
             title,
-            data=lambda form=form: _text(log.run.run_id, form),
+            data=partial(_text, log.run.run_id, form),
             file_name=f"{log.run.run_id}-{file_name}",
             mime=mime,
             icon=":material/download:",

@@ -15,7 +15,6 @@ from dal_core.datasets import Dataset
 from dal_core.datasets.splits import make_split
 from dal_core.protocol import Protocol, RunSpec
 from dal_core.records import Answer, Query, StepResult, Submission
-from dal_core.runfiles import run_curve
 from dal_core.store import Progress, RunLog, RunNotFound, RunRow, Store, SubmitOutcome
 from dal_core.workers import Workers
 from dal_ui.grid import GridSubmission
@@ -222,11 +221,6 @@ def find_view(store: Store, run_id: str) -> View | None:
         return look(store, run_id)
     except RunNotFound:
         return None
-
-
-def baseline_curves(view: View) -> list:
-    """The baseline as the charts take it, no further than the run itself has come."""
-    return [run_curve(view.baseline)] if view.baseline and view.baseline.steps else []
 
 
 def _beliefs(store: Store, query: Query) -> dict[int, tuple[int, float]]:

@@ -10,10 +10,9 @@ from __future__ import annotations
 import streamlit as st
 
 from dal_core.datasets import Dataset
-from dal_core.figures import learning_curve
-from dal_core.runfiles import run_curve
 from dal_core.store import NothingToUndo, Progress
 from dal_ui import labelling, runtime, shell, words
+from dal_ui.charts import charts
 from dal_ui.digits import digits_are_here
 from dal_ui.downloads import download_buttons
 from dal_ui.grid import GridSubmission, image_data_uri, label_grid, sent_submission
@@ -23,7 +22,7 @@ from dal_ui.reveal import last_batch
 from dal_ui.start import start_form
 
 WORKING_SECONDS, WAITING_SECONDS = 0.25, 1.0  # between two looks at the store
-GRID_HEIGHT, STATE_HEIGHT, CHART_HEIGHT = 440, 72, 282  # pixels; nothing moves between states
+GRID_HEIGHT, STATE_HEIGHT = 430, 72  # pixels; nothing moves between states
 
 
 def render() -> None:
@@ -57,7 +56,7 @@ def _draw(view: View, dataset: Dataset) -> None:
         _watch(view, dataset)
         _controls(view)
     with right:
-        _charts(view)
+        charts(view)
     last_batch(view, dataset)
     _details(view, dataset)
 
@@ -233,16 +232,6 @@ def _oracle(view: View) -> None:
 def _hand_over(view: View, n_steps: int | None) -> None:
     labelling.hand_over(runtime.store(), view.log, n_steps)
     st.rerun()
-
-
-# -- charts ------------------------------------------------------------------------------------
-
-
-def _charts(view: View) -> None:
-    baseline, curve = labelling.baseline_curves(view), run_curve(view.log)
-    for metric in ("accuracy", "mutual_information"):
-        chart = learning_curve(curve, baseline, metric, height=CHART_HEIGHT)  # type: ignore[arg-type]
-        st.altair_chart(chart, width="stretch", key=f"chart-{metric}")
 
 
 # -- below: protocol and downloads -------------------------------------------------------------
