@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from dal_core.protocol import FULL_DATA
 from dal_core.store import RunLog
 
 
@@ -70,6 +71,8 @@ def finished(log: RunLog) -> str | None:
     """Why the run asks for nothing more, or None while it goes on (SPEC section 5)."""
     run, n = log.run, log.n_labelled
     batch = run.spec.protocol.n_samples_to_acquire
+    if run.spec.acquisition == FULL_DATA:
+        return f"the bound is trained on all {n:,} images"
     if n >= run.spec.max_labels:
         return f"all {run.spec.protocol.n_acquisition_steps} acquisition steps are done"
     if run.until_labels is not None and n + batch > run.until_labels:

@@ -1,7 +1,7 @@
-"""What the curves of runs say: crossings, averages over runs, bands, intervals, labels saved.
+"""What the curves of runs say: crossings of an error, averages over runs, bands.
 
-Owns the definitions of SPEC 8 and the statistics beside them, as pure functions of `RunCurve`s.
-It draws and prints nothing. `None` stands for "never reached" everywhere.
+Owns the definitions of SPEC 8 as pure functions of `RunCurve`s. It draws and prints nothing, and
+compares no functions (`comparison.py`). `None` stands for "never reached".
 """
 
 from __future__ import annotations

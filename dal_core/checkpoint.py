@@ -44,17 +44,18 @@ def save_fitted(folder: Path, fitted: Fitted, spec_key: str) -> None:
 
 def load_fitted(folder: Path, learner: Learner, spec_key: str) -> Fitted | None:
     """The stored model if it is the one the learner's current labels ask for, else None."""
-    path = folder / FILE_NAME
-    if not path.exists():
-        return None
     try:
-        with safe_open(path, framework="pt") as file:
-            facts = json.loads((file.metadata() or {}).get("dal", "{}"))
-            if facts.get("spec") != spec_key or facts.get("after") != learner.after:
-                return None
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, json.JSONDecodeError, OSError):
-        return None
+        return _read(folder / FILE_NAME, learner, spec_key)
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError):
+        return None  # absent, cut short, or of another version
+
+
+def _read(path: Path, learner: Learner, spec_key: str) -> Fitted | None:
+    with safe_open(path, framework="pt") as file:
+        facts = json.loads((file.metadata() or {})["dal"])
+        if (facts["spec"], facts["after"]) != (spec_key, learner.after):
+            return None
+        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     model = learner.fresh_model()
     model.load_state_dict(weights)
     training = Training(

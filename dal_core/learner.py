@@ -22,14 +22,15 @@ import torch
 from torch import Tensor
 
 from dal_core import acquisition
+from dal_core.answers import check_answers
 from dal_core.datasets import Dataset
-from dal_core.datasets.splits import Split, make_split
+from dal_core.datasets.splits import Split, full_data_split, make_split
 from dal_core.mc_dropout import chunked_passes
 from dal_core.models import BayesianCNN, build_model, normalise
-from dal_core.protocol import Protocol, RunSpec
+from dal_core.protocol import FULL_DATA, Protocol, RunSpec
 from dal_core.randomness import Purpose, numpy_generator, torch_seed
-from dal_core.records import RANKING_KEPT, Answer, Query, StepResult, check_answers
-from dal_core.training import Training, Watch, train
+from dal_core.records import RANKING_KEPT, Answer, Query, StepResult
+from dal_core.training import BatchOrder, Training, Watch, train
 
 Progress = Callable[[int, int], None]  # (images done, images in all)
 
@@ -75,6 +76,7 @@ class Learner:
 
     Raises:
         ProtocolError: the data set is too small for the protocol.
+        ValueError: the data are not those the run was made on.
     """
 
     def __init__(self, spec: RunSpec, dataset: Dataset) -> None:
@@ -85,7 +87,7 @@ class Learner:
             )
         self.spec = spec
         self.dataset = dataset
-        self.split: Split = make_split(dataset, spec.protocol, spec.seed)
+        self.split: Split = split_of(spec, dataset)
         self.answered: list[Answered] = []
         self.open_query: Query | None = None
         self.fitted: Fitted | None = None
@@ -106,7 +108,7 @@ class Learner:
     @property
     def n_labelled(self) -> int:
         """Labels in the training set; an initial image drawn twice counts twice."""
-        return self.protocol.train_size + sum(len(entry.labels()) for entry in self.answered)
+        return len(self.split.initial) + sum(len(entry.labels()) for entry in self.answered)
 
     @property
     def step(self) -> int:
@@ -155,6 +157,7 @@ class Learner:
             torch.Generator().manual_seed(torch_seed(seed, Purpose.TRAINING_DROPOUT, n)),
             self._validation() if self.protocol.weights == "best" else None,
             watch,
+            self._batches(),
         )
         self.fitted = Fitted(model, training, n, self.after, {"train": training.seconds})
         return training
@@ -169,7 +172,7 @@ class Learner:
         Raises:
             StateError: there is no model for the current labels, or nothing is left to ask for.
         """
-        fitted = self._current_model()
+        fitted = self._model()
         started = time.perf_counter()
         candidates = self.pool_subset()
         if not len(candidates):
@@ -197,7 +200,7 @@ class Learner:
 
         The mean over the T passes decides the class; BALD is averaged over the test images.
         """
-        fitted = self._any_model()
+        fitted = self._model()
         started = time.perf_counter()
         ids = self.test_subset(fitted.n_labelled)
         seed = torch_seed(self.spec.seed, Purpose.MC_DROPOUT_TEST, fitted.n_labelled)
@@ -211,7 +214,7 @@ class Learner:
             start += len(predicted)
         fitted.seconds["evaluate"] = time.perf_counter() - started
         return StepResult(
-            step=self._step_of(fitted),
+            step=self.step,
             n_labelled=fitted.n_labelled,
             accuracy=correct / len(ids),
             mutual_information=information / len(ids),
@@ -224,7 +227,7 @@ class Learner:
 
     def inspect(self, image_ids: Sequence[int]) -> np.ndarray:
         """The passes [T, N, C] of some images under the current model, for showing to people."""
-        fitted = self._any_model()
+        fitted = self._model()
         seed = torch_seed(self.spec.seed, Purpose.MC_DROPOUT_SHOWN, fitted.n_labelled)
         passes = self._passes(fitted.model, np.asarray(image_ids, dtype=np.int64), seed, None)
         return torch.cat(list(passes), dim=1).numpy()
@@ -252,7 +255,7 @@ class Learner:
         given = _as_answers(answers)
         mentioned = {answer.image_id for answer in given}
         given += [Answer(i, None) for i in self._skipping if i not in mentioned]
-        check_answers(query, given, self.dataset.n_classes)
+        given = list(check_answers(query, given))
         number = submission_id if submission_id is not None else self.after + 1
         self.answered.append(Answered(query, tuple(given), number))
         self.open_query, self.fitted, self._skipping = None, None, []
@@ -300,7 +303,7 @@ class Learner:
     def test_subset(self, n_labelled: int) -> np.ndarray:
         """The test images measured at a training set size; the same for every function."""
         size, test = self.protocol.test_subset_size, self.split.test
-        if size == "all":
+        if size == "all" or self.spec.acquisition == FULL_DATA:
             return test
         generator = numpy_generator(self.spec.seed, Purpose.TEST_SUBSET, n_labelled)
         return generator.permutation(test)[:size]
@@ -329,25 +332,22 @@ class Learner:
         return chunked_passes(model, images, self.protocol.num_mc_samples, seed, progress)
 
     def _images(self, ids: np.ndarray) -> Tensor:
-        images = normalise(self.dataset.images[ids])
-        return images.contiguous(memory_format=torch.channels_last)
+        return normalise(self.dataset.images[ids])
 
     def _validation(self) -> tuple[Tensor, Tensor]:
         ids = self.split.validation
         return self._images(ids), torch.from_numpy(self.dataset.labels[ids])
 
-    def _step_of(self, fitted: Fitted) -> int:
-        """Steps answered when `fitted` was trained."""
-        ids = [0] + [entry.submission_id for entry in self.answered]
-        return ids.index(fitted.after)
+    def _batches(self) -> BatchOrder | None:
+        """Mini-batches for the full-data bound; a run's training set is one batch."""
+        if self.spec.acquisition != FULL_DATA:
+            return None
+        seed = torch_seed(self.spec.seed, Purpose.BATCH_ORDER, self.n_labelled)
+        size = self.protocol.full_data_batch_size
+        return BatchOrder(size, torch.Generator().manual_seed(seed))
 
-    def _current_model(self) -> Fitted:
-        fitted = self._any_model()
-        if fitted.after != self.after:
-            raise StateError("the model is older than the labels; call fit() first")
-        return fitted
-
-    def _any_model(self) -> Fitted:
+    def _model(self) -> Fitted:
+        """The model of the current labels: whatever changes the labels drops the model."""
         if self.fitted is None:
             raise StateError("there is no model for the current labels; call fit() first")
         return self.fitted
@@ -356,6 +356,12 @@ class Learner:
         if self.open_query is None:
             raise StateError("no query is open; call query() first")
         return self.open_query
+
+
+def split_of(spec: RunSpec, dataset: Dataset) -> Split:
+    """The images of a run by role; the full-data bound starts with everything labelled."""
+    split = make_split(dataset, spec.protocol, spec.seed)
+    return full_data_split(split) if spec.acquisition == FULL_DATA else split
 
 
 def reasked(query: Query) -> Query:

@@ -24,8 +24,8 @@ Masks = tuple[Tensor, Tensor]  # multipliers before the two dropped-out dense la
 class BayesianCNN(nn.Module):
     """A convolutional network whose dense head has dropout before two of its layers.
 
-    Subclasses fill `convolutions`, `dense`, `feature_size` (units before the first dropped-out
-    layer) and `hidden_size` (units before the second).
+    Subclasses define `trunk`, `head`, `feature_size` (units before the first dropped-out layer)
+    and `hidden_size` (units before the second).
     """
 
     feature_size: int
@@ -37,11 +37,11 @@ class BayesianCNN(nn.Module):
 
     def trunk(self, images: Tensor) -> Tensor:
         """[N, 1, 28, 28] normalised images -> [N, feature_size] features, without dropout."""
-        raise AssertionError("a model defines its trunk")
+        raise NotImplementedError
 
     def head(self, features: Tensor, masks: Masks | None = None) -> Tensor:
         """[N, feature_size] features -> [N, C] logits; without masks, dropout is off."""
-        raise AssertionError("a model defines its head")
+        raise NotImplementedError
 
     def forward(self, images: Tensor, masks: Masks | None = None) -> Tensor:
         """[N, 1, 28, 28] images -> [N, C] logits."""
@@ -84,7 +84,36 @@ class LeNet5(BayesianCNN):
         return self.dense3(F.relu(self.dense2(x)))
 
 
-MODELS: Mapping[str, Callable[[tuple[float, float]], BayesianCNN]] = {"lenet5": LeNet5}
+class GalCNN(BayesianCNN):
+    """The Keras MNIST example that Gal et al. (2017) used: 608,202 parameters."""
+
+    feature_size, hidden_size = 4608, 128
+
+    def __init__(self, dropout: tuple[float, float] = (0.25, 0.5), n_classes: int = 10) -> None:
+        super().__init__(dropout)
+        self.conv1 = nn.Conv2d(1, 32, 4)
+        self.conv2 = nn.Conv2d(32, 32, 4)
+        self.dense1 = nn.Linear(4608, 128)
+        self.dense2 = nn.Linear(128, n_classes)
+
+    def trunk(self, images: Tensor) -> Tensor:
+        # "same" of an even kernel pads one more row below and one more column to the right.
+        x = F.relu(self.conv1(F.pad(images, (1, 2, 1, 2))))  # [N, 32, 28, 28]
+        # Pooling leaves the 25th row and column out.
+        x = F.relu(F.max_pool2d(self.conv2(x), 2))  # [N, 32, 12, 12]
+        return x.flatten(1)
+
+    def head(self, features: Tensor, masks: Masks | None = None) -> Tensor:
+        first, second = masks if masks is not None else (None, None)
+        x = features if first is None else features * first
+        x = F.relu(self.dense1(x))
+        return self.dense2(x if second is None else x * second)
+
+
+MODELS: Mapping[str, Callable[[tuple[float, float]], BayesianCNN]] = {
+    "lenet5": LeNet5,
+    "gal_cnn": GalCNN,
+}
 
 
 def build_model(name: str, dropout: tuple[float, float], seed: int) -> BayesianCNN:

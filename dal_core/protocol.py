@@ -16,7 +16,15 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 Probability = Annotated[float, Field(ge=0, lt=1)]
 SubsetSize = Annotated[int, Field(ge=1)] | Literal["all"]
@@ -29,6 +37,7 @@ ACQUISITION_NAMES = (
     "mean_std",
     "random",
 )
+FULL_DATA = "full_data"  # in place of a function: trained once on everything (SPEC section 7)
 DATASET_NAMES = ("mnist", "mnist5k")
 MAX_SEED = 2**32 - 1
 
@@ -43,11 +52,13 @@ class Protocol(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     dataset: Literal["mnist", "mnist5k"] = Field("mnist", description="data set")
-    which_model: Literal["lenet5"] = Field("lenet5", description="network")
+    which_model: Literal["lenet5", "gal_cnn"] = Field("lenet5", description="network")
     dropout: tuple[Probability, Probability] = Field(
         (0.5, 0.25), description="dropout probability before the first and the second dense layer"
     )
-    train_size: int = Field(20, ge=1, description="labels in the initial, balanced training set")
+    train_size: int = Field(
+        20, ge=10, multiple_of=10, description="labels in the initial training set, balanced"
+    )
     initial_with_replacement: bool = Field(
         False, description="draw the initial images with replacement: one may come twice"
     )
@@ -66,21 +77,32 @@ class Protocol(BaseModel):
     learning_rate: float = Field(0.001, gt=0, le=1, description="AdamW learning rate")
     betas: tuple[Probability, Probability] = Field((0.9, 0.999), description="AdamW betas")
     weight_decay: float = Field(0.01, ge=0, le=1, description="AdamW weight decay")
+    full_data_batch_size: int = Field(
+        1024, ge=1, description="images per mini-batch of the full-data bound; runs use full batch"
+    )
     weights: Literal["best", "last"] = Field(
         "best", description="weights kept: lowest validation loss, or the last epoch's"
     )
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _true_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """Python's True is an int, and would silently become one epoch or a rate of 1."""
+        parts = value if isinstance(value, list | tuple) else [value]
+        if info.field_name != "initial_with_replacement" and any(type(p) is bool for p in parts):
+            raise ValueError("neither true nor false is a number")
+        return value
+
     @model_validator(mode="after")
-    def _sizes_fit(self) -> Protocol:
-        """The initial set is balanced, so its size is a multiple of the ten classes."""
-        if self.train_size % 10:
-            raise ValueError(
-                f"train_size is {self.train_size}; it must be a multiple of 10 (balanced classes)"
-            )
+    def _test_set_has_one_source(self) -> Protocol:
         if self.dataset == "mnist" and self.test_size is not None:
-            raise ValueError("test_size does not apply to mnist, which has its own test set")
+            raise ValueError(
+                f"test_size is {self.test_size}; allowed: null, for mnist has its own test set"
+            )
         if self.dataset == "mnist5k" and self.test_size is None:
-            raise ValueError("test_size is needed for mnist5k, which has no test set of its own")
+            raise ValueError(
+                "test_size is null; allowed: a whole number, for mnist5k has no test set of its own"
+            )
         return self
 
     @property
@@ -127,12 +149,26 @@ PRESETS: Mapping[str, Protocol] = {
         entropy_eps=1e-10,
         ties="first",
     ),
+    "gal2017": Protocol(
+        which_model="gal_cnn",
+        dropout=(0.25, 0.5),
+        val_size=100,
+        num_mc_samples=20,
+        pool_subset_size="all",
+        test_subset_size="all",
+        # What Gal et al. leave open is as in the released code.
+        weights="last",
+        initial_with_replacement=True,
+        entropy_eps=1e-10,
+        ties="first",
+    ),
     "quick": _QUICK,
 }
 
 PRESET_TITLES: Mapping[str, str] = {
     "report": "the report's text, to the letter (400 epochs, lowest validation loss)",
     "released": "the code released with the report (last weights, dropout 0.25 / 0.5)",
+    "gal2017": "Gal et al. 2017: their network, 20 passes, the whole pool (slow)",
     "quick": "for people: the embedded 5,000 digits, a step in about two seconds",
 }
 
@@ -149,7 +185,7 @@ def make_protocol(values: Mapping[str, Any]) -> Protocol:
     try:
         return Protocol.model_validate(dict(values))
     except ValidationError as error:
-        raise ProtocolError(_one_line(error)) from None
+        raise ProtocolError(_one_line(error, values)) from None
 
 
 def override(base: Protocol, settings: Mapping[str, str | Any]) -> Protocol:
@@ -161,10 +197,14 @@ def override(base: Protocol, settings: Mapping[str, str | Any]) -> Protocol:
     values = base.model_dump()
     for key, value in settings.items():
         if key not in Protocol.model_fields:
-            allowed = ", ".join(Protocol.model_fields)
-            raise ProtocolError(f"parameter {key!r} is unknown; allowed: {allowed}")
+            raise ProtocolError(_unknown(key))
         values[key] = _read_setting(key, value) if isinstance(value, str) else value
     return make_protocol(values)
+
+
+def allowed(key: str) -> str:
+    """What a parameter may be, in a person's words, read off its definition."""
+    return _in_words(Protocol.model_json_schema()["properties"][key])
 
 
 def with_dataset(base: Protocol, dataset: str) -> Protocol:
@@ -196,11 +236,13 @@ class RunSpec:
     seed: int
 
     def __post_init__(self) -> None:
-        if self.acquisition not in ACQUISITION_NAMES:
-            allowed = ", ".join(ACQUISITION_NAMES)
-            raise ProtocolError(f"acquisition is {self.acquisition!r}; allowed: {allowed}")
-        if not 0 <= self.seed <= MAX_SEED:
-            raise ProtocolError(f"seed is {self.seed}; allowed: 0 to {MAX_SEED}")
+        if self.acquisition not in (*ACQUISITION_NAMES, FULL_DATA):
+            names = ", ".join(ACQUISITION_NAMES)
+            raise ProtocolError(f"acquisition is {self.acquisition!r}; allowed: {names}")
+        if type(self.seed) is not int or not 0 <= self.seed <= MAX_SEED:
+            raise ProtocolError(
+                f"seed is {self.seed!r}; allowed: a whole number from 0 to {MAX_SEED}"
+            )
 
     @property
     def key(self) -> str:
@@ -225,19 +267,47 @@ def _plain(value: Any) -> str:
 
 
 def _read_setting(key: str, text: str) -> Any:
-    """YAML, with `1e-10` understood as the number it is (YAML 1.1 wants `1.0e-10`)."""
+    """Text as YAML; `1e-10`, a string to YAML 1.1, becomes a number when it is validated."""
     try:
-        return float(text) if "e" in text.lower() else yaml.safe_load(text)
-    except ValueError:
-        return text
-    except yaml.YAMLError:
-        raise ProtocolError(f"{key} is {text!r}; it cannot be read as a value") from None
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError):
+        raise ProtocolError(f"{key} is {text!r}; allowed: {allowed(key)}") from None
 
 
-def _one_line(error: ValidationError) -> str:
+def _one_line(error: ValidationError, values: Mapping[str, Any]) -> str:
     first = error.errors()[0]
-    name = ".".join(str(part) for part in first["loc"] if part not in ("constrained-int", "int"))
-    name = name.split(".literal")[0]
-    if not name:  # a rule between several parameters: its own words name them
+    if not first["loc"]:  # a rule between two parameters: its own words name them
         return str(first["msg"]).removeprefix("Value error, ")
-    return f"{name} is {first['input']!r}; {first['msg'].removeprefix('Input ')}"
+    key = str(first["loc"][0])
+    if key not in Protocol.model_fields:
+        return _unknown(key)
+    return f"{key} is {values[key]!r}; allowed: {allowed(key)}"
+
+
+def _unknown(key: str) -> str:
+    return f"parameter {key!r} is unknown; allowed: {', '.join(Protocol.model_fields)}"
+
+
+def _in_words(schema: Mapping[str, Any]) -> str:
+    """A person's words for the parts of JSON Schema that the parameters use."""
+    if "anyOf" in schema:
+        return ", or ".join(_in_words(part) for part in schema["anyOf"])
+    if "prefixItems" in schema:
+        items = schema["prefixItems"]
+        return f"a list of {len(items)}, each {_in_words(items[0])}"
+    if "enum" in schema or "const" in schema:
+        return ", ".join(schema.get("enum", [schema.get("const")]))
+    number = {"integer": "a whole number", "number": "a number"}.get(schema["type"])
+    if number is None:
+        return {"boolean": "true or false", "null": "null"}[schema["type"]]
+    limits = [f"{words} {schema[key]}" for key, words in _LIMITS.items() if key in schema]
+    return f"{number}, {' and '.join(limits)}"
+
+
+_LIMITS = {
+    "minimum": "at least",
+    "exclusiveMinimum": "above",
+    "maximum": "at most",
+    "exclusiveMaximum": "below",
+    "multipleOf": "a multiple of",
+}

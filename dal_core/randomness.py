@@ -25,6 +25,7 @@ class Purpose(IntEnum):
     TIES = 8
     RANDOM_SCORES = 9
     MC_DROPOUT_SHOWN = 10
+    BATCH_ORDER = 11
 
 
 def sequence(seed: int, purpose: Purpose, n_labelled: int = 0) -> np.random.SeedSequence:

@@ -78,8 +78,8 @@ def _check_params(params: Mapping[str, Any]) -> None:
 
 def _check_function(entry: Mapping[str, Any], name: Any, n_seeds: int, n_points: int) -> None:
     key = f"results.acq.{name}"
-    if not isinstance(name, str):
-        raise RecordError(f"{key} is no name of an acquisition function")
+    if not isinstance(name, str) or not name.isprintable() or not 0 < len(name) <= 60:
+        raise RecordError(f"results.acq holds {shorten(name)}, which names no function")
     runs = {part: _list(_get(entry, key, part), f"{key}.{part}") for part in _PARTS}
     counts = [len(run) for run in runs.values()]
     if counts[0] != counts[1]:

@@ -1,12 +1,18 @@
-"""A run as the report's record file (SPEC section 10), written beside its weights."""
+"""Runs and experiments as the report's record files (SPEC section 10), written after every step."""
 
 from __future__ import annotations
 
-from dal_core.curves import RunCurve
+import fcntl
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from dal_core.curves import Bound, RunCurve
 from dal_core.locks import run_dir
+from dal_core.protocol import FULL_DATA
 from dal_core.record import Record, write_record
 from dal_core.record_build import build_record
-from dal_core.store import RunLog, Store
+from dal_core.store import ExperimentRow, RunLog, Store
 
 FILE_NAME = "record.yaml"
 
@@ -25,10 +31,68 @@ def run_curve(log: RunLog) -> RunCurve:
 
 
 def run_record(log: RunLog) -> Record:
-    """One run as a record of an experiment with one function and one seed."""
-    return build_record([run_curve(log)], log.run.spec.protocol.model_dump())
+    """One run as the record of an experiment with one function and one seed."""
+    curves, bounds = _split([log])
+    return build_record(curves, log.run.spec.protocol.model_dump(), bounds)
 
 
-def write_run_record(store: Store, run_id: str) -> None:
-    """Write `<run id>/record.yaml`, whole or not at all."""
-    write_record(run_record(store.log(run_id)), run_dir(store.home, run_id) / FILE_NAME)
+def experiment_record(experiment: ExperimentRow, logs: Sequence[RunLog]) -> Record:
+    """The record of an experiment as far as it has come."""
+    curves, bounds = _split(logs)
+    return build_record(
+        curves,
+        experiment.protocol.model_dump() | {"protocol": experiment.protocol.describe()},
+        bounds,
+        acquisitions=experiment.acquisitions,
+        seeds=experiment.seeds,
+        run_on_full=experiment.full_data,
+    )
+
+
+def experiment_dir(home: Path, experiment_id: str) -> Path:
+    """The folder of an experiment's files."""
+    return home / "experiments" / experiment_id
+
+
+def write_records(store: Store, run_id: str) -> None:
+    """Write `<run id>/record.yaml` and the record of every experiment the run belongs to."""
+    log = store.log(run_id)
+    write_record(run_record(log), run_dir(store.home, run_id) / FILE_NAME)
+    for experiment_id in store.experiments.of_run(run_id):
+        write_experiment_record(store, experiment_id)
+
+
+def write_experiment_record(store: Store, experiment_id: str) -> Path:
+    """Write `experiments/<id>/record.yaml`, whole or not at all; returns its path.
+
+    Two workers may finish a step at once: they write one after the other, each what the store
+    holds then, so the file never goes back in time.
+    """
+    folder = experiment_dir(store.home, experiment_id)
+    with _alone(folder):
+        logs = [store.log(run.run_id) for run in store.experiments.runs(experiment_id)]
+        record = experiment_record(store.experiments.get(experiment_id), logs)
+        write_record(record, folder / FILE_NAME)
+    return folder / FILE_NAME
+
+
+def _split(logs: Sequence[RunLog]) -> tuple[list[RunCurve], list[Bound]]:
+    bounds = [
+        Bound(
+            seed=log.run.spec.seed,
+            accuracy=log.steps[-1].accuracy,
+            mutual_information=log.steps[-1].mutual_information,
+            seconds=sum(log.steps[-1].seconds.values()),
+        )
+        for log in logs
+        if log.run.spec.acquisition == FULL_DATA and log.steps
+    ]
+    return [run_curve(log) for log in logs if log.run.spec.acquisition != FULL_DATA], bounds
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

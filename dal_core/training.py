@@ -1,14 +1,14 @@
 """Training from scratch: labelled images in, the kept weights and the loss history out.
 
-Full batch, cross entropy, AdamW, a fixed number of epochs that is never cut short: keeping the
-best weights regularises, it saves no time (report, section 3.1; SPEC section 6). What to train on
-and when is the learner's business.
+Full batch (mini-batches for the full data set), cross entropy, AdamW, a fixed number of epochs
+that is never cut short: keeping the best weights regularises, it saves no time (report, section
+3.1; SPEC section 6). What to train on and when is the learner's business.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -57,6 +57,18 @@ class Training:
 Watch = Callable[[Epoch], None]  # may raise to give the training up
 
 
+@dataclass(frozen=True)
+class BatchOrder:
+    """Mini-batches of `size` images in an order drawn anew for every epoch."""
+
+    size: int
+    generator: torch.Generator
+
+    def epoch(self, n_images: int) -> Sequence[Tensor]:
+        """Positions of the images of each mini-batch, [size] int64, the last one shorter."""
+        return torch.randperm(n_images, generator=self.generator).split(self.size)
+
+
 def train(
     model: BayesianCNN,
     images: Tensor,
@@ -65,17 +77,19 @@ def train(
     generator: torch.Generator,
     validation: tuple[Tensor, Tensor] | None = None,
     watch: Watch | None = None,
+    batches: BatchOrder | None = None,
 ) -> Training:
     """Train `model` in place and leave the kept weights in it.
 
     Args:
         model: freshly initialised.
-        images: [n, 1, 28, 28] normalised; the whole set is one batch.
+        images: [n, 1, 28, 28] normalised; the whole set is one batch unless `batches` says else.
         labels: [n] int64.
         protocol: epochs, optimiser and which weights to keep.
         generator: dropout masks come from it.
         validation: images [V, 1, 28, 28] and labels [V]; needed where the best weights are kept.
         watch: called after every epoch.
+        batches: how to divide each epoch into mini-batches.
 
     Raises:
         ValueError: the best weights are to be kept but there is no validation set.
@@ -93,7 +107,8 @@ def train(
     train_losses: list[float] = []
     started = time.perf_counter()
     for number in range(1, protocol.n_epochs + 1):
-        train_losses.append(_train_epoch(model, images, labels, optimiser, generator))
+        parts = batches.epoch(len(images)) if batches else [slice(None)]
+        train_losses.append(_train_epoch(model, images, labels, parts, optimiser, generator))
         val_loss = keeper.look(number) if keeper else None
         if watch is not None:
             left = (time.perf_counter() - started) / number * (protocol.n_epochs - number)
@@ -118,15 +133,21 @@ def _train_epoch(
     model: BayesianCNN,
     images: Tensor,
     labels: Tensor,
+    parts: Sequence[slice | Tensor],
     optimiser: torch.optim.Optimizer,
     generator: torch.Generator,
 ) -> float:
-    masks = model.draw_masks(len(images), generator)
-    optimiser.zero_grad(set_to_none=True)
-    loss = F.cross_entropy(model(images, masks), labels)
-    loss.backward()
-    optimiser.step()
-    return float(loss.detach())
+    """One pass over the images, an optimiser step per part; the mean loss per image."""
+    total = 0.0
+    for part in parts:
+        batch, wanted = images[part], labels[part]
+        masks = model.draw_masks(len(batch), generator)
+        optimiser.zero_grad(set_to_none=True)
+        loss = F.cross_entropy(model(batch, masks), wanted)
+        loss.backward()
+        optimiser.step()
+        total += float(loss.detach()) * len(batch)
+    return total / len(images)
 
 
 class _BestWeights:
@@ -140,7 +161,7 @@ class _BestWeights:
 
     def look(self, epoch: int) -> float:
         loss = validation_loss(self.model, self.images, self.labels)
-        if not self.losses or loss < min(self.losses):
+        if not self.losses or loss < self.losses[self.best_epoch - 1]:
             self.best_epoch = epoch
             self.weights = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
         self.losses.append(loss)

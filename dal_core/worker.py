@@ -5,9 +5,11 @@ standard output, and ends with the end of its input, so that no worker outlives 
 it computes goes to the store; the lines only say that there is something to read. `advance`
 is the work itself and is called by the command line in its own process just the same.
 
-Lines in:  {"do": "work", "run": ID}   bring the run up to what its directives ask
+Lines in:  {"do": "work", "run": ID, "steps": N | null}   bring the run up to what its directives
+               ask, or N steps on the way
            {"do": "hold"} / {"do": "go"}   pause between two epochs while a person waits; go on
-Lines out: {"event": "ready" | "done" | "busy" | "failed", "run": ID, "message": TEXT}
+Lines out: {"event": "ready" | "done" | "busy" | "failed", "run": ID, "message": TEXT,
+            "more": whether the run has work left, "n_labelled": labels it has now}
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ from dal_core.datasets import Dataset
 from dal_core.learner import Answered, Learner
 from dal_core.locks import RunBusy, run_dir, run_lock
 from dal_core.records import StepResult
-from dal_core.runfiles import write_run_record
+from dal_core.runfiles import write_records
 from dal_core.store import Progress, RunLog, RunNotFound, Store
 from dal_core.store.rows import Part
 from dal_core.training import Epoch
@@ -85,27 +87,33 @@ class Workbench:
         return learner
 
 
-def advance(bench: Workbench, run_id: str, wait: Wait = lambda: None) -> Iterator[StepResult]:
+def advance(
+    bench: Workbench, run_id: str, wait: Wait = lambda: None, max_steps: int | None = None
+) -> Iterator[StepResult]:
     """Bring one run up to what its directives ask; yields each step as it is measured.
 
     Args:
         wait: called between epochs and chunks; blocks while someone else has precedence.
+        max_steps: return after this many measured steps, whatever is left to do.
 
     Raises:
         RunBusy: another process works on the run.
         RunNotFound: there is no such run, or it was deleted meanwhile.
     """
     store = bench.store
+    n_steps = 0
     with run_lock(store.home, run_id):
         try:
-            while True:
+            while max_steps is None or n_steps < max_steps:
                 log = store.log(run_id)
                 task = agenda(log).task
                 if task in (Task.WAIT, Task.NOTHING):
                     return
                 job = _Job(bench, log, wait)
                 try:
-                    yield from job.do(task)
+                    for step in job.do(task):
+                        n_steps += 1
+                        yield step
                 except GivenUp:
                     continue  # the log says what is wanted now
         finally:
@@ -161,7 +169,7 @@ class _Job:
                 result, seconds={**result.seconds, **self.learner.fitted.seconds}
             )
         if self.store.add_step(self.run.run_id, result):
-            write_run_record(self.store, self.run.run_id)
+            write_records(self.store, self.run.run_id)
             yield result
 
     def _answer(self) -> None:
@@ -268,15 +276,16 @@ class _Inbox(threading.Thread):
         self.may_go.wait()
 
 
-def _say(event: str, run_id: str = "", message: str = "") -> None:
-    print(json.dumps({"event": event, "run": run_id, "message": message}), flush=True)
+def _say(event: str, run_id: str = "", message: str = "", **more: Any) -> None:
+    print(json.dumps({"event": event, "run": run_id, "message": message, **more}), flush=True)
 
 
-def _work(bench: Workbench, run_id: str, wait: Wait) -> None:
+def _work(bench: Workbench, run_id: str, wait: Wait, max_steps: int | None) -> None:
     try:
-        for _ in advance(bench, run_id, wait):
+        for _ in advance(bench, run_id, wait, max_steps):
             pass
-        _say("done", run_id)
+        log = bench.store.log(run_id)
+        _say("done", run_id, more=agenda(log).has_work, n_labelled=log.n_labelled)
     except RunBusy as error:
         _say("busy", run_id, str(error))
     except RunNotFound as error:
@@ -297,7 +306,8 @@ def main(home: str) -> None:
     inbox.start()
     _say("ready")
     while True:
-        _work(bench, inbox.jobs.get()["run"], inbox.wait)
+        job = inbox.jobs.get()
+        _work(bench, job["run"], inbox.wait, job["steps"])
 
 
 if __name__ == "__main__":

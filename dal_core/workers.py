@@ -1,8 +1,9 @@
 """Worker processes and the queue in front of them, for a server or `dal reproduce`.
 
-One interactive worker stays warm for people; the others do baselines and oracle runs, and hold
-between two epochs while a person waits. Nothing per user lives here: a job is a run's id, and
-what is to be done with it stands in the store. Jobs are idempotent, so asking twice is harmless.
+One interactive worker stays warm for people and takes their runs whole; the others do baselines
+and oracle runs a step at a time, the least advanced run first, and hold between two epochs while
+a person waits. Nothing per user lives here: a job is a run's id, and what is to be done with it
+stands in the store. Jobs are idempotent, so asking twice is harmless.
 """
 
 from __future__ import annotations
@@ -13,14 +14,25 @@ import os
 import subprocess
 import sys
 import threading
-from collections import deque
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 PACKAGE_ROOT = Path(__file__).resolve().parent.parent
 
 
+@dataclass(frozen=True, order=True)
+class Job:
+    """A run that waits for a worker; the smallest is taken first."""
+
+    rank: int
+    n_labelled: int
+    number: int
+    run_id: str
+
+
 class Workers:
-    """A small pool: one interactive worker and `n_background` others, started when first needed.
+    """A small pool, each worker started when it is first needed.
 
     Args:
         home: where the store is.
@@ -32,27 +44,30 @@ class Workers:
         self._lock = threading.Lock()
         self._interactive = _Worker(self, "interactive")
         self._background = [_Worker(self, f"background-{i}") for i in range(n_background)]
-        self._waiting: dict[bool, deque[str]] = {True: deque(), False: deque()}
+        self._waiting: dict[bool, dict[str, Job]] = {True: {}, False: {}}  # by: a person waits
+        self._n_asked = 0
         self._closed = False
 
-    def ask(self, run_id: str, *, person_waits: bool) -> None:
-        """Have a worker bring the run up to its directives; returns at once."""
+    def ask(self, run_id: str, *, person_waits: bool, rank: int = 0, n_labelled: int = 0) -> None:
+        """Have a worker bring the run up to its directives; returns at once.
+
+        Args:
+            rank: of background jobs those of the lowest rank go first, and
+            n_labelled: of one rank those with the fewest labels.
+        """
         with self._lock:
             if self._closed:
                 return
-            other = self._waiting[not person_waits]
-            if person_waits and run_id in other:
-                other.remove(run_id)
-            queue = self._waiting[person_waits]
-            if run_id not in queue:
-                queue.append(run_id)
+            if person_waits:
+                self._waiting[False].pop(run_id, None)
+            self._queue(person_waits, rank, n_labelled, run_id)
             self._dispatch()
 
     def is_active(self, run_id: str) -> bool:
         """Whether the run is waiting for a worker or being worked on."""
         with self._lock:
             queued = any(run_id in queue for queue in self._waiting.values())
-            return queued or any(worker.run_id == run_id for worker in self._all())
+            return queued or run_id in self._taken()
 
     def warm_up(self) -> None:
         """Start the interactive worker before anyone waits for its imports."""
@@ -65,50 +80,63 @@ class Workers:
             self._closed = True
             for worker in self._all():
                 worker.stop()
+        for worker in self._all():
+            worker.join()
 
     # -- called with the lock held, or by a worker's reader ------------------------------------
 
     def _all(self) -> list[_Worker]:
         return [self._interactive, *self._background]
 
+    def _taken(self) -> set[str]:
+        return {worker.job.run_id for worker in self._all() if worker.job is not None}
+
+    def _queue(self, person_waits: bool, rank: int, n_labelled: int, run_id: str) -> None:
+        self._n_asked += 1
+        job = Job(rank, n_labelled, self._n_asked, run_id)
+        self._waiting[person_waits].setdefault(run_id, job)
+
     def _dispatch(self) -> None:
-        self._hand_out(self._waiting[True], [self._interactive])
-        self._hand_out(self._waiting[False], self._background)
-        hold = self._interactive.run_id is not None
+        self._hand_out(self._waiting[True], [self._interactive], max_steps=None)
+        self._hand_out(self._waiting[False], self._background, max_steps=1)
         for worker in self._background:
-            worker.hold(hold)
+            worker.hold(self._interactive.job is not None)
 
-    def _hand_out(self, queue: deque[str], workers: list[_Worker]) -> None:
+    def _hand_out(
+        self, queue: dict[str, Job], workers: list[_Worker], max_steps: int | None
+    ) -> None:
         for worker in workers:
-            if worker.run_id is not None:
+            if worker.job is not None:
                 continue
-            taken = {other.run_id for other in self._all()}
-            run_id = next((r for r in queue if r not in taken), None)
-            if run_id is None:
+            free = [job for job in queue.values() if job.run_id not in self._taken()]
+            if not free:
                 return
-            queue.remove(run_id)
-            worker.work(run_id)
+            worker.work(queue.pop(min(free).run_id), max_steps)
 
-    def _on_event(self, worker: _Worker, event: dict[str, str]) -> None:
+    def _on_event(self, worker: _Worker, event: dict[str, Any]) -> None:
         with self._lock:
+            job = worker.job
             if event["event"] != "ready":
-                worker.run_id = None
+                worker.job = None
+            if event.get("more") and job is not None:
+                person_waits = worker is self._interactive
+                self._queue(person_waits, job.rank, event["n_labelled"], job.run_id)
             if not self._closed:
                 self._dispatch()
 
     def _on_death(self, worker: _Worker) -> None:
-        """A killed worker costs the fit, not the run: the run goes back to the head of its queue.
+        """A killed worker costs the fit, not the run, which is queued again.
 
         A run that kills its worker twice in a row is left alone; asking again tries it anew.
         """
         with self._lock:
-            run_id, worker.run_id, worker.process = worker.run_id, None, None
-            if self._closed or run_id is None:
+            job, worker.job, worker.process = worker.job, None, None
+            if self._closed or job is None:
                 return
-            again = worker.died_on != run_id
-            worker.died_on = run_id
+            again = worker.died_on != job.run_id
+            worker.died_on = job.run_id if again else None
             if again:
-                self._waiting[worker is self._interactive].appendleft(run_id)
+                self._waiting[worker is self._interactive][job.run_id] = job
             self._dispatch()
 
 
@@ -118,7 +146,7 @@ class _Worker:
     def __init__(self, pool: Workers, name: str) -> None:
         self.pool, self.name = pool, name
         self.process: subprocess.Popen[str] | None = None
-        self.run_id: str | None = None
+        self.job: Job | None = None
         self.died_on: str | None = None
         self._held = False
 
@@ -139,10 +167,10 @@ class _Worker:
         self._held = False
         threading.Thread(target=self._read, args=(self.process,), daemon=True).start()
 
-    def work(self, run_id: str) -> None:
-        self.run_id = run_id
+    def work(self, job: Job, max_steps: int | None) -> None:
+        self.job = job
         self.start()
-        self._send({"do": "work", "run": run_id})
+        self._send({"do": "work", "run": job.run_id, "steps": max_steps})
 
     def hold(self, hold: bool) -> None:
         if self.process is None or hold == self._held:
@@ -155,7 +183,13 @@ class _Worker:
             with contextlib.suppress(OSError):
                 self.process.stdin.close()
 
-    def _send(self, message: dict[str, str]) -> None:
+    def join(self) -> None:
+        process = self.process
+        if process is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=5)
+
+    def _send(self, message: dict[str, Any]) -> None:
         assert self.process is not None and self.process.stdin is not None
         with contextlib.suppress(OSError):  # it died: its reader thread sees that and acts
             self.process.stdin.write(json.dumps(message) + "\n")

@@ -75,11 +75,12 @@ def _other_run() -> None:
 
 
 def _header(view: View) -> None:
-    about, accuracy, new = st.columns([18, 9, 3], vertical_alignment="center", gap="medium")
-    about.markdown(f"{words.about(view.log)} · **{view.log.n_labelled}** labels")
-    accuracy.markdown(words.accuracy(view))
-    if new.button("New run", icon=":material/add:", type="tertiary", width="stretch"):
-        shell.go_to(None)
+    left, right = st.columns([3, 2], vertical_alignment="center", gap="medium")
+    left.markdown(f"{words.about(view.log)} · **{view.log.n_labelled}** labels")
+    with right.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(words.accuracy(view))
+        if st.button("New run", icon=":material/add:", type="tertiary"):
+            shell.go_to(None)
 
 
 # -- the ten images ----------------------------------------------------------------------------
@@ -188,30 +189,36 @@ def _failed(view: View, progress: Progress) -> None:
 
 
 def _controls(view: View) -> None:
-    undo, oracle, pause = st.columns(3)
-    if undo.button(
+    with st.container(horizontal=True):
+        _undo(view)
+        if labelling.hands_over(view.log):
+            _hand_back(view)
+        else:
+            over = view.agenda.finished is not None
+            with st.popover("Let the oracle answer", icon=":material/smart_toy:", disabled=over):
+                _oracle(view)
+
+
+def _undo(view: View) -> None:
+    if not st.button(
         "Undo the last ten",
         icon=":material/undo:",
         disabled=not view.log.submissions,
-        width="stretch",
         help="Take back the batch answered last; the same images are asked again.",
     ):
-        try:
-            labelling.undo(runtime.store(), view.log)
-        except NothingToUndo as error:
-            st.session_state["notice"] = f"{error}."
-        st.rerun()
-    if labelling.hands_over(view.log):
-        oracle.button("The oracle answers", disabled=True, width="stretch")
-    else:
-        over = view.agenda.finished is not None
-        with oracle.popover("Let the oracle answer", width="stretch", disabled=over):
-            _oracle(view)
-    if pause.button(
-        "Hand back to me",
+        return
+    try:
+        labelling.undo(runtime.store(), view.log)
+    except NothingToUndo as error:
+        st.session_state["notice"] = f"{error}."
+    st.rerun()
+
+
+def _hand_back(view: View) -> None:
+    if st.button(
+        "Pause: hand back to me",
         icon=":material/pause:",
-        disabled=not labelling.hands_over(view.log),
-        width="stretch",
+        type="primary",
         help="The oracle answers no further query; the next ten are yours.",
     ):
         labelling.take_back(runtime.store(), view.log)

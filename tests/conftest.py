@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from dal_core.datasets import Dataset
 
 # Before torch is imported anywhere, subprocesses included: results differ in bits between one and
 # two threads. As a variable it costs the tests that need no torch no import of it.
@@ -22,6 +26,14 @@ def dal_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("DAL_HOME", str(home))
     return home
+
+
+@pytest.fixture(scope="session")
+def mnist5k() -> Dataset:
+    """The embedded images; read-only, so one copy serves all tests."""
+    from dal_core import datasets
+
+    return datasets.load("mnist5k")
 
 
 @pytest.fixture(scope="session")

@@ -76,13 +76,12 @@ def give(
 
 def python(code: str, *arguments: object) -> subprocess.Popen[str]:
     """Another process that runs `code`; its output is read line by line."""
-    path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
     return subprocess.Popen(
         [sys.executable, "-u", "-c", code, *map(str, arguments)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": path},
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
 
 

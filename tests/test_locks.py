@@ -6,9 +6,10 @@ import threading
 from pathlib import Path
 
 import pytest
-from store_kit import line_of, python
 
+from dal_core import locks
 from dal_core.locks import LOCK_FILE, RunBusy, default_home, is_locked, run_dir, run_lock
+from tests.store_kit import line_of, python
 
 HOLD = """
 import sys, time
@@ -91,6 +92,25 @@ def test_a_lock_file_deleted_under_its_holder_locks_nothing_for_the_next(tmp_pat
         (run_dir(tmp_path, "run-1") / LOCK_FILE).unlink()
         with run_lock(tmp_path, "run-1"):
             assert is_locked(tmp_path, "run-1")
+
+
+def test_a_lock_file_deleted_while_it_was_being_taken_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = run_dir(tmp_path, "run-1") / LOCK_FILE
+    take = locks._try
+    deleted: list[Path] = []
+
+    def delete_then_take(descriptor: int, operation: int) -> bool:
+        if not deleted:  # as a deletion of the run does, between our opening and locking
+            path.unlink()
+            deleted.append(path)
+        return take(descriptor, operation)
+
+    monkeypatch.setattr(locks, "_try", delete_then_take)
+    with run_lock(tmp_path, "run-1"):
+        assert deleted
+        assert is_locked(tmp_path, "run-1")
 
 
 def test_the_home_is_named_by_the_environment_or_is_runs(monkeypatch: pytest.MonkeyPatch) -> None:

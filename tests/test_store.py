@@ -14,17 +14,6 @@ from typing import Any
 import numpy as np
 import pytest
 from sqlalchemy.exc import OperationalError
-from store_kit import (
-    N_INITIAL,
-    ROOT,
-    answers_to,
-    ask,
-    give,
-    new_query,
-    new_result,
-    new_run,
-    spec,
-)
 
 from dal_core.protocol import override, preset
 from dal_core.records import Answer
@@ -38,6 +27,17 @@ from dal_core.store import (
     StoreError,
     run_lock,
     schema,
+)
+from tests.store_kit import (
+    N_INITIAL,
+    ROOT,
+    answers_to,
+    ask,
+    give,
+    new_query,
+    new_result,
+    new_run,
+    spec,
 )
 
 
@@ -112,6 +112,12 @@ def test_connections_are_durable_checked_and_patient(store: Store) -> None:
         "foreign_keys": 1,
         "busy_timeout": 10_000,
     }
+
+
+def test_progress_does_not_wait_for_the_disk(store: Store) -> None:
+    normal = 1  # in WAL: no fsync at a commit, and still a sound file after a power cut
+    with store._hurried.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == normal
 
 
 def test_a_writer_that_cannot_get_in_fails_and_the_store_goes_on(

@@ -5,15 +5,14 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
-from store_kit import answers_to, ask, give, line_of, new_run, python
-
 from dal_core.records import Query
 from dal_core.store import Progress, Store, SubmitOutcome
+from tests.store_kit import answers_to, ask, give, line_of, new_run, python
 
 SUBMIT = """
 import sys, time
 from pathlib import Path
-from store_kit import answers_to
+from tests.store_kit import answers_to
 from dal_core.store import Store
 home, run_id, offset = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 store = Store(home)
@@ -29,7 +28,7 @@ time.sleep(60)
 WRITE = """
 import sys
 from pathlib import Path
-from store_kit import ask, give
+from tests.store_kit import ask, give
 from dal_core.store import Progress, Store
 store = Store(Path(sys.argv[1]))
 for turn in range(20):
@@ -42,7 +41,7 @@ print("done")
 CREATE = """
 import sys
 from pathlib import Path
-from store_kit import new_run
+from tests.store_kit import new_run
 from dal_core.store import Store
 print("ready")
 sys.stdin.readline()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import tempfile
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol as Interface
@@ -16,10 +16,10 @@ from typing import Protocol as Interface
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from store_kit import N_INITIAL, answers_to, new_query, new_result, new_run, spec
 
 from dal_core.records import Answer, Query, StepResult, Submission
 from dal_core.store import RunLog, RunRow, Store, replay
+from tests.store_kit import N_INITIAL, answers_to, new_query, new_result, new_run, spec
 
 POOL = frozenset(range(40))
 BATCH = 3
@@ -118,7 +118,7 @@ class Naive:
 
     @property
     def pool(self) -> set[int]:
-        return POOL - {image_id for image_id, _ in self.labels} - self.skipped
+        return set(POOL) - {image_id for image_id, _ in self.labels} - self.skipped
 
     def submit(self, answers: list[Answer]) -> None:
         assert self.open_ranking is not None
@@ -255,9 +255,10 @@ def test_undo_then_the_same_answers_equals_never_undone(undos: set[int]) -> None
 def test_undo_then_the_same_answers_equals_never_undone_on_disk(
     tmp_path: Path, undos: tuple[int, ...]
 ) -> None:
-    make: Callable[[str], Driver] = lambda name: Stored(str(tmp_path / name))  # noqa: E731
-    undone, straight = answer_in_turn(make("a"), undos, 6), answer_in_turn(Rows(), (), 6)
+    undone = answer_in_turn(Stored(str(tmp_path)), undos, 6)
+    straight = answer_in_turn(Rows(), (), 6)
     assert undone.labels() == straight.labels()
+    assert (undone.revision > 0) == bool(undos)
 
 
 def test_of_an_initial_set_that_holds_an_image_twice_both_labels_count() -> None:
@@ -267,3 +268,12 @@ def test_of_an_initial_set_that_holds_an_image_twice_both_labels_count() -> None
     rows.submit(query, answers_to(query))
     assert rows.log().n_labelled == N_INITIAL + BATCH
     assert rows.log().n_labelled_at(0) == N_INITIAL
+
+
+def test_of_two_open_queries_for_a_state_the_newest_counts() -> None:
+    rows = Rows()
+    older, newer = new_query(), new_query()
+    rows.ask(older)
+    rows.ask(newer)
+    assert rows.log().open_query == newer
+    assert list(rows.log().queries) == [newer.query_id]

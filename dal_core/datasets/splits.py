@@ -46,14 +46,20 @@ def make_split(dataset: Dataset, protocol: Protocol, seed: int) -> Split:
     """
     generator = numpy_generator(seed, Purpose.SPLIT)
     shuffled = generator.permutation(_training_ids(dataset))
+    _check_total(dataset, protocol, len(shuffled))
     test, rest = _test_images(dataset, protocol, shuffled)
-    _check_size("val_size", protocol.val_size, len(rest) - protocol.train_size)
     validation, rest = rest[: protocol.val_size], rest[protocol.val_size :]
     initial = _balanced(dataset, protocol, rest, generator)
     pool = np.sort(rest[~np.isin(rest, initial)])
     _check_subset("pool_subset_size", protocol.pool_subset_size, len(pool))
     _check_subset("test_subset_size", protocol.test_subset_size, len(test))
     return Split(initial, np.sort(validation), pool, np.sort(test))
+
+
+def full_data_split(split: Split) -> Split:
+    """Everything but the validation images labelled from the start (SPEC section 7)."""
+    everything = np.union1d(split.initial, split.pool)
+    return Split(everything, split.validation, split.pool[:0], split.test)
 
 
 def _training_ids(dataset: Dataset) -> np.ndarray:
@@ -67,7 +73,6 @@ def _test_images(
     if dataset.test_ids is not None:
         return dataset.test_ids, shuffled
     size = protocol.test_size or 0
-    _check_size("test_size", size, len(shuffled) - protocol.val_size - protocol.train_size)
     return shuffled[:size], shuffled[size:]
 
 
@@ -77,18 +82,32 @@ def _balanced(
     """train_size / C images of each class; distinct, or drawn with replacement (SPEC section 9)."""
     per_class = protocol.train_size // dataset.n_classes
     labels = dataset.labels[ids]
-    chosen = []
-    for label in range(dataset.n_classes):
-        candidates = ids[labels == label]
-        _check_size("train_size", protocol.train_size, len(candidates) * dataset.n_classes)
-        replace = protocol.initial_with_replacement
-        chosen.append(generator.choice(candidates, per_class, replace=replace))
-    return np.concatenate(chosen)
+    rarest = int(np.bincount(labels, minlength=dataset.n_classes).min())
+    _check_size("train_size", protocol.train_size, rarest * dataset.n_classes)
+    replace = protocol.initial_with_replacement
+    return np.concatenate(
+        [
+            generator.choice(ids[labels == label], per_class, replace=replace)
+            for label in range(dataset.n_classes)
+        ]
+    )
+
+
+def _check_total(dataset: Dataset, protocol: Protocol, available: int) -> None:
+    """One sum, since none of its parts is too large by itself."""
+    parts = ("test_size", "val_size", "train_size")
+    sizes = {name: getattr(protocol, name) or 0 for name in parts}
+    if sum(sizes.values()) > available:
+        listed = " + ".join(f"{name} {size}" for name, size in sizes.items() if size)
+        raise ProtocolError(
+            f"{listed} is {sum(sizes.values())}; allowed: at most the {available} images "
+            f"that {dataset.name} has for them"
+        )
 
 
 def _check_size(name: str, value: int, available: int) -> None:
     if value > available:
-        raise ProtocolError(f"{name} is {value}; this data set allows at most {max(available, 0)}")
+        raise ProtocolError(f"{name} is {value}; allowed: at most {available} with this data set")
 
 
 def _check_subset(name: str, value: int | str, available: int) -> None:

@@ -1,10 +1,34 @@
 """Every chart of the product, drawn once (Altair): pages show it, the command line saves it.
 
 Owns the look of charts. The numbers come from `analysis.py`, names and colours from `display.py`.
+Each figure has a function of the same name that ends in `_data`: the numbers it shows.
 No chart sets a background or a text colour, so that a page's light or dark theme can.
 """
 
+from dal_core.figures.compare import compare_data, compare_figure
+from dal_core.figures.crossings import crossings_data, crossings_figure
+from dal_core.figures.digits import LabelledImages, digits_data, digits_figure
 from dal_core.figures.learning import learning_curve, learning_curve_data
-from dal_core.figures.save import save
+from dal_core.figures.needed import needed_data, needed_figure
+from dal_core.figures.report import bands_data, bands_figure
+from dal_core.figures.save import FORMATS, save
+from dal_core.figures.savings import savings_figure
 
-__all__ = ["learning_curve", "learning_curve_data", "save"]
+__all__ = [
+    "FORMATS",
+    "LabelledImages",
+    "bands_data",
+    "bands_figure",
+    "compare_data",
+    "compare_figure",
+    "crossings_data",
+    "crossings_figure",
+    "digits_data",
+    "digits_figure",
+    "learning_curve",
+    "learning_curve_data",
+    "needed_data",
+    "needed_figure",
+    "save",
+    "savings_figure",
+]

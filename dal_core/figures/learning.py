@@ -81,6 +81,9 @@ def learning_curve(
         base.transform_filter(others & (alt.datum.kind != "bound"))
         .mark_circle(size=90, opacity=0)  # unseen: something for the pointer to find
         .encode(x=x, y=y, tooltip=_tooltips(metric)),
+        base.transform_filter(alt.datum.kind == "published")
+        .mark_point(shape="diamond", size=45, strokeWidth=1.75, opacity=1)
+        .encode(x=x, y=y),
         base.transform_filter(this)
         .mark_line(strokeWidth=2.5, clip=True)
         .encode(x=x, y=y, strokeDash=dash),

@@ -47,7 +47,7 @@ def save(
     """
     stem = Path(path)
     stem.parent.mkdir(parents=True, exist_ok=True)
-    spec = chart.to_dict()
+    spec = _without_unseen(chart.to_dict())
     spec["config"] = {**_PRINT}
     if spec.get("width") == "container":
         spec["width"] = width or 640
@@ -61,6 +61,22 @@ def save(
     table = stem.with_name(f"{stem.name}.csv")
     data.to_csv(table, index=False)
     return [*written, table]
+
+
+def _without_unseen(spec: dict[str, Any]) -> dict[str, Any]:
+    """The chart without the marks that only a pointer finds: nobody points at a file."""
+    kept = dict(spec)
+    for part in ("layer", "hconcat"):
+        if part in kept:
+            kept[part] = [_without_unseen(one) for one in kept[part] if not _is_unseen(one)]
+    if "spec" in kept:  # of a facet
+        kept["spec"] = _without_unseen(kept["spec"])
+    return kept
+
+
+def _is_unseen(spec: dict[str, Any]) -> bool:
+    mark = spec.get("mark")
+    return isinstance(mark, dict) and mark.get("opacity") == 0
 
 
 def _render(spec: dict[str, Any], ending: str) -> bytes:

@@ -3,8 +3,9 @@
 The log is append-only and is the truth; everything else is replayed from it (`log`).
 """
 
+from dal_core.answers import AnswerError
 from dal_core.locks import RunBusy, default_home, is_locked, run_dir, run_lock
-from dal_core.records import AnswerError
+from dal_core.store.experiments import ExperimentNotFound, ExperimentRow
 from dal_core.store.log import RunLog, replay
 from dal_core.store.rows import (
     Control,
@@ -22,6 +23,8 @@ __all__ = [
     "UNSET",
     "AnswerError",
     "Control",
+    "ExperimentNotFound",
+    "ExperimentRow",
     "NothingToUndo",
     "Part",
     "Progress",

@@ -172,6 +172,30 @@ progress = Table(
     Column("at", String, nullable=False),
 )
 
+experiments = _log_table(
+    "experiments",
+    Column("experiment_id", String, nullable=False, unique=True),
+    Column("title", String, nullable=False),
+    Column("protocol", JSON, nullable=False),
+    Column("acquisitions", JSON, nullable=False),
+    Column("seeds", JSON, nullable=False),
+    Column("full_data", Boolean, nullable=False),
+    Column("created_at", String, nullable=False),
+)
+
+experiment_runs = _log_table(
+    "experiment_runs",
+    Column(
+        "experiment_id",
+        String,
+        ForeignKey("experiments.experiment_id", ondelete="CASCADE"),
+        nullable=False,
+        index=True,
+    ),
+    _run_id(),
+    UniqueConstraint("experiment_id", "run_id"),
+)
+
 
 def make_engine(path: Path, synchronous: Literal["FULL", "NORMAL"]) -> Engine:
     """An engine on the database file whose transactions are begun by us, not by the driver.

@@ -19,10 +19,12 @@ import numpy as np
 from sqlalchemy import delete, update
 from sqlalchemy.exc import IntegrityError
 
+from dal_core.answers import AnswerError, check_complete, clean_answers, same_answers
 from dal_core.locks import run_dir, run_lock
 from dal_core.protocol import RunSpec
-from dal_core.records import Answer, AnswerError, Query, StepResult, Submission
+from dal_core.records import Answer, Query, StepResult, Submission
 from dal_core.store import checks, reading, schema, writing
+from dal_core.store.experiments import Experiments
 from dal_core.store.log import RunLog
 from dal_core.store.rows import (
     Control,
@@ -60,6 +62,7 @@ class Store:
         self._reading = schema.make_engine(path, "FULL")
         schema.prepare(self._reading, path, create)
         self._writing = self._reading.execution_options(begin="BEGIN IMMEDIATE")
+        self.experiments = Experiments(self._reading, self._writing)
         # NORMAL leaves the file sound and, in WAL mode, does not wait for the disk at a commit:
         # a power cut may cost the latest progress, never an answer.
         self._hurried = schema.make_engine(path, "NORMAL").execution_options(
@@ -236,7 +239,7 @@ class Store:
                 shown images that are labelled. Nothing is written.
         """
         checks.check_author(annotator, source)
-        clean = checks.clean_answers(answers)
+        clean = clean_answers(answers)
         with self._writing.begin() as connection:
             found = reading.read_query(connection, query_id)
             if found is None:
@@ -248,7 +251,7 @@ class Store:
             open_query = reading.read_log(connection, run_id).open_query
             if open_query is None or open_query.query_id != query_id:
                 return SubmitOutcome("refused", None, "the query is no longer open")
-            checks.check_complete(query, clean)
+            check_complete(query, clean)
             row = {"annotator": annotator, "source": source, "nonce": nonce}
             writing.insert_submission(
                 connection, {"run_id": run_id, "query_id": query_id, **row}, clean
@@ -317,6 +320,6 @@ def _outcome_of_second(
 ) -> SubmitOutcome:
     if earlier.annotator != annotator:
         return SubmitOutcome("refused", earlier, f"{earlier.annotator} has answered this query")
-    if not checks.same_answers(earlier.answers, answers):
+    if not same_answers(earlier.answers, answers):
         return SubmitOutcome("refused", earlier, "this query was answered differently before")
     return SubmitOutcome("already", earlier)

@@ -1,9 +1,10 @@
-// The labelling grid on the page: draws the state, hears keys and taps, mirrors unsent labels in
-// sessionStorage and sends one submission per query. What a key does to the labels is in state.js
-// (this file is appended to it). Nothing here decides that a submission is saved: Python says so.
+// The labelling grid on the page: draws the state, hears keys and taps and sends one submission per
+// query. What a key does to the labels is in state.js, what survives a reload in mirror.js; both
+// stand before this file in one module. Nothing here decides that a submission is saved: Python
+// says so.
 
-const STORE_PREFIX = "dal:labels:";
-const LATE_AFTER_MS = 5000;
+const FIRST_RETRY_MS = 3000;
+const LAST_RETRY_MS = 60000;
 
 const SHELL = `
   <div class="cells" role="listbox" tabindex="0" aria-label="Images to label"
@@ -60,6 +61,7 @@ function mount(parentElement) {
   parentElement.append(root);
 
   const grid = { root, cells: root.querySelector(".cells"), queryId: null, pending: null };
+  grid.since = performance.now();
   const countTime = () => {
     if (document.hidden) grid.state = spend(grid.state, elapsed(grid));
     grid.since = performance.now(); // time with the page hidden is not time spent labelling
@@ -67,10 +69,13 @@ function mount(parentElement) {
   root.addEventListener("keydown", (event) => onKey(grid, event));
   root.addEventListener("mousedown", keepFocusOnCells);
   root.addEventListener("click", (event) => onClick(grid, event));
+  const backOnline = () => grid.pending && transmit(grid);
   document.addEventListener("visibilitychange", countTime);
+  window.addEventListener("online", backOnline);
   grid.stop = () => {
-    clearTimeout(grid.lateTimer);
+    clearTimeout(grid.retry);
     document.removeEventListener("visibilitychange", countTime);
+    window.removeEventListener("online", backOnline);
     root.remove();
   };
   return grid;
@@ -85,7 +90,9 @@ function update(grid, data) {
   if (grid.saved) settle(grid);
   else if (isNew && grid.pending) transmit(grid); // sent before a reload, never confirmed
   draw(grid);
-  if (!isLocked(grid) && (isNew || wasLocked)) takeFocus(grid);
+  if (isLocked(grid) || !(isNew || wasLocked)) return;
+  grid.since = performance.now();
+  takeFocus(grid);
 }
 
 function open(grid, data) {
@@ -97,13 +104,12 @@ function open(grid, data) {
   grid.sources = new Map(data.images.map(({ id, src }) => [id, src]));
   grid.state = restore(mirrored?.state, ids, data.batch_size);
   grid.pending = (isComplete(grid.state) && mirrored?.pending) || null;
-  grid.since = performance.now();
   grid.cells.replaceChildren(...grid.state.slots.map((_, slot) => cell(slot)));
 }
 
 /** Python has the submission, or no longer wants it: nothing is left to send. */
 function settle(grid) {
-  clearTimeout(grid.lateTimer);
+  clearTimeout(grid.retry);
   grid.pending = null;
   grid.late = false;
   forget(grid.queryId);
@@ -148,15 +154,15 @@ function act(grid, action) {
   const before = spend(grid.state, elapsed(grid));
   grid.since = performance.now();
   grid.state = next(before, action);
-  mirror(grid);
+  writeMirror(grid.queryId, { state: grid.state, pending: grid.pending });
   return draw(grid);
 }
 
-/** Sends the labels; when no confirmation came, sends the very same message again. */
+/** Sends the labels; while no confirmation comes, Enter sends the very same message again. */
 function submit(grid) {
   if (!canSubmit(grid)) return;
   grid.pending ??= submissionOf(grid.state, grid.queryId, newNonce());
-  mirror(grid);
+  writeMirror(grid.queryId, { state: grid.state, pending: grid.pending });
   transmit(grid);
   draw(grid);
 }
@@ -165,13 +171,18 @@ function canSubmit({ state, saved, disabled, pending, late }) {
   return !saved && !disabled && (!pending || Boolean(late)) && isComplete(state);
 }
 
-function transmit(grid) {
-  grid.late = false;
-  clearTimeout(grid.lateTimer);
-  grid.lateTimer = setTimeout(() => {
+/**
+ * Sends until Python confirms. A message sent to a server that is down is dropped, and one that
+ * has restarted does not ask for it; the nonce makes the copies one. Waits grow, since every copy
+ * makes the page's script start over.
+ */
+function transmit(grid, wait = FIRST_RETRY_MS) {
+  clearTimeout(grid.retry);
+  grid.retry = setTimeout(() => {
     grid.late = true;
+    transmit(grid, Math.min(2 * wait, LAST_RETRY_MS));
     draw(grid);
-  }, LATE_AFTER_MS);
+  }, wait);
   grid.send(grid.pending);
 }
 
@@ -270,7 +281,7 @@ function statusText({ state, saved, pending, late }) {
   const skipped = state.skipped.length ? `, ${state.skipped.length} skipped` : "";
   const count = `${labelledCount(state)} of ${shownIds(state).length} labelled${skipped}`;
   if (saved) return "Saved.";
-  if (pending && late) return "Not confirmed yet. Your labels are kept here.";
+  if (pending && late) return "Not confirmed yet, trying again. Your labels are kept.";
   if (pending) return "Sending…";
   return count;
 }
@@ -283,38 +294,4 @@ function submitText({ state, pending, late }) {
 
 function setText(element, text) {
   if (element.textContent !== text) element.textContent = text; // a live region repeats each write
-}
-
-// ---- labels not yet confirmed, mirrored in sessionStorage ----------------------------------------
-
-function mirror(grid) {
-  const content = { state: grid.state, pending: grid.pending };
-  withStorage((storage) => storage.setItem(STORE_PREFIX + grid.queryId, JSON.stringify(content)));
-}
-
-function readMirror(queryId) {
-  return withStorage((storage) => JSON.parse(storage.getItem(STORE_PREFIX + queryId)));
-}
-
-function forget(queryId) {
-  withStorage((storage) => storage.removeItem(STORE_PREFIX + queryId));
-}
-
-/** Sent labels of another query were received: a server without them would still be asking it. */
-function forgetOtherSentQueries(queryId) {
-  withStorage((storage) =>
-    Object.keys(storage)
-      .filter((key) => key.startsWith(STORE_PREFIX) && key !== STORE_PREFIX + queryId)
-      .filter((key) => JSON.parse(storage.getItem(key))?.pending)
-      .forEach((key) => storage.removeItem(key)),
-  );
-}
-
-/** A browser may deny storage or hold nonsense there: labelling goes on without the mirror. */
-function withStorage(use) {
-  try {
-    return use(window.sessionStorage);
-  } catch {
-    return null;
-  }
 }

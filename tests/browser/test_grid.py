@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import random
 import statistics
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,93 +11,11 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import StreamlitServer
+from tests.browser.grid_page import MEASURE_LATENCY, Grid
 
 pytestmark = pytest.mark.browser
 
 GRID_APP = Path(__file__).with_name("grid_app.py")
-COLD_START_MS = 30_000  # a fresh server imports and reads the embedded images first
-CONFIRMED_WITHIN = 20.0  # seconds; generous, since a loaded machine is no reason to fail
-
-MEASURE_LATENCY = """
-() => {
-  window.latencies = [];
-  const done = new MessageChannel();
-  const waiting = [];
-  done.port1.onmessage = () => {
-    const { pressed, before } = waiting.shift();
-    const root = document.querySelector('[data-testid=stBidiComponentIsolated]').shadowRoot;
-    const shown = root.querySelectorAll('.cell[data-label]:not([data-label=""])').length;
-    if (shown > before) window.latencies.push(performance.now() - pressed);
-  };
-  window.addEventListener('keydown', (event) => {
-    if (!/^[0-9]$/.test(event.key)) return;
-    const root = document.querySelector('[data-testid=stBidiComponentIsolated]').shadowRoot;
-    const before = root.querySelectorAll('.cell[data-label]:not([data-label=""])').length;
-    requestAnimationFrame(() => {       // runs just before the frame with the label is painted
-      waiting.push({ pressed: event.timeStamp, before });
-      done.port2.postMessage(null);     // runs just after it
-    });
-  }, true);
-}
-"""
-
-
-class Grid:
-    """The grid on one page, and the submissions its server took."""
-
-    def __init__(self, page: Page, server: StreamlitServer, folder: Path, name: str) -> None:
-        self.page, self.server = page, server
-        self.name, self.log = name, folder / f"{name}.jsonl"
-
-    def open(self, **options: int) -> Grid:
-        query = "".join(f"&{key}={value}" for key, value in options.items())
-        self.page.goto(f"{self.server.url}/?log={self.name}{query}")
-        expect(self.page.locator(".cell").first).to_be_visible(timeout=COLD_START_MS)
-        return self
-
-    def type(self, digits: str, gap_ms: float = 0) -> None:
-        self.page.keyboard.type(digits, delay=gap_ms)
-
-    def press(self, *keys: str) -> None:
-        for key in keys:
-            self.page.keyboard.press(key)
-
-    def ids(self) -> list[int]:
-        cells = self.page.locator(".cell[data-image-id]")
-        return [int(i) for i in cells.evaluate_all("cells => cells.map(c => c.dataset.imageId)")]
-
-    def expect_labels(self, labels: str) -> None:
-        """Labels in reading order; a dot is a cell without one."""
-        texts = ["" if label == "." else label for label in labels]
-        expect(self.page.locator(".cell .label")).to_have_text(texts)
-
-    def expect_status(self, text: str) -> None:
-        expect(self.page.locator(".status")).to_have_text(text, timeout=10_000)
-
-    def expect_focus(self, position: int) -> None:
-        expect(self.page.locator(".cell[aria-selected=true]")).to_have_count(1)
-        expect(self.page.locator(".cell").nth(position)).to_have_attribute("aria-selected", "true")
-
-    def submissions(self) -> list[dict]:
-        return [json.loads(line) for line in self.log.read_text().splitlines()]
-
-    def wait_for_submissions(self, count: int) -> list[dict]:
-        deadline = time.monotonic() + CONFIRMED_WITHIN
-        while time.monotonic() < deadline:
-            if self.log.exists() and len(self.submissions()) >= count:
-                return self.submissions()
-            self.page.wait_for_timeout(20)
-        raise AssertionError(f"fewer than {count} submissions in {CONFIRMED_WITHIN} s")
-
-    def wait_for_other_images(self, ids: list[int]) -> None:
-        expect(self.page.locator(".cell").first).not_to_have_attribute(
-            "data-image-id", str(ids[0]), timeout=CONFIRMED_WITHIN * 1000
-        )
-
-    def mirrored(self) -> list[str]:
-        return self.page.evaluate(
-            "Object.keys(sessionStorage).filter(key => key.startsWith('dal:'))"
-        )
 
 
 @pytest.fixture(scope="session")
@@ -138,6 +54,19 @@ def test_ten_digits_and_enter_arrive_as_one_submission_on_the_right_images(grid:
     assert submission["seconds"].keys() == submission["answers"].keys()
     grid.expect_status("0 of 10 labelled")
     grid.expect_focus(0)
+
+
+def test_time_is_counted_for_the_image_it_was_spent_on(grid: Grid) -> None:
+    grid.open()
+    ids = [str(i) for i in grid.ids()]
+    grid.type("01")
+    grid.page.wait_for_timeout(600)
+    grid.type("23456789")
+    grid.press("Enter")
+    (submission,) = grid.wait_for_submissions(1)
+    assert submission["seconds"].keys() == set(ids)
+    assert submission["seconds"][ids[2]] >= 0.6
+    assert submission["seconds"][ids[1]] < 0.6
 
 
 @pytest.mark.slow
@@ -288,6 +217,36 @@ def test_a_reload_before_submitting_keeps_labels_and_skips(grid: Grid) -> None:
     grid.expect_focus(3)
 
 
+def test_a_rerun_of_the_page_keeps_labels_and_the_very_same_cells(grid: Grid) -> None:
+    grid.open()
+    grid.type("123")
+    grid.page.locator(".cell").first.evaluate("cell => { cell.title = 'drawn once'; }")
+    grid.page.get_by_label("Notes").fill("a note")
+    grid.press("Enter")
+    expect(grid.page.get_by_text("Notes: a note")).to_be_visible()
+    grid.expect_labels("123.......")
+    expect(grid.page.locator(".cell").first).to_have_attribute("title", "drawn once")
+
+
+@pytest.mark.parametrize(
+    "mirrored",
+    [
+        "no JSON",
+        "null",
+        '{"state": {"slots": [1], "reserve": [], "skipped": [], "given": [], "labels": {}}}',
+    ],
+)
+def test_nonsense_in_the_browser_storage_starts_the_query_afresh(grid: Grid, mirrored: str) -> None:
+    grid.open()
+    grid.type("1")
+    (key,) = grid.mirrored()
+    grid.page.evaluate("([key, text]) => sessionStorage.setItem(key, text)", [key, mirrored])
+    grid.page.reload()
+    grid.expect_labels("..........")
+    grid.type("7")
+    grid.expect_labels("7.........")
+
+
 def test_labels_leave_the_browser_once_the_server_has_moved_on(grid: Grid) -> None:
     grid.open()
     ids = grid.ids()
@@ -306,7 +265,7 @@ def test_the_grid_says_saved_only_when_the_server_does(grid: Grid) -> None:
     expect(grid.page.locator(".submit")).to_be_disabled()
     grid.type("5")
     grid.expect_labels("0123456789")
-    grid.expect_status("Not confirmed yet. Your labels are kept here.")
+    grid.expect_status("Not confirmed yet, trying again. Your labels are kept.")
     expect(grid.page.locator(".submit")).to_have_text("Send again")
 
 
@@ -391,14 +350,16 @@ def test_a_phone_labels_skips_clears_and_submits_by_touch(
     assert len(submission["skipped"]) == 1
 
 
-def test_touch_targets_on_a_phone_are_at_least_44_pixels(
-    phone: Page, server: StreamlitServer, log_folder: Path, name: str
+@pytest.mark.parametrize("width", [360, 800, 1024, 1280])
+def test_touch_targets_are_at_least_44_pixels_at_every_width(
+    phone: Page, server: StreamlitServer, log_folder: Path, name: str, width: int
 ) -> None:
+    phone.set_viewport_size({"width": width, "height": 800})
     Grid(phone, server, log_folder, name).open()
     for box in phone.locator(".cell, .label-grid button:visible").all():
         size = box.bounding_box()
         assert size and size["width"] >= 44 and size["height"] >= 44, size
-    assert phone.evaluate("document.documentElement.scrollWidth") <= 360
+    assert phone.evaluate("document.documentElement.scrollWidth") <= width
 
 
 def test_the_grid_fits_three_fifths_of_a_1280_by_800_page(grid: Grid) -> None:

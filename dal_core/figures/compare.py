@@ -1,0 +1,106 @@
+"""Two records side by side: what a switch of the protocol does to every function's curve."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import altair as alt
+import pandas as pd
+
+from dal_core.analysis import Metric, by_function
+from dal_core.curves import RunCurve
+from dal_core.display import PALETTE, display_name, in_order
+from dal_core.figures.axes import METRIC_TITLES, VALUE_FORMATS, labels_axis, metric_axis
+from dal_core.figures.report import bands_data, series_colour
+
+_DASHES = ([1, 0], [6, 3], [1.5, 2.5], [8, 3, 1.5, 3])
+
+
+def compare_figure(
+    records: Mapping[str, Sequence[RunCurve]],
+    metric: Metric = "accuracy",
+    *,
+    up_to: int | None = None,
+    width: int = 300,
+    height: int = 200,
+) -> alt.FacetChart | alt.LayerChart:
+    """One panel per function: its mean in every record, with Random's of the same record.
+
+    Args:
+        records: runs by the record's name, such as {"report": ..., "released": ...}; the first
+            is drawn solid, the second dashed.
+        up_to: labels to show at most, where the early part is the interesting one.
+
+    Raises:
+        ValueError: fewer than two records, or more than four.
+    """
+    if not 2 <= len(records) <= len(_DASHES):
+        raise ValueError(f"two to four records can be compared, got {len(records)}")
+    data = compare_data(records, metric, up_to=up_to)
+    panels = list(dict.fromkeys(data.panel))
+    x = labels_axis(data.n_labelled, title="Labels in the training set")
+    low, high = data.low, data.high
+    y = metric_axis([*low, *high] if metric != "accuracy" else low, metric, "mean")
+    dash = alt.StrokeDash(
+        "record:N",
+        title=None,
+        scale=alt.Scale(domain=list(records), range=list(_DASHES[: len(records)])),
+        legend=alt.Legend(
+            orient="top",
+            symbolType="stroke",
+            symbolSize=500,
+            symbolOpacity=1,
+            symbolStrokeWidth=1.75,
+            symbolStrokeColor=PALETTE["grey"],
+            labelLimit=320,
+        ),
+    )
+    names = [display_name(name) for name in in_order(list(data.acquisition))]
+    number = VALUE_FORMATS[metric]
+    base = alt.Chart().encode(x=x, color=series_colour(data, names), strokeDash=dash)
+    layers = alt.layer(
+        base.mark_area(opacity=0.12, clip=True).encode(
+            y=alt.Y("low:Q"), y2="high:Q", detail="record:N"
+        ),
+        base.mark_line(strokeWidth=1.75, clip=True).encode(y=y),
+        base.mark_circle(size=60, opacity=0).encode(
+            y=y,
+            tooltip=[
+                alt.Tooltip("record:N", title="Record"),
+                alt.Tooltip("series:N", title="Function"),
+                alt.Tooltip("n_labelled:Q", title="Labels"),
+                alt.Tooltip("mean:Q", title=METRIC_TITLES[metric], format=number),
+                alt.Tooltip("n_runs:Q", title="Runs"),
+            ],
+        ),
+        data=data,
+    ).properties(width=width, height=height)
+    facet = alt.Facet("panel:N", title=None, sort=panels, header=alt.Header(labelFontSize=12))
+    return layers.facet(facet, columns=2)
+
+
+def compare_data(
+    records: Mapping[str, Sequence[RunCurve]],
+    metric: Metric = "accuracy",
+    *,
+    up_to: int | None = None,
+) -> pd.DataFrame:
+    """The numbers behind `compare_figure`.
+
+    Returns:
+        Columns `panel` (the function the panel is about), `record`, and those of `bands_data`.
+        Random stands in every panel; alone, it has a panel of its own.
+    """
+    frames = []
+    for record, runs in records.items():
+        frames.append(bands_data(runs, metric=metric).assign(record=record))
+    bands = pd.concat(frames, ignore_index=True)
+    if up_to is not None:
+        bands = bands[bands.n_labelled <= up_to]
+    groups = by_function(run for runs in records.values() for run in runs)
+    functions = in_order([name for name in groups if name != "random"]) or ["random"]
+    panels = [
+        bands[bands.acquisition.isin([name, "random"])].assign(panel=display_name(name))
+        for name in functions
+    ]
+    return pd.concat(panels, ignore_index=True)

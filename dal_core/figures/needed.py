@@ -1,0 +1,154 @@
+"""Figures 5 and 6 of the report: labels needed, ours beside Gal et al.'s; absolute or by Random."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from dal_core.curves import RunCurve
+from dal_core.display import PALETTE, colour, display_name
+from dal_core.tables import Cells, Row, Table, tables
+
+_STRENGTHS = {  # a function keeps its colour; the way of counting is its strength
+    "Step-Average": 1.0,
+    "Average-Step": 0.55,
+    "Gal et al. (2017)": 0.22,
+}
+_COLUMNS = [
+    *("error", "acquisition", "function", "counted"),
+    *("value", "low", "high", "report", "note"),
+]
+_DIAMONDS = alt.Title("Diamonds: the report's values", fontSize=11, anchor="start")
+_DARK, _LIGHT = "#333333", "#F2F2F2"
+
+
+def needed_figure(
+    runs: Sequence[RunCurve],
+    relative: bool = False,
+    *,
+    published: bool = False,
+    width: int = 270,
+) -> alt.HConcatChart:
+    """Figure 5 (labels) or 6 (shares of Random's): one panel for 10% error, one for 5%.
+
+    Error bars: one population standard deviation over runs, for Step-Average only. What is never
+    reached has no bar and says "never".
+
+    Args:
+        published: also show the report's own values, as diamonds on the bars.
+        width: of one panel, in pixels.
+    """
+    data = needed_data(runs, relative)
+    panels = [
+        _panel(data[data.error == error], relative, published, width, first=number == 0)
+        for number, error in enumerate(dict.fromkeys(data.error))
+    ]
+    figure = alt.hconcat(*panels, spacing=28)
+    return figure.properties(title=_DIAMONDS) if published else figure
+
+
+def needed_data(runs: Sequence[RunCurve], relative: bool = False) -> pd.DataFrame:
+    """The numbers behind `needed_figure`.
+
+    Returns:
+        Columns `error`, `acquisition`, `function` (its name for people), `counted`, `value`
+        (missing for never, or when unknown), `low`, `high` (value -+ std), `report` (the value
+        the report gives) and `note` ("never" where it was not reached).
+    """
+    chosen = [table for table in tables(runs) if table.relative == relative]
+    lines = [line for table in chosen for row in table.rows for line in _lines(table, row)]
+    return pd.DataFrame(lines, columns=_COLUMNS)
+
+
+def _lines(table: Table, row: Row) -> list[dict[str, Any]]:
+    ours, report = row.first, row.report
+    printed = report or Cells((), None, None, None)
+    low, high = None, None
+    if ours.mean is not None and ours.std is not None:
+        low, high = ours.mean - ours.std, ours.mean + ours.std
+    head = {
+        "error": table.error,
+        "acquisition": row.acquisition,
+        "function": display_name(row.acquisition),
+    }
+    values = [
+        (ours.mean, low, high, printed.mean, ours.defined),
+        (ours.average_step, None, None, printed.average_step, ours.average_step_defined),
+        (row.gal, None, None, None, False),
+    ]
+    return [
+        {
+            **head,
+            "counted": counted,
+            "value": value,
+            "low": low,
+            "high": high,
+            "report": theirs,
+            "note": "never" if value is None and known else "",
+        }
+        for counted, (value, low, high, theirs, known) in zip(_STRENGTHS, values, strict=True)
+    ]
+
+
+def _panel(
+    data: pd.DataFrame, relative: bool, published: bool, width: int, first: bool
+) -> alt.LayerChart | alt.FacetChart:
+    functions = list(dict.fromkeys(data.function))
+    acquisitions = list(dict.fromkeys(data.acquisition))
+    ways = list(_STRENGTHS)
+    y = alt.Y(
+        "function:N",
+        title=None,
+        sort=functions,
+        axis=alt.Axis(labels=first, ticks=False, domain=False, labelPadding=8, labelLimit=160),
+    )
+    offset = alt.YOffset("counted:N", sort=ways, scale=alt.Scale(domain=ways))
+    title = "Share of Random's labels" if relative else "Labels needed"
+    x = alt.X("value:Q", title=title, scale=alt.Scale(zero=True), axis=alt.Axis(tickCount=5))
+    fill = alt.Color(
+        "function:N",
+        legend=None,
+        scale=alt.Scale(domain=functions, range=[colour(name) for name in acquisitions]),
+    )
+    strength = alt.Opacity(
+        "counted:N",
+        title=None,
+        scale=alt.Scale(type="ordinal", domain=ways, range=list(_STRENGTHS.values())),
+        legend=alt.Legend(orient="top", symbolType="square", symbolFillColor=PALETTE["grey"]),
+    )
+    number = ".2f" if relative else ".1f"
+    tooltip = [
+        alt.Tooltip("function:N", title="Function"),
+        alt.Tooltip("counted:N", title="Counted"),
+        alt.Tooltip("value:Q", title=title, format=number),
+        alt.Tooltip("report:Q", title="The report's", format=number),
+    ]
+    base = alt.Chart(data).encode(y=y, yOffset=offset)
+    layers: list[Any] = [
+        base.mark_bar(height=alt.RelativeBandSize(0.92)).encode(
+            x=x, color=fill, opacity=strength, tooltip=tooltip
+        ),
+        # light around dark, to be seen on bars of any colour and on a light and a dark page
+        base.mark_rule(strokeWidth=4, color=_LIGHT).encode(x="low:Q", x2="high:Q"),
+        base.mark_rule(strokeWidth=1.75, color=_DARK).encode(x="low:Q", x2="high:Q"),
+        base.mark_text(align="left", dx=4, fontSize=10, color=PALETTE["grey"]).encode(
+            x=alt.datum(0), text="note:N"
+        ),
+    ]
+    if published:
+        layers.append(
+            base.mark_point(
+                shape="diamond", size=45, fill=_LIGHT, stroke=_DARK, strokeWidth=1.25, opacity=1
+            ).encode(x="report:Q", tooltip=tooltip)
+        )
+    if relative:
+        layers.append(
+            alt.Chart(pd.DataFrame({"value": [1.0]}))
+            .mark_rule(strokeWidth=1, color=PALETTE["grey"])
+            .encode(x="value:Q")
+        )
+    error = alt.Title(f"{data.error.iloc[0]:.0%} test error", anchor="start", frame="group")
+    return alt.layer(*layers).properties(width=width, height=260, title=error)

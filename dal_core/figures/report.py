@@ -1,0 +1,143 @@
+"""Figures 2 and 3 of the report: the metrics over labels, every function, with bands and bound."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from dal_core.analysis import Metric, band, by_function
+from dal_core.curves import Bound, RunCurve
+from dal_core.display import FULL_DATA, colour, display_name, in_order
+from dal_core.figures.axes import METRIC_TITLES, VALUE_FORMATS, labels_axis, metric_axis
+from dal_core.published import CURVE_POINTS
+
+FULL_DATA_NAME = "All images"
+_COLUMNS = [
+    *("kind", "acquisition", "series", "n_labelled"),
+    *("mean", "std", "low", "high", "n_runs"),
+]
+_DIAMONDS = alt.Title(
+    "Diamonds: published three-run means", fontSize=11, anchor="end", frame="group"
+)
+
+
+def bands_figure(
+    runs: Iterable[RunCurve],
+    bounds: Sequence[Bound] = (),
+    metric: Metric = "accuracy",
+    *,
+    published: bool = False,
+    width: int | str = "container",
+    height: int = 320,
+) -> alt.LayerChart | alt.FacetChart:
+    """Figure 2 (accuracy) or 3 (mutual information) of the report.
+
+    Mean over a function's runs with a band of one population standard deviation, up to the end of
+    its shortest run; the full-data bound's mean as a thin line.
+
+    Args:
+        published: also show the published points (of accuracy, BALD and Random) as diamonds.
+    """
+    data = bands_data(runs, bounds, metric, published=published)
+    x = labels_axis(data.n_labelled.dropna(), title="Labels in the training set")
+    low = data.low.fillna(data["mean"])
+    high = data.high.fillna(data["mean"])
+    y = metric_axis([*low, *high] if metric != "accuracy" else low, metric, "mean")
+    names = list(dict.fromkeys(data.series)) or [FULL_DATA_NAME]
+    base = alt.Chart(data).encode(color=series_colour(data, names))
+    kind = alt.datum.kind
+    tooltip = _tooltips(metric)
+    layers = [
+        base.transform_filter(kind == "mean")
+        .mark_area(opacity=0.18, clip=True)
+        .encode(x=x, y=alt.Y("low:Q"), y2="high:Q"),
+        base.transform_filter(kind == "bound")
+        .mark_rule(strokeWidth=1)
+        .encode(y=y, tooltip=[tooltip[0], *tooltip[2:]]),
+        base.transform_filter(kind == "mean")
+        .mark_line(strokeWidth=1.75, clip=True)
+        .encode(x=x, y=y),
+        base.transform_filter(kind == "mean")
+        .mark_circle(size=60, opacity=0)  # unseen: something for the pointer to find
+        .encode(x=x, y=y, tooltip=tooltip),
+        base.transform_filter(kind == "published")
+        .mark_point(shape="diamond", size=70, strokeWidth=2, opacity=1)
+        .encode(x=x, y=y, tooltip=tooltip),
+    ]
+    figure = alt.layer(*layers).properties(width=width, height=height)
+    return figure.properties(title=_DIAMONDS) if published else figure
+
+
+def bands_data(
+    runs: Iterable[RunCurve],
+    bounds: Sequence[Bound] = (),
+    metric: Metric = "accuracy",
+    *,
+    published: bool = False,
+) -> pd.DataFrame:
+    """The numbers behind `bands_figure`.
+
+    Returns:
+        Columns `kind` (mean, bound, published), `acquisition`, `series` (its name for people),
+        `n_labelled` (missing for the bound), `mean`, `std`, `low`, `high`, `n_runs`.
+    """
+    groups = by_function(run for run in runs if len(run))
+    frames = [
+        band(groups[name], metric).assign(kind="mean", acquisition=name, series=display_name(name))
+        for name in in_order(list(groups))
+    ]
+    if published and metric == "accuracy":
+        frames += [_published_points(name, CURVE_POINTS[name]) for name in CURVE_POINTS]
+    if bounds:
+        values = np.array([getattr(bound, metric) for bound in bounds])
+        mean, std = values.mean(), values.std()
+        row = {"mean": mean, "std": std, "low": mean - std, "high": mean + std}
+        names = {"kind": "bound", "acquisition": "", "series": FULL_DATA_NAME}
+        frames.append(pd.DataFrame([{**row, "n_runs": len(bounds), **names}]))
+    if not frames:
+        return pd.DataFrame(columns=_COLUMNS)
+    data = pd.concat(frames, ignore_index=True).reindex(columns=_COLUMNS)
+    return data.astype({"n_labelled": "Int64", "mean": float, "std": float})
+
+
+def series_colour(data: pd.DataFrame, names: Sequence[str]) -> alt.Color:
+    """Colour by series, each function's own, with the legend above the chart."""
+    of = dict(zip(data.series, data.acquisition, strict=True))
+    return alt.Color(
+        "series:N",
+        title=None,
+        scale=alt.Scale(
+            domain=list(names),
+            range=[colour(of[name]) if of.get(name) else FULL_DATA for name in names],
+        ),
+        legend=alt.Legend(
+            orient="top", symbolType="stroke", symbolStrokeWidth=2.5, symbolOpacity=1, columns=6
+        ),
+    )
+
+
+def _published_points(acquisition: str, points: Mapping[int, float]) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "kind": "published",
+            "acquisition": acquisition,
+            "series": display_name(acquisition),
+            "n_labelled": list(points),
+            "mean": list(points.values()),
+            "n_runs": 3,
+        }
+    )
+
+
+def _tooltips(metric: Metric) -> list[alt.Tooltip]:
+    number = VALUE_FORMATS[metric]
+    return [
+        alt.Tooltip("series:N", title="Curve"),
+        alt.Tooltip("n_labelled:Q", title="Labels"),
+        alt.Tooltip("mean:Q", title=METRIC_TITLES[metric], format=number),
+        alt.Tooltip("std:Q", title="Std over runs", format=number),
+        alt.Tooltip("n_runs:Q", title="Runs"),
+    ]

@@ -1,0 +1,53 @@
+"""Labels saved against Random at each accuracy, not only at 90% and 95%."""
+
+from __future__ import annotations
+
+import altair as alt
+import pandas as pd
+
+from dal_core.display import PALETTE, display_name, in_order
+from dal_core.figures.report import series_colour
+
+
+def savings_figure(
+    saved: pd.DataFrame, *, width: int | str = "container", height: int = 280
+) -> alt.LayerChart | alt.FacetChart:
+    """Mean labels saved over the accuracy to reach, with its interval where there is one.
+
+    A line ends where not every pair of runs reached the accuracy.
+
+    Args:
+        saved: as `comparison.mean_labels_saved` returns it.
+    """
+    acquisitions = in_order(list(saved.acquisition))
+    data = saved.assign(series=[display_name(name) for name in saved.acquisition])
+    data = data[data["mean"].notna()]
+    names = [display_name(name) for name in acquisitions]
+    of = pd.DataFrame({"series": names, "acquisition": acquisitions})
+    x = alt.X(
+        "accuracy:Q",
+        title="Test accuracy to reach",
+        scale=alt.Scale(zero=False, nice=False),
+        axis=alt.Axis(format=".0%", grid=False),
+    )
+    y = alt.Y("mean:Q", title="Labels saved against Random")
+    tooltip = [
+        alt.Tooltip("series:N", title="Function"),
+        alt.Tooltip("accuracy:Q", title="Accuracy", format=".0%"),
+        alt.Tooltip("mean:Q", title="Labels saved", format=".1f"),
+        alt.Tooltip("low:Q", title="95% interval from", format=".1f"),
+        alt.Tooltip("high:Q", title="to", format=".1f"),
+        alt.Tooltip("n_seeds:Q", title="Seeds"),
+    ]
+    base = alt.Chart(data).encode(x=x, color=series_colour(of, names))
+    layers = [
+        alt.Chart(pd.DataFrame({"mean": [0]}))
+        .mark_rule(strokeWidth=1, color=PALETTE["grey"])
+        .encode(y=y),
+        base.transform_filter(alt.expr.isValid(alt.datum.low))
+        .mark_area(opacity=0.15)
+        .encode(y=alt.Y("low:Q"), y2="high:Q"),
+        base.mark_line(strokeWidth=1.75).encode(y=y),
+        base.mark_circle(size=22, opacity=1).encode(y=y, tooltip=tooltip),
+    ]
+    return alt.layer(*layers).properties(width=width, height=height)

@@ -1,0 +1,72 @@
+"""The numbers others have published, each with its source, to stand beside ours.
+
+Owns nothing else: a number here was printed somewhere (or, for the points of curves, read from the
+record published with the report), never computed by us.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from dal_core.curves import Bound
+
+REPORT = 'Pilz (2025), "Deep Active Learning for Image Data"'
+GAL = 'Gal, Islam and Ghahramani (2017), "Deep Bayesian Active Learning with Image Data"'
+
+SOURCES: Mapping[str, str] = {
+    "LABELS_NEEDED.runs": f"{REPORT}, tables 2 and 3, Runs (sorted, not by seed)",
+    "LABELS_NEEDED.step_average": f"{REPORT}, tables 2 and 3, Step-Average, Mean and Std",
+    "LABELS_NEEDED.average_step": f"{REPORT}, tables 2 and 3, Average-Step, Ours",
+    "LABELS_NEEDED.gal": f"{GAL}, table 1; also in {REPORT}, tables 2 and 3",
+    "CURVE_POINTS": f"three-run means of the record published with {REPORT}",
+    "FULL_DATA": f"bounds of the record published with {REPORT}",
+}
+
+
+@dataclass(frozen=True)
+class LabelsNeeded:
+    """Labels one function needed to reach one error, as printed.
+
+    Attributes:
+        runs: the report's three runs, sorted.
+        step_average: their mean, one decimal.
+        std: their population standard deviation, one decimal.
+        average_step: the count of the report's averaged curve.
+        gal: Gal et al.'s number.
+    """
+
+    runs: tuple[int, ...]
+    step_average: float
+    std: float
+    average_step: int
+    gal: int
+
+
+LABELS_NEEDED: Mapping[float, Mapping[str, LabelsNeeded]] = {  # by error, then by function
+    0.10: {
+        "max_entropy": LabelsNeeded((130, 130, 140), 133.3, 4.7, 130, 165),
+        "bald": LabelsNeeded((100, 120, 140), 120.0, 16.3, 130, 145),
+        "variation_ratios": LabelsNeeded((100, 110, 120), 110.0, 8.2, 110, 120),
+        "mean_std": LabelsNeeded((120, 120, 130), 123.3, 4.7, 120, 230),
+        "random": LabelsNeeded((180, 200, 200), 193.3, 9.4, 200, 255),
+    },
+    0.05: {
+        "max_entropy": LabelsNeeded((230, 240, 290), 253.3, 26.2, 270, 355),
+        "bald": LabelsNeeded((240, 250, 270), 253.3, 12.5, 270, 335),
+        "variation_ratios": LabelsNeeded((180, 190, 210), 193.3, 12.5, 240, 295),
+        "mean_std": LabelsNeeded((240, 260, 270), 256.7, 12.5, 250, 695),
+        "random": LabelsNeeded((400, 510, 530), 480.0, 57.2, 610, 835),
+    },
+}
+
+CURVE_POINTS: Mapping[str, Mapping[int, float]] = {  # test accuracy by labels
+    "bald": {20: 0.628, 70: 0.835, 120: 0.896, 220: 0.939},
+    "random": {20: 0.628, 70: 0.824, 120: 0.857, 220: 0.907},
+}
+
+FULL_DATA: tuple[Bound, ...] = (
+    Bound(1, 0.9909, 0.0334),
+    Bound(2, 0.9909, 0.0353),
+    Bound(3, 0.9921, 0.0315),
+)

@@ -1,0 +1,126 @@
+"""Experiments on disk: which runs belong together, and what was asked for.
+
+An experiment is functions x seeds under one protocol, and the full-data bounds. It owns no
+results: those are its runs', which it may share with other experiments and with a person's
+baseline.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Row, delete, insert, select
+
+from dal_core.protocol import Protocol, make_protocol
+from dal_core.store import reading, schema
+from dal_core.store.rows import RunRow, now
+
+
+class ExperimentNotFound(ValueError):
+    """No such experiment; the message is one line."""
+
+
+@dataclass(frozen=True)
+class ExperimentRow:
+    """What was asked for: every function with every seed, and the bounds where `full_data`."""
+
+    experiment_id: str
+    title: str
+    protocol: Protocol
+    acquisitions: tuple[str, ...]
+    seeds: tuple[int, ...]
+    full_data: bool
+    created_at: str
+
+
+class Experiments:
+    """The experiments of a store; made by `Store`, with its connections."""
+
+    def __init__(self, reading_engine: Engine, writing_engine: Engine) -> None:
+        self._reading, self._writing = reading_engine, writing_engine
+
+    def create(
+        self,
+        title: str,
+        protocol: Protocol,
+        acquisitions: Sequence[str],
+        seeds: Sequence[int],
+        full_data: bool,
+        run_ids: Sequence[str],
+    ) -> ExperimentRow:
+        """A new experiment of runs that exist already."""
+        row = ExperimentRow(
+            experiment_id=f"{protocol.preset}-{secrets.token_hex(3)}",
+            title=title,
+            protocol=protocol,
+            acquisitions=tuple(acquisitions),
+            seeds=tuple(seeds),
+            full_data=full_data,
+            created_at=now(),
+        )
+        with self._writing.begin() as connection:
+            connection.execute(
+                insert(schema.experiments).values(
+                    {**vars(row), "protocol": protocol.model_dump(mode="json")}
+                )
+            )
+            members = [{"experiment_id": row.experiment_id, "run_id": r} for r in run_ids]
+            connection.execute(insert(schema.experiment_runs), members)
+        return row
+
+    def get(self, experiment_id: str) -> ExperimentRow:
+        """The experiment. Raises ExperimentNotFound."""
+        with self._reading.connect() as connection:
+            query = select(schema.experiments).filter_by(experiment_id=experiment_id)
+            row = connection.execute(query).one_or_none()
+            if row is None:
+                raise ExperimentNotFound(_not_found(connection, experiment_id))
+            return _to_experiment(row)
+
+    def all(self) -> list[ExperimentRow]:
+        """Newest first."""
+        query = select(schema.experiments).order_by(schema.experiments.c.number.desc())
+        with self._reading.connect() as connection:
+            return [_to_experiment(row) for row in connection.execute(query)]
+
+    def runs(self, experiment_id: str) -> list[RunRow]:
+        """Its runs, in the order they were listed; those deleted since are missing."""
+        query = (
+            select(schema.experiment_runs.c.run_id)
+            .filter_by(experiment_id=experiment_id)
+            .order_by(schema.experiment_runs.c.number)
+        )
+        with self._reading.connect() as connection:
+            return [reading.read_run(connection, r) for r in connection.scalars(query)]
+
+    def of_run(self, run_id: str) -> list[str]:
+        """Ids of the experiments that a run belongs to."""
+        query = select(schema.experiment_runs.c.experiment_id).filter_by(run_id=run_id)
+        with self._reading.connect() as connection:
+            return list(connection.scalars(query))
+
+    def delete(self, experiment_id: str) -> None:
+        """Forget the experiment; its runs stay."""
+        with self._writing.begin() as connection:
+            connection.execute(delete(schema.experiments).filter_by(experiment_id=experiment_id))
+
+
+def _to_experiment(row: Row[Any]) -> ExperimentRow:
+    return ExperimentRow(
+        experiment_id=row.experiment_id,
+        title=row.title,
+        protocol=make_protocol(row.protocol),
+        acquisitions=tuple(row.acquisitions),
+        seeds=tuple(row.seeds),
+        full_data=row.full_data,
+        created_at=row.created_at,
+    )
+
+
+def _not_found(connection: Connection, experiment_id: str) -> str:
+    known = list(connection.scalars(select(schema.experiments.c.experiment_id).limit(5)))
+    there = f"; there are: {', '.join(known)}" if known else "; there are none yet"
+    return f"there is no experiment {experiment_id!r}{there}"

@@ -1,0 +1,197 @@
+"""Tables 2-5 printed: Markdown and LaTeX for readers, CSV for machines.
+
+Owns rounding as in the report (whole labels and one decimal; two decimals for shares, three for
+their deviation), bold for the lowest value of a column, and "never". It computes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+import pandas as pd
+
+from dal_core.curves import RunCurve
+from dal_core.display import display_name
+from dal_core.tables import Cells, Row, Table
+
+NEVER, UNKNOWN = "never", "–"
+_WAYS = (  # column group, the row's cells
+    ("", lambda row: row.first),
+    ("Sustained: ", lambda row: row.sustained),
+    ("Report: ", lambda row: row.report),
+)
+_LATEX = {
+    **{character: "\\" + character for character in "%&_#$"},
+    **{character: "{}" for character in "\\{}~^"},  # only a foreign function's name has them
+    "±": r"$\pm$",
+    UNKNOWN: "--",
+}
+
+
+def to_markdown(tables: Iterable[Table], notes: Sequence[str] = ()) -> str:
+    """All tables and the notes below them."""
+    parts = []
+    for table in tables:
+        header, rows = _grid(table, lambda text: f"**{text}**", lambda t: t.replace("|", r"\|"))
+        lines = [header, ["---"] * len(header), *rows]
+        body = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+        parts.append(f"## {table.title}\n\n{body}")
+    if notes:
+        parts.append("\n".join(f"- {note}" for note in notes))
+    return "\n\n".join(parts) + "\n"
+
+
+def to_latex(tables: Iterable[Table], notes: Sequence[str] = ()) -> str:
+    """One `table` environment each (packages booktabs and graphicx), notes as comments on top."""
+    parts = [f"% {note}" for note in notes]
+    for table in tables:
+        header, rows = _grid(table, lambda text: rf"\textbf{{{text}}}", _escape)
+        lines = [" & ".join(line) + r" \\" for line in [header, *rows]]
+        parts += [
+            "",
+            r"\begin{table}",
+            rf"\caption{{{_escape(table.title.partition(': ')[2])}}}",
+            r"\resizebox{\textwidth}{!}{%",
+            rf"\begin{{tabular}}{{l{'r' * (len(header) - 1)}}}",
+            r"\toprule",
+            lines[0],
+            r"\midrule",
+            *lines[1:],
+            r"\bottomrule",
+            r"\end{tabular}}",
+            r"\end{table}",
+        ]
+    return "\n".join(parts).lstrip("\n") + "\n"
+
+
+def to_frame(tables: Iterable[Table]) -> pd.DataFrame:
+    """One row per table, function and way of counting (first, sustained, report, gal), unrounded.
+
+    Missing numbers are never reached (or, in tables 4 and 5, Random's to divide by was not).
+    """
+    rows = []
+    for table in tables:
+        for row in table.rows:
+            for way, cells in _ways(row).items():
+                rows.append(
+                    {
+                        "table": table.number,
+                        "error": table.error,
+                        "relative": table.relative,
+                        "acquisition": row.acquisition,
+                        "counted": way,
+                        "runs": " ".join(
+                            NEVER if run is None else f"{run:g}" for run in cells.runs
+                        ),
+                        "n_runs": len(cells.runs),
+                        "n_reached": sum(run is not None for run in cells.runs),
+                        "step_average": cells.mean,
+                        "step_average_std": cells.std,
+                        "average_step": cells.average_step,
+                    }
+                )
+    return pd.DataFrame(rows)
+
+
+def notes(unfinished: Sequence[tuple[RunCurve, int]] = ()) -> list[str]:
+    """What a reader has to know to read the tables; unfinished runs are named."""
+    known = [
+        "Labels are those in the training set at the first step with 1 - accuracy <= error "
+        "(compared with a tolerance of 1e-9, so that 2,850 right of 3,000 reach 5%); sustained: "
+        "from there on every step has it.",
+        "Step-Average: counted for each run, then mean ± population standard deviation. "
+        "Average-Step: accuracy averaged over the runs first, up to the end of the shortest, "
+        "then counted once. Runs are sorted.",
+        "never: not reached within the run; a mean is given only where every run reached the "
+        "error, else how many did. –: Random's value to divide by is missing. "
+        "Bold: the lowest of its column.",
+        "Report: Pilz (2025), tables 2-5. Gal et al.: Gal, Islam and Ghahramani (2017), table 1. "
+        "The report prints 0.72 for BALD's third run in table 5, a slip: 270 / 480 is 0.56.",
+    ]
+    if unfinished:
+        runs = ", ".join(
+            f"{display_name(run.acquisition)} seed {run.seed} ({len(run)} of {n_points} points)"
+            for run, n_points in unfinished
+        )
+        known.append(f"Unfinished, counted as far as they are: {runs}.")
+    return known
+
+
+def _grid(
+    table: Table, bold: Callable[[str], str], escape: Callable[[str], str]
+) -> tuple[list[str], list[list[str]]]:
+    """Header and rows as text, escaped before bold is put around it."""
+    header = ["Acq. func."]
+    texts = [[display_name(row.acquisition) for row in table.rows]]
+    values: list[Sequence[float | None]] = [[None] * len(table.rows)]  # names are never bold
+    for prefix, of in _WAYS:
+        cells = [of(row) for row in table.rows]
+        header += [f"{prefix}Runs", f"{prefix}Step-Average", f"{prefix}Average-Step"]
+        texts += [[show(one, table.relative) for one in cells] for show in (_runs, _mean, _step)]
+        values += [
+            [None] * len(cells),
+            [None if one is None else one.mean for one in cells],
+            [None if one is None else one.average_step for one in cells],
+        ]
+    header.append("Gal et al.")
+    values.append([row.gal for row in table.rows])
+    texts.append([UNKNOWN if v is None else _labels(v, table.relative) for v in values[-1]])
+    escaped = [[escape(text) for text in column] for column in texts]
+    columns = [_bold(v, column, bold) for v, column in zip(values, escaped, strict=True)]
+    return [escape(name) for name in header], [list(line) for line in zip(*columns, strict=True)]
+
+
+def _bold(
+    values: Sequence[float | None], texts: Sequence[str], bold: Callable[[str], str]
+) -> list[str]:
+    lowest = min((value for value in values if value is not None), default=None)
+    return [
+        bold(text) if value is not None and value == lowest else text
+        for value, text in zip(values, texts, strict=True)
+    ]
+
+
+def _runs(cells: Cells | None, relative: bool) -> str:
+    if cells is None or not cells.defined:
+        return UNKNOWN
+    known = sorted(run for run in cells.runs if run is not None)
+    texts = [_labels(run, relative) for run in known] + [NEVER] * (len(cells.runs) - len(known))
+    return f"[{', '.join(texts)}]"
+
+
+def _mean(cells: Cells | None, relative: bool) -> str:
+    if cells is None or not cells.defined:
+        return UNKNOWN
+    if cells.mean is None or cells.std is None:
+        reached = sum(run is not None for run in cells.runs)
+        return NEVER + (f" ({reached} of {len(cells.runs)} did)" if reached else "")
+    if relative:
+        return f"{cells.mean:.2f} ± {cells.std:.3f}"
+    return f"{cells.mean:.1f} ± {cells.std:.1f}"
+
+
+def _step(cells: Cells | None, relative: bool) -> str:
+    if cells is None or not cells.average_step_defined:
+        return UNKNOWN
+    return NEVER if cells.average_step is None else _labels(cells.average_step, relative)
+
+
+def _labels(value: float, relative: bool) -> str:
+    return f"{value:.2f}" if relative else f"{value:.0f}"
+
+
+def _plain(run: float | None) -> str:
+    return NEVER if run is None else f"{run:g}"
+
+
+def _ways(row: Row) -> dict[str, Cells]:
+    ways = {"first": row.first, "sustained": row.sustained}
+    if row.report is not None:
+        ways["report"] = row.report
+    if row.gal is not None:
+        ways["gal"] = Cells((), None, None, row.gal)
+    return ways
+
+
+def _escape(text: str) -> str:
+    return "".join(_LATEX.get(character, character) for character in text)

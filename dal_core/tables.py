@@ -1,0 +1,140 @@
+"""The report's tables 2-5: labels needed to reach 10% and 5% error, absolute and against Random.
+
+Owns which numbers stand in a table, as plain values; how they are printed is `table_formats.py`.
+Beside ours stand the report's values and those of Gal et al. (2017), from `published.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dal_core.analysis import (
+    StepAverage,
+    average_labels,
+    average_step,
+    by_function,
+    normalise,
+    step_average,
+)
+from dal_core.curves import RunCurve
+from dal_core.display import in_order
+from dal_core.published import LABELS_NEEDED, LabelsNeeded
+
+ERRORS = (0.10, 0.05)
+
+
+@dataclass(frozen=True)
+class Cells:
+    """One function's labels needed by one way of counting, or their share of Random's.
+
+    Attributes:
+        runs: by run, None where it never reached the error.
+        mean, std: Step-Average with its population standard deviation; None unless every run
+            reached the error.
+        average_step: Average-Step, None for never.
+        defined, average_step_defined: False where Random's value to divide by is missing, so that
+            nothing is known: not a value, and not "never" either.
+    """
+
+    runs: tuple[float | None, ...]
+    mean: float | None
+    std: float | None
+    average_step: float | None
+    defined: bool = True
+    average_step_defined: bool = True
+
+
+@dataclass(frozen=True)
+class Row:
+    """One acquisition function: first and sustained crossings, the report's, Gal et al.'s."""
+
+    acquisition: str
+    first: Cells
+    sustained: Cells
+    report: Cells | None
+    gal: float | None
+
+
+@dataclass(frozen=True)
+class Table:
+    """One of the report's tables.
+
+    Attributes:
+        number: 2 to 5, as in the report.
+        error: the test error to reach, 0.10 or 0.05.
+        relative: whether values are shares of Random's (tables 4 and 5) or labels (2 and 3).
+    """
+
+    number: int
+    error: float
+    relative: bool
+    rows: tuple[Row, ...]
+
+    @property
+    def title(self) -> str:
+        """The table's heading."""
+        kind = "Labels needed, relative to Random," if self.relative else "Labels needed"
+        return f"Table {self.number}: {kind} to reach {self.error:.0%} test error"
+
+
+def tables(runs: Sequence[RunCurve]) -> list[Table]:
+    """Tables 2, 3, 4 and 5 of these runs."""
+    groups = by_function(runs)
+    absolute = [
+        Table(
+            number, error, False, tuple(_row(n, groups[n], error) for n in in_order(list(groups)))
+        )
+        for number, error in zip((2, 3), ERRORS, strict=True)
+    ]
+    return absolute + [_relative(table) for table in absolute]
+
+
+def _row(acquisition: str, runs: Sequence[RunCurve], error: float) -> Row:
+    published = LABELS_NEEDED[error].get(acquisition)
+    return Row(
+        acquisition,
+        first=_cells(step_average(runs, error), average_step(runs, error)),
+        sustained=_cells(step_average(runs, error, True), average_step(runs, error, True)),
+        report=None if published is None else _published_cells(published),
+        gal=None if published is None else published.gal,
+    )
+
+
+def _cells(average: StepAverage, average_step: int | None) -> Cells:
+    return Cells(average.labels, average.mean, average.std, average_step)
+
+
+def _published_cells(published: LabelsNeeded) -> Cells:
+    return _cells(average_labels(published.runs), published.average_step)
+
+
+def _relative(table: Table) -> Table:
+    """The same table divided by Random's values: its mean for runs and Step-Average (SPEC 8)."""
+    random = next((row for row in table.rows if row.acquisition == "random"), None)
+    published = LABELS_NEEDED[table.error]["random"]
+    report = _published_cells(published)
+    rows = tuple(
+        Row(
+            row.acquisition,
+            _share(row.first, random.first if random else None),
+            _share(row.sustained, random.sustained if random else None),
+            None if row.report is None else _share(row.report, report),
+            normalise(row.gal, published.gal),
+        )
+        for row in table.rows
+    )
+    return Table(table.number + 2, table.error, True, rows)
+
+
+def _share(cells: Cells, random: Cells | None) -> Cells:
+    mean = random.mean if random else None
+    step = random.average_step if random else None
+    return Cells(
+        tuple(normalise(run, mean) for run in cells.runs),
+        normalise(cells.mean, mean),
+        normalise(cells.std, mean),
+        normalise(cells.average_step, step),
+        defined=mean is not None,
+        average_step_defined=step is not None,
+    )

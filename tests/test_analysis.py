@@ -1,0 +1,209 @@
+"""Crossings, averages and comparisons against curves drawn by hand."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dal_core.analysis import (
+    average_step,
+    band,
+    first_crossing,
+    normalise,
+    step_average,
+    sustained_crossing,
+)
+from dal_core.comparison import (
+    bootstrap_interval,
+    labels_saved,
+    mean_differences,
+    mean_labels_saved,
+    means,
+    paired_differences,
+)
+from dal_core.curves import RunCurve, as_curve
+
+LABELS = (20, 30, 40, 50)
+accuracies = st.lists(st.floats(0, 1), min_size=1, max_size=12)
+
+
+def run(accuracy, acquisition="bald", seed=1) -> RunCurve:
+    n_labelled = tuple(20 + 10 * step for step in range(len(accuracy)))
+    return RunCurve(acquisition, seed, n_labelled, tuple(accuracy), (0.1,) * len(accuracy))
+
+
+def test_the_first_crossing_counts_labels_in_the_training_set() -> None:
+    assert first_crossing(LABELS, (0.5, 0.91, 0.8, 0.95), 0.10) == 30
+
+
+def test_the_sustained_crossing_ignores_a_curve_that_falls_back() -> None:
+    assert sustained_crossing(LABELS, (0.5, 0.91, 0.8, 0.95), 0.10) == 50
+    assert sustained_crossing(LABELS, (0.95, 0.95, 0.95, 0.95), 0.10) == 20
+
+
+def test_an_error_never_reached_is_none() -> None:
+    assert first_crossing(LABELS, (0.5, 0.6, 0.7, 0.8), 0.10) is None
+    assert sustained_crossing(LABELS, (0.5, 0.95, 0.7, 0.8), 0.10) is None
+    assert first_crossing((), (), 0.10) is None
+    assert sustained_crossing((), (), 0.10) is None
+
+
+@pytest.mark.parametrize("error", [0.10, 0.05, 0.01, 0.07])
+@pytest.mark.parametrize("n_test", [3000, 10000, 1000])
+def test_exactly_at_the_threshold_is_reached_and_one_image_less_is_not(error, n_test) -> None:
+    right = round((1 - error) * n_test)
+    assert first_crossing((20,), (right / n_test,), error) == 20
+    assert first_crossing((20,), ((right - 1) / n_test,), error) is None
+
+
+@given(accuracies, st.floats(0, 1))
+def test_the_sustained_crossing_is_never_before_the_first(values, error) -> None:
+    labels = range(20, 20 + 10 * len(values), 10)
+    first = first_crossing(labels, values, error)
+    sustained = sustained_crossing(labels, values, error)
+    if sustained is not None:
+        assert first is not None
+        assert first <= sustained
+        start = list(labels).index(sustained)
+        assert all(1 - value <= error + 1e-9 for value in values[start:])
+        assert start == 0 or 1 - values[start - 1] > error + 1e-9
+
+
+def test_step_average_counts_first_and_averages_then() -> None:
+    average = step_average([run((0.5, 0.9, 0.9)), run((0.5, 0.5, 0.9))], 0.10)
+    assert average.labels == (30, 40)
+    assert (average.mean, average.std) == (35.0, 5.0)  # population, not sample, deviation
+
+
+def test_average_step_averages_first_and_counts_then() -> None:
+    runs = [run((0.5, 0.9, 0.9)), run((0.5, 0.88, 0.92))]
+    assert average_step(runs, 0.10) == 40
+    assert average_step([run((0.5, 0.9)), run((0.5, 0.9)), run((0.5, 0.9))], 0.10) == 30
+
+
+def test_a_run_that_never_reaches_leaves_no_mean() -> None:
+    average = step_average([run((0.5, 0.9)), run((0.5, 0.6)), run((0.9, 0.9))], 0.10)
+    assert average.labels == (30, None, 20)
+    assert (average.mean, average.std, average.n_reached) == (None, None, 2)
+
+
+def test_sustained_step_average_uses_the_sustained_crossings() -> None:
+    assert step_average([run((0.9, 0.5, 0.9))], 0.10, sustained=True).labels == (40,)
+
+
+def test_averages_stop_at_the_shortest_run() -> None:
+    runs = [run((0.5, 0.7, 0.9)), run((0.7, 0.9))]
+    found = band(runs)
+    assert list(found.n_labelled) == [20, 30]
+    assert list(found["mean"]) == pytest.approx([0.6, 0.8])
+    assert list(found["std"]) == pytest.approx([0.1, 0.1])
+    assert list(found.low) == pytest.approx([0.5, 0.7])
+    assert average_step(runs, 0.10) is None
+
+
+def test_a_band_of_no_runs_is_empty() -> None:
+    assert len(band([])) == 0
+    assert average_step([], 0.10) is None
+
+
+def test_runs_measured_at_other_labels_are_not_averaged() -> None:
+    other = RunCurve("bald", 2, (25, 35), (0.5, 0.6), (0.1, 0.1))
+    with pytest.raises(ValueError, match="bald seed 2 was not measured"):
+        band([run((0.5, 0.6)), other])
+
+
+def test_normalising_by_random_keeps_never() -> None:
+    assert normalise(130, 200) == 0.65
+    assert normalise(None, 200) is None
+    assert normalise(130, None) is None
+
+
+def test_the_bootstrap_is_the_same_for_the_same_seed_and_holds_the_mean() -> None:
+    values = np.array([0.80, 0.82, 0.85, 0.81, 0.84])
+    low, high = bootstrap_interval(values, 7)
+    assert (low, high) == bootstrap_interval(values, np.random.default_rng(7))
+    assert 0.80 < low < values.mean() < high < 0.85
+
+
+def test_the_bootstrap_of_equal_seeds_has_no_width() -> None:
+    low, high = bootstrap_interval(np.full((5, 2), 0.25), 1)
+    assert low == pytest.approx([0.25, 0.25])
+    assert high == pytest.approx([0.25, 0.25])
+
+
+def test_the_bootstrap_agrees_with_the_normal_interval_for_many_seeds() -> None:
+    values = np.random.default_rng(3).normal(0, 1, 400)
+    low, high = bootstrap_interval(values, 1)
+    half = 1.96 * values.std() / 20
+    assert low == pytest.approx(values.mean() - half, abs=0.01)
+    assert high == pytest.approx(values.mean() + half, abs=0.01)
+
+
+def test_intervals_are_given_from_four_seeds_on() -> None:
+    three = means([run((0.5, 0.6 + s / 100), seed=s) for s in range(3)], 1)
+    four = means([run((0.5, 0.6 + s / 100), seed=s) for s in range(4)], 1)
+    assert three.low.isna().all()
+    assert four.low.notna().all()
+    assert list(four.n_seeds) == [4, 4]
+    assert four["mean"].iloc[1] == pytest.approx(0.615)
+    assert 0.60 <= four.low.iloc[1] < 0.615 < four.high.iloc[1] <= 0.63
+
+
+def test_differences_are_paired_by_seed() -> None:
+    runs = [
+        run((0.5, 0.8), seed=1),
+        run((0.6, 0.9, 0.9), seed=2),
+        run((0.5, 0.9), seed=9),  # no partner
+        run((0.5, 0.7, 0.7), "random", 2),
+        run((0.4, 0.7), "random", 1),
+    ]
+    found = paired_differences(runs)
+    assert list(found.seed) == [1, 1, 2, 2, 2]
+    assert list(found.difference) == pytest.approx([0.1, 0.1, 0.1, 0.2, 0.2])
+    averaged = mean_differences(found, 1)
+    assert list(averaged.n_labelled) == [20, 30]  # up to the end of the shortest pair
+    assert list(averaged["mean"]) == pytest.approx([0.1, 0.15])
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.permutations(range(6)))
+def test_the_order_of_runs_changes_no_difference(order) -> None:
+    runs = [run((0.5, 0.6 + s / 50), seed=s) for s in range(3)]
+    runs += [run((0.5, 0.55 + s / 50), "random", s) for s in range(3)]
+    found = paired_differences([runs[i] for i in order])
+    assert sorted(found.difference) == pytest.approx([0, 0, 0, 0.05, 0.05, 0.05])
+
+
+def test_differences_without_random_are_empty() -> None:
+    assert len(paired_differences([run((0.5,))])) == 0
+    assert len(mean_differences(paired_differences([run((0.5,))]), 1)) == 0
+
+
+def test_labels_saved_are_counted_at_every_level() -> None:
+    runs = [run((0.5, 0.8, 0.9), seed=1), run((0.5, 0.7, 0.8, 0.9), "random", 1)]
+    found = labels_saved(runs, [0.7, 0.8, 0.9, 0.95])
+    assert list(found.saved[:3]) == [0, 10, 10]
+    assert found.saved.isna().tolist() == [False, False, False, True]
+    assert list(found.baseline_labels[:3]) == [30, 40, 50]
+
+
+def test_labels_saved_have_a_mean_only_where_every_pair_reached() -> None:
+    runs = [run((0.5, 0.9), seed=1), run((0.5, 0.8, 0.9), seed=2)]
+    runs += [run((0.5, 0.8, 0.9), "random", 1), run((0.5, 0.6, 0.8), "random", 2)]
+    found = mean_labels_saved(labels_saved(runs, [0.8, 0.9]), 1)
+    assert found["mean"].iloc[0] == 5.0
+    assert np.isnan(found["mean"].iloc[1])
+    assert list(found.n_reached) == [2, 1]
+    assert list(found.n_seeds) == [2, 2]
+
+
+def test_a_curve_needs_as_many_values_as_labels() -> None:
+    with pytest.raises(ValueError, match="must have as many"):
+        RunCurve("bald", 1, (20, 30), (0.5,), (0.1, 0.1))
+
+
+def test_a_curve_can_be_made_of_columns() -> None:
+    steps = {"n_labelled": [20, 30], "accuracy": [0.5, 0.6], "mutual_information": [0.2, 0.1]}
+    assert as_curve(steps).accuracy == (0.5, 0.6)
+    with pytest.raises(ValueError, match="need the column accuracy"):
+        as_curve({"n_labelled": [20]})

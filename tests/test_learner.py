@@ -1,0 +1,538 @@
+"""The loop: fit, query, evaluate, answer, skip, undo, replay."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from dal_core import oracle
+from dal_core.acquisition import ACQUISITIONS, scorer
+from dal_core.answers import AnswerError
+from dal_core.datasets import Dataset
+from dal_core.learner import Learner, StateError
+from dal_core.models import LeNet5
+from dal_core.protocol import RunSpec
+from dal_core.records import RANKING_KEPT, Answer, Query
+from dal_core.training import Epoch
+from tests import fast, reference
+
+NAMES = sorted(ACQUISITIONS)
+
+
+def asked(learner: Learner) -> Query:
+    """Fit and ask."""
+    learner.fit()
+    query, _ = learner.query()
+    return query
+
+
+def truth(learner: Learner, query: Query) -> dict[int, int | None]:
+    return {answer.image_id: answer.label for answer in oracle.answer(query, learner.dataset)}
+
+
+# -- a whole run ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_five_steps_keep_the_books(mnist5k: Dataset, name: str) -> None:
+    learner = fast.learner(mnist5k, name)
+    done = fast.steps(learner, 5)
+    assert [result.step for result, _ in done] == [0, 1, 2, 3, 4]
+    assert [result.n_labelled for result, _ in done] == [20, 30, 40, 50, 60]
+    assert [query.n_labelled for _, query in done] == [20, 30, 40, 50, 60]
+    assert [query.after for _, query in done] == [result.after for result, _ in done]
+    assert learner.n_labelled == 70
+
+    queried = [image_id for _, query in done for image_id in query.shown()]
+    assert len(set(queried)) == 50
+    ids, labels = learner.training_set()
+    assert ids.tolist() == [*learner.split.initial.tolist(), *queried]
+    assert (labels == mnist5k.labels[ids]).all()
+    pool = set(learner.pool().tolist())
+    assert pool == set(learner.split.pool.tolist()) - set(queried)
+    assert not pool & {*learner.split.test.tolist(), *learner.split.validation.tolist()}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_function_starts_from_the_same_split_and_the_same_accuracy(
+    mnist5k: Dataset, name: str
+) -> None:
+    one, other = (fast.learner(mnist5k, n, test_subset_size=100) for n in ("bald", name))
+    assert one.split.sizes() == other.split.sizes()
+    for role in one.split.sizes():
+        assert np.array_equal(getattr(one.split, role), getattr(other.split, role))
+    one.fit()
+    other.fit()
+    assert fast.measured(one.evaluate()) == fast.measured(other.evaluate())
+
+
+@pytest.mark.parametrize("name", ["bald", "variation_ratios", "random"])
+def test_two_learners_of_one_spec_agree_to_the_last_bit(mnist5k: Dataset, name: str) -> None:
+    changes: dict[str, Any] = {"weights": "best", "dropout": [0.5, 0.3]}
+    one, other = (fast.learner(mnist5k, name, **changes) for _ in range(2))
+    for (mine, query), (theirs, again) in zip(
+        fast.steps(one, 3), fast.steps(other, 3), strict=True
+    ):
+        assert fast.measured(mine) == fast.measured(theirs)
+        assert (query.ranking, query.scores) == (again.ranking, again.scores)
+        assert query.query_id != again.query_id
+
+
+def test_measuring_before_or_after_asking_makes_no_difference(mnist5k: Dataset) -> None:
+    one, other = (fast.learner(mnist5k) for _ in range(2))
+    one.fit()
+    other.fit()
+    before, query = fast.measured(one.evaluate()), one.query()[0]
+    again, after = other.query()[0], fast.measured(other.evaluate())
+    assert before == after
+    assert query.ranking == again.ranking
+
+
+def test_runs_of_different_seeds_differ(mnist5k: Dataset) -> None:
+    one, other = (asked(fast.learner(mnist5k, seed=seed)) for seed in (1, 2))
+    assert one.ranking != other.ranking
+
+
+# -- asking ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", sorted(reference.SCORES))
+def test_a_query_holds_the_highest_scores_of_the_subset(
+    mnist5k: Dataset, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learner = fast.learner(mnist5k, name)
+    learner.fit()
+    seen: list[torch.Tensor] = []
+    monkeypatch.setattr(learner, "_passes", spy(learner._passes, seen))
+    query, probs = learner.query()
+
+    everything = torch.cat(seen, dim=1).numpy().astype(float)  # [T, 300, C]
+    subset = learner.pool_subset().tolist()
+    assert everything.shape == (4, 300, 10)
+    expected = {i: reference.SCORES[name](everything, n) for n, i in enumerate(subset)}
+    best = sorted(expected.values(), reverse=True)[:RANKING_KEPT]
+    assert len(set(query.ranking)) == len(query.ranking) == RANKING_KEPT
+    np.testing.assert_allclose(query.scores, best, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        [expected[i] for i in query.ranking], query.scores, rtol=1e-4, atol=1e-5
+    )
+
+    assert probs is not None
+    assert probs.shape == (4, 20, 10)  # the ten shown and a reserve of ten
+    np.testing.assert_allclose(
+        scorer(name)(torch.from_numpy(probs)).numpy(), query.scores[:20], rtol=1e-4, atol=1e-6
+    )
+
+
+def spy(passes: Any, seen: list[torch.Tensor]) -> Any:
+    def spied(*args: Any) -> Any:
+        for chunk in passes(*args):
+            seen.append(chunk)
+            yield chunk
+
+    return spied
+
+
+def test_equal_scores_are_not_ordered_by_their_place_in_the_subset(mnist5k: Dataset) -> None:
+    """One pass agrees with itself, so every variation ratio is 0."""
+    rankings = {}
+    for ties in ("random", "first"):
+        learner = fast.learner(mnist5k, "variation_ratios", num_mc_samples=1, ties=ties)
+        query = asked(learner)
+        assert set(query.scores) == {0.0}
+        rankings[ties] = query.ranking
+    subset = tuple(learner.pool_subset()[:RANKING_KEPT].tolist())
+    assert rankings["first"] == subset
+    assert rankings["random"] != subset
+    again = fast.learner(mnist5k, "variation_ratios", num_mc_samples=1)
+    assert asked(again).ranking == rankings["random"]
+
+
+def test_random_makes_no_forward_pass(mnist5k: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    learner = fast.learner(mnist5k, "random")
+    learner.fit()
+    calls: list[str] = []
+    for part in ("trunk", "head"):
+        monkeypatch.setattr(LeNet5, part, lambda *_, part=part: calls.append(part))
+    query, probs = learner.query()
+    assert calls == []
+    assert probs is None
+    assert all(0 <= score < 1 for score in query.scores)
+    monkeypatch.undo()
+    assert learner.evaluate().seconds["score"] == 0
+
+
+def test_seconds_are_told_apart_by_part(mnist5k: Dataset) -> None:
+    learner = fast.learner(mnist5k)
+    learner.fit()
+    unasked = learner.evaluate().seconds
+    assert set(unasked) == {"train", "evaluate", "score"}
+    assert unasked["score"] == 0 < unasked["train"]
+    learner.query()
+    assert learner.evaluate().seconds["score"] > 0
+
+
+def test_subsets_are_the_same_for_every_function_and_new_at_every_step(mnist5k: Dataset) -> None:
+    one, other = (fast.learner(mnist5k, name) for name in ("bald", "random"))
+    assert np.array_equal(one.pool_subset(), other.pool_subset())
+    before = one.pool_subset()
+    fast.steps(one, 1)
+    fast.steps(other, 1)
+
+    mine, theirs = one.pool_subset().tolist(), other.pool_subset().tolist()
+    assert len(mine) == len(theirs) == 300
+    common = set(mine) & set(theirs)
+    assert len(common) >= 290  # apart by at most the ten images that each has asked for
+    assert [i for i in mine if i in common] == [i for i in theirs if i in common]
+    assert len(set(mine) & set(before.tolist())) < 60  # a new draw of 300 of 4,680
+
+    for n in (20, 30, 40):
+        assert np.array_equal(one.test_subset(n), other.test_subset(n))
+        assert len(set(one.test_subset(n).tolist())) == 100
+        assert set(one.test_subset(n).tolist()) <= set(one.split.test.tolist())
+    assert set(one.test_subset(20).tolist()) != set(one.test_subset(30).tolist())
+
+
+def test_all_scores_the_whole_pool_and_measures_on_the_whole_test_set(mnist5k: Dataset) -> None:
+    learner = fast.learner(mnist5k, pool_subset_size="all", test_subset_size="all")
+    assert np.array_equal(np.sort(learner.pool_subset()), learner.split.pool)
+    assert np.array_equal(np.sort(learner.test_subset(20)), learner.split.test)
+
+
+def test_a_pool_smaller_than_the_subset_is_scored_whole_until_it_is_empty(
+    mnist5k: Dataset,
+) -> None:
+    few = fast.few_images(mnist5k, 20)
+    sizes = {"val_size": 20, "test_size": 20, "test_subset_size": 20}
+    learner = fast.learner(few, pool_subset_size=140, n_samples_to_acquire=60, **sizes)
+    shown = []
+    for left in (140, 80, 20):
+        query = asked(learner)
+        assert len(learner.pool_subset()) == left
+        assert len(query.ranking) == min(left, RANKING_KEPT)
+        shown += query.shown()
+        learner.answer(truth(learner, query))
+    assert sorted(shown) == learner.split.pool.tolist()
+    learner.fit()
+    with pytest.raises(StateError, match="pool is empty"):
+        learner.query()
+
+
+# -- measuring ------------------------------------------------------------------------------------
+
+
+def test_evaluation_equals_the_loops_over_the_same_passes(
+    mnist5k: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learner = fast.learner(mnist5k, test_size=600, test_subset_size=520)  # more than two chunks
+    learner.fit()
+    seen: list[torch.Tensor] = []
+    monkeypatch.setattr(learner, "_passes", spy(learner._passes, seen))
+    result = learner.evaluate()
+
+    probs, ids = torch.cat(seen, dim=1).numpy().astype(float), learner.test_subset(20)
+    assert probs.shape == (4, 520, 10)
+    means = [reference.mean_over_passes(probs, n) for n in range(520)]
+    correct = [int(np.argmax(m)) == mnist5k.labels[i] for m, i in zip(means, ids, strict=True)]
+    information = [reference.bald(probs, n) for n in range(520)]
+    assert result.accuracy == sum(correct) / 520
+    assert result.mutual_information == pytest.approx(sum(information) / 520, rel=1e-4)
+    assert len(seen) == 3
+
+
+def test_the_validation_loss_is_measured_only_where_the_best_weights_are_kept(
+    mnist5k: Dataset,
+) -> None:
+    for weights, measures in (("best", True), ("last", False)):
+        learner = fast.learner(mnist5k, weights=weights)
+        learner.fit()
+        result = learner.evaluate()
+        assert (result.val_loss is not None) is (result.best_epoch is not None) is measures
+
+
+def test_inspecting_images_gives_the_same_passes_each_time(mnist5k: Dataset) -> None:
+    learner = fast.learner(mnist5k)
+    learner.fit()
+    passes = learner.inspect([5, 3, 4000])
+    assert passes.shape == (4, 3, 10)
+    assert np.array_equal(passes, learner.inspect([5, 3, 4000]))
+
+
+def test_progress_is_told_while_scoring_and_while_measuring(mnist5k: Dataset) -> None:
+    learner, seen = fast.learner(mnist5k), list[tuple[int, int]]()
+    learner.fit()
+    learner.query(lambda done, total: seen.append((done, total)))
+    learner.evaluate(lambda done, total: seen.append((done, total)))
+    assert seen == [(250, 300), (300, 300), (100, 100)]
+
+
+# -- answering ------------------------------------------------------------------------------------
+
+
+def test_deliberately_wrong_answers_are_the_labels_that_are_learnt(mnist5k: Dataset) -> None:
+    learner = fast.learner(mnist5k)
+    shown = asked(learner).shown()
+    wrong = {image_id: int(mnist5k.labels[image_id] + 1) % 10 for image_id in shown}
+    learner.answer(wrong)
+    ids, labels = learner.training_set()
+    assert dict(zip(ids.tolist(), labels.tolist(), strict=True)) == {
+        **{i: int(mnist5k.labels[i]) for i in learner.split.initial.tolist()},
+        **wrong,
+    }
+    # and the model is another than the one that learns the truth
+    learner.fit()
+    believing = fast.weights(learner)
+    learner.undo()
+    learner.answer({i: int(mnist5k.labels[i]) for i in shown})
+    learner.fit()
+    assert not fast.same(believing, fast.weights(learner))
+
+
+def test_the_order_of_typing_does_not_matter(mnist5k: Dataset) -> None:
+    one, other = (fast.learner(mnist5k) for _ in range(2))
+    for learner, step in ((one, 1), (other, -1)):
+        query = asked(learner)
+        learner.answer(dict(list(truth(learner, query).items())[::step]))
+        assert learner.training_set()[0].tolist()[20:] == list(query.shown())
+        learner.fit()
+    assert fast.same(fast.weights(one), fast.weights(other))
+
+
+def test_a_fit_depends_on_the_labels_and_not_on_who_asked_for_them(mnist5k: Dataset) -> None:
+    one, other = (fast.learner(mnist5k, name) for name in ("bald", "random"))
+    query = asked(one)
+    one.answer(truth(one, query))
+    other.replay(one.answered)
+    one.fit()
+    other.fit()
+    assert fast.same(fast.weights(one), fast.weights(other))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda given, query: given.pop(query.ranking[3]), "labels are missing for"),
+        (lambda given, query: given.update({query.ranking[10]: 1}), "labelled but not shown"),
+        (lambda given, query: given.update({query.ranking[0]: 10}), "is 10; allowed: 0 to 9"),
+        (lambda given, query: given.update({-1: 1}), "image -1 is labelled but not shown"),
+    ],
+)
+def test_answers_that_do_not_fit_are_refused_and_change_nothing(
+    mnist5k: Dataset, spoil: Any, words: str
+) -> None:
+    learner = fast.learner(mnist5k)
+    query = asked(learner)
+    given = truth(learner, query)
+    spoil(given, query)
+    with pytest.raises(AnswerError, match=words):
+        learner.answer(given)
+    assert (learner.n_labelled, learner.open_query, learner.step) == (20, query, 0)
+    learner.answer(truth(learner, query))
+    assert learner.n_labelled == 30
+
+
+def test_an_initial_image_drawn_twice_counts_twice_and_leaves_the_pool_once(
+    mnist5k: Dataset,
+) -> None:
+    few = fast.few_images(mnist5k, 15)
+    sizes = {"val_size": 10, "test_size": 10, "test_subset_size": 5, "pool_subset_size": 50}
+    learners = (
+        fast.learner(few, seed=seed, initial_with_replacement=True, **sizes) for seed in range(50)
+    )
+    learner = next(one for one in learners if len(set(one.split.initial.tolist())) < 20)
+    ids, labels = learner.training_set()
+    assert len(ids) == len(labels) == learner.n_labelled == 20
+    assert len(learner.pool()) == 150 - 10 - 10 - len(set(ids.tolist()))
+    fast.steps(learner, 1)
+    assert learner.n_labelled == 30
+
+
+# -- skipping -------------------------------------------------------------------------------------
+
+
+def test_a_skipped_image_is_replaced_by_the_next_of_the_ranking(mnist5k: Dataset) -> None:
+    learner = fast.learner(mnist5k)
+    query = asked(learner)
+    first, second, *_ = query.shown()
+    assert learner.skip(second) == (first, *query.ranking[2:11])
+    assert learner.skip(query.ranking[10]) == (first, *query.ranking[2:10], query.ranking[11])
+
+
+def test_skipped_images_leave_the_pool_without_a_label(mnist5k: Dataset) -> None:
+    learner = fast.learner(mnist5k)
+    query = asked(learner)
+    gone = query.shown()[4]
+    shown = learner.skip(gone)
+    learner.answer({i: int(mnist5k.labels[i]) for i in shown})
+    assert learner.skipped == {gone}
+    assert learner.n_labelled == 30
+    labelled, pool = set(learner.training_set()[0].tolist()), set(learner.pool().tolist())
+    assert not {gone} & (labelled | pool)
+    assert not labelled & pool
+    assert len(pool) == len(learner.split.pool) - 11
+    assert gone not in asked(learner).ranking
+
+
+def test_skipping_beforehand_equals_a_submission_that_carries_the_skipped(
+    mnist5k: Dataset,
+) -> None:
+    one, other = (fast.learner(mnist5k) for _ in range(2))
+    query = asked(one)
+    gone = query.shown()[0]
+    labels = {i: int(mnist5k.labels[i]) for i in one.skip(gone)}
+    one.answer(labels)
+    asked(other)
+    other.answer([Answer(gone, None), *(Answer(i, label) for i, label in labels.items())])
+    assert other.skipped == one.skipped == {gone}
+    assert fast.same(list(other.training_set()), list(one.training_set()))
+
+
+def test_all_may_be_skipped_and_the_next_query_asks_for_others(mnist5k: Dataset) -> None:
+    learner = fast.learner(mnist5k)
+    query = asked(learner)
+    learner.answer(dict.fromkeys(query.ranking))
+    assert (learner.n_labelled, learner.step) == (20, 1)
+    assert not set(asked(learner).ranking) & set(query.ranking)
+
+
+def test_only_an_image_that_is_shown_can_be_skipped(mnist5k: Dataset) -> None:
+    learner = fast.learner(mnist5k)
+    query = asked(learner)
+    with pytest.raises(ValueError, match=f"image {query.ranking[10]} is not among"):
+        learner.skip(query.ranking[10])
+    learner.skip(query.ranking[0])
+    with pytest.raises(ValueError, match=f"image {query.ranking[0]} is not among"):
+        learner.skip(query.ranking[0])
+
+
+# -- undoing and replaying ------------------------------------------------------------------------
+
+
+def test_undo_then_the_same_answers_equals_never_undone(mnist5k: Dataset) -> None:
+    straight, undone = (fast.learner(mnist5k) for _ in range(2))
+    fast.steps(straight, 2)
+    fast.steps(undone, 1)
+    query = asked(undone)
+    undone.answer(truth(undone, query))
+    undone.fit()
+    again = undone.undo()
+    assert again.query_id != query.query_id
+    assert (again.ranking, again.scores, again.after) == (query.ranking, query.scores, query.after)
+    assert undone.n_labelled == 30
+    undone.answer(truth(undone, again))
+
+    straight.fit()
+    undone.fit()
+    assert fast.same(fast.weights(straight), fast.weights(undone))
+    assert fast.measured(straight.evaluate()) == fast.measured(undone.evaluate())
+    assert straight.query()[0].ranking == undone.query()[0].ranking
+
+
+def test_undo_gives_back_everything_that_was_answered(mnist5k: Dataset) -> None:
+    learner = fast.learner(mnist5k)
+    pool = learner.pool().tolist()
+    query = asked(learner)
+    shown = learner.skip(query.shown()[0])
+    learner.answer(dict.fromkeys(shown, 3))
+    again = learner.undo()
+    assert (learner.n_labelled, learner.step, learner.after) == (20, 0, 0)
+    assert learner.skipped == set()
+    assert learner.pool().tolist() == pool
+    assert again.shown() == query.shown()
+    with pytest.raises(StateError, match="no model"):
+        learner.evaluate()
+
+
+def test_another_answer_after_undo_replaces_the_first(mnist5k: Dataset) -> None:
+    learner = fast.learner(mnist5k)
+    shown = asked(learner).shown()
+    learner.answer(dict.fromkeys(shown, 3))
+    learner.undo()
+    learner.answer(dict.fromkeys(shown, 4))
+    assert learner.training_set()[1].tolist()[20:] == [4] * 10
+
+
+def test_a_replayed_run_goes_on_as_the_uninterrupted_one(mnist5k: Dataset) -> None:
+    live, resumed = (fast.learner(mnist5k) for _ in range(2))
+    fast.steps(live, 2)
+    query = asked(live)
+    resumed.replay(live.answered, live.open_query)
+    assert fast.same(list(live.training_set()), list(resumed.training_set()))
+    assert (resumed.step, resumed.n_labelled, resumed.after) == (2, 40, live.after)
+    assert np.array_equal(live.pool(), resumed.pool())
+
+    resumed.answer(truth(resumed, query))  # the open query came along, and needs no model
+    live.answer(truth(live, query))
+    for mine, theirs in zip(fast.steps(live, 2), fast.steps(resumed, 2), strict=True):
+        assert fast.measured(mine[0]) == fast.measured(theirs[0])
+        assert mine[1].ranking == theirs[1].ranking
+    live.fit()
+    resumed.fit()
+    assert fast.same(fast.weights(live), fast.weights(resumed))
+
+
+def test_replay_keeps_a_model_that_still_fits_and_drops_one_that_does_not(
+    mnist5k: Dataset,
+) -> None:
+    learner = fast.learner(mnist5k)
+    query = asked(learner)
+    model = learner.fitted
+    learner.replay(learner.answered, query)
+    assert learner.fitted is model
+    other = fast.learner(mnist5k)
+    fast.steps(other, 1)
+    learner.replay(other.answered)
+    assert learner.fitted is None
+
+
+# -- order ----------------------------------------------------------------------------------------
+
+
+def test_calls_out_of_order_say_what_is_missing(mnist5k: Dataset) -> None:
+    learner = fast.learner(mnist5k)
+    for call in (learner.query, learner.evaluate, lambda: learner.inspect([1])):
+        with pytest.raises(StateError, match="no model for the current labels"):
+            call()
+    for answer in (lambda: learner.answer({}), lambda: learner.skip(1)):
+        with pytest.raises(StateError, match="no query is open"):
+            answer()
+    with pytest.raises(StateError, match="nothing to undo"):
+        learner.undo()
+
+
+def test_answers_put_the_model_out_of_date(mnist5k: Dataset) -> None:
+    learner = fast.learner(mnist5k)
+    fast.steps(learner, 1)
+    for call in (learner.query, learner.evaluate):
+        with pytest.raises(StateError, match="call fit"):
+            call()
+    with pytest.raises(StateError, match="no query is open"):
+        learner.answer({})
+
+
+def test_a_fit_given_up_leaves_the_learner_as_it_was(mnist5k: Dataset) -> None:
+    class Enough(Exception):
+        pass
+
+    def watch(epoch: Epoch) -> None:
+        if epoch.number == 3:
+            raise Enough
+
+    learner, other = (fast.learner(mnist5k) for _ in range(2))
+    with pytest.raises(Enough):
+        learner.fit(watch)
+    assert learner.fitted is None
+    learner.fit()
+    other.fit()
+    assert fast.same(fast.weights(learner), fast.weights(other))
+
+
+def test_a_run_is_refused_on_other_data_than_its_own(mnist5k: Dataset) -> None:
+    few = fast.few_images(mnist5k, 60)
+    spec = RunSpec(few.fingerprint, fast.protocol(), "bald", 1)
+    with pytest.raises(ValueError, match=f"fingerprint is {few.fingerprint[:12]}") as error:
+        Learner(spec, mnist5k)
+    assert "\n" not in str(error.value)

@@ -1,0 +1,145 @@
+"""LeNet-5: its size, its layers, where its weights and masks come from."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from dal_core.models import PIXEL_MEAN, PIXEL_STD, BayesianCNN, LeNet5, build_model, normalise
+
+DROPOUT = (0.5, 0.25)
+
+
+def images(n: int, seed: int = 0) -> Tensor:
+    return torch.randn(n, 1, 28, 28, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.fixture
+def lenet() -> BayesianCNN:
+    return build_model("lenet5", DROPOUT, seed=7)
+
+
+def test_lenet5_has_61706_parameters_in_the_layers_of_table_1(lenet: BayesianCNN) -> None:
+    shapes = {name: tuple(p.shape) for name, p in lenet.named_parameters() if "weight" in name}
+    assert shapes == {
+        "conv1.weight": (6, 1, 5, 5),
+        "conv2.weight": (16, 6, 5, 5),
+        "dense1.weight": (120, 400),
+        "dense2.weight": (84, 120),
+        "dense3.weight": (10, 84),
+    }
+    assert sum(p.numel() for p in lenet.parameters()) == 61_706
+
+
+def test_the_trunk_gives_400_features_and_the_head_ten_logits(lenet: BayesianCNN) -> None:
+    features = lenet.trunk(images(3))
+    assert features.shape == (3, 400)
+    logits = lenet.head(features)
+    assert logits.shape == (3, 10)
+    assert torch.equal(lenet(images(3)), logits)
+
+
+def test_logits_may_be_negative(lenet: BayesianCNN) -> None:
+    assert (lenet(images(50)) < 0).any()
+
+
+def stock_lenet(lenet: LeNet5, x: Tensor, masks: tuple[Tensor, Tensor]) -> Tensor:
+    """Table 1 in its own order: convolution, relu, pool; dropout before the dense layers."""
+    x = F.max_pool2d(F.relu(lenet.conv1(x)), 2)
+    x = F.max_pool2d(F.relu(lenet.conv2(x)), 2)
+    x = F.relu(lenet.dense1(x.flatten(1) * masks[0]))
+    return lenet.dense3(F.relu(lenet.dense2(x * masks[1])))
+
+
+def test_pooling_before_relu_changes_no_bit(lenet: LeNet5) -> None:
+    masks = lenet.draw_masks(20, torch.Generator().manual_seed(1))
+    assert torch.equal(lenet(images(20), masks), stock_lenet(lenet, images(20), masks))
+
+
+def test_weights_are_pytorchs_default_draw_for_the_same_seed(lenet: BayesianCNN) -> None:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(7)
+        stock = [
+            nn.Conv2d(1, 6, 5),
+            nn.Conv2d(6, 16, 5),
+            nn.Linear(400, 120),
+            nn.Linear(120, 84),
+            nn.Linear(84, 10),
+        ]
+    ours = [m for m in lenet.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    for one, other in zip(ours, stock, strict=True):
+        assert torch.equal(one.weight, other.weight)
+        assert torch.equal(one.bias, other.bias)
+
+
+def test_weights_are_uniform_within_one_over_root_of_fan_in(lenet: LeNet5) -> None:
+    layers = {400: lenet.dense1, 120: lenet.dense2, 84: lenet.dense3, 150: lenet.conv2}
+    for fan_in, layer in layers.items():
+        weight, bound = layer.weight.detach(), 1 / math.sqrt(fan_in)
+        assert weight.abs().max() <= bound
+        assert layer.bias.detach().abs().max() <= bound
+        assert weight.std().item() == pytest.approx(bound / math.sqrt(3), rel=0.05)
+
+
+def test_another_seed_gives_other_weights_and_the_same_seed_the_same() -> None:
+    one, again, other = (build_model("lenet5", DROPOUT, seed).state_dict() for seed in (1, 1, 2))
+    assert all(torch.equal(one[name], again[name]) for name in one)
+    assert not any(torch.equal(one[name], other[name]) for name in one)
+
+
+class Head(BayesianCNN):
+    """Only its sizes matter; neither is a multiple of eight."""
+
+    feature_size, hidden_size = 401, 123
+
+
+@pytest.mark.parametrize("p", [0.25, 0.5, 0.3, 0.9])  # by random byte, by random byte, uniform
+def test_masks_drop_units_at_their_rate_and_scale_up_the_rest(p: float) -> None:
+    n = 1001
+    for mask in Head((p, p)).draw_masks(n, torch.Generator().manual_seed(4)):
+        kept = mask != 0
+        assert torch.allclose(mask[kept], torch.tensor(1 / (1 - p)))
+        spread = math.sqrt(p * (1 - p) / mask.numel())
+        assert kept.double().mean().item() == pytest.approx(1 - p, abs=5 * spread)
+        # By unit and by image too: no column and no row is dropped more than chance allows.
+        for axis, size in ((0, n), (1, mask.shape[1])):
+            rates = kept.double().mean(axis)
+            spread = math.sqrt(p * (1 - p) / size)
+            assert (rates - (1 - p)).abs().max() < 5 * spread
+
+
+@pytest.mark.parametrize("p", [0.5, 0.3])
+def test_masks_of_neighbouring_units_and_images_are_independent(p: float) -> None:
+    mask, _ = Head((p, p)).draw_masks(1001, torch.Generator().manual_seed(4))
+    dropped = (mask == 0).double() - p
+    for lag in (1, 2, 4, 8):
+        along_units = (dropped[:, lag:] * dropped[:, :-lag]).mean() / (p * (1 - p))
+        along_images = (dropped[lag:] * dropped[:-lag]).mean() / (p * (1 - p))
+        assert abs(along_units) < 5 / math.sqrt(mask.numel())
+        assert abs(along_images) < 5 / math.sqrt(mask.numel())
+
+
+def test_each_layer_has_its_own_dropout_probability(lenet: BayesianCNN) -> None:
+    first, second = lenet.draw_masks(500, torch.Generator().manual_seed(0))
+    assert first.shape == (500, 400)
+    assert second.shape == (500, 120)
+    assert (first == 0).double().mean().item() == pytest.approx(0.5, abs=0.01)
+    assert (second == 0).double().mean().item() == pytest.approx(0.25, abs=0.01)
+
+
+def test_dropout_zero_drops_nothing() -> None:
+    for mask in Head((0, 0)).draw_masks(9, torch.Generator().manual_seed(0)):
+        assert torch.equal(mask, torch.ones_like(mask))
+
+
+def test_pixels_are_scaled_to_0_1_and_normalised() -> None:
+    pixels = np.array([[[0, 255], [128, 1]]], dtype=np.uint8)
+    expected = (pixels / 255 - PIXEL_MEAN) / PIXEL_STD
+    assert normalise(pixels).shape == (1, 1, 2, 2)
+    np.testing.assert_allclose(normalise(pixels)[:, 0].numpy(), expected, atol=1e-6)
+    assert pixels.tolist() == [[[0, 255], [128, 1]]]

@@ -1,0 +1,263 @@
+"""Parameters: presets, overrides, and one line for every value that is not allowed."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from dal_core.protocol import (
+    ACQUISITION_NAMES,
+    MAX_SEED,
+    PRESET_TITLES,
+    PRESETS,
+    Protocol,
+    ProtocolError,
+    RunSpec,
+    make_protocol,
+    override,
+    preset,
+    with_dataset,
+)
+
+REPORT, RELEASED, QUICK = (PRESETS[name] for name in ("report", "released", "quick"))
+
+
+def test_report_is_the_text_of_the_report() -> None:
+    assert REPORT.model_dump() == {
+        "dataset": "mnist",
+        "which_model": "lenet5",
+        "dropout": (0.5, 0.25),
+        "train_size": 20,
+        "initial_with_replacement": False,
+        "val_size": 1000,
+        "test_size": None,
+        "n_acquisition_steps": 100,
+        "n_samples_to_acquire": 10,
+        "pool_subset_size": 5000,
+        "test_subset_size": 3000,
+        "num_mc_samples": 64,
+        "entropy_eps": 0,
+        "ties": "random",
+        "n_epochs": 400,
+        "learning_rate": 0.001,
+        "betas": (0.9, 0.999),
+        "weight_decay": 0.01,
+        "full_data_batch_size": 1024,
+        "weights": "best",
+    }
+
+
+def test_released_differs_from_report_in_exactly_five_fields() -> None:
+    report, released = REPORT.model_dump(), RELEASED.model_dump()
+    assert {key: value for key, value in released.items() if value != report[key]} == {
+        "dropout": (0.25, 0.5),
+        "weights": "last",
+        "initial_with_replacement": True,
+        "entropy_eps": 1e-10,
+        "ties": "first",
+    }
+
+
+@pytest.mark.parametrize("key", ["dropout", "weights", "initial_with_replacement", "ties"])
+def test_each_of_the_five_can_be_switched_alone(key: str) -> None:
+    switched = override(REPORT, {key: getattr(RELEASED, key)})
+    assert switched.changes() == {key: getattr(RELEASED, key)}
+
+
+def test_quick_is_for_the_embedded_data_and_needs_no_validation_set() -> None:
+    assert (QUICK.dataset, QUICK.weights) == ("mnist5k", "last")
+
+
+def test_every_preset_has_a_title_and_survives_being_stored() -> None:
+    assert PRESETS.keys() == PRESET_TITLES.keys()
+    for name, protocol in PRESETS.items():
+        assert preset(name) == protocol
+        assert make_protocol(protocol.model_dump(mode="json")) == protocol
+        assert Protocol.model_validate_json(protocol.model_dump_json()) == protocol
+        assert (protocol.preset, protocol.changes(), protocol.describe()) == (name, {}, name)
+
+
+def test_an_unknown_preset_is_one_line_with_the_known_ones() -> None:
+    with pytest.raises(ProtocolError, match="protocol is 'raport'; allowed: report, released"):
+        preset("raport")
+
+
+def test_a_changed_preset_says_what_was_changed() -> None:
+    protocol = override(QUICK, {"n_epochs": 50, "dropout": [0.1, 0.2]})
+    assert protocol.preset == "quick"
+    assert protocol.describe() == "quick with dropout=0.1/0.2, n_epochs=50"
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "value"),
+    [
+        ("learning_rate", "0.5", 0.5),
+        ("learning_rate", "1", 1.0),
+        ("dropout", "[0.5,0.25]", (0.5, 0.25)),
+        ("betas", "[0.9, 9e-1]", (0.9, 0.9)),
+        ("pool_subset_size", "all", "all"),
+        ("pool_subset_size", "17", 17),
+        ("entropy_eps", "1e-10", 1e-10),
+        ("entropy_eps", "1.0e-10", 1e-10),
+        ("initial_with_replacement", "true", True),
+        ("initial_with_replacement", "False", False),
+        ("weights", "best", "best"),
+        ("n_epochs", "50", 50),
+        ("n_epochs", 50, 50),
+    ],
+)
+def test_settings_are_read_from_text_or_taken_as_they_are(key: str, text: Any, value: Any) -> None:
+    changed = override(QUICK, {key: text})
+    assert getattr(changed, key) == value
+    assert type(getattr(changed, key)) is type(value)
+    assert override(changed, {key: getattr(QUICK, key)}) == QUICK
+
+
+WHOLE = "a whole number, at least 1"
+PAIR = "a list of 2, each a number, at least 0 and below 1"
+WRONG = [
+    ("dataset", "cifar", "mnist, mnist5k"),
+    ("which_model", "resnet", "lenet5"),
+    ("dropout", "0.5", PAIR),
+    ("dropout", "[0.5]", PAIR),
+    ("dropout", "[0.5, 1]", PAIR),
+    ("dropout", "[0.1, 0.2, 0.3]", PAIR),
+    ("dropout", "[true, 0.5]", PAIR),
+    ("train_size", "25", "a whole number, at least 10 and a multiple of 10"),
+    ("train_size", "0", "a whole number, at least 10 and a multiple of 10"),
+    ("initial_with_replacement", "perhaps", "true or false"),
+    ("initial_with_replacement", "2", "true or false"),
+    ("val_size", "0", WHOLE),
+    ("val_size", "2020-13-01", WHOLE),
+    ("val_size", "[1", WHOLE),
+    ("test_size", "0", f"{WHOLE}, or null"),
+    ("test_size", "null", "a whole number, for mnist5k has no test set of its own"),
+    ("n_acquisition_steps", "-1", "a whole number, at least 0"),
+    ("n_samples_to_acquire", "101", f"{WHOLE} and at most 100"),
+    ("pool_subset_size", "some", f"{WHOLE}, or all"),
+    ("pool_subset_size", "0", f"{WHOLE}, or all"),
+    ("pool_subset_size", "true", f"{WHOLE}, or all"),
+    ("test_subset_size", "1.5", f"{WHOLE}, or all"),
+    ("num_mc_samples", "1025", f"{WHOLE} and at most 1024"),
+    ("entropy_eps", "0.1", "a number, at least 0 and at most 0.001"),
+    ("entropy_eps", "-1e-10", "a number, at least 0 and at most 0.001"),
+    ("ties", "First", "random, first"),
+    ("n_epochs", "true", f"{WHOLE} and at most 100000"),
+    ("n_epochs", "1.5", f"{WHOLE} and at most 100000"),
+    ("n_epochs", "", f"{WHOLE} and at most 100000"),
+    ("n_epochs", "{a: 1}", f"{WHOLE} and at most 100000"),
+    ("n_epochs", "many", f"{WHOLE} and at most 100000"),
+    ("learning_rate", "0", "a number, above 0 and at most 1"),
+    ("learning_rate", "nan", "a number, above 0 and at most 1"),
+    ("learning_rate", ".inf", "a number, above 0 and at most 1"),
+    ("learning_rate", "true", "a number, above 0 and at most 1"),
+    ("betas", "[0.9, 1.0]", PAIR),
+    ("weight_decay", "-0.1", "a number, at least 0 and at most 1"),
+    ("weights", "bset", "best, last"),
+]
+
+
+@pytest.mark.parametrize(("key", "text", "words"), WRONG)
+def test_a_wrong_value_is_one_line_naming_it_and_what_is_allowed(
+    key: str, text: str, words: str
+) -> None:
+    with pytest.raises(ProtocolError) as error:
+        override(QUICK, {key: text})
+    message = str(error.value)
+    assert message.startswith(f"{key} is ")
+    assert message.endswith(f"; allowed: {words}")
+    assert "\n" not in message
+
+
+def test_every_parameter_is_tried_with_a_wrong_value() -> None:
+    assert {key for key, _, _ in WRONG} == set(Protocol.model_fields)
+
+
+@pytest.mark.parametrize("key", ["n_epochs", "learning_rate", "weight_decay", "val_size"])
+def test_true_is_not_taken_for_one(key: str) -> None:
+    with pytest.raises(ProtocolError, match=f"{key} is True; allowed: a"):
+        override(QUICK, {key: True})
+
+
+def test_the_message_shows_the_value_that_was_given() -> None:
+    with pytest.raises(ProtocolError, match=r"dropout is \[0.5, 1\]; "):
+        override(QUICK, {"dropout": "[0.5, 1]"})
+    with pytest.raises(ProtocolError, match="ties is 'last'; "):
+        override(QUICK, {"ties": "last"})
+
+
+def test_a_test_size_is_refused_where_the_data_bring_their_own() -> None:
+    with pytest.raises(ProtocolError, match="test_size is 500; allowed: null, for mnist has"):
+        override(REPORT, {"test_size": "500"})
+
+
+@pytest.mark.parametrize("make", [lambda s: override(QUICK, s), make_protocol])
+def test_an_unknown_parameter_is_one_line_with_the_known_ones(make: Any) -> None:
+    with pytest.raises(ProtocolError, match="'epochs' is unknown; allowed: dataset, which_model"):
+        make({"epochs": 5})
+
+
+def test_a_protocol_cannot_be_changed() -> None:
+    with pytest.raises(ValidationError):
+        QUICK.n_epochs = 5
+
+
+def test_another_data_set_brings_the_sizes_it_can_hold() -> None:
+    small = with_dataset(REPORT, "mnist5k")
+    assert (small.dataset, small.test_size, small.val_size) == ("mnist5k", 1000, 500)
+    assert (small.pool_subset_size, small.test_subset_size) == ("all", "all")
+    assert small.n_epochs == REPORT.n_epochs
+    large = with_dataset(QUICK, "mnist")
+    assert (large.dataset, large.test_size) == ("mnist", None)
+    assert with_dataset(QUICK, "mnist5k") is QUICK
+
+
+def test_a_small_validation_set_stays_small_on_another_data_set() -> None:
+    assert with_dataset(override(REPORT, {"val_size": 100}), "mnist5k").val_size == 100
+
+
+def test_an_unknown_data_set_is_one_line() -> None:
+    with pytest.raises(ProtocolError, match="dataset is 'emnist'; allowed: mnist, mnist5k"):
+        with_dataset(QUICK, "emnist")
+
+
+SPEC = RunSpec("f" * 64, QUICK, "bald", 1)
+
+
+def test_equal_specs_have_equal_keys() -> None:
+    assert SPEC.key == RunSpec("f" * 64, make_protocol(QUICK.model_dump()), "bald", 1).key
+    # A stored run finds its baseline and its weights by this key: it must not drift.
+    assert len(SPEC.key) == 16
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"fingerprint": "e" * 64},
+        {"protocol": override(QUICK, {"n_epochs": 99})},
+        {"acquisition": "random"},
+        {"seed": 2},
+    ],
+)
+def test_a_spec_with_any_other_part_has_another_key(change: dict[str, Any]) -> None:
+    assert dataclasses.replace(SPEC, **change).key != SPEC.key
+
+
+def test_the_last_step_of_the_report_has_1020_labels() -> None:
+    assert dataclasses.replace(SPEC, protocol=REPORT).max_labels == 1020
+
+
+@pytest.mark.parametrize("seed", [-1, MAX_SEED + 1, 1.5, True, "1"])
+def test_a_seed_out_of_range_is_one_line(seed: Any) -> None:
+    with pytest.raises(ProtocolError, match=f"seed is {seed!r}; allowed: a whole number from 0"):
+        dataclasses.replace(SPEC, seed=seed)
+
+
+def test_an_unknown_acquisition_function_is_one_line() -> None:
+    with pytest.raises(ProtocolError) as error:
+        dataclasses.replace(SPEC, acquisition="BALD")
+    allowed = ", ".join(ACQUISITION_NAMES)
+    assert str(error.value) == f"acquisition is 'BALD'; allowed: {allowed}"

@@ -1,0 +1,102 @@
+"""The folder `dal report` writes."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dal_core.curves import RunCurve
+from dal_core.record import RecordError, build_record, curves, read_record, write_record
+from dal_core.report import statistics, write_report
+from tests.report_record import BOUNDS, PROTOCOL, report_record, report_runs
+
+
+def links(folder: Path) -> list[str]:
+    return re.findall(r"\]\(([^)]+)\)", (folder / "index.md").read_text())
+
+
+def test_a_report_holds_tables_statistics_and_the_merged_record(tmp_path: Path) -> None:
+    runs = report_runs()
+    first = build_record(runs[:7], PROTOCOL, BOUNDS[:1], seeds=[1, 2, 3])
+    write_record(first, tmp_path / "first.yaml")
+    second = build_record(runs[7:], PROTOCOL, BOUNDS[1:], seeds=[1, 2, 3])
+    folder = tmp_path / "out" / "report"
+    written = write_report([tmp_path / "first.yaml", second], folder, formats=())
+    assert set(written) == set(folder.iterdir())
+    assert set(links(folder)) == {path.name for path in written} - {"index.md"}
+    tables = (folder / "tables.md").read_text()
+    assert "| BALD | [100, 120, 140] | 120.0 ± 16.3 | 130 |" in tables
+    assert r"\toprule" in (folder / "tables.tex").read_text()
+    assert len(curves(read_record(folder / "record.yaml"))) == 15
+    saved = pd.read_csv(folder / "mean_labels_saved.csv").set_index(["acquisition", "accuracy"])
+    assert saved["mean"]["bald", 0.95] == pytest.approx(480 - 760 / 3)
+    for name in ("figure2", "figure3", "figure4", "figure5", "figure6"):
+        assert len(pd.read_csv(folder / f"{name}.csv")) > 0
+    index = (folder / "index.md").read_text()
+    assert "BALD: seeds 1, 2, 3; 101 points a run" in index
+    assert "weights last" in index
+    assert "test accuracy 0.9909, 0.9909, 0.9921" in index
+
+
+def test_figure_1_and_a_comparison_come_on_request(tmp_path: Path) -> None:
+    class Images:
+        images = np.zeros((40, 28, 28), np.uint8)
+        labels = np.arange(40) % 10
+        test_ids = None
+
+    record = report_record()
+    against = {"released": [record]}
+    write_report([record], tmp_path, dataset=Images(), against=against, name="report", formats=())
+    assert len(pd.read_csv(tmp_path / "figure1.csv")) == 30
+    compared = pd.read_csv(tmp_path / "compare_accuracy.csv")
+    assert set(compared.record) == {"report", "released"}
+    assert (tmp_path / "compare_mutual_information.csv").exists()
+
+
+def test_an_unfinished_record_without_random_is_still_reported(tmp_path: Path) -> None:
+    run = RunCurve("bald", 1, (20, 30), (0.6, 0.7), (0.3, 0.2))
+    write_report([build_record([run], PROTOCOL)], tmp_path, formats=())
+    text = (tmp_path / "tables.md").read_text()
+    assert "BALD seed 1 (2 of 101 points)" in text
+    assert "| BALD | [never] | never | never |" in text
+    assert not (tmp_path / "figure4.csv").exists()
+
+
+def test_nothing_is_written_for_records_that_cannot_be_reported(tmp_path: Path) -> None:
+    other = build_record(report_runs()[:1], {**PROTOCOL, "weights": "best"})
+    empty = build_record([], PROTOCOL, acquisitions=["bald"], seeds=[1])
+    for records in ([report_record(), other], [empty], [], [tmp_path / "nowhere.yaml"]):
+        with pytest.raises(RecordError):
+            write_report(records, tmp_path / "report")
+    assert not (tmp_path / "report").exists()
+
+
+def test_more_than_three_seeds_have_intervals() -> None:
+    runs = [
+        RunCurve(name, seed, (20, 30), (0.5, level + seed / 100), (0.1, 0.1))
+        for name, level in (("bald", 0.90), ("random", 0.80))
+        for seed in range(5)
+    ]
+    found = statistics(runs)
+    assert found.means.low.notna().all()
+    differences = found.mean_differences.set_index("n_labelled")
+    assert differences["mean"][30] == pytest.approx(0.10)
+    assert differences.low[30] == pytest.approx(0.10)  # the same for every seed
+    saved = found.mean_labels_saved.set_index("accuracy")
+    assert saved["mean"][0.75] == 0
+    assert np.isnan(saved["mean"][0.90])  # Random never gets there
+    assert saved.n_reached[0.90] == 0
+    assert statistics(runs).means.equals(found.means)
+
+
+@pytest.mark.slow
+def test_every_figure_is_written_in_every_format(tmp_path: Path) -> None:
+    write_report([report_record()], tmp_path)
+    for number in range(2, 7):
+        for ending, start in (("svg", b"<svg"), ("png", b"\x89PNG"), ("pdf", b"%PDF-")):
+            assert (tmp_path / f"figure{number}.{ending}").read_bytes().startswith(start)
+    text = (tmp_path / "figure4.svg").read_text()
+    assert "Step-Average: 480" in text
+    assert "Average-Step: 610" in text
