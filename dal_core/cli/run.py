@@ -164,6 +164,8 @@ def _work(store: Store, run_id: str, home: Path | None) -> int:
     try:
         _advance(store, run_id)
     except KeyboardInterrupt:
+        # Else an app opened later would find the oracle asked for more and go on unasked.
+        store.set_directives(run_id, oracle_until=None)
         _say(f"stopped at {store.log(run_id).n_labelled} labels; {go_on}")
         return INTERRUPTED
     except RunNotFound:
