@@ -181,6 +181,15 @@ def test_a_label_budget_ends_a_run_and_a_larger_one_goes_on(
     assert "step" not in err
 
 
+def test_going_on_under_other_versions_is_said(
+    whole: Whole, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("dal_core.cli.run.current_versions", lambda: {"torch": "9.9"})
+    assert main(["run", "--resume", whole.result["id"], "--home", str(whole.home)]) == 0
+    err = capsys.readouterr().err
+    assert "begun under other versions" in err and "9.9 now" in err
+
+
 def test_another_data_set_is_said_not_to_be_the_reports_procedure(tmp_path: Path) -> None:
     tiny = ("--set", "n_epochs=1", "--set", "num_mc_samples=1", "--set", "n_acquisition_steps=0")
     other = ("--protocol", "released", "--dataset", "mnist5k")

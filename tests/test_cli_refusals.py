@@ -11,7 +11,7 @@ from dal_core.store import Store
 from tests.store_kit import new_run
 
 WRONG = {
-    "run --protocol foo": "--protocol is 'foo'; allowed: report, released, quick",
+    "run --protocol foo": "--protocol is 'foo'; allowed: report, released, gal2017, quick",
     "run --acquisition foo": "--acquisition is 'foo'; allowed: max_entropy, bald,",
     "run --dataset foo": "--dataset is 'foo'; allowed: mnist5k, mnist",
     "run --seed -1": "--seed is '-1'; allowed: a whole number from 0 to 4294967295",
