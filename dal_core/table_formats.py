@@ -98,8 +98,8 @@ def notes(unfinished: Sequence[tuple[RunCurve, int]] = ()) -> list[str]:
     known = [
         (
             "Labels are those in the training set at the first step with 1 - accuracy <= error "
-            "(compared with a tolerance of 1e-9, so that 2,850 right of 3,000 reach 5%); sustained: "
-            "from there on every step has it."
+            "(compared with a tolerance of 1e-9, so that 2,850 right of 3,000 reach 5%); "
+            "sustained: from there on every step has it."
         ),
         (
             "Step-Average: counted for each run, then mean ± population standard deviation. "
@@ -112,7 +112,7 @@ def notes(unfinished: Sequence[tuple[RunCurve, int]] = ()) -> list[str]:
             "Bold: the lowest of its column."
         ),
         (
-            "Report: Pilz (2025), tables 2-5. Gal et al.: Gal, Islam and Ghahramani (2017), table 1. "
+            "Report: Pilz (2025), tables 2-5. Gal et al.: Gal, Islam, Ghahramani (2017), table 1. "
             "The report prints 0.72 for BALD's third run in table 5, a slip: 270 / 480 is 0.56."
         ),
     ]
