@@ -124,5 +124,5 @@ def _cell(rows: Mapping[Any, Mapping[str, Any]], key: float, factor: float, numb
 def _saved_cell(rows: Mapping[Any, Mapping[str, Any]], accuracy: float) -> str:
     reached, n_seeds = rows[accuracy]["n_reached"], rows[accuracy]["n_seeds"]
     if reached < n_seeds:
-        return f"never ({reached} of {n_seeds} pairs did)" if reached else "never"
+        return f"reached by {reached} of {n_seeds} pairs"
     return _cell(rows, accuracy, 1, "+.0f")

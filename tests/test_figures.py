@@ -156,6 +156,22 @@ def test_figure_2_holds_mean_band_bound_and_published_points() -> None:
     assert dict(zip(published.n_labelled, published["mean"], strict=True))[120] == 0.896
 
 
+def test_an_experiment_under_way_shows_every_run_beyond_the_mean(tmp_path: Path) -> None:
+    data = figures.bands_data(RANDOM, each_run=True)
+    runs = data[data.kind == "run"]
+    assert list(runs.seed) == [1, 1, 1, 2, 2]
+    assert list(runs["mean"]) == [0.60, 0.70, 0.80, 0.62, 0.74]
+    assert data[data.kind == "mean"].n_labelled.max() == 30
+    text = svg(figures.bands_figure(RANDOM, each_run=True), data, tmp_path)
+    assert text.count('aria-roledescription="line mark"') == 3
+
+
+def test_the_first_point_of_a_function_can_be_seen(tmp_path: Path) -> None:
+    first = [run((0.6,), "random")]
+    text = svg(figures.bands_figure(first), figures.bands_data(first), tmp_path)
+    assert text.count('aria-roledescription="circle"') == 1
+
+
 def test_figure_2_is_drawn_with_every_function_named(tmp_path: Path) -> None:
     runs = report_runs()
     text = svg(figures.bands_figure(runs, BOUNDS), figures.bands_data(runs, BOUNDS), tmp_path)

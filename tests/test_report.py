@@ -65,6 +65,7 @@ def test_an_unfinished_record_without_random_is_still_reported(tmp_path: Path) -
     text = (tmp_path / "tables.md").read_text()
     assert "BALD seed 1 (2 of 101 points)" in text
     assert "| BALD | [never] | never | never |" in text
+    assert "Against Random" not in (tmp_path / "index.md").read_text()
     assert not (tmp_path / "figure4.csv").exists()
 
 
@@ -78,6 +79,14 @@ def test_nothing_is_written_for_records_that_cannot_be_reported(tmp_path: Path) 
         against = {"same": [report_record()]}
         write_report([report_record()], tmp_path / "report", against=against, name="same")
     assert not (tmp_path / "report").exists()
+
+
+def test_an_accuracy_random_never_reaches_has_no_labels_saved(tmp_path: Path) -> None:
+    bald = RunCurve("bald", 1, (20, 30), (0.5, 0.95), (0.3, 0.2))
+    random = RunCurve("random", 1, (20, 30), (0.5, 0.85), (0.3, 0.2))
+    write_report([build_record([bald, random], PROTOCOL)], tmp_path, formats=())
+    line = "| BALD | +0 | reached by 0 of 1 pairs | reached by 0 of 1 pairs |"
+    assert line in (tmp_path / "index.md").read_text()
 
 
 def test_more_than_three_seeds_have_intervals() -> None:
