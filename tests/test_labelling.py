@@ -114,9 +114,7 @@ def test_the_reveal_sets_what_was_said_beside_the_truth_and_the_models_belief(
     assert "can't tell" in words.revealed(revealed[0], "person")
 
 
-def test_the_oracles_answers_are_no_agreement_of_the_person(
-    store: Store, mnist5k: Dataset
-) -> None:
+def test_the_oracles_answers_are_no_agreement_of_the_person(store: Store, mnist5k: Dataset) -> None:
     run_id, workers = asked_run(store, mnist5k)
     labelling.hand_over(store, store.log(run_id), 1)
     workers.work(run_id)

@@ -62,5 +62,3 @@ def right_labels(query: Query, dataset: Dataset, skipped: tuple[int, ...] = ()) 
 def open_query(log: RunLog) -> Query:
     assert log.open_query is not None
     return log.open_query
-
-
