@@ -7,6 +7,7 @@ from datetime import datetime
 
 from dal_core.display import display_name
 from dal_core.store import RunBusy, RunLog, RunNotFound, RunRow, Store
+from dal_ui.words import plain
 
 
 @dataclass(frozen=True)
@@ -54,9 +55,11 @@ def run_line(log: RunLog) -> RunLine:
 
 
 def describe(run: RunRow, n_labelled: int) -> str:
-    """A run in one line, where a person chooses among several."""
+    """A run in one line of Markdown, where a person chooses among several."""
     function = display_name(run.spec.acquisition)
-    return f"{run.title or run.run_id}: {function}, {n_labelled} labels, {run.created_at[:10]}"
+    return (
+        f"{plain(run.title or run.run_id)}: {function}, {n_labelled} labels, {run.created_at[:10]}"
+    )
 
 
 def delete_run(store: Store, run_id: str) -> str | None:

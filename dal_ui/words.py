@@ -5,6 +5,7 @@ A person's words, with the field's term beside them once. Draws nothing, reads n
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -13,11 +14,19 @@ from dal_core.store import Progress, RunLog, SubmitOutcome
 from dal_ui.labelling import Revealed, View, hands_over
 
 
+_MARKUP = re.compile(r"([\\`*_{}\[\]()#+.!<>|~$:-])")
+
+
+def plain(text: str) -> str:
+    """Text that somebody typed, for use in Markdown: shown as it is, whatever it holds."""
+    return _MARKUP.sub(r"\\\1", text)
+
+
 def about(log: RunLog) -> str:
     """Who, how, on what: the left half of the header."""
     spec = log.run.spec
     return (
-        f"**{log.run.title or log.run.run_id}** · {display_name(spec.acquisition)} · "
+        f"**{plain(log.run.title or log.run.run_id)}** · {display_name(spec.acquisition)} · "
         f"{spec.protocol.dataset} · {spec.protocol.describe()} · seed {spec.seed}"
     )
 

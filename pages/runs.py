@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from dal_ui import listing, runtime, shell
+from dal_ui import listing, runtime, shell, words
 from dal_ui.downloads import download_buttons
 from dal_ui.listing import RunLine
 
@@ -81,7 +81,7 @@ def _frame(lines: list[RunLine]) -> pd.DataFrame:
 
 def _chosen(line: RunLine) -> None:
     st.markdown(
-        f"**{line.name}** · `{line.run_id}` · {line.function} on {line.digits}, "
+        f"**{words.plain(line.name)}** · `{line.run_id}` · {line.function} on {line.digits}, "
         f"{line.labels} labels"
     )
     open_it, download, delete, _ = st.columns([1, 1, 1, 2])
@@ -95,7 +95,7 @@ def _chosen(line: RunLine) -> None:
 
 def _delete(line: RunLine) -> None:
     given = f", with the {line.person_labels} labels given in it" if line.person_labels else ""
-    st.write(f"Delete **{line.name}** (`{line.run_id}`){given}? There is no way back.")
+    st.write(f"Delete **{words.plain(line.name)}** (`{line.run_id}`){given}? There is no way back.")
     if not st.button("Yes, delete this run", type="primary", key=f"delete-{line.run_id}"):
         return
     problem = listing.delete_run(runtime.store(), line.run_id)
@@ -103,7 +103,7 @@ def _delete(line: RunLine) -> None:
         st.warning(problem)
         return
     st.query_params.pop("run", None)
-    st.session_state["deleted"] = f"Deleted {line.name} ({line.run_id})."
+    st.session_state["deleted"] = f"Deleted {words.plain(line.name)} ({line.run_id})."
     st.rerun()
 
 
