@@ -67,11 +67,15 @@ def run(
         given: those fields of `Wanted` that were typed; with `resume` there may be none.
     """
     if resume is None:
-        store, row = _begin(Wanted(**given), stops, home)
+        wanted = Wanted(**given)
+        store, row = _begin(wanted, stops, home)
+        note = _other_dataset(wanted.protocol, row)
     else:
         _refuse(given)
         store, row = _take_up(resume, stops, home)
+        note = _other_versions(row)
     print(row.run_id, file=sys.stderr if as_json else sys.stdout, flush=True)
+    _say(note)
     code = DONE
     if agenda(store.log(row.run_id)).has_work:
         code = _work(store, row.run_id, home)
@@ -83,10 +87,9 @@ def run(
 
 
 def _begin(wanted: Wanted, stops: Stops, home: Path | None) -> tuple[Store, RunRow]:
-    preset = wanted.protocol
     acquisition = values.acquisition(wanted.acquisition)
     seed = values.whole_number("--seed", wanted.seed, 0, MAX_SEED)
-    protocol = values.protocol(preset, wanted.dataset, wanted.set)
+    protocol = values.protocol(wanted.protocol, wanted.dataset, wanted.set)
     Stops(None, stops.until_accuracy).read(RunSpec("", protocol, acquisition, seed))
     data = datasets.load(protocol.dataset)
     spec = RunSpec(data.fingerprint, protocol, acquisition, seed)
@@ -97,9 +100,6 @@ def _begin(wanted: Wanted, stops: Stops, home: Path | None) -> tuple[Store, RunR
         spec, n_initial=len(split.initial), split_sizes=split.sizes(), **directives
     )
     store.set_directives(row.run_id, oracle_until=spec.max_labels)
-    if protocol.dataset != PRESETS[preset].dataset:
-        own = PRESETS[preset].dataset
-        _say(f"{preset} on {protocol.dataset} instead of {own}: not the report's procedure")
     return store, row
 
 
@@ -134,11 +134,18 @@ def _take_up(text: str, stops: Stops, home: Path | None) -> tuple[Store, RunRow]
     if is_locked(store.home, row.run_id):
         raise RunBusy(f"run {row.run_id} is being worked on elsewhere; try again later")
     store.set_directives(row.run_id, oracle_until=row.spec.max_labels, paused=False, **directives)
-    _note_versions(row)
     return store, row
 
 
-def _note_versions(row: RunRow) -> None:
+def _other_dataset(preset: str, row: RunRow) -> str:
+    """What to say where a protocol was moved to other data than its own; else empty."""
+    name, own = row.spec.protocol.dataset, PRESETS[preset].dataset
+    if name == own:
+        return ""
+    return f"{preset} on {name} instead of {own}: not the report's procedure"
+
+
+def _other_versions(row: RunRow) -> str:
     """Equal bits are only promised on the same machine and versions (DESIGN section 3)."""
     current = current_versions()
     other = [
@@ -146,8 +153,9 @@ def _note_versions(row: RunRow) -> None:
         for name, then in row.versions.items()
         if current.get(name) != then
     ]
-    if other:
-        _say(f"begun under other versions, so not equal to the bit: {'; '.join(other)}")
+    if not other:
+        return ""
+    return f"begun under other versions, so not equal to the bit: {'; '.join(other)}"
 
 
 def _work(store: Store, run_id: str, home: Path | None) -> int:
@@ -156,6 +164,8 @@ def _work(store: Store, run_id: str, home: Path | None) -> int:
     try:
         _advance(store, run_id)
     except KeyboardInterrupt:
+        # Else an app opened later would find the oracle asked for more and go on unasked.
+        store.set_directives(run_id, oracle_until=None)
         _say(f"stopped at {store.log(run_id).n_labelled} labels; {go_on}")
         return INTERRUPTED
     except RunNotFound:
