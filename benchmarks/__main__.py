@@ -25,19 +25,26 @@ def main() -> None:
         print(f"measuring: {part} ...", file=sys.stderr, flush=True)
 
     results = measure.run(say, (20, 220) if options.quick else measure.SIZES)
-    scaled = scaling.run(say) if options.scaling else None
-    table.show(results, scaled)
-    if options.write:
-        machine = {**current_versions(), "processor": _processor(), "cores": os.cpu_count()}
-        content = {"machine": machine, **results.as_json()}
-        if scaled is not None:
+    machine = {**current_versions(), "processor": _processor(), "cores": os.cpu_count()}
+    content = {"machine": machine, **results.as_json()}
+    table.show(results)
+    _write(content, options.write)
+    if options.scaling:
+        scaled = scaling.run(say)
+        table.show_scaling(scaled)
+        _write({**content, "scaling": scaled.as_json()}, options.write)
+        if options.write:
             from benchmarks import plots
 
-            content["scaling"] = scaled.as_json()
             plots.save_all(results, scaled, options.write)
-        options.write.mkdir(parents=True, exist_ok=True)
+
+
+def _write(content: dict[str, object], folder: Path | None) -> None:
+    """The numbers as JSON, where a folder was named."""
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
         text = json.dumps(content, indent=1) + "\n"
-        (options.write / "results.json").write_text(text, encoding="utf-8")
+        (folder / "results.json").write_text(text, encoding="utf-8")
 
 
 def _options() -> argparse.Namespace:

@@ -26,7 +26,7 @@ from dal_core.validation import image_losses
 
 REPORT = PRESETS["report"]
 T = REPORT.num_mc_samples
-FEW_EPOCHS, FEW_PASSES = 5, 8  # what the reference's steps are extrapolated from
+EPOCH_IMAGES, FEW_PASSES = 6000, 8  # what the reference's steps are extrapolated from
 
 
 def cpu_seconds(work: Callable[[], object]) -> float:
@@ -51,10 +51,10 @@ class Reference:
         optimiser = torch.optim.AdamW(self.model.parameters(), lr=REPORT.learning_rate)
 
         def epochs() -> None:
-            for _ in range(FEW_EPOCHS):
+            for _ in range(_few_epochs(n)):
                 reference.train_epoch(self.model, optimiser, images, wanted)
 
-        return cpu_seconds(epochs) / FEW_EPOCHS
+        return cpu_seconds(epochs) / _few_epochs(n)
 
     def validation(self, n: int) -> float:
         """Seconds of one epoch's validation on n images."""
@@ -78,7 +78,7 @@ class Ours:
 
     def train_epoch(self, n: int) -> float:
         """Seconds of one epoch on n images."""
-        protocol = override(REPORT, {"weights": "last", "n_epochs": 2 * FEW_EPOCHS})
+        protocol = override(REPORT, {"weights": "last", "n_epochs": _few_epochs(n)})
         return cpu_seconds(lambda: _trained(n, protocol)) / protocol.n_epochs
 
     def whole_training(self, n: int) -> dict[str, float]:
@@ -137,6 +137,11 @@ class Worker:
 
 def _on(name: str) -> Protocol:
     return with_dataset(REPORT, name)
+
+
+def _few_epochs(n: int) -> int:
+    """Enough epochs that what comes before the first one does not count."""
+    return EPOCH_IMAGES // n
 
 
 def _fresh() -> BayesianCNN:

@@ -37,10 +37,11 @@ class Workers:
     Args:
         home: where the store is.
         n_background: workers for baselines and oracle runs.
+        device: where they compute, a name of `device.DEVICES`.
     """
 
-    def __init__(self, home: Path, n_background: int = 1) -> None:
-        self.home = home
+    def __init__(self, home: Path, n_background: int = 1, device: str = "cpu") -> None:
+        self.home, self.device = home, device
         self._lock = threading.Lock()
         self._interactive = _Worker(self, "interactive")
         self._background = [_Worker(self, f"background-{i}") for i in range(n_background)]
@@ -157,7 +158,7 @@ class _Worker:
         path = [str(PACKAGE_ROOT), environment.get("PYTHONPATH", "")]
         environment["PYTHONPATH"] = os.pathsep.join(part for part in path if part)
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "dal_core.worker", str(self.pool.home)],
+            [sys.executable, "-m", "dal_core.worker", str(self.pool.home), self.pool.device],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
