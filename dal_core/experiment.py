@@ -28,6 +28,7 @@ __all__ = [
     "create_run",
     "pause",
     "resume",
+    "specs",
     "status",
     "stop",
 ]
@@ -60,6 +61,24 @@ def create_run(
     )
 
 
+def specs(
+    dataset: Dataset,
+    protocol: Protocol,
+    acquisitions: Sequence[str],
+    seeds: Sequence[int],
+    *,
+    full_data: bool,
+) -> list[RunSpec]:
+    """What an experiment's runs are, seed by seed. Raises ProtocolError as `create_experiment`."""
+    _check_list("acquisition function", acquisitions)
+    _check_list("seed", seeds)
+    names = [*acquisitions, FULL_DATA] if full_data else list(acquisitions)
+    made = [RunSpec(dataset.fingerprint, protocol, name, seed) for seed in seeds for name in names]
+    for spec in made:
+        split_of(spec, dataset)
+    return made
+
+
 def create_experiment(
     store: Store,
     dataset: Dataset,
@@ -76,13 +95,8 @@ def create_experiment(
         ProtocolError: a function or seed is out of range or named twice, there is none, or the
             data are too few; nothing is written then.
     """
-    _check_list("acquisition function", acquisitions)
-    _check_list("seed", seeds)
-    names = [*acquisitions, FULL_DATA] if full_data else list(acquisitions)
-    specs = [RunSpec(dataset.fingerprint, protocol, name, seed) for seed in seeds for name in names]
-    for spec in specs:
-        split_of(spec, dataset)
-    runs = [store.find_oracle_run(spec) or create_run(store, dataset, spec) for spec in specs]
+    wanted = specs(dataset, protocol, acquisitions, seeds, full_data=full_data)
+    runs = [store.find_oracle_run(spec) or create_run(store, dataset, spec) for spec in wanted]
     experiment = store.experiments.create(
         title, protocol, acquisitions, seeds, full_data, [run.run_id for run in runs]
     )

@@ -77,7 +77,7 @@ def run(
         code = _work(store, row.run_id, home)
     if code == DONE:
         log = store.log(row.run_id)
-        _say(finished(log) or "")
+        say(finished(log) or "")
         print(json.dumps(results.as_object(log)) if as_json else results.last_line(log))
     return code
 
@@ -99,7 +99,7 @@ def _begin(wanted: Wanted, stops: Stops, home: Path | None) -> tuple[Store, RunR
     store.set_directives(row.run_id, oracle_until=spec.max_labels)
     if protocol.dataset != PRESETS[preset].dataset:
         own = PRESETS[preset].dataset
-        _say(f"{preset} on {protocol.dataset} instead of {own}: not the report's procedure")
+        say(f"{preset} on {protocol.dataset} instead of {own}: not the report's procedure")
     return store, row
 
 
@@ -134,12 +134,15 @@ def _take_up(text: str, stops: Stops, home: Path | None) -> tuple[Store, RunRow]
     if is_locked(store.home, row.run_id):
         raise RunBusy(f"run {row.run_id} is being worked on elsewhere; try again later")
     store.set_directives(row.run_id, oracle_until=row.spec.max_labels, paused=False, **directives)
-    _note_versions(row)
+    note_versions(row)
     return store, row
 
 
-def _note_versions(row: RunRow) -> None:
-    """Equal bits are only promised on the same machine and versions (DESIGN section 3)."""
+def note_versions(row: RunRow) -> None:
+    """Say under which other versions the run was begun.
+
+    Equal bits are only promised on the same machine and versions (DESIGN section 3).
+    """
     current = current_versions()
     other = [
         f"{name} {then} then, {current.get(name)} now"
@@ -147,7 +150,7 @@ def _note_versions(row: RunRow) -> None:
         if current.get(name) != then
     ]
     if other:
-        _say(f"begun under other versions, so not equal to the bit: {'; '.join(other)}")
+        say(f"begun under other versions, so not equal to the bit: {'; '.join(other)}")
 
 
 def _work(store: Store, run_id: str, home: Path | None) -> int:
@@ -156,13 +159,13 @@ def _work(store: Store, run_id: str, home: Path | None) -> int:
     try:
         _advance(store, run_id)
     except KeyboardInterrupt:
-        _say(f"stopped at {store.log(run_id).n_labelled} labels; {go_on}")
+        say(f"stopped at {store.log(run_id).n_labelled} labels; {go_on}")
         return INTERRUPTED
     except RunNotFound:
         raise Failed(f"run {run_id} was deleted meanwhile") from None
     log = store.log(run_id)
     if finished(log) is None:
-        _say(f"paused from elsewhere at {log.n_labelled} labels; {go_on}")
+        say(f"paused from elsewhere at {log.n_labelled} labels; {go_on}")
         return FAILED
     return DONE
 
@@ -179,6 +182,7 @@ def _advance(store: Store, run_id: str) -> None:
             watch.step(step)
 
 
-def _say(line: str) -> None:
+def say(line: str) -> None:
+    """One line for the person, on standard error; nothing for an empty one."""
     if line:
         print(f"dal: {line}", file=sys.stderr, flush=True)

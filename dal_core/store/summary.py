@@ -52,7 +52,8 @@ def read_all_progress(connection: Connection, run_ids: Sequence[str]) -> dict[st
     found = {}
     for row in connection.execute(query):
         values = dict(row._mapping)
-        found[values.pop("run_id")] = Progress(**values)
+        run_id = values.pop("run_id")
+        found[run_id] = Progress(**values)
     return found
 
 
