@@ -168,9 +168,13 @@ def pause(store: Store, experiment_id: str) -> None:
 
 
 def stop(store: Store, experiment_id: str) -> None:
-    """Finish the steps in hand and begin no other; what was measured stays, `resume` goes on."""
+    """End here: the fits in hand are given up within a moment, as for `pause`, and no run is asked
+    to go further. What was measured stays; `resume` goes on from there.
+
+    Without `paused`, runs not begun yet would still be measured once.
+    """
     for run in store.experiments.runs(experiment_id):
-        store.set_directives(run.run_id, oracle_until=None, paused=False)
+        store.set_directives(run.run_id, oracle_until=None, paused=True)
 
 
 def status(store: Store, experiment_id: str) -> ExperimentStatus:

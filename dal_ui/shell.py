@@ -14,6 +14,7 @@ import streamlit as st
 PAGES_FOLDER = Path(__file__).resolve().parent.parent / "pages"
 _PAGES = {  # file name: title, icon
     "label": ("Label", ":material/draw:"),
+    "reproduce": ("Reproduce", ":material/science:"),
     "runs": ("Runs", ":material/list_alt:"),
 }
 _INSIDE = "dal_inside_navigation"

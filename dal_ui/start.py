@@ -75,13 +75,13 @@ def _form() -> None:
     protocol = with_dataset(preset(protocol_name), data)
     if protocol.changes():
         st.caption(f"On these digits this is {protocol.describe()}: not the preset's procedure.")
-    if not _data_is_here(data):
+    if not data_is_here(data):
         return
     if st.button("Start labelling", type="primary", icon=":material/play_arrow:"):
         _start(name, protocol, function, int(seed))
 
 
-def _data_is_here(name: str) -> bool:
+def data_is_here(name: str) -> bool:
     """Whether the digits can be read; otherwise offer what can be done about it."""
     try:
         with st.spinner("Reading the digits ..."):
