@@ -75,6 +75,11 @@ class Workers:
             queued = any(run_id in queue for queue in self._waiting.values())
             return queued or run_id in self._taken()
 
+    def person_goes_first(self) -> bool:
+        """Whether the background workers hold, because a person waits for the interactive one."""
+        with self._lock:
+            return self._interactive.job is not None
+
     def warm_up(self) -> None:
         """Start the interactive worker before anyone waits for its imports."""
         with self._lock:
