@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from dal_core.datasets import Dataset
 from dal_core.models import BayesianCNN, build_model, normalise
 from dal_core.protocol import Protocol
-from dal_core.training import Epoch, Training, train, validation_loss
+from dal_core.training import BatchOrder, Epoch, Training, train, validation_loss
 from tests import fast
 
 Labelled = tuple[Tensor, Tensor]
@@ -178,3 +178,33 @@ def test_a_validation_loss_is_the_mean_cross_entropy_without_dropout(
     log_p = torch.log_softmax(model(images).detach().double(), -1)
     expected = -sum(float(log_p[n, label]) for n, label in enumerate(labels)) / len(labels)
     assert validation_loss(model, images, labels) == pytest.approx(expected, rel=1e-5)
+
+
+def test_mini_batches_cover_every_image_once_an_epoch_in_a_new_order() -> None:
+    order = BatchOrder(8, torch.Generator().manual_seed(2))
+    one, other = (order.epoch(20) for _ in range(2))
+    assert [len(batch) for batch in one] == [8, 8, 4]
+    assert torch.cat(list(one)).sort().values.tolist() == list(range(20))
+    assert torch.cat(list(one)).tolist() != torch.cat(list(other)).tolist()
+
+
+def test_one_batch_of_everything_is_full_batch_training(training_set: Labelled) -> None:
+    """Shuffling within the only batch moves nothing but rounding and who gets which mask."""
+    protocol = fast.protocol(dropout=[0, 0])
+    model = build_model("lenet5", (0, 0), seed=5)
+    order = BatchOrder(1000, torch.Generator().manual_seed(2))
+    training = train(model, *training_set, protocol, torch.Generator(), batches=order)
+    _, full = fitted(protocol, training_set)
+    assert training.train_losses == pytest.approx(full.train_losses, rel=1e-4)
+
+
+def test_the_loss_of_an_epoch_is_the_mean_over_images_not_over_batches(
+    training_set: Labelled,
+) -> None:
+    """At a learning rate of almost nothing all batches meet the same weights."""
+    protocol = fast.protocol(dropout=[0, 0], learning_rate=1e-12, n_epochs=1)
+    model = build_model("lenet5", (0, 0), seed=5)
+    expected = validation_loss(model, *training_set)
+    order = BatchOrder(19, torch.Generator().manual_seed(2))  # 19 images, then one
+    training = train(model, *training_set, protocol, torch.Generator(), batches=order)
+    assert training.train_loss == pytest.approx(expected, rel=1e-6)
