@@ -24,8 +24,8 @@ from playwright.sync_api import Page, expect, sync_playwright
 ROOT = Path(__file__).resolve().parent.parent
 IMAGES = Path(__file__).resolve().parent / "images"
 SIZE = {"width": 1280, "height": 800}
-BATCHES = 8  # of ten, after the twenty to begin with
-WAIT_MS = 60_000
+BATCHES = 9  # of ten, after the twenty to begin with
+WAIT_MS = 300_000
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 
