@@ -119,11 +119,11 @@ def _digit(value: object) -> int:
 
 
 def _seconds(value: object) -> float:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    # NaN and infinity are JSON to Python's reader.
-    if is_number and math.isfinite(milliseconds := float(value)) and milliseconds >= 0:  # type: ignore[arg-type]
-        return milliseconds / 1000
-    raise ValueError(_wrong("ms", value, "milliseconds, 0 or more"))
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise ValueError(_wrong("ms", value, "milliseconds, 0 or more"))
+    if not math.isfinite(value) or value < 0:  # NaN and infinity are JSON to Python's reader
+        raise ValueError(_wrong("ms", value, "milliseconds, 0 or more"))
+    return value / 1000
 
 
 def _wrong(field: str, value: object, allowed: str) -> str:

@@ -188,7 +188,7 @@ def test_the_oracle_answers_is_paused_and_hands_back(
 def test_a_second_tab_follows_and_its_late_labels_are_told_what_is_stored(
     new_page: Callable[..., LabelPage], server: StreamlitServer, store: Store, errors: list[str]
 ) -> None:
-    one = new_page(seed=3).open(server.url)
+    one = new_page(n_epochs=LONG, seed=3).open(server.url)
     ids = one.wait_for_query(20)
     tab = one.page.context.new_page()
     two = LabelPage(tab, store, one.dataset, one.run_id).open(server.url)
@@ -196,6 +196,8 @@ def test_a_second_tab_follows_and_its_late_labels_are_told_what_is_stored(
     two.type("0000000000")
     one.answer(ids)
     two.page.keyboard.press("Enter")
+    two.expect_text(re.compile("Answered elsewhere. Shown is what is stored|were not saved"))
+    two.expect_labels(one.right(ids))
     two.wait_for_query(30)
     one.wait_for_query(30)
     assert dict(store.log(one.run_id).labels()) == dict(
