@@ -5,15 +5,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 Source = Literal["person", "oracle"]
-
-
-class AnswerError(ValueError):
-    """Answers do not fit the query they are for; the message is one line."""
 
 
 RANKING_KEPT = 100  # of a ranking: the ten shown, and what replaces the images a person skips
@@ -95,34 +91,3 @@ class StepResult:
     best_epoch: int | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
     after: int = 0
-
-
-def check_answers(query: Query, answers: Sequence[Answer], n_classes: int = 10) -> None:
-    """Exactly the images shown are labelled, each with a class; the skipped are of the ranking.
-
-    Raises:
-        AnswerError: naming the image, the value and what is allowed.
-    """
-    ids = [answer.image_id for answer in answers]
-    twice = next((i for i in ids if ids.count(i) > 1), None)
-    if twice is not None:
-        raise AnswerError(f"image {twice} is answered twice; allowed: once")
-    stranger = next((i for i in ids if i not in query.ranking), None)
-    if stranger is not None:
-        raise AnswerError(f"image {stranger} is not among the images of this query")
-    for answer in answers:
-        if answer.label is None:
-            continue
-        if type(answer.label) is not int or not 0 <= answer.label < n_classes:
-            raise AnswerError(
-                f"label of image {answer.image_id} is {answer.label!r}; "
-                f"allowed: 0 to {n_classes - 1}, or None for skipped"
-            )
-    labelled = {answer.image_id for answer in answers if answer.label is not None}
-    shown = query.shown([answer.image_id for answer in answers if answer.label is None])
-    missing = next((i for i in shown if i not in labelled), None)
-    if missing is not None:
-        raise AnswerError(f"image {missing} has no label; label or skip each of the images shown")
-    extra = next((i for i in labelled if i not in shown), None)
-    if extra is not None:
-        raise AnswerError(f"image {extra} was not shown; allowed: {', '.join(map(str, shown))}")

@@ -14,7 +14,6 @@ Lines out: {"event": "ready" | "done" | "busy" | "failed", "run": ID, "message":
 
 from __future__ import annotations
 
-import ctypes
 import dataclasses
 import json
 import os
@@ -32,6 +31,7 @@ import torch
 
 from dal_core import datasets, oracle
 from dal_core.agenda import Task, agenda, answers_itself, finished
+from dal_core.allocator import keep_freed_memory
 from dal_core.checkpoint import load_fitted, save_fitted
 from dal_core.datasets import Dataset
 from dal_core.learner import Answered, Learner
@@ -235,21 +235,6 @@ def _settle(store: Store, run_id: str, message: str = "") -> None:
     # A run deleted meanwhile has no progress row to write.
     if not store.control(run_id).deleted:
         store.set_progress(run_id, Progress(part, message=message))
-
-
-def keep_freed_memory() -> None:
-    """Let the allocator keep what is freed: a training step otherwise faults its pages in anew.
-
-    glibc only (elsewhere nothing happens); in worker processes only. The figures are in
-    `benchmarks/`.
-    """
-    m_trim_threshold, m_mmap_max = -1, -4
-    try:
-        mallopt = ctypes.CDLL("libc.so.6").mallopt
-    except (OSError, AttributeError):
-        return
-    mallopt(m_mmap_max, 0)
-    mallopt(m_trim_threshold, 2**31 - 1)
 
 
 class _Inbox(threading.Thread):

@@ -16,9 +16,9 @@ from dal_core.protocol import (
 )
 from dal_core.store import ExperimentRow
 from dal_ui import experiments, runtime
+from dal_ui.digits import digits_are_here
 from dal_ui.estimate import estimate, sentence
 from dal_ui.experiments import REPORT_FUNCTIONS, Plan, State
-from dal_ui.start import data_is_here
 
 DATA_TITLES = {"mnist": "all 70,000 MNIST digits", "mnist5k": "5,000 MNIST digits (built in)"}
 STATE_BADGES = {
@@ -98,7 +98,7 @@ def _form() -> None:
         return
     if plan.protocol.changes():
         st.caption(f"This is {plan.protocol.describe()}: not the preset's own procedure.")
-    if data_is_here(data):
+    if digits_are_here(data):
         _start(plan)
 
 

@@ -101,6 +101,6 @@ def _leave() -> None:
 
 
 if shell.is_alone():
-    shell.enter("reproduce")
+    shell.enter()
 else:
     render()

@@ -140,6 +140,7 @@ def test_no_chart_sets_a_background_or_a_font_colour(images: Images) -> None:
     for chart in charts:
         spec = chart.to_dict()
         assert "background" not in spec
+        assert isinstance(spec.get("padding", {}), dict)  # Streamlit fails on a number
         assert "labelColor" not in json.dumps(spec)
         assert "titleColor" not in json.dumps(spec)
 
@@ -153,6 +154,22 @@ def test_figure_2_holds_mean_band_bound_and_published_points() -> None:
     assert bound["mean"] == pytest.approx((0.9909 + 0.9909 + 0.9921) / 3)
     published = data[(data.kind == "published") & (data.acquisition == "bald")]
     assert dict(zip(published.n_labelled, published["mean"], strict=True))[120] == 0.896
+
+
+def test_an_experiment_under_way_shows_every_run_beyond_the_mean(tmp_path: Path) -> None:
+    data = figures.bands_data(RANDOM, each_run=True)
+    runs = data[data.kind == "run"]
+    assert list(runs.seed) == [1, 1, 1, 2, 2]
+    assert list(runs["mean"]) == [0.60, 0.70, 0.80, 0.62, 0.74]
+    assert data[data.kind == "mean"].n_labelled.max() == 30
+    text = svg(figures.bands_figure(RANDOM, each_run=True), data, tmp_path)
+    assert text.count('aria-roledescription="line mark"') == 3
+
+
+def test_the_first_point_of_a_function_can_be_seen(tmp_path: Path) -> None:
+    first = [run((0.6,), "random")]
+    text = svg(figures.bands_figure(first), figures.bands_data(first), tmp_path)
+    assert text.count('aria-roledescription="circle"') == 1
 
 
 def test_figure_2_is_drawn_with_every_function_named(tmp_path: Path) -> None:
@@ -170,7 +187,7 @@ def test_a_saved_chart_has_no_marks_that_only_a_pointer_finds(tmp_path: Path) ->
     assert '"opacity": 0,' in json.dumps(chart.to_dict())
     text = svg(chart, figures.bands_data(RANDOM), tmp_path)
     assert 'opacity="0"' not in text
-    assert 'aria-roledescription="circle"' not in text
+    assert text.count('aria-roledescription="circle"') == 1  # where the curve ends
 
 
 def test_figure_4_holds_the_published_crossings() -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dal_core import oracle
+from dal_core.answers import check_answers
 from dal_core.datasets import Dataset
-from dal_core.records import Query, check_answers
+from dal_core.records import Query
 
 
 def test_the_oracle_gives_the_data_sets_labels_of_the_images_shown(mnist5k: Dataset) -> None:

@@ -212,6 +212,17 @@ def test_what_is_no_record_is_refused(text: str | bytes) -> None:
         read_record(text)
 
 
+@pytest.mark.parametrize("bomb", ["&a [*a]", "{x: &a [1, 1], y: &b [*a, *a], z: [*b, *b]}"])
+def test_references_are_followed_but_not_without_end(bomb: str) -> None:
+    text = FOREIGN + f"more: {bomb}\n"
+    if "&a [*a]" in bomb:
+        with pytest.raises(RecordError, match="nested too deeply"):
+            read_record(text)
+    else:
+        content = yaml.safe_load(dump_record(read_record(text)))
+        assert content["more"]["z"] == [[[1, 1], [1, 1]], [[1, 1], [1, 1]]]
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(RecordError, match=r"nowhere\.yaml cannot be read"):
         read_record(tmp_path / "nowhere.yaml")

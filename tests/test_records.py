@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
-from dal_core.records import Answer, AnswerError, Query, Submission, check_answers
+from dal_core.records import Answer, Query, Submission
 
 QUERY = Query("q", 20, 20, (7, 3, 9, 4, 1), (0.5, 0.4, 0.3, 0.2, 0.1), batch_size=3)
 
@@ -19,48 +17,6 @@ def test_a_query_shows_the_best_that_are_not_skipped() -> None:
     assert QUERY.shown() == (7, 3, 9)
     assert QUERY.shown([3]) == (7, 9, 4)
     assert QUERY.shown([3, 9, 7]) == (4, 1)
-
-
-@pytest.mark.parametrize(
-    "labels",
-    [
-        {7: 0, 3: 9, 9: 5},
-        {9: 5, 7: 0, 3: 9},
-        {7: 0, 3: None, 9: 5, 4: 1},
-        {7: None, 3: None, 9: None, 4: 1, 1: 2},  # the ranking runs out: two are all there are
-        dict.fromkeys(QUERY.ranking),
-    ],
-)
-def test_answers_that_fit_are_taken(labels: dict[int, Any]) -> None:
-    check_answers(QUERY, answers(labels))
-
-
-@pytest.mark.parametrize(
-    ("labels", "words"),
-    [
-        ({7: 0, 3: 9}, "image 9 has no label; label or skip each of the images shown"),
-        ({}, "image 7 has no label; label or skip each of the images shown"),
-        ({7: 0, 3: None, 9: 5}, "image 4 has no label; label or skip each of the images shown"),
-        ({7: 0, 3: 9, 9: 5, 4: 1}, "image 4 was not shown; allowed: 7, 3, 9"),
-        ({7: 0, 3: 9, 9: 5, 8: 1}, "image 8 is not among the images of this query"),
-        ({7: 0, 3: 9, 9: 5, 8: None}, "image 8 is not among the images of this query"),
-        ({7: 10, 3: 9, 9: 5}, "label of image 7 is 10; allowed: 0 to 9, or None for skipped"),
-        ({7: -1, 3: 9, 9: 5}, "label of image 7 is -1; allowed: 0 to 9, or None for skipped"),
-        ({7: "4", 3: 9, 9: 5}, "label of image 7 is '4'; allowed: 0 to 9, or None for skipped"),
-        ({7: True, 3: 9, 9: 5}, "label of image 7 is True; allowed: 0 to 9, or None for skipped"),
-    ],
-)
-def test_answers_that_do_not_fit_are_refused_in_one_line(
-    labels: dict[int, Any], words: str
-) -> None:
-    with pytest.raises(AnswerError) as error:
-        check_answers(QUERY, answers(labels))
-    assert str(error.value) == words
-
-
-def test_an_image_answered_twice_is_refused() -> None:
-    with pytest.raises(AnswerError, match="image 7 is answered twice"):
-        check_answers(QUERY, [*answers({7: 0, 3: 9, 9: 5}), Answer(7, 1)])
 
 
 def test_a_submission_tells_labels_from_skips() -> None:

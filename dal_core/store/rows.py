@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from dal_core.locks import RunBusy
 from dal_core.protocol import RunSpec
 from dal_core.records import Submission
 
@@ -25,8 +26,8 @@ class RunNotFound(ValueError):
     """No such run; the message is one line."""
 
 
-class AnswerError(ValueError):
-    """Answers that do not fit their query; the message is one line and nothing was written."""
+class RunInUse(RunBusy):
+    """An experiment has the run; the message is one line."""
 
 
 class NothingToUndo(ValueError):

@@ -19,6 +19,7 @@ import numpy as np
 from sqlalchemy import delete, update
 from sqlalchemy.exc import IntegrityError
 
+from dal_core.answers import AnswerError, check_complete, clean_answers, same_answers
 from dal_core.locks import run_dir, run_lock
 from dal_core.protocol import RunSpec
 from dal_core.records import Answer, Query, StepResult, Submission
@@ -26,11 +27,11 @@ from dal_core.store import checks, reading, schema, writing
 from dal_core.store.experiments import Experiments
 from dal_core.store.log import RunLog
 from dal_core.store.rows import (
-    AnswerError,
     Control,
     Kind,
     NothingToUndo,
     Progress,
+    RunInUse,
     RunRow,
     StoreError,
     SubmitOutcome,
@@ -118,7 +119,10 @@ class Store:
             return reading.read_runs(connection)
 
     def find_oracle_run(self, spec: RunSpec) -> RunRow | None:
-        """The oldest run of this spec that only the oracle ever answered, or None."""
+        """The oldest run of this spec that only the oracle ever answered, or None.
+
+        One with a stop rule of its own is not shared: it may end before others need it to.
+        """
         with self._reading.connect() as connection:
             alike = reading.read_runs(
                 connection,
@@ -128,13 +132,23 @@ class Store:
                 seed=spec.seed,
             )
             for run in reversed(alike):
-                if run.spec == spec and not reading.has_person(connection, run.run_id):
+                whole = run.until_labels is None and run.until_accuracy is None
+                if whole and run.spec == spec and not reading.has_person(connection, run.run_id):
                     return run
         return None
 
     def delete_run(self, run_id: str) -> None:
-        """Remove the run's rows, then its folder. Raises RunNotFound, or RunBusy while locked."""
+        """Remove the run's rows, then its folder.
+
+        Raises:
+            RunNotFound: no such run.
+            RunInUse: it belongs to an experiment, whose tables would have a hole.
+            RunBusy: somebody works on it.
+        """
         self.run(run_id)
+        used = self.experiments.of_run(run_id)
+        if used:
+            raise RunInUse(f"run {run_id} belongs to experiment {used[0]}; delete that one first")
         with run_lock(self.home, run_id):
             with self._writing.begin() as connection:
                 connection.execute(delete(schema.runs).filter_by(run_id=run_id))
@@ -239,7 +253,7 @@ class Store:
                 shown images that are labelled. Nothing is written.
         """
         checks.check_author(annotator, source)
-        clean = checks.clean_answers(answers)
+        clean = clean_answers(answers)
         with self._writing.begin() as connection:
             found = reading.read_query(connection, query_id)
             if found is None:
@@ -251,7 +265,7 @@ class Store:
             open_query = reading.read_log(connection, run_id).open_query
             if open_query is None or open_query.query_id != query_id:
                 return SubmitOutcome("refused", None, "the query is no longer open")
-            checks.check_complete(query, clean)
+            check_complete(query, clean)
             row = {"annotator": annotator, "source": source, "nonce": nonce}
             writing.insert_submission(
                 connection, {"run_id": run_id, "query_id": query_id, **row}, clean
@@ -320,6 +334,6 @@ def _outcome_of_second(
 ) -> SubmitOutcome:
     if earlier.annotator != annotator:
         return SubmitOutcome("refused", earlier, f"{earlier.annotator} has answered this query")
-    if not checks.same_answers(earlier.answers, answers):
+    if not same_answers(earlier.answers, answers):
         return SubmitOutcome("refused", earlier, "this query was answered differently before")
     return SubmitOutcome("already", earlier)

@@ -18,7 +18,7 @@ from PIL import Image
 
 from dal_ui.grid.submission import GridSubmission, check_answers_query, parse_submission
 
-__all__ = ["GridSubmission", "image_data_uri", "label_grid", "parse_submission"]
+__all__ = ["GridSubmission", "image_data_uri", "label_grid", "parse_submission", "sent_submission"]
 
 
 def label_grid(
@@ -72,6 +72,19 @@ def label_grid(
         return None
     check_answers_query(submission, image_ids, batch_size)
     return submission
+
+
+def sent_submission(key: str = "label_grid") -> GridSubmission | None:
+    """What the browser sent last, for whichever query: known before the grid is drawn.
+
+    So a page can store it first and draw once, and can tell a person whose query another tab has
+    answered meanwhile. None when nothing was sent, or nothing that can be read: `label_grid`
+    names what is wrong with it.
+    """
+    try:
+        return parse_submission(getattr(st.session_state.get(key), "submission", None))
+    except ValueError:
+        return None
 
 
 def image_data_uri(image: np.ndarray) -> str:

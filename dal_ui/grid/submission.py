@@ -119,9 +119,10 @@ def _digit(value: object) -> int:
 
 
 def _seconds(value: object) -> float:
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        if math.isfinite(value) and value >= 0:  # NaN and infinity are JSON to Python's reader
-            return value / 1000
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    # NaN and infinity are JSON to Python's reader.
+    if is_number and math.isfinite(milliseconds := float(value)) and milliseconds >= 0:  # type: ignore[arg-type]
+        return milliseconds / 1000
     raise ValueError(_wrong("ms", value, "milliseconds, 0 or more"))
 
 
