@@ -52,7 +52,8 @@ def open_experiment(experiment_id: str) -> None:
 
 def _form() -> None:
     st.subheader("Start an experiment", divider="gray")
-    protocol = st.selectbox(
+    left, right = st.columns([3, 2])
+    protocol = left.selectbox(
         "Which procedure (protocol)",
         list(PRESETS),
         index=list(PRESETS).index("quick"),
@@ -60,7 +61,7 @@ def _form() -> None:
         key="protocol",
     )
     # A key of its own per protocol: choosing a protocol brings its data along.
-    data = st.selectbox(
+    data = right.selectbox(
         "Digits (data set)",
         DATASET_NAMES,
         index=DATASET_NAMES.index(PRESETS[protocol].dataset),
@@ -74,7 +75,7 @@ def _form() -> None:
         format_func=display_name,
         key="functions",
     )
-    left, right = st.columns([2, 3], vertical_alignment="bottom")
+    left, right = st.columns([3, 2])
     seeds = left.text_input(
         "Seeds",
         "1, 2, 3",
@@ -82,13 +83,13 @@ def _form() -> None:
         help="One repetition each; 1-10 are ten. The same seed gives every function the same "
         "first images.",
     )
-    full_data = right.checkbox(
+    title = right.text_input("Name it, if you like (title)", "", max_chars=60, key="title")
+    full_data = st.checkbox(
         "Also train on all images (full-data bound)",
         True,
         key="full_data",
         help="How well the network does when every image is labelled: the charts' thin line.",
     )
-    title = st.text_input("Name it, if you like (title)", "", max_chars=60, key="title")
     overrides = _overrides(PRESETS[protocol])
     try:
         plan = experiments.make_plan(protocol, data, functions, seeds, full_data, overrides, title)
@@ -141,7 +142,9 @@ def _start(plan: Plan) -> None:
         return
     st.caption(sentence(found, plan, runtime.BACKGROUND_WORKERS))
     left, right = st.columns([1, 2], vertical_alignment="center")
-    clicked = left.button("Start", type="primary", icon=":material/play_arrow:", width="stretch")
+    clicked = left.button(
+        "Start", type="primary", icon=":material/play_arrow:", width="stretch", key="start"
+    )
     if same is not None:
         right.caption(f"The very same is stored already: **{name_of(same)}**, in the list.")
     if not clicked:
