@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from dal_core.protocol import FULL_DATA
-from dal_core.store import RunLog
+from dal_core.store import RunLog, RunSummary
 
 
 class Task(Enum):
@@ -37,37 +37,37 @@ class Agenda:
         return self.task not in (Task.WAIT, Task.NOTHING)
 
 
-def agenda(log: RunLog) -> Agenda:
+def agenda(log: RunLog | RunSummary) -> Agenda:
     """What the run needs next.
 
     An oracle's run is measured before it asks (the measurement may end it); a person gets the
-    next query first and the measurement comes while they label (DESIGN section 3).
+    next query first and the measurement comes while they label (DESIGN section 3). An oracle's
+    run without `oracle_until` is stopped: nobody else would begin its next step.
     """
-    if log.run.paused:
+    if log.run.paused or (log.run.kind == "oracle" and log.run.oracle_until is None):
         return Agenda(Task.NOTHING)
     over = finished(log)
     oracle = answers_itself(log)
     evaluated = any(step.after == log.after for step in log.steps)
-    asked = log.open_query is not None
     person = log.run.kind == "person" and not oracle
-    if person and not over and not asked:
+    if person and not over and not log.is_asked:
         return Agenda(Task.QUERY)
     if not evaluated:
         return Agenda(Task.EVALUATE, over)
     if over:
         return Agenda(Task.NOTHING, over)
     if oracle:
-        return Agenda(Task.ANSWER if asked else Task.QUERY)
-    return Agenda(Task.WAIT if asked else Task.NOTHING)
+        return Agenda(Task.ANSWER if log.is_asked else Task.QUERY)
+    return Agenda(Task.WAIT if log.is_asked else Task.NOTHING)
 
 
-def answers_itself(log: RunLog) -> bool:
+def answers_itself(log: RunLog | RunSummary) -> bool:
     """Whether the oracle is to answer the run's next query."""
     until = log.run.oracle_until
     return until is not None and log.n_labelled < until
 
 
-def finished(log: RunLog) -> str | None:
+def finished(log: RunLog | RunSummary) -> str | None:
     """Why the run asks for nothing more, or None while it goes on (SPEC section 5)."""
     run, n = log.run, log.n_labelled
     batch = run.spec.protocol.n_samples_to_acquire
@@ -80,6 +80,6 @@ def finished(log: RunLog) -> str | None:
     measured = [step.accuracy for step in log.steps if step.after == log.after]
     if run.until_accuracy is not None and measured and measured[-1] >= run.until_accuracy:
         return f"the target accuracy of {run.until_accuracy:.1%} is reached"
-    if run.split_sizes["pool"] <= len(log.labels()) + len(log.skipped):
+    if run.split_sizes["pool"] <= n - run.n_initial + log.n_skipped:
         return "every image of the pool was asked for"
     return None

@@ -7,17 +7,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from dal_core.agenda import agenda
 from dal_core.curves import Bound, RunCurve
 from dal_core.locks import run_dir
 from dal_core.protocol import FULL_DATA
 from dal_core.record import Record, write_record
 from dal_core.record_build import build_record
-from dal_core.store import ExperimentRow, RunLog, Store
+from dal_core.store import ExperimentRow, RunLog, RunSummary, Store
 
 FILE_NAME = "record.yaml"
 
 
-def run_curve(log: RunLog) -> RunCurve:
+def run_curve(log: RunLog | RunSummary) -> RunCurve:
     """Accuracy and mutual information of one run over its labels."""
     return RunCurve(
         acquisition=log.run.spec.acquisition,
@@ -30,13 +31,13 @@ def run_curve(log: RunLog) -> RunCurve:
     )
 
 
-def run_record(log: RunLog) -> Record:
+def run_record(log: RunLog | RunSummary) -> Record:
     """One run as the record of an experiment with one function and one seed."""
     curves, bounds = _split([log])
     return build_record(curves, log.run.spec.protocol.model_dump(), bounds)
 
 
-def experiment_record(experiment: ExperimentRow, logs: Sequence[RunLog]) -> Record:
+def experiment_record(experiment: ExperimentRow, logs: Sequence[RunLog | RunSummary]) -> Record:
     """The record of an experiment as far as it has come."""
     curves, bounds = _split(logs)
     return build_record(
@@ -62,6 +63,19 @@ def write_records(store: Store, run_id: str) -> None:
         write_experiment_record(store, experiment_id)
 
 
+def refresh_records(store: Store, experiment_id: str) -> Path:
+    """Write what a kill between storing a step and writing it may have left behind.
+
+    Runs that are still going on write theirs themselves. Returns the experiment's record.
+    """
+    for log, _ in store.experiments.summaries(experiment_id):
+        if not agenda(log).has_work and log.steps:
+            folder = run_dir(store.home, log.run.run_id)
+            folder.mkdir(parents=True, exist_ok=True)
+            write_record(run_record(log), folder / FILE_NAME)
+    return write_experiment_record(store, experiment_id)
+
+
 def write_experiment_record(store: Store, experiment_id: str) -> Path:
     """Write `experiments/<id>/record.yaml`, whole or not at all; returns its path.
 
@@ -70,13 +84,13 @@ def write_experiment_record(store: Store, experiment_id: str) -> Path:
     """
     folder = experiment_dir(store.home, experiment_id)
     with _alone(folder):
-        logs = [store.log(run.run_id) for run in store.experiments.runs(experiment_id)]
+        logs = [log for log, _ in store.experiments.summaries(experiment_id)]
         record = experiment_record(store.experiments.get(experiment_id), logs)
         write_record(record, folder / FILE_NAME)
     return folder / FILE_NAME
 
 
-def _split(logs: Sequence[RunLog]) -> tuple[list[RunCurve], list[Bound]]:
+def _split(logs: Sequence[RunLog | RunSummary]) -> tuple[list[RunCurve], list[Bound]]:
     bounds = [
         Bound(
             seed=log.run.spec.seed,

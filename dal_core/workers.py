@@ -16,9 +16,13 @@ import sys
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+
+from dal_core.store import Progress, RunNotFound, Store
 
 PACKAGE_ROOT = Path(__file__).resolve().parent.parent
+MAX_DEATHS = 3  # in a row, of workers on the same run, before it is left alone as failed
+JOIN_SECONDS = 5.0  # for a worker to end by itself; it ends between two instructions
 
 
 @dataclass(frozen=True, order=True)
@@ -37,15 +41,19 @@ class Workers:
     Args:
         home: where the store is.
         n_background: workers for baselines and oracle runs.
+        log: file that the workers' complaints are appended to; by default they are printed.
         device: where they compute, a name of `device.DEVICES`.
     """
 
-    def __init__(self, home: Path, n_background: int = 1, device: str = "cpu") -> None:
-        self.home, self.device = home, device
+    def __init__(
+        self, home: Path, n_background: int = 1, log: Path | None = None, device: str = "cpu"
+    ) -> None:
+        self.home, self.log, self.device = home, log, device
         self._lock = threading.Lock()
         self._interactive = _Worker(self, "interactive")
         self._background = [_Worker(self, f"background-{i}") for i in range(n_background)]
         self._waiting: dict[bool, dict[str, Job]] = {True: {}, False: {}}  # by: a person waits
+        self._deaths: dict[str, int] = {}  # by run, since it was last worked on to an end
         self._n_asked = 0
         self._closed = False
 
@@ -69,6 +77,11 @@ class Workers:
         with self._lock:
             queued = any(run_id in queue for queue in self._waiting.values())
             return queued or run_id in self._taken()
+
+    def person_goes_first(self) -> bool:
+        """Whether the background workers hold, because a person waits for the interactive one."""
+        with self._lock:
+            return self._interactive.job is not None
 
     def warm_up(self) -> None:
         """Start the interactive worker before anyone waits for its imports."""
@@ -119,6 +132,7 @@ class Workers:
             job = worker.job
             if event["event"] != "ready":
                 worker.job = None
+                self._deaths.pop(event["run"], None)
             if event.get("more") and job is not None:
                 person_waits = worker is self._interactive
                 self._queue(person_waits, job.rank, event["n_labelled"], job.run_id)
@@ -128,17 +142,27 @@ class Workers:
     def _on_death(self, worker: _Worker) -> None:
         """A killed worker costs the fit, not the run, which is queued again.
 
-        A run that kills its worker twice in a row is left alone; asking again tries it anew.
+        A run whose workers die again and again is marked as failed and left alone.
         """
         with self._lock:
-            job, worker.job, worker.process = worker.job, None, None
-            if self._closed or job is None:
-                return
-            again = worker.died_on != job.run_id
-            worker.died_on = job.run_id if again else None
-            if again:
-                self._waiting[worker is self._interactive][job.run_id] = job
-            self._dispatch()
+            job, worker.process = worker.job, None
+            if job is not None and not self._closed:
+                self._deaths[job.run_id] = self._deaths.get(job.run_id, 0) + 1
+                if self._deaths[job.run_id] < MAX_DEATHS:
+                    self._waiting[worker is self._interactive][job.run_id] = job
+                else:
+                    del self._deaths[job.run_id]
+                    self._mark_failed(job.run_id)
+            worker.job = None
+            if not self._closed:
+                self._dispatch()
+
+    def _mark_failed(self, run_id: str) -> None:
+        message = f"its worker process was ended from outside {MAX_DEATHS} times"
+        store = Store(self.home, create=False)
+        with contextlib.suppress(RunNotFound):
+            store.set_progress(run_id, Progress("failed", message=message))
+        store.close()
 
 
 class _Worker:
@@ -148,7 +172,6 @@ class _Worker:
         self.pool, self.name = pool, name
         self.process: subprocess.Popen[str] | None = None
         self.job: Job | None = None
-        self.died_on: str | None = None
         self._held = False
 
     def start(self) -> None:
@@ -157,14 +180,16 @@ class _Worker:
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
         path = [str(PACKAGE_ROOT), environment.get("PYTHONPATH", "")]
         environment["PYTHONPATH"] = os.pathsep.join(part for part in path if part)
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "dal_core.worker", str(self.pool.home), self.pool.device],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=environment,
-            start_new_session=True,  # Ctrl-C is for the server, which then ends us by our input
-        )
+        with self._complaints() as stderr:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "dal_core.worker", str(self.pool.home), self.pool.device],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                text=True,
+                env=environment,
+                start_new_session=True,  # Ctrl-C is for the server, which ends us by our input
+            )
         self._held = False
         threading.Thread(target=self._read, args=(self.process,), daemon=True).start()
 
@@ -187,8 +212,16 @@ class _Worker:
     def join(self) -> None:
         process = self.process
         if process is not None:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(timeout=5)
+            try:
+                process.wait(JOIN_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+    def _complaints(self) -> contextlib.AbstractContextManager[IO[str] | None]:
+        if self.pool.log is None:
+            return contextlib.nullcontext()
+        self.pool.log.parent.mkdir(parents=True, exist_ok=True)
+        return self.pool.log.open("a")
 
     def _send(self, message: dict[str, Any]) -> None:
         assert self.process is not None and self.process.stdin is not None
@@ -200,8 +233,6 @@ class _Worker:
         assert process.stdout is not None
         for line in process.stdout:
             event = json.loads(line)
-            if event["event"] == "done":
-                self.died_on = None
             self.pool._on_event(self, event)
         process.wait()
         self.pool._on_death(self)

@@ -13,7 +13,6 @@ from dal_core.display import display_name
 from dal_core.store import Progress, RunLog, SubmitOutcome
 from dal_ui.labelling import Revealed, View, hands_over
 
-
 _MARKUP = re.compile(r"([\\`*_{}\[\]()#+.!<>|~$:-])")
 
 

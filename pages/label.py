@@ -103,6 +103,7 @@ def _grid(view: View, dataset: Dataset) -> None:
             images=_images(dataset.name, query.ranking),
             batch_size=query.batch_size,
             saved=answered is not None,
+            stored=answered.labels if answered else None,
             disabled=not waits,
         )
     except ValueError as error:  # the browser sent something else than answers to this query

@@ -49,7 +49,7 @@ def _table(lines: list[RunLine], named: str | None) -> RunLine | None:
         key=f"runs-{len(lines)}-{lines[0].run_id}",  # another list, another selection
         column_config={
             "accuracy": st.column_config.NumberColumn("accuracy", format="percent"),
-            "created": st.column_config.DatetimeColumn("created", format="YYYY-MM-DD HH:mm"),
+            "created": st.column_config.DatetimeColumn("created (UTC)", format="YYYY-MM-DD HH:mm"),
         },
     )
     chosen = event["selection"]["rows"]
@@ -74,7 +74,7 @@ def _frame(lines: list[RunLine]) -> pd.DataFrame:
             "labels": [line.labels for line in lines],
             "accuracy": pd.array([line.accuracy for line in lines], dtype="Float64"),
             "answered by": [line.answered_by for line in lines],
-            "created": [line.created for line in lines],
+            "created": [line.created.replace(tzinfo=None) for line in lines],
         }
     )
 

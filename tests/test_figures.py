@@ -1,8 +1,10 @@
 """Charts: the numbers behind them, what a saved one shows, and what must stay the same in all."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,7 +17,7 @@ from dal_core.display import PALETTE, colour, display_name, in_order
 from tests.report_record import BOUNDS, report_runs
 
 
-def run(accuracy, acquisition="bald", seed=1) -> RunCurve:
+def run(accuracy: Sequence[float], acquisition: str = "bald", seed: int = 1) -> RunCurve:
     n_labelled = tuple(20 + 10 * step for step in range(len(accuracy)))
     information = tuple(0.4 - value / 4 for value in accuracy)
     return RunCurve(acquisition, seed, n_labelled, tuple(accuracy), information)
@@ -37,12 +39,12 @@ def images() -> Images:
     return Images(pixels.astype(np.uint8), np.arange(60) % 10, np.arange(40, 60))
 
 
-def svg(chart, data: pd.DataFrame, folder: Path) -> str:
+def svg(chart: Any, data: pd.DataFrame, folder: Path) -> str:
     figures.save(chart, folder / "chart", data, formats=("svg",))
     return (folder / "chart.svg").read_text()
 
 
-def y_domains(spec) -> list[list[float]]:
+def y_domains(spec: Any) -> list[list[float]]:
     """The domains of every y scale in a chart's specification."""
     found = []
     if isinstance(spec, dict):
@@ -114,7 +116,7 @@ def test_a_function_has_one_colour_in_every_chart() -> None:
             assert pairs["Random"] == PALETTE["grey"]
 
 
-def colour_scales(spec) -> list[dict]:
+def colour_scales(spec: Any) -> list[dict]:
     found = []
     if isinstance(spec, dict):
         if "scale" in spec.get("color", {}):

@@ -102,6 +102,106 @@ def _run(
     raise typer.Exit(code)
 
 
+@app.command("reproduce")
+def _reproduce(
+    protocol: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="report, released, gal2017 or quick [default: report]"),
+    ] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="mnist or mnist5k [default: the protocol's]"),
+    ] = None,
+    acquisitions: Annotated[
+        str | None,
+        typer.Option(metavar="A,B", help="Functions [default: the report's five]"),
+    ] = None,
+    seeds: Annotated[
+        str | None, typer.Option(metavar="1,2,3", help="One run of each function with each")
+    ] = None,
+    full_data: Annotated[
+        bool | None,
+        typer.Option(
+            "--full-data/--no-full-data",
+            help="Train on all images too, once a seed [default: --full-data]",
+        ),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a parameter; may be repeated"),
+    ] = None,
+    title: Annotated[str | None, typer.Option(metavar="TEXT", help="What to call it")] = None,
+    workers: Annotated[
+        str | None, typer.Option(metavar="N", help="Processes [default: one per core]")
+    ] = None,
+    resume: Annotated[
+        str | None,
+        typer.Option(metavar="EXPERIMENT", help="Go on with this one: its id, or how it begins"),
+    ] = None,
+    home: Home = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the result as one JSON object, and only that")
+    ] = False,
+) -> None:
+    """A whole experiment: functions x seeds and the full-data bounds, all at once.
+
+    Prints the experiment's id first, then a live table. Ctrl-C stops it (exit code 130) and costs
+    no more than the steps in hand: `dal reproduce --resume EXPERIMENT` goes on.
+    """
+    from dal_core.cli import reproduce
+
+    typed = {
+        "protocol": protocol,
+        "dataset": dataset,
+        "acquisitions": acquisitions,
+        "seeds": seeds,
+        "full_data": full_data,
+        "title": title,
+    }
+    given: dict[str, Any] = {name: value for name, value in typed.items() if value is not None}
+    if settings:
+        given["set"] = tuple(settings)
+    raise typer.Exit(
+        reproduce.reproduce(given, resume=resume, workers=workers, home=home, as_json=as_json)
+    )
+
+
+@app.command("experiments")
+def _experiments(home: Home = None, as_json: Json = False) -> None:
+    """List the experiments, newest first."""
+    from dal_core.cli import experiments
+
+    experiments.show_all(home, as_json)
+
+
+@app.command("report")
+def _report(
+    records: Annotated[
+        list[str], typer.Argument(metavar="RECORD...", help="Record files or ids of experiments")
+    ],
+    out: Annotated[str, typer.Option(metavar="FOLDER", help="Folder to write, made if needed")],
+    dataset: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Whose digits figure 1 shows [default: the record's]"),
+    ] = None,
+    compare: Annotated[
+        bool,
+        typer.Option("--compare", help="Draw the others beside the first instead of merging all"),
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Write into a folder that is not empty")
+    ] = False,
+    home: Home = None,
+) -> None:
+    """Write tables 2-5 and figures 1-6 of records, ours or published, into a folder.
+
+    Several records are merged by function and seed, or compared with --compare.
+    """
+    from dal_core.cli import report
+
+    report.report(records, out, dataset=dataset, compare=compare, force=force, home=home)
+
+
 @app.command("runs")
 def _runs(home: Home = None, as_json: Json = False) -> None:
     """List the runs, newest first."""
@@ -143,7 +243,7 @@ def _delete(
     yes: Annotated[bool, typer.Option("--yes", help="Without it nothing is deleted")] = False,
     home: Home = None,
 ) -> None:
-    """Delete a run with all its labels, for good."""
+    """Delete a run with all its labels, for good; or forget an experiment, whose runs stay."""
     from dal_core.cli import listing
 
     listing.delete(run, yes=yes, home=home)

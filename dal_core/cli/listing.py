@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from dal_core.cli import results, values
+from dal_core.cli import experiments, results, values
 from dal_core.cli.errors import WrongUse
 from dal_core.cli.tables import console, table
 from dal_core.locks import default_home
-from dal_core.store import RunLog
+from dal_core.store import RunLog, Store
 from dal_core.store.schema import DATABASE_FILE
 
 
@@ -33,13 +33,28 @@ def runs(home: Path | None, as_json: bool) -> None:
 
 
 def delete(text: str, *, yes: bool, home: Path | None) -> None:
-    """Delete a run. Raises WrongUse without `--yes`, RunBusy while it is worked on."""
+    """Delete a run, or forget an experiment.
+
+    Raises:
+        WrongUse: there is none, or `--yes` is missing.
+        RunBusy: the run is being worked on, or an experiment has it.
+    """
     store = values.open_store(home, create=False)
+    if any(text and one.experiment_id.startswith(text) for one in store.experiments.all()):
+        _delete_experiment(store, experiments.find(store, text, "RUN").experiment_id, yes)
+        return
     run_id = values.find_run(store, text).run_id
     if not yes:
         raise WrongUse(f"run {run_id} would be deleted for good; add --yes to do it")
     store.delete_run(run_id)
     print(f"deleted {run_id}")
+
+
+def _delete_experiment(store: Store, experiment_id: str, yes: bool) -> None:
+    if not yes:
+        raise WrongUse(f"experiment {experiment_id} would be forgotten; add --yes to do it")
+    store.experiments.delete(experiment_id)
+    print(f"deleted {experiment_id}; its runs and its record stay")
 
 
 def _as_object(log: RunLog) -> dict[str, Any]:

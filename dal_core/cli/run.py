@@ -69,19 +69,19 @@ def run(
     if resume is None:
         wanted = Wanted(**given)
         store, row = _begin(wanted, stops, home)
-        note = _other_dataset(wanted.protocol, row)
+        note = other_dataset(wanted.protocol, row)
     else:
         _refuse(given)
         store, row = _take_up(resume, stops, home)
-        note = _other_versions(row)
+        note = other_versions(row)
     print(row.run_id, file=sys.stderr if as_json else sys.stdout, flush=True)
-    _say(note)
+    say(note)
     code = DONE
     if agenda(store.log(row.run_id)).has_work:
         code = _work(store, row.run_id, home)
     if code == DONE:
         log = store.log(row.run_id)
-        _say(finished(log) or "")
+        say(finished(log) or "")
         print(json.dumps(results.as_object(log)) if as_json else results.last_line(log))
     return code
 
@@ -137,7 +137,7 @@ def _take_up(text: str, stops: Stops, home: Path | None) -> tuple[Store, RunRow]
     return store, row
 
 
-def _other_dataset(preset: str, row: RunRow) -> str:
+def other_dataset(preset: str, row: RunRow) -> str:
     """What to say where a protocol was moved to other data than its own; else empty."""
     name, own = row.spec.protocol.dataset, PRESETS[preset].dataset
     if name == own:
@@ -145,7 +145,7 @@ def _other_dataset(preset: str, row: RunRow) -> str:
     return f"{preset} on {name} instead of {own}: not the report's procedure"
 
 
-def _other_versions(row: RunRow) -> str:
+def other_versions(row: RunRow) -> str:
     """Equal bits are only promised on the same machine and versions (DESIGN section 3)."""
     current = current_versions()
     other = [
@@ -166,13 +166,13 @@ def _work(store: Store, run_id: str, home: Path | None) -> int:
     except KeyboardInterrupt:
         # Else an app opened later would find the oracle asked for more and go on unasked.
         store.set_directives(run_id, oracle_until=None)
-        _say(f"stopped at {store.log(run_id).n_labelled} labels; {go_on}")
+        say(f"stopped at {store.log(run_id).n_labelled} labels; {go_on}")
         return INTERRUPTED
     except RunNotFound:
         raise Failed(f"run {run_id} was deleted meanwhile") from None
     log = store.log(run_id)
     if finished(log) is None:
-        _say(f"paused from elsewhere at {log.n_labelled} labels; {go_on}")
+        say(f"paused from elsewhere at {log.n_labelled} labels; {go_on}")
         return FAILED
     return DONE
 
@@ -190,6 +190,7 @@ def _advance(store: Store, run_id: str) -> None:
             watch.step(step)
 
 
-def _say(line: str) -> None:
+def say(line: str) -> None:
+    """One line for the person, on standard error; nothing for an empty one."""
     if line:
         print(f"dal: {line}", file=sys.stderr, flush=True)

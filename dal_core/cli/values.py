@@ -44,6 +44,16 @@ def whole_number(option: str, text: str, least: int, most: int) -> int:
     return int(text)
 
 
+def several(option: str, text: str) -> list[str]:
+    """The parts of a list with commas, at least one and none twice."""
+    parts = [part.strip() for part in text.split(",")]
+    twice = [part for place, part in enumerate(parts) if part in parts[:place]]
+    if not all(parts) or twice:
+        what = f"{twice[0]!r} twice" if twice else "an empty place"
+        raise WrongUse(f"{option} is {text!r}, with {what}; allowed: A or A,B,..., each once")
+    return parts
+
+
 def accuracy(option: str, text: str) -> float:
     """A fraction above 0, at most 1."""
     try:

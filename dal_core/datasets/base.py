@@ -34,7 +34,7 @@ class DownloadFailed(DataError):
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Labelled images held in memory; an `image_id` is an index into `images` and `labels`.
+    """Labelled images, in memory or mapped; an `image_id` is an index into `images` and `labels`.
 
     Args:
         name: The name a protocol uses.

@@ -7,11 +7,13 @@ for and whether they are sound; bringing them here is `mnist_download`'s.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from dal_core.datasets.base import DataCorrupt, DataMissing, Dataset, Loader, Progress, build
+from dal_core.datasets.mapped import mapped_images
 from dal_core.datasets.torchvision_ops import import_torchvision
 
 NAME = "mnist"
@@ -55,7 +57,17 @@ def find(data_dir: Path | None = None) -> Path | None:
 
 
 def load(data_dir: Path | None = None) -> Dataset:
-    """Read the four files; raises DataMissing or DataCorrupt, which names the file."""
+    """Read the four files; raises DataMissing or DataCorrupt, which names the file.
+
+    The images are a mapping that all processes of the machine share (`mapped`).
+    """
+    root = _root(data_dir)
+    sources = [path for stem in STEMS for path in _files(root, stem)]
+    return _build(root, lambda labels: mapped_images(NAME, sources, labels, lambda: _images(root)))
+
+
+def _root(data_dir: Path | None) -> Path:
+    """Where the files lie, their headers and sizes checked."""
     root = find(data_dir)
     if root is None:
         places = " and ".join(str(place) for place in roots(data_dir))
@@ -65,12 +77,15 @@ def load(data_dir: Path | None = None) -> Dataset:
         )
     for stem in STEMS:
         _check_part(root, stem)
-    parts = [_read(root, stem) for stem in STEMS]
-    n_train, n_test = (len(labels) for _, labels in parts)
-    images = np.concatenate([images for images, _ in parts])
-    labels = np.concatenate([labels for _, labels in parts])
-    test_ids = np.arange(n_train, n_train + n_test, dtype=np.int64)
-    return build(NAME, TITLE, images, labels, test_ids)
+    return root
+
+
+def _build(root: Path, images: Callable[[np.ndarray], np.ndarray]) -> Dataset:
+    """The data set of sound files, its images made with the labels."""
+    parts = [_labels(root, stem) for stem in STEMS]
+    labels = np.concatenate(parts)
+    test_ids = np.arange(len(parts[0]), len(labels), dtype=np.int64)
+    return build(NAME, TITLE, images(labels), labels, test_ids)
 
 
 def _files(root: Path, stem: str) -> tuple[Path, Path]:
@@ -79,15 +94,23 @@ def _files(root: Path, stem: str) -> tuple[Path, Path]:
     return raw / f"{stem}-images-idx3-ubyte", raw / f"{stem}-labels-idx1-ubyte"
 
 
-def _read(root: Path, stem: str) -> tuple[np.ndarray, np.ndarray]:
-    """Images uint8 [n, 28, 28] and labels int64 [n] of one part whose files are sound."""
+def _images(root: Path) -> np.ndarray:
+    """uint8 [n, 28, 28] of both parts, whose files are sound."""
     torchvision = import_torchvision()
-    part = torchvision.datasets.MNIST(root=root, train=stem == "train", download=False)
-    labels = part.targets.numpy()
+    parts = [
+        torchvision.datasets.MNIST(root=root, train=stem == "train", download=False).data.numpy()
+        for stem in STEMS
+    ]
+    return np.concatenate(parts)
+
+
+def _labels(root: Path, stem: str) -> np.ndarray:
+    """int64 [n] of one part, whose files are sound: a byte each, behind the header's eight."""
+    _, path = _files(root, stem)
+    labels = np.fromfile(path, np.uint8, offset=8).astype(np.int64)
     if labels.max() >= N_CLASSES:
-        _, path = _files(root, stem)
         raise DataCorrupt(f"{path}: label {labels.max()} is out of range, 0..9 are allowed")
-    return part.data.numpy(), labels
+    return labels
 
 
 def _check_part(root: Path, stem: str) -> None:
@@ -129,8 +152,8 @@ def _check(path: Path, magic: int, item_shape: tuple[int, ...]) -> int:
 
 def verify(data_dir: Path | None = None) -> str:
     """Read everything and compare it with the published files; raises DataError."""
-    dataset = load(data_dir)
-    root = find(data_dir)
+    root = _root(data_dir)
+    dataset = _build(root, lambda _: _images(root))  # the files themselves, not a cache of them
     if dataset.fingerprint != FINGERPRINT:
         raise DataCorrupt(
             f"{root}: readable but not the published MNIST, SHA-256 {dataset.fingerprint} "

@@ -6,12 +6,13 @@ The log is append-only and is the truth; everything else is replayed from it (`l
 from dal_core.answers import AnswerError
 from dal_core.locks import RunBusy, default_home, is_locked, run_dir, run_lock
 from dal_core.store.experiments import ExperimentNotFound, ExperimentRow
-from dal_core.store.log import RunLog, replay
+from dal_core.store.log import RunLog, RunSummary, replay
 from dal_core.store.rows import (
     Control,
     NothingToUndo,
     Part,
     Progress,
+    RunInUse,
     RunNotFound,
     RunRow,
     StoreError,
@@ -29,9 +30,11 @@ __all__ = [
     "Part",
     "Progress",
     "RunBusy",
+    "RunInUse",
     "RunLog",
     "RunNotFound",
     "RunRow",
+    "RunSummary",
     "Store",
     "StoreError",
     "SubmitOutcome",

@@ -15,8 +15,9 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Row, delete, insert, select
 
 from dal_core.protocol import Protocol, make_protocol
-from dal_core.store import reading, schema
-from dal_core.store.rows import RunRow, now
+from dal_core.store import reading, schema, summary
+from dal_core.store.log import RunSummary
+from dal_core.store.rows import Progress, RunRow, now
 
 
 class ExperimentNotFound(ValueError):
@@ -87,14 +88,18 @@ class Experiments:
             return [_to_experiment(row) for row in connection.execute(query)]
 
     def runs(self, experiment_id: str) -> list[RunRow]:
-        """Its runs, in the order they were listed; those deleted since are missing."""
-        query = (
-            select(schema.experiment_runs.c.run_id)
-            .filter_by(experiment_id=experiment_id)
-            .order_by(schema.experiment_runs.c.number)
-        )
+        """Its runs, in the order they were listed."""
         with self._reading.connect() as connection:
-            return [reading.read_run(connection, r) for r in connection.scalars(query)]
+            ids = _run_ids(connection, experiment_id)
+            return [reading.read_run(connection, run_id) for run_id in ids]
+
+    def summaries(self, experiment_id: str) -> list[tuple[RunSummary, Progress | None]]:
+        """Its runs at a glance, from one snapshot, in the order they were listed."""
+        with self._reading.connect() as connection:
+            ids = _run_ids(connection, experiment_id)
+            progress = summary.read_all_progress(connection, ids)
+            found = summary.read_summaries(connection, ids)
+        return [(one, progress.get(one.run.run_id)) for one in found]
 
     def of_run(self, run_id: str) -> list[str]:
         """Ids of the experiments that a run belongs to."""
@@ -106,6 +111,15 @@ class Experiments:
         """Forget the experiment; its runs stay."""
         with self._writing.begin() as connection:
             connection.execute(delete(schema.experiments).filter_by(experiment_id=experiment_id))
+
+
+def _run_ids(connection: Connection, experiment_id: str) -> list[str]:
+    query = (
+        select(schema.experiment_runs.c.run_id)
+        .filter_by(experiment_id=experiment_id)
+        .order_by(schema.experiment_runs.c.number)
+    )
+    return list(connection.scalars(query))
 
 
 def _to_experiment(row: Row[Any]) -> ExperimentRow:

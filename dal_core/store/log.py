@@ -14,6 +14,19 @@ from dal_core.store.rows import RunRow
 
 
 @dataclass(frozen=True)
+class RunSummary:
+    """What of a run's log its progress and its curve need; the fields mean what `RunLog`'s do."""
+
+    run: RunRow
+    steps: tuple[StepResult, ...]
+    n_labelled: int
+    n_skipped: int
+    is_asked: bool
+    after: int
+    revision: int
+
+
+@dataclass(frozen=True)
 class RunLog:
     """The state of a run, replayed from its log.
 
@@ -39,6 +52,16 @@ class RunLog:
     skipped: frozenset[int]
     after: int
     revision: int
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether a query waits for an answer."""
+        return self.open_query is not None
+
+    @property
+    def n_skipped(self) -> int:
+        """Images that left the pool without a label."""
+        return len(self.skipped)
 
     def labels(self) -> list[tuple[int, int]]:
         """(image id, label) beyond the initial set, in the order of training.
@@ -86,7 +109,7 @@ def replay(
         n_retracted=len(submissions) - len(active),
         open_query=open_query,
         queries={query.query_id: query for query in queries if query.query_id in kept},
-        steps=_valid_steps(steps, {0, *(one.submission_id for one in active)}),
+        steps=valid_steps(steps, {0, *(one.submission_id for one in active)}),
         n_labelled=run.n_initial + sum(len(one.labels) for one in active),
         skipped=frozenset(image_id for one in active for image_id in one.skipped),
         after=after,
@@ -101,6 +124,7 @@ def _open_query(queries: Sequence[Query], answered: Collection[str], after: int)
     return None
 
 
-def _valid_steps(steps: Sequence[StepResult], states: Collection[int]) -> tuple[StepResult, ...]:
+def valid_steps(steps: Sequence[StepResult], states: Collection[int]) -> tuple[StepResult, ...]:
+    """The steps measured in one of these states by growing labels, of equal ones the newest."""
     newest = {step.n_labelled: step for step in steps if step.after in states}
     return tuple(newest[n_labelled] for n_labelled in sorted(newest))

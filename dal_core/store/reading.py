@@ -28,9 +28,13 @@ def read_run(connection: Connection, run_id: str) -> RunRow:
     return _to_run(row)
 
 
-def read_runs(connection: Connection, **equal: Any) -> list[RunRow]:
-    """Runs whose columns have the given values, newest first."""
+def read_runs(
+    connection: Connection, *, run_ids: Sequence[str] | None = None, **equal: Any
+) -> list[RunRow]:
+    """Runs whose columns have the given values, of those ids if any are given, newest first."""
     query = select(schema.runs).filter_by(**equal).order_by(schema.runs.c.number.desc())
+    if run_ids is not None:
+        query = query.where(schema.runs.c.run_id.in_(run_ids))
     return [_to_run(row) for row in connection.execute(query)]
 
 
@@ -51,7 +55,7 @@ def read_log(connection: Connection, run_id: str) -> RunLog:
         queries=[_to_query(row) for row in queries],
         submissions=read_submissions(connection, schema.submissions.c.run_id, run_id),
         retracted=set(connection.scalars(retracted)),
-        steps=[_to_step(row) for row in steps],
+        steps=[to_step(row) for row in steps],
     )
 
 
@@ -143,7 +147,8 @@ def _to_query(row: Row[Any]) -> Query:
     return Query(**values)
 
 
-def _to_step(row: Row[Any]) -> StepResult:
+def to_step(row: Row[Any]) -> StepResult:
+    """A row of `steps`; what SQLite has no number for is a NaN again."""
     return StepResult(
         step=row.step,
         n_labelled=row.n_labelled,

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from dal_core.locks import RunBusy
 from dal_core.protocol import RunSpec
 from dal_core.records import Submission
 
@@ -23,6 +24,10 @@ class StoreError(Exception):
 
 class RunNotFound(ValueError):
     """No such run; the message is one line."""
+
+
+class RunInUse(RunBusy):
+    """An experiment has the run; the message is one line."""
 
 
 class NothingToUndo(ValueError):

@@ -31,6 +31,7 @@ from dal_core.store.rows import (
     Kind,
     NothingToUndo,
     Progress,
+    RunInUse,
     RunRow,
     StoreError,
     SubmitOutcome,
@@ -122,7 +123,10 @@ class Store:
             return reading.read_runs(connection)
 
     def find_oracle_run(self, spec: RunSpec) -> RunRow | None:
-        """The oldest run of this spec that only the oracle ever answered, or None."""
+        """The oldest run of this spec that only the oracle ever answered, or None.
+
+        One with a stop rule of its own is not shared: it may end before others need it to.
+        """
         with self._reading.connect() as connection:
             alike = reading.read_runs(
                 connection,
@@ -132,13 +136,23 @@ class Store:
                 seed=spec.seed,
             )
             for run in reversed(alike):
-                if run.spec == spec and not reading.has_person(connection, run.run_id):
+                whole = run.until_labels is None and run.until_accuracy is None
+                if whole and run.spec == spec and not reading.has_person(connection, run.run_id):
                     return run
         return None
 
     def delete_run(self, run_id: str) -> None:
-        """Remove the run's rows, then its folder. Raises RunNotFound, or RunBusy while locked."""
+        """Remove the run's rows, then its folder.
+
+        Raises:
+            RunNotFound: no such run.
+            RunInUse: it belongs to an experiment, whose tables would have a hole.
+            RunBusy: somebody works on it.
+        """
         self.run(run_id)
+        used = self.experiments.of_run(run_id)
+        if used:
+            raise RunInUse(f"run {run_id} belongs to experiment {used[0]}; delete that one first")
         with run_lock(self.home, run_id):
             with self._writing.begin() as connection:
                 connection.execute(delete(schema.runs).filter_by(run_id=run_id))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 
@@ -27,6 +27,7 @@ def label_grid(
     images: Sequence[tuple[int, str]],
     batch_size: int,
     saved: bool = False,
+    stored: Mapping[int, int] | None = None,
     disabled: bool = False,
     key: str = "label_grid",
 ) -> GridSubmission | None:
@@ -42,6 +43,8 @@ def label_grid(
             replace skipped images.
         batch_size: images shown at a time.
         saved: the submission for this query is stored. The grid says "saved" only then.
+        stored: with `saved`, the labels that are stored, by image id. The grid shows them, whoever
+            gave them.
         disabled: grey, takes no keys (the oracle answers, or a model is training).
         key: Streamlit's key; one per grid on a page.
 
@@ -63,6 +66,7 @@ def label_grid(
             "images": [{"id": image_id, "src": source} for image_id, source in images],
             "batch_size": batch_size,
             "saved": saved,
+            "stored": None if stored is None else {str(i): stored[i] for i in stored},
             "disabled": disabled,
         },
         on_submission_change=_nothing,  # without a callback the result lacks the attribute

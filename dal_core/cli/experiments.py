@@ -1,0 +1,122 @@
+"""`dal experiments`, and finding an experiment by how its id begins."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from dal_core import experiment
+from dal_core.cli import results, values
+from dal_core.cli.errors import WrongUse
+from dal_core.cli.tables import console, table
+from dal_core.experiment_status import ExperimentStatus, is_bound
+from dal_core.locks import default_home
+from dal_core.runfiles import FILE_NAME, experiment_dir
+from dal_core.store import ExperimentRow, Store
+from dal_core.store.schema import DATABASE_FILE
+
+
+def show_all(home: Path | None, as_json: bool) -> None:
+    """Print all experiments, newest first."""
+    found: list[dict[str, Any]] = []
+    if home is not None or (default_home() / DATABASE_FILE).exists():
+        store = values.open_store(home, create=False)
+        ids = [row.experiment_id for row in store.experiments.all()]
+        found = [_as_object(store, experiment.status(store, one)) for one in ids]
+    if as_json:
+        print(json.dumps(found, indent=1))
+    elif not found:
+        print("There are no experiments yet; `dal reproduce` makes one.")
+    else:
+        columns = ("id", "title", "protocol", "functions", "seeds", "steps", "state", "created")
+        shown = table(columns, right=("steps",))
+        for one in found:
+            shown.add_row(*_row(one))
+        console().print(shown)
+
+
+def find(store: Store, text: str, option: str) -> ExperimentRow:
+    """The experiment whose id is `text`, or the only one whose id begins so."""
+    known = store.experiments.all()
+    alike = [one for one in known if text and one.experiment_id.startswith(text)]
+    exact = [one for one in alike if one.experiment_id == text]
+    if len(exact or alike) == 1:
+        return (exact or alike)[0]
+    if alike:
+        ids = ", ".join(one.experiment_id for one in alike[:5])
+        raise WrongUse(f"{option} is {text!r}; {len(alike)} experiments begin so: {ids}")
+    ids = ", ".join(one.experiment_id for one in known[:5]) or "none yet"
+    raise WrongUse(f"{option} is {text!r}; allowed: an experiment in {store.home} ({ids})")
+
+
+def runs_as_objects(now: ExperimentStatus) -> list[dict[str, Any]]:
+    """The runs; `steps` counts those measured, accuracy is the newest step's, a fraction."""
+    return [
+        {
+            "id": run.log.run.run_id,
+            "acquisition": run.log.run.spec.acquisition,
+            "seed": run.log.run.spec.seed,
+            "steps": run.n_done,
+            "accuracy": None if run.accuracy is None else results.number(run.accuracy),
+        }
+        for run in now.runs
+        if not is_bound(run.log.run)
+    ]
+
+
+def bounds_as_objects(now: ExperimentStatus) -> list[dict[str, Any]]:
+    """The full-data bounds; values are null while they are not measured."""
+    bounds = []
+    for run in now.runs:
+        if is_bound(run.log.run):
+            step = run.log.steps[-1] if run.log.steps else None
+            bounds.append(
+                {
+                    "id": run.log.run.run_id,
+                    "seed": run.log.run.spec.seed,
+                    "accuracy": results.number(step.accuracy) if step else None,
+                    "mutual_information": results.number(step.mutual_information) if step else None,
+                }
+            )
+    return bounds
+
+
+def _as_object(store: Store, now: ExperimentStatus) -> dict[str, Any]:
+    row = now.experiment
+    return {
+        "id": row.experiment_id,
+        "title": row.title,
+        "protocol": row.protocol.describe(),
+        "dataset": row.protocol.dataset,
+        "acquisitions": list(row.acquisitions),
+        "seeds": list(row.seeds),
+        "full_data": row.full_data,
+        "state": _state(now),
+        "n_done": now.n_done,
+        "n_steps": now.n_steps,
+        "created_at": row.created_at,
+        "record": str(experiment_dir(store.home, row.experiment_id) / FILE_NAME),
+    }
+
+
+def _state(now: ExperimentStatus) -> str:
+    if now.is_complete:
+        return "complete"
+    if now.has_work:
+        return "unfinished"
+    return "failed" if now.failures else "paused" if now.is_paused else "stopped"
+
+
+def _row(one: dict[str, Any]) -> list[str]:
+    functions = [*one["acquisitions"], *(["full data"] if one["full_data"] else [])]
+    return [
+        one["id"],
+        one["title"],
+        one["protocol"],
+        ", ".join(functions),
+        ", ".join(map(str, one["seeds"])),
+        f"{one['n_done']}/{one['n_steps']}",
+        one["state"],
+        one["created_at"][:16].replace("T", " "),
+    ]

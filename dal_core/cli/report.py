@@ -1,0 +1,108 @@
+"""`dal report`: records to tables and figures in a folder."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from dal_core import datasets
+from dal_core.cli import experiments, values
+from dal_core.cli.errors import WrongUse
+from dal_core.datasets import DATASETS, DataError, Dataset
+from dal_core.locks import default_home
+from dal_core.record import Record, protocol_params, read_record
+from dal_core.report import write_report
+from dal_core.runfiles import FILE_NAME, experiment_dir, refresh_records
+
+COMPARED = (2, 4)  # records that one figure can tell apart
+
+
+def report(
+    records: Sequence[str],
+    out: str,
+    *,
+    dataset: str | None,
+    compare: bool,
+    force: bool,
+    home: Path | None,
+) -> None:
+    """Write the report of records, merged or (`compare`) the others beside the first.
+
+    Raises:
+        WrongUse: a record that is nowhere, or a folder that holds something; nothing is written.
+        RecordError: a record that cannot be read, or several that do not go together.
+    """
+    if dataset is not None:
+        values.dataset(dataset)
+    if compare and not COMPARED[0] <= len(records) <= COMPARED[1]:
+        raise WrongUse(
+            f"--compare with {len(records)} records; allowed: {COMPARED[0]} to {COMPARED[1]}"
+        )
+    folder = _folder(out, force)
+    read = [read_record(_path(text, home)) for text in records]
+    named = dict(zip(_names(read, records), read, strict=True))
+    first, others = next(iter(named)), list(named)[1:]
+    written = write_report(
+        read[:1] if compare else read,
+        folder,
+        dataset=_digits(dataset, read[0]),
+        against={name: [named[name]] for name in others} if compare else None,
+        name=first,
+    )
+    print(f"{len(written)} files in {folder}; begin with {written[0]}")
+
+
+def _path(text: str, home: Path | None) -> Path:
+    """A record file, or that of an experiment in the home, brought up to date."""
+    path = Path(text)
+    if path.is_file():
+        return path
+    if (path / FILE_NAME).is_file():
+        return path / FILE_NAME
+    where = home or default_home()
+    if not text or "/" in text or not where.is_dir():
+        raise WrongUse(f"RECORD is {text!r}; allowed: a record file, or an experiment's id")
+    store = values.open_store(home, create=False)
+    found = experiments.find(store, text, "RECORD").experiment_id
+    if (experiment_dir(store.home, found) / FILE_NAME).is_file():
+        return experiment_dir(store.home, found) / FILE_NAME
+    return refresh_records(store, found)
+
+
+def _folder(out: str, force: bool) -> Path:
+    folder = Path(out)
+    if folder.exists() and not folder.is_dir():
+        raise WrongUse(f"--out is {out!r}, which is a file; allowed: a folder, made if needed")
+    if folder.is_dir() and any(folder.iterdir()) and not force:
+        raise WrongUse(
+            f"--out is {out!r}, which is not empty; add --force to replace what is in it"
+        )
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WrongUse(f"--out is {out!r}: {error.strerror}; allowed: a folder") from None
+    return folder
+
+
+def _names(records: Sequence[Record], typed: Sequence[str]) -> list[str]:
+    """What each record is called in a comparison: its protocol, if they differ in that."""
+    names = [str(protocol_params(record).get("protocol") or "") for record in records]
+    if all(names) and len(set(names)) == len(names):
+        return names
+    stems = [Path(text).parent.name if Path(text).name == FILE_NAME else text for text in typed]
+    return stems if len(set(stems)) == len(stems) else [f"{s} ({i})" for i, s in enumerate(stems)]
+
+
+def _digits(name: str | None, record: Record) -> Dataset | None:
+    """The data whose digits figure 1 shows: those asked for, else the record's if they are here."""
+    if name is not None:
+        return datasets.load(name)
+    own = str(protocol_params(record).get("dataset") or "mnist")
+    if own not in DATASETS:
+        return None
+    try:
+        return datasets.load(own)
+    except DataError as error:
+        print(f"dal: without figure 1: {' '.join(str(error).split())}", file=sys.stderr)
+        return None

@@ -1,0 +1,177 @@
+"""`dal reproduce`: a whole experiment from its first step to its record.
+
+Owns what may be typed and what is printed at the end. Runs are worked on by a pool of processes
+of its own (`workers`), in the order that `experiment` decides, and shown by `table_of_runs`;
+everything is in the store and the record as it happens, so nothing has to be saved on leaving.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dal_core import datasets, experiment
+from dal_core.cli import experiments, values
+from dal_core.cli.errors import DONE, FAILED, INTERRUPTED, WrongUse
+from dal_core.cli.run import other_versions, say
+from dal_core.cli.table_of_runs import watching
+from dal_core.experiment_status import ExperimentStatus
+from dal_core.protocol import ACQUISITION_NAMES, MAX_SEED, PRESETS
+from dal_core.runfiles import experiment_dir, refresh_records
+from dal_core.store import ExperimentRow, Store
+from dal_core.workers import Workers
+
+REPORT_FUNCTIONS = "max_entropy,bald,variation_ratios,mean_std,random"
+MAX_WORKERS = 256
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a new experiment is to be, as typed."""
+
+    protocol: str = "report"
+    dataset: str | None = None
+    acquisitions: str = REPORT_FUNCTIONS
+    seeds: str = "1,2,3"
+    full_data: bool = True
+    set: tuple[str, ...] = ()
+    title: str = ""
+
+
+def reproduce(
+    given: Mapping[str, Any],
+    *,
+    resume: str | None,
+    workers: str | None,
+    home: Path | None,
+    as_json: bool,
+) -> int:
+    """Begin an experiment or go on with one, to its end; returns the exit code.
+
+    Args:
+        given: those fields of `Wanted` that were typed; with `resume` there may be none.
+    """
+    n_workers = _n_workers(workers)
+    if resume is None:
+        store, row = _begin(Wanted(**given), home)
+    else:
+        _refuse(given)
+        store, row = _take_up(resume, home)
+    experiment_id = row.experiment_id
+    print(experiment_id, file=sys.stderr if as_json else sys.stdout, flush=True)
+    at_home = f" --home {home}" if home else ""
+    if experiment.status(store, experiment_id).has_work:
+        try:
+            _work(store, experiment_id, n_workers)
+        except KeyboardInterrupt:
+            experiment.pause(store, experiment_id)
+            say(f"stopped; `dal reproduce --resume {experiment_id}{at_home}` goes on")
+            return INTERRUPTED
+    record = refresh_records(store, experiment_id)
+    now = experiment.status(store, experiment_id)
+    _say_why_not_complete(now, at_home)
+    print(json.dumps(_as_object(now, record)) if as_json else _last_lines(now, record, at_home))
+    return DONE if now.is_complete else FAILED
+
+
+def _n_workers(text: str | None) -> int:
+    if text is None:
+        return os.cpu_count() or 1
+    return values.whole_number("--workers", text, 1, MAX_WORKERS)
+
+
+def _begin(wanted: Wanted, home: Path | None) -> tuple[Store, ExperimentRow]:
+    """Everything that can be wrong is found before the first thing is written."""
+    protocol = values.protocol(wanted.protocol, wanted.dataset, wanted.set)
+    names = values.several("--acquisitions", wanted.acquisitions)
+    acquisitions = [values.one_of("--acquisitions", name, ACQUISITION_NAMES) for name in names]
+    numbers = values.several("--seeds", wanted.seeds)
+    seeds = [values.whole_number("--seeds", number, 0, MAX_SEED) for number in numbers]
+    data = datasets.load(protocol.dataset)
+    with values.named("--set" if wanted.set else "--dataset"):
+        experiment.specs(data, protocol, acquisitions, seeds, full_data=wanted.full_data)
+    store = values.open_store(home, create=True)
+    row = experiment.create_experiment(
+        *(store, data, protocol, acquisitions, seeds),
+        full_data=wanted.full_data,
+        title=wanted.title.strip(),
+    )
+    own = PRESETS[wanted.protocol].dataset
+    if protocol.dataset != own:
+        say(f"{wanted.protocol} on {protocol.dataset} instead of {own}: not the report's procedure")
+    return store, row
+
+
+def _refuse(given: Mapping[str, Any]) -> None:
+    for name, value in given.items():
+        shown = value[0] if isinstance(value, tuple) else value
+        raise WrongUse(
+            f"--{name.replace('_', '-')} is {shown!r} but a resumed experiment keeps its own; "
+            "allowed with --resume: --workers, --home, --json"
+        )
+
+
+def _take_up(text: str, home: Path | None) -> tuple[Store, ExperimentRow]:
+    store = values.open_store(home, create=False)
+    row = experiments.find(store, text, "--resume")
+    runs = store.experiments.runs(row.experiment_id)
+    now = experiment.status(store, row.experiment_id)
+    if now.is_complete:
+        return store, row
+    found = datasets.load(row.protocol.dataset).fingerprint
+    if any(run.spec.fingerprint != found for run in runs):
+        raise WrongUse(
+            f"--resume is {text!r}, an experiment on another {row.protocol.dataset} than the one "
+            "found here; allowed: an experiment on the same data"
+        )
+    say(other_versions(runs[0]))
+    experiment.resume(store, row.experiment_id)
+    return store, row
+
+
+def _work(store: Store, experiment_id: str, n_workers: int) -> None:
+    log = experiment_dir(store.home, experiment_id) / "workers.log"
+    pool = Workers(store.home, n_workers, log)
+    try:
+        with watching(store.home, n_workers) as watch:
+            for now in experiment.conduct(store, experiment_id, pool):
+                watch.show(now)
+    finally:
+        pool.close()
+
+
+def _say_why_not_complete(now: ExperimentStatus, at_home: str) -> None:
+    for run in now.failures:
+        say(f"run {run.log.run.run_id} failed: {run.failure}")
+    if now.is_complete:
+        return
+    go_on = f"`dal reproduce --resume {now.experiment.experiment_id}{at_home}`"
+    if now.failures:
+        say(f"{go_on} tries again")
+    else:
+        say(f"paused or stopped from elsewhere; {go_on} goes on")
+
+
+def _as_object(now: ExperimentStatus, record: Path) -> dict[str, Any]:
+    return {
+        "id": now.experiment.experiment_id,
+        "record": str(record),
+        "complete": now.is_complete,
+        "runs": experiments.runs_as_objects(now),
+        "bounds": experiments.bounds_as_objects(now),
+    }
+
+
+def _last_lines(now: ExperimentStatus, record: Path, at_home: str) -> str:
+    experiment_id = now.experiment.experiment_id
+    lines: Sequence[str] = (
+        f"{now.n_done} of {now.n_steps} steps measured",
+        f"record: {record}",
+        f"tables and figures: dal report {experiment_id}{at_home} --out {experiment_id}",
+    )
+    return "\n".join(lines)

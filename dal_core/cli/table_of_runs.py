@@ -1,0 +1,125 @@
+"""An experiment on standard error while it is worked on: a live table, else a line a step."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.text import Text
+
+from dal_core.cli.tables import table
+from dal_core.cli.watching import PARTS, clock
+from dal_core.experiment_status import ExperimentStatus, RunStatus, is_bound
+from dal_core.locks import is_locked
+
+COLUMNS = ("function", "seed", "step", "labels", "accuracy", "doing", "left")
+AROUND = 5  # lines of a terminal for the table's head and the line for the whole
+
+
+class Lines:
+    """One line a finished step, for a log file or a pipe."""
+
+    def __init__(self, n_workers: int) -> None:
+        self._n_workers = n_workers
+        self._shown: dict[str, int] | None = None
+
+    def show(self, now: ExperimentStatus) -> None:
+        """Print the steps that were not there at the last call."""
+        before, self._shown = self._shown, {run.log.run.run_id: run.n_done for run in now.runs}
+        if before is None:
+            print(whole(now, self._n_workers), file=sys.stderr, flush=True)
+            return
+        for run in now.runs:
+            for number in range(before.get(run.log.run.run_id, 0), run.n_done):
+                line = f"{step_line(run, number)}  ({whole(now, self._n_workers)})"
+                print(line, file=sys.stderr, flush=True)
+
+
+class LiveTable:
+    """A row a run, as many as the terminal holds, and a line for the whole."""
+
+    def __init__(self, home: Path, n_workers: int, live: Live) -> None:
+        self._home, self._n_workers, self._live = home, n_workers, live
+
+    def show(self, now: ExperimentStatus) -> None:
+        """Draw the table anew."""
+        shown = table(COLUMNS, right=("seed", "step", "labels", "accuracy", "left"))
+        for run in _that_fit(now.runs, self._live.console.height - AROUND):
+            shown.add_row(*self._row(run))
+        line = Text(whole(now, self._n_workers))
+        self._live.update(Group(shown, line), refresh=True)
+
+    def _row(self, run: RunStatus) -> list[str]:
+        spec = run.log.run.spec
+        return [
+            _name(run),
+            str(spec.seed),
+            f"{run.n_done}/{run.n_steps}",
+            f"{run.log.n_labelled:,}",
+            "–" if run.accuracy is None else f"{run.accuracy:.4f}",
+            doing(run, is_locked(self._home, run.log.run.run_id)),
+            "" if run.is_complete else clock(run.seconds_left),
+        ]
+
+
+@contextmanager
+def watching(home: Path, n_workers: int) -> Iterator[Lines | LiveTable]:
+    """What the experiment is shown by, for as long as it is worked on."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield Lines(n_workers)
+        return
+    with Live(console=console, auto_refresh=False) as live:
+        yield LiveTable(home, n_workers, live)
+
+
+def whole(now: ExperimentStatus, n_workers: int) -> str:
+    """Steps done, time left and the time of day when it will be over."""
+    line = f"{now.n_done} of {now.n_steps} steps"
+    if not now.has_work:
+        return line
+    seconds = now.seconds_left(n_workers)
+    if seconds is None:
+        return f"{line}, {clock(None)} left"
+    end = datetime.now() + timedelta(seconds=seconds)
+    day = "" if end.date() == datetime.now().date() else f"{end:%a %d %b} "
+    return f"{line}, {clock(seconds)} left, done at {day}{end:%H:%M}"
+
+
+def step_line(run: RunStatus, number: int) -> str:
+    """One measured step of a run."""
+    step = run.log.steps[number]
+    place = f"{_name(run)} seed {run.log.run.spec.seed}  step {number}/{run.n_steps - 1}"
+    return f"{place}  {step.n_labelled} labels  accuracy {step.accuracy:.4f}"
+
+
+def doing(run: RunStatus, is_worked_on: bool) -> str:
+    """What happens to the run at this moment; `is_worked_on`: a process holds its lock."""
+    if run.is_complete:
+        return "done"
+    if run.failure is not None:
+        return f"failed: {run.failure}"
+    now = run.progress
+    if not is_worked_on:
+        return "paused" if run.log.run.paused else "waiting" if run.has_work else "stopped"
+    if now is None or now.part not in PARTS or not now.n_epochs:
+        return "starting"
+    if now.part == "train":
+        return f"epoch {now.epoch} of {now.n_epochs}"
+    return f"{PARTS[now.part]} {(now.epoch or 0) / now.n_epochs:.0%}"
+
+
+def _name(run: RunStatus) -> str:
+    return "full data" if is_bound(run.log.run) else run.log.run.spec.acquisition
+
+
+def _that_fit(runs: Sequence[RunStatus], height: int) -> Sequence[RunStatus]:
+    """All runs, or those that are not done yet as far as there is room."""
+    if len(runs) <= height:
+        return runs
+    return [run for run in runs if not run.is_complete][: max(height, 1)]

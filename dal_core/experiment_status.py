@@ -1,0 +1,163 @@
+"""How far an experiment is, and when it will be done; read, never changed, here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dal_core.agenda import agenda
+from dal_core.forecast import seconds_left
+from dal_core.protocol import FULL_DATA
+from dal_core.store import ExperimentRow, Progress, RunRow, RunSummary, Store
+
+
+@dataclass(frozen=True)
+class RunStatus:
+    """How far one run is.
+
+    `seconds_left` is an estimate of one core's work, None while there is nothing to go by.
+    """
+
+    log: RunSummary
+    n_steps: int
+    progress: Progress | None
+    has_work: bool
+    seconds_left: float | None
+
+    @property
+    def n_done(self) -> int:
+        """Steps measured."""
+        return len(self.log.steps)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every step of the run was measured, or as many as its pool allows."""
+        return self.n_done >= self.n_steps or _has_used_its_pool(self.log)
+
+    @property
+    def failure(self) -> str | None:
+        """What went wrong when it was last worked on; it is left alone until it is resumed."""
+        failed = self.progress is not None and self.progress.part == "failed"
+        return self.progress.message if failed and self.progress and not self.is_complete else None
+
+    @property
+    def accuracy(self) -> float | None:
+        """Of the newest step."""
+        return self.log.steps[-1].accuracy if self.log.steps else None
+
+    @property
+    def seconds_spent(self) -> float:
+        """What its measured steps took."""
+        return sum(sum(step.seconds.values()) for step in self.log.steps)
+
+
+@dataclass(frozen=True)
+class ExperimentStatus:
+    """How far an experiment is; `runs` in the order they were listed."""
+
+    experiment: ExperimentRow
+    runs: tuple[RunStatus, ...]
+
+    @property
+    def n_done(self) -> int:
+        """Steps measured, of all runs."""
+        return sum(run.n_done for run in self.runs)
+
+    @property
+    def n_steps(self) -> int:
+        """Steps there will be."""
+        return sum(run.n_steps for run in self.runs)
+
+    @property
+    def has_work(self) -> bool:
+        """Whether something is left to do that is not paused, stopped or failed."""
+        return any(run.has_work for run in self.runs)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every run is complete."""
+        return all(run.is_complete for run in self.runs)
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether runs are left, and all of them pause."""
+        left = [run for run in self.runs if not run.is_complete]
+        return bool(left) and all(run.log.run.paused for run in left)
+
+    @property
+    def failures(self) -> tuple[RunStatus, ...]:
+        """The runs that failed."""
+        return tuple(run for run in self.runs if run.failure is not None)
+
+    def seconds_left(self, n_workers: int) -> float | None:
+        """Estimated time to the end on `n_workers` cores; None before a step was measured.
+
+        A run not begun yet is taken to need what the begun ones need on average, a bound what
+        the measured bounds needed or, before there is one, a step's training time times images.
+        """
+        left = [self._left(run) for run in self.runs if not run.is_complete]
+        known = [seconds for seconds in left if seconds is not None]
+        if len(known) < len(left):
+            return None
+        # One run is never worked on by two: at the end the longest decides.
+        return max(sum(known) / max(n_workers, 1), max(known, default=0.0))
+
+    def _left(self, run: RunStatus) -> float | None:
+        if run.seconds_left is not None:
+            return run.seconds_left
+        alike = [
+            other.seconds_spent + other.seconds_left
+            for other in self.runs
+            if is_bound(other.log.run) is is_bound(run.log.run) and other.seconds_left is not None
+        ]
+        if alike:
+            return sum(alike) / len(alike)
+        return self._bound_by_images(run) if is_bound(run.log.run) else None
+
+    def _bound_by_images(self, run: RunStatus) -> float | None:
+        """Training takes the same number of epochs, each in proportion to its images."""
+        steps = [other.log.steps[-1] for other in self.runs if other.log.steps]
+        if not steps:
+            return None
+        largest = max(steps, key=lambda step: step.n_labelled)
+        return largest.seconds["train"] / largest.n_labelled * run.log.n_labelled
+
+
+def status(store: Store, experiment_id: str) -> ExperimentStatus:
+    """One look at all runs; cheap enough for every second. Raises ExperimentNotFound."""
+    experiment = store.experiments.get(experiment_id)
+    found = store.experiments.summaries(experiment_id)
+    return ExperimentStatus(experiment, tuple(_run_status(*one) for one in found))
+
+
+def is_bound(run: RunRow) -> bool:
+    """Whether it is a full-data bound and not a run of an acquisition function."""
+    return run.spec.acquisition == FULL_DATA
+
+
+def _run_status(log: RunSummary, progress: Progress | None) -> RunStatus:
+    n_steps = 1 if is_bound(log.run) else log.run.spec.protocol.n_acquisition_steps + 1
+    failed = progress is not None and progress.part == "failed"
+    return RunStatus(
+        log=log,
+        n_steps=n_steps,
+        progress=progress,
+        has_work=agenda(log).has_work and not failed,
+        seconds_left=_seconds_left(log, progress, n_steps),
+    )
+
+
+def _seconds_left(log: RunSummary, progress: Progress | None, n_steps: int) -> float | None:
+    if len(log.steps) >= n_steps:
+        return 0.0
+    if is_bound(log.run):  # one step, long enough to go by its epochs
+        training = progress is not None and progress.part == "train"
+        return progress.seconds_left if training and progress else None
+    batch = log.run.spec.protocol.n_samples_to_acquire
+    points = [(step.n_labelled, sum(step.seconds.values())) for step in log.steps]
+    todo = [log.run.n_initial + batch * k for k in range(len(points), n_steps)]
+    return seconds_left(points, todo)
+
+
+def _has_used_its_pool(log: RunSummary) -> bool:
+    measured = any(step.after == log.after for step in log.steps)
+    return measured and log.run.split_sizes["pool"] <= log.n_labelled - log.run.n_initial
