@@ -93,6 +93,16 @@ def to_frame(tables: Iterable[Table]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def printed(table: Table) -> pd.DataFrame:
+    """One table as texts, a row per function, for a page; the lowest of a column in ** **.
+
+    Columns: `Acq. func.`; `Runs`, `Step-Average` and `Average-Step`, then those with `Sustained: `
+    and with `Report: ` before them; `Gal et al.`.
+    """
+    header, rows = _grid(table, lambda text: f"**{text}**", lambda t: t)
+    return pd.DataFrame(rows, columns=header)
+
+
 def notes(unfinished: Sequence[tuple[RunCurve, int]] = ()) -> list[str]:
     """What a reader has to know to read the tables; unfinished runs are named."""
     known = [

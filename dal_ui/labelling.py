@@ -111,7 +111,8 @@ def ask_baseline(store: Store, dataset: Dataset, view: View) -> None:
         baseline = _create(store, dataset, spec, title="random baseline", baseline=True)
     until = view.log.n_labelled
     if (baseline.oracle_until or 0) < until:
-        store.set_directives(baseline.run_id, oracle_until=until)
+        # an experiment that shares the run may have stopped it
+        store.set_directives(baseline.run_id, oracle_until=until, paused=False)
 
 
 def ask_workers(store: Store, workers: Workers, view: View) -> None:

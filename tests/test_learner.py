@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from dal_core import oracle
+from dal_core import mc_dropout, oracle
 from dal_core.acquisition import ACQUISITIONS, scorer
 from dal_core.answers import AnswerError
 from dal_core.datasets import Dataset
@@ -227,7 +227,8 @@ def test_a_pool_smaller_than_the_subset_is_scored_whole_until_it_is_empty(
 def test_evaluation_equals_the_loops_over_the_same_passes(
     mnist5k: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    learner = fast.learner(mnist5k, test_size=600, test_subset_size=520)  # more than two chunks
+    monkeypatch.setattr(mc_dropout, "CHUNK", 250)  # so that there are three
+    learner = fast.learner(mnist5k, test_size=600, test_subset_size=520)
     learner.fit()
     seen: list[torch.Tensor] = []
     monkeypatch.setattr(learner, "_passes", spy(learner._passes, seen))
@@ -261,7 +262,10 @@ def test_inspecting_images_gives_the_same_passes_each_time(mnist5k: Dataset) -> 
     assert np.array_equal(passes, learner.inspect([5, 3, 4000]))
 
 
-def test_progress_is_told_while_scoring_and_while_measuring(mnist5k: Dataset) -> None:
+def test_progress_is_told_while_scoring_and_while_measuring(
+    mnist5k: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mc_dropout, "CHUNK", 250)
     learner, seen = fast.learner(mnist5k), list[tuple[int, int]]()
     learner.fit()
     learner.query(lambda done, total: seen.append((done, total)))

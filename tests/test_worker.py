@@ -1,0 +1,155 @@
+"""The work on one run: in which order, given up when, taken up where."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from sqlalchemy import delete
+
+from dal_core.datasets import Dataset
+from dal_core.learner import Learner
+from dal_core.locks import RunBusy, run_dir, run_lock
+from dal_core.record import curves, read_record
+from dal_core.records import Answer
+from dal_core.store import RunNotFound, Store, schema
+from dal_core.worker import Workbench, advance
+from tests.experiment_kit import measures, new_run
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path)
+
+
+def finish(store: Store, run_id: str) -> list[int]:
+    return [step.n_labelled for step in advance(Workbench(store), run_id)]
+
+
+def label(store: Store, run_id: str) -> None:
+    """A person says 7 to everything."""
+    query = store.log(run_id).open_query
+    assert query is not None
+    answers = [Answer(image_id, 7) for image_id in query.shown(())]
+    store.submit(query.query_id, answers, annotator="ann", source="person")
+
+
+def at_call(number: int, act: Callable[[], object]) -> Callable[[], None]:
+    """A `wait` that does something the n-th time it is called (epochs first, then chunks)."""
+    calls = iter(range(1, 10_000))
+
+    def wait() -> None:
+        if next(calls) == number:
+            act()
+
+    return wait
+
+
+def test_an_oracle_run_is_measured_from_its_first_labels_to_its_last(
+    store: Store, mnist5k: Dataset
+) -> None:
+    run_id = new_run(store, mnist5k).run_id
+    assert finish(store, run_id) == [20, 30, 40]
+    log = store.log(run_id)
+    assert [len(one.answers) for one in log.submissions] == [10, 10]
+    assert log.open_query is None  # nothing is asked after the last step
+    progress = store.progress(run_id)
+    assert progress is not None and progress.part == "idle"
+    (curve,) = curves(read_record(run_dir(store.home, run_id) / "record.yaml"))
+    assert curve.accuracy == tuple(step.accuracy for step in log.steps)
+
+
+def test_a_person_gets_the_query_before_the_measurement_and_the_oracle_after(
+    store: Store, mnist5k: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+    for name in ("query", "evaluate"):
+        method = getattr(Learner, name)
+
+        def spy(self: Learner, *a: object, name: str = name, method: Callable = method) -> object:
+            order.append(name)
+            return method(self, *a)
+
+        monkeypatch.setattr(Learner, name, spy)
+    finish(store, new_run(store, mnist5k, person=True).run_id)
+    assert order == ["query", "evaluate"]
+    order.clear()
+    finish(store, new_run(store, mnist5k, n_acquisition_steps=1).run_id)
+    assert order == ["evaluate", "query", "evaluate"]
+
+
+def test_a_fit_whose_labels_are_taken_back_is_dropped(store: Store, mnist5k: Dataset) -> None:
+    run_id = new_run(store, mnist5k, person=True).run_id
+    assert finish(store, run_id) == [20]
+    label(store, run_id)
+    undo = at_call(1, lambda: store.undo(run_id))
+    assert list(advance(Workbench(store), run_id, undo)) == []
+    log = store.log(run_id)
+    assert (log.n_labelled, [step.n_labelled for step in log.steps]) == (20, [20])
+    assert log.open_query is not None and log.n_retracted == 1
+
+
+def test_a_paused_run_gives_up_its_fit_and_goes_on_later(store: Store, mnist5k: Dataset) -> None:
+    run_id = new_run(store, mnist5k).run_id
+    pause = at_call(1, lambda: store.set_directives(run_id, paused=True))
+    assert list(advance(Workbench(store), run_id, pause)) == []
+    assert not (run_dir(store.home, run_id) / "weights.safetensors").exists()
+    store.set_directives(run_id, paused=False)
+    assert finish(store, run_id) == [20, 30, 40]
+
+
+def test_a_run_that_vanishes_while_it_is_worked_on_is_reported(
+    store: Store, mnist5k: Dataset
+) -> None:
+    run_id = new_run(store, mnist5k).run_id
+
+    def vanish() -> None:
+        with store._writing.begin() as connection:
+            connection.execute(delete(schema.runs).filter_by(run_id=run_id))
+
+    with pytest.raises(RunNotFound, match=run_id):
+        list(advance(Workbench(store), run_id, at_call(1, vanish)))
+
+
+def test_a_number_of_steps_can_be_asked_for(store: Store, mnist5k: Dataset) -> None:
+    run_id = new_run(store, mnist5k).run_id
+    bench = Workbench(store)
+    assert [s.n_labelled for s in advance(bench, run_id, max_steps=1)] == [20]
+    assert [s.n_labelled for s in advance(bench, run_id, max_steps=1)] == [30]
+    whole = new_run(store, mnist5k).run_id
+    finish(store, whole)
+    finish(store, run_id)
+    assert measures(store, run_id) == measures(store, whole)
+
+
+def test_a_model_on_disk_is_not_fitted_again(
+    store: Store, mnist5k: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(Exception):
+        pass
+
+    def kill() -> None:
+        raise Killed
+
+    run_id = new_run(store, mnist5k, n_acquisition_steps=0).run_id
+    with pytest.raises(Killed):  # after two epochs, at the first chunk of test images
+        list(advance(Workbench(store), run_id, at_call(3, kill)))
+    whole = new_run(store, mnist5k, n_acquisition_steps=0).run_id
+    finish(store, whole)
+    monkeypatch.setattr(Learner, "fit", lambda *_: pytest.fail("it was fitted a second time"))
+    assert finish(store, run_id) == [20]
+    assert measures(store, run_id) == measures(store, whole)
+
+
+def test_a_run_that_somebody_else_works_on_is_busy(store: Store, mnist5k: Dataset) -> None:
+    run_id = new_run(store, mnist5k).run_id
+    with run_lock(store.home, run_id), pytest.raises(RunBusy):
+        list(advance(Workbench(store), run_id))
+    assert store.log(run_id).steps == ()
+
+
+def test_a_stopped_run_begins_nothing(store: Store, mnist5k: Dataset) -> None:
+    run_id = new_run(store, mnist5k).run_id
+    store.set_directives(run_id, oracle_until=None)
+    assert finish(store, run_id) == []

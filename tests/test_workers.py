@@ -1,0 +1,137 @@
+"""The pool of worker processes: real ones, also when they are killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dal_core import workers
+from dal_core.datasets import Dataset
+from dal_core.locks import run_lock
+from dal_core.store import Store
+from dal_core.worker import Workbench, advance
+from dal_core.workers import Workers
+from tests.experiment_kit import FOR_EVER, measures, new_run, until
+from tests.store_kit import line_of, python
+
+PARENT = """
+import sys, time
+from pathlib import Path
+from dal_core.workers import Workers
+pool = Workers(Path(sys.argv[1]))
+pool.ask(sys.argv[2], person_waits=False)
+print(pool._background[0].process.pid)
+time.sleep(300)
+"""
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path)
+
+
+@pytest.fixture
+def pool(store: Store) -> Iterator[Workers]:
+    made = Workers(store.home, 1)
+    yield made
+    made.close()
+
+
+def epoch(store: Store, run_id: str) -> int | None:
+    """The epoch that the run is at, None while it is not trained."""
+    now = store.progress(run_id)
+    return now.epoch if now is not None and now.part == "train" else None
+
+
+def process_of(pool: Workers) -> int:
+    process = pool._background[0].process
+    assert process is not None
+    return process.pid
+
+
+def test_a_run_is_brought_to_its_end_and_a_busy_one_left_alone(
+    store: Store, pool: Workers, mnist5k: Dataset
+) -> None:
+    run_id, busy = (new_run(store, mnist5k, seed=seed).run_id for seed in (1, 2))
+    with run_lock(store.home, busy):
+        pool.ask(busy, person_waits=False)
+        pool.ask(run_id, person_waits=False)
+        until(lambda: not pool.is_active(run_id) and not pool.is_active(busy))
+    assert [step.n_labelled for step in store.log(run_id).steps] == [20, 30, 40]
+    assert store.log(busy).steps == ()
+    pool.ask(busy, person_waits=False)  # asked again after a moment, it is free
+    until(lambda: not pool.is_active(busy))
+    assert len(store.log(busy).steps) == 3
+
+
+def test_a_killed_worker_costs_the_fit_and_not_the_run(
+    store: Store, pool: Workers, mnist5k: Dataset
+) -> None:
+    run_id = new_run(store, mnist5k, n_epochs=200).run_id
+    pool.ask(run_id, person_waits=False)
+    until(lambda: epoch(store, run_id))
+    first = process_of(pool)
+    os.kill(first, signal.SIGKILL)
+    until(lambda: not pool.is_active(run_id))
+    assert process_of(pool) != first
+    whole = new_run(store, mnist5k, n_epochs=200).run_id
+    list(advance(Workbench(store), whole))
+    assert measures(store, run_id) == measures(store, whole)
+
+
+def test_a_run_whose_workers_keep_dying_is_marked_as_failed_and_left_alone(
+    store: Store, pool: Workers, mnist5k: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "MAX_DEATHS", 1)
+    run_id = new_run(store, mnist5k, n_epochs=FOR_EVER).run_id
+    pool.ask(run_id, person_waits=False)
+    until(lambda: epoch(store, run_id))
+    os.kill(process_of(pool), signal.SIGKILL)
+    until(lambda: not pool.is_active(run_id))
+    now = store.progress(run_id)
+    assert now is not None and (now.part, now.message) == (
+        "failed",
+        "its worker process was ended from outside 1 times",
+    )
+
+
+def test_background_work_holds_while_a_person_waits_and_all_ends_with_the_pool(
+    store: Store, pool: Workers, mnist5k: Dataset
+) -> None:
+    behind = new_run(store, mnist5k, n_epochs=FOR_EVER).run_id
+    person = new_run(store, mnist5k, n_epochs=FOR_EVER, person=True).run_id
+    pool.ask(behind, person_waits=False)
+    until(lambda: epoch(store, behind))
+    pool.ask(person, person_waits=True)
+    until(lambda: epoch(store, person))
+    held_at, person_at = epoch(store, behind), epoch(store, person)
+    until(lambda: (epoch(store, person) or 0) > (person_at or 0))
+    assert epoch(store, behind) == held_at
+    store.set_directives(person, paused=True)
+    until(lambda: (epoch(store, behind) or 0) > (held_at or 0))
+    processes = [worker.process for worker in pool._all()]
+    pool.close()
+    assert [process.poll() is not None for process in processes if process] == [True, True]
+
+
+def test_workers_end_when_their_parent_is_killed(store: Store, mnist5k: Dataset) -> None:
+    run_id = new_run(store, mnist5k, n_epochs=FOR_EVER).run_id
+    with python(PARENT, store.home, run_id) as parent:
+        worker = int(line_of(parent))
+        until(lambda: epoch(store, run_id))
+        parent.kill()
+    until(lambda: not Path(f"/proc/{worker}").exists() or _is_zombie(worker))
+    with run_lock(store.home, run_id):  # the run is free again
+        time.sleep(0)
+
+
+def _is_zombie(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
