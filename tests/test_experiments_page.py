@@ -149,9 +149,9 @@ def test_without_a_similar_run_the_time_is_said_to_be_unknown(store: Store) -> N
 
 def test_similar_runs_in_the_store_give_an_estimate(store: Store, mnist5k: Dataset) -> None:
     done = finished_experiment(store, mnist5k, tiny_plan("bald"))
-    found = experiments.find(store, done)
-    assert found is not None
-    took = [sum(s.seconds.values()) for r in found.runs for s in r.log.steps]
+    status = experiments.find(store, done)
+    assert status is not None
+    took = [sum(s.seconds.values()) for r in status.runs for s in r.log.steps]
     plan = tiny_plan("bald", seeds="2-5")
     found = estimate(store, mnist5k.fingerprint, plan)
     assert found.seconds is not None
