@@ -141,18 +141,32 @@ def scorer(name: str, eps: float = 0.0) -> AcquisitionFunction:
     return partial(function, eps=eps) if eps and name in _WITH_EPS else function  # type: ignore[return-value]
 
 
-def rank(scores: np.ndarray, ties: str, generator: np.random.Generator) -> np.ndarray:
-    """Positions by descending score.
+def tie_order(n_images: int, ties: str, generator: np.random.Generator) -> np.ndarray:
+    """Which of equally scored images comes first, decided before there are scores.
 
     Args:
-        scores: [N].
+        n_images: N.
         ties: "random" orders equal scores by `generator`, never by position (SPEC section 3);
             "first" by position, as a top-k over positions does (SPEC section 9).
 
     Returns:
-        [N] int64 positions, best first.
+        [N] int64, the lower number first.
     """
     if ties == "first":
-        return np.argsort(-scores, kind="stable")
-    shuffled = generator.permutation(len(scores))
-    return shuffled[np.argsort(-scores[shuffled], kind="stable")]
+        return np.arange(n_images)
+    priority = np.empty(n_images, dtype=np.int64)
+    priority[generator.permutation(n_images)] = np.arange(n_images)
+    return priority
+
+
+def rank(scores: np.ndarray, priority: np.ndarray) -> np.ndarray:
+    """Positions by descending score, equal ones by ascending `priority` (see `tie_order`).
+
+    Args:
+        scores: [N].
+        priority: [N].
+
+    Returns:
+        [N] int64 positions, best first.
+    """
+    return np.lexsort((priority, -scores))

@@ -32,7 +32,9 @@ def save_fitted(folder: Path, fitted: Fitted, spec_key: str) -> None:
         "best_epoch": training.best_epoch,
         "seconds": fitted.seconds,
     }
-    weights = {name: tensor.contiguous() for name, tensor in fitted.model.state_dict().items()}
+    weights = {
+        name: tensor.cpu().contiguous() for name, tensor in fitted.model.state_dict().items()
+    }
     folder.mkdir(parents=True, exist_ok=True)
     temporary = folder / (FILE_NAME + ".tmp")
     with temporary.open("wb") as file:

@@ -12,8 +12,8 @@ import time
 from collections.abc import Iterator, Sequence
 
 from dal_core.datasets import Dataset
+from dal_core.datasets.splits import split_of
 from dal_core.experiment_status import ExperimentStatus, RunStatus, status
-from dal_core.learner import split_of
 from dal_core.locks import is_locked
 from dal_core.protocol import FULL_DATA, Protocol, ProtocolError, RunSpec
 from dal_core.store import ExperimentRow, Progress, RunRow, Store
@@ -128,12 +128,14 @@ def pause(store: Store, experiment_id: str) -> None:
 
 
 def stop(store: Store, experiment_id: str) -> None:
-    """Finish the steps in hand and begin no other; what was measured stays, `resume` goes on.
+    """End here: the fits in hand are given up within a moment, as for `pause`, and no run is asked
+    to go further. What was measured stays; `resume` goes on from there.
 
-    Runs that another experiment in progress shares go on, for that one.
+    Without `paused`, runs not begun yet would still be measured once. Runs that another
+    experiment in progress shares go on, for that one.
     """
     for run in _own_unfinished(store, experiment_id):
-        store.set_directives(run.log.run.run_id, oracle_until=None, paused=False)
+        store.set_directives(run.log.run.run_id, oracle_until=None, paused=True)
 
 
 def ask_workers(workers: Workers, now: ExperimentStatus) -> None:

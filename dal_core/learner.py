@@ -24,15 +24,17 @@ from torch import Tensor
 from dal_core import acquisition
 from dal_core.answers import check_answers
 from dal_core.datasets import Dataset
-from dal_core.datasets.splits import Split, full_data_split, make_split
+from dal_core.datasets.splits import Split, split_of
 from dal_core.mc_dropout import chunked_passes
 from dal_core.models import BayesianCNN, build_model, normalise
 from dal_core.protocol import FULL_DATA, Protocol, RunSpec
 from dal_core.randomness import Purpose, numpy_generator, torch_seed
 from dal_core.records import RANKING_KEPT, Answer, Query, StepResult
+from dal_core.shortlist import Shortlist
 from dal_core.training import BatchOrder, Training, Watch, train
 
 Progress = Callable[[int, int], None]  # (images done, images in all)
+CPU = torch.device("cpu")
 
 
 class StateError(RuntimeError):
@@ -74,12 +76,18 @@ class Fitted:
 class Learner:
     """One run in memory (report, section 3.1).
 
+    Args:
+        spec: what makes the run this run.
+        dataset: the data it was made on.
+        device: where it trains and scores (see `device.choose_device`); random numbers are
+            drawn on the CPU whatever it is.
+
     Raises:
         ProtocolError: the data set is too small for the protocol.
         ValueError: the data are not those the run was made on.
     """
 
-    def __init__(self, spec: RunSpec, dataset: Dataset) -> None:
+    def __init__(self, spec: RunSpec, dataset: Dataset, device: torch.device = CPU) -> None:
         if spec.fingerprint != dataset.fingerprint:
             raise ValueError(
                 f"this run was made on other data: its fingerprint is {spec.fingerprint[:12]}, "
@@ -87,6 +95,7 @@ class Learner:
             )
         self.spec = spec
         self.dataset = dataset
+        self.device = device
         self.split: Split = split_of(spec, dataset)
         self.answered: list[Answered] = []
         self.open_query: Query | None = None
@@ -152,7 +161,7 @@ class Learner:
         training = train(
             model,
             self._images(ids),
-            torch.from_numpy(labels),
+            torch.from_numpy(labels).to(self.device),
             self.protocol,
             torch.Generator().manual_seed(torch_seed(seed, Purpose.TRAINING_DROPOUT, n)),
             self._validation() if self.protocol.weights == "best" else None,
@@ -177,9 +186,10 @@ class Learner:
         candidates = self.pool_subset()
         if not len(candidates):
             raise StateError("the pool is empty: there is no image left to ask for")
-        scores, probs = self._score(fitted.model, candidates, progress)
         generator = numpy_generator(self.spec.seed, Purpose.TIES, self.n_labelled)
-        order = acquisition.rank(scores, self.protocol.ties, generator)[:RANKING_KEPT]
+        priority = acquisition.tie_order(len(candidates), self.protocol.ties, generator)
+        scores, probs = self._score(fitted.model, candidates, priority, progress)
+        order = acquisition.rank(scores, priority)[:RANKING_KEPT]
         query = Query(
             query_id=uuid.uuid4().hex,
             n_labelled=self.n_labelled,
@@ -193,7 +203,7 @@ class Learner:
         if probs is None:
             return query, None
         fitted.seconds["score"] = time.perf_counter() - started
-        return query, probs[:, order[: 2 * query.batch_size]].numpy()
+        return query, probs.cpu().numpy()
 
     def evaluate(self, progress: Progress | None = None) -> StepResult:
         """Test accuracy and mean test mutual information (SPEC section 5.2).
@@ -208,9 +218,9 @@ class Learner:
         labels = torch.from_numpy(self.dataset.labels[ids])
         correct, information, start = 0, 0.0, 0
         for probs in self._passes(fitted.model, ids, seed, progress):
-            predicted = probs.mean(0).argmax(-1)
+            predicted = probs.mean(0).argmax(-1).cpu()
             correct += int((predicted == labels[start : start + len(predicted)]).sum())
-            information += float(score(probs).double().sum())
+            information += float(score(probs).cpu().double().sum())
             start += len(predicted)
         fitted.seconds["evaluate"] = time.perf_counter() - started
         return StepResult(
@@ -230,7 +240,7 @@ class Learner:
         fitted = self._model()
         seed = torch_seed(self.spec.seed, Purpose.MC_DROPOUT_SHOWN, fitted.n_labelled)
         passes = self._passes(fitted.model, np.asarray(image_ids, dtype=np.int64), seed, None)
-        return torch.cat(list(passes), dim=1).numpy()
+        return torch.cat(list(passes), dim=1).cpu().numpy()
 
     def skip(self, image_id: int) -> tuple[int, ...]:
         """Set an image of the open query aside ("can't tell"); returns the images now shown."""
@@ -311,19 +321,29 @@ class Learner:
     def fresh_model(self) -> BayesianCNN:
         """The model with the initial weights of the current step."""
         seed = torch_seed(self.spec.seed, Purpose.INITIAL_WEIGHTS, self.n_labelled)
-        return build_model(self.protocol.which_model, self.protocol.dropout, seed)
+        return build_model(self.protocol.which_model, self.protocol.dropout, seed).to(self.device)
 
     def _score(
-        self, model: BayesianCNN, ids: np.ndarray, progress: Progress | None
+        self,
+        model: BayesianCNN,
+        ids: np.ndarray,
+        priority: np.ndarray,
+        progress: Progress | None,
     ) -> tuple[np.ndarray, Tensor | None]:
+        """Scores [N], and the passes of the images that may be shown, best first."""
         if self.spec.acquisition == "random":
             generator = numpy_generator(self.spec.seed, Purpose.RANDOM_SCORES, self.n_labelled)
             return acquisition.random(len(ids), generator), None
         score = acquisition.scorer(self.spec.acquisition, self.protocol.entropy_eps)
         seed = torch_seed(self.spec.seed, Purpose.MC_DROPOUT_POOL, self.n_labelled)
-        chunks = list(self._passes(model, ids, seed, progress))
-        scores = torch.cat([score(chunk) for chunk in chunks]).numpy()
-        return scores, torch.cat(chunks, dim=1)
+        scores = np.empty(len(ids), dtype=np.float32)
+        best, start = Shortlist(2 * self.protocol.n_samples_to_acquire, priority), 0
+        for probs in self._passes(model, ids, seed, progress):
+            chunk = score(probs).cpu().numpy()
+            scores[start : start + len(chunk)] = chunk
+            best.add(start, chunk, probs)
+            start += len(chunk)
+        return scores, best.probs
 
     def _passes(
         self, model: BayesianCNN, ids: np.ndarray, seed: int, progress: Progress | None
@@ -332,11 +352,11 @@ class Learner:
         return chunked_passes(model, images, self.protocol.num_mc_samples, seed, progress)
 
     def _images(self, ids: np.ndarray) -> Tensor:
-        return normalise(self.dataset.images[ids])
+        return normalise(self.dataset.images[ids]).to(self.device)
 
     def _validation(self) -> tuple[Tensor, Tensor]:
         ids = self.split.validation
-        return self._images(ids), torch.from_numpy(self.dataset.labels[ids])
+        return self._images(ids), torch.from_numpy(self.dataset.labels[ids]).to(self.device)
 
     def _batches(self) -> BatchOrder | None:
         """Mini-batches for the full-data bound; a run's training set is one batch."""
@@ -356,12 +376,6 @@ class Learner:
         if self.open_query is None:
             raise StateError("no query is open; call query() first")
         return self.open_query
-
-
-def split_of(spec: RunSpec, dataset: Dataset) -> Split:
-    """The images of a run by role; the full-data bound starts with everything labelled."""
-    split = make_split(dataset, spec.protocol, spec.seed)
-    return full_data_split(split) if spec.acquisition == FULL_DATA else split
 
 
 def reasked(query: Query) -> Query:

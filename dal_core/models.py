@@ -3,18 +3,22 @@
 Both dropouts of a model lie after its convolutions, so for fixed weights the trunk's features of
 an image are the same in every stochastic pass: they are computed once, and only the dense head
 runs T times (SPEC section 2). Masks are arguments, never drawn inside, so a caller owns every
-random number. Training is in `training`, the T passes are in `mc_dropout`.
+random number. Training is in `training`, the T passes with masks of their own are in
+`mc_dropout`. What makes the layers fast is in `pooling` and `convolution`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from dal_core.convolution import convolve
+from dal_core.pooling import max_pool_2x2
 
 PIXEL_MEAN, PIXEL_STD = 0.1307, 0.3081  # of MNIST's training images scaled to [0, 1]
 
@@ -24,12 +28,13 @@ Masks = tuple[Tensor, Tensor]  # multipliers before the two dropped-out dense la
 class BayesianCNN(nn.Module):
     """A convolutional network whose dense head has dropout before two of its layers.
 
-    Subclasses define `trunk`, `head`, `feature_size` (units before the first dropped-out layer)
-    and `hidden_size` (units before the second).
+    Subclasses define `trunk`, `dense_layers`, `feature_size` (units before the first dropped-out
+    layer), `hidden_size` (units before the second) and the memory layout that is fastest for them.
     """
 
     feature_size: int
     hidden_size: int
+    memory_format: torch.memory_format = torch.contiguous_format
 
     def __init__(self, dropout: tuple[float, float]) -> None:
         super().__init__()
@@ -39,9 +44,18 @@ class BayesianCNN(nn.Module):
         """[N, 1, 28, 28] normalised images -> [N, feature_size] features, without dropout."""
         raise NotImplementedError
 
+    def dense_layers(self) -> Sequence[nn.Linear]:
+        """The layers of the head, relu between them, dropout before the first two."""
+        raise NotImplementedError
+
     def head(self, features: Tensor, masks: Masks | None = None) -> Tensor:
         """[N, feature_size] features -> [N, C] logits; without masks, dropout is off."""
-        raise NotImplementedError
+        x = features
+        for number, layer in enumerate(self.dense_layers()):
+            x = F.relu(x) if number > 0 else x
+            x = x * masks[number] if masks is not None and number < len(masks) else x
+            x = layer(x)
+        return x
 
     def forward(self, images: Tensor, masks: Masks | None = None) -> Tensor:
         """[N, 1, 28, 28] images -> [N, C] logits."""
@@ -72,22 +86,19 @@ class LeNet5(BayesianCNN):
 
     def trunk(self, images: Tensor) -> Tensor:
         # Pooling before relu gives equal values for a quarter of the relu's work.
-        x = F.relu(F.max_pool2d(self.conv1(images), 2))  # [N, 6, 14, 14]
-        x = F.relu(F.max_pool2d(self.conv2(x), 2))  # [N, 16, 5, 5]
+        x = F.relu(max_pool_2x2(self.conv1(images)))  # [N, 6, 14, 14]
+        x = F.relu(max_pool_2x2(convolve(self.conv2, x)))  # [N, 16, 5, 5]
         return x.flatten(1)
 
-    def head(self, features: Tensor, masks: Masks | None = None) -> Tensor:
-        first, second = masks if masks is not None else (None, None)
-        x = features if first is None else features * first
-        x = F.relu(self.dense1(x))
-        x = x if second is None else x * second
-        return self.dense3(F.relu(self.dense2(x)))
+    def dense_layers(self) -> Sequence[nn.Linear]:
+        return self.dense1, self.dense2, self.dense3
 
 
 class GalCNN(BayesianCNN):
     """The Keras MNIST example that Gal et al. (2017) used: 608,202 parameters."""
 
     feature_size, hidden_size = 4608, 128
+    memory_format = torch.channels_last  # a training step on 120 images: 59 instead of 66 ms
 
     def __init__(self, dropout: tuple[float, float] = (0.25, 0.5), n_classes: int = 10) -> None:
         super().__init__(dropout)
@@ -103,11 +114,8 @@ class GalCNN(BayesianCNN):
         x = F.relu(F.max_pool2d(self.conv2(x), 2))  # [N, 32, 12, 12]
         return x.flatten(1)
 
-    def head(self, features: Tensor, masks: Masks | None = None) -> Tensor:
-        first, second = masks if masks is not None else (None, None)
-        x = features if first is None else features * first
-        x = F.relu(self.dense1(x))
-        return self.dense2(x if second is None else x * second)
+    def dense_layers(self) -> Sequence[nn.Linear]:
+        return self.dense1, self.dense2
 
 
 MODELS: Mapping[str, Callable[[tuple[float, float]], BayesianCNN]] = {
@@ -130,12 +138,12 @@ def build_model(name: str, dropout: tuple[float, float], seed: int) -> BayesianC
     for layer in model.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):
             _initialise(layer, generator)
-    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return model.to(memory_format=model.memory_format)  # type: ignore[call-overload]
 
 
 def normalise(images: np.ndarray) -> Tensor:
     """uint8 [N, 28, 28] pixels -> float32 [N, 1, 28, 28], scaled to [0, 1] and normalised."""
-    pixels = torch.from_numpy(np.ascontiguousarray(images)).unsqueeze(1).float()
+    pixels = torch.from_numpy(images.astype(np.float32)).unsqueeze(1)
     return pixels.div_(255).sub_(PIXEL_MEAN).div_(PIXEL_STD)
 
 

@@ -53,6 +53,7 @@ __all__ = [
 ]
 
 MAX_BYTES = 50_000_000  # a thousand runs of 101 points take about 4 MB
+MAX_VALUES, MAX_DEPTH = 5_000_000, 30
 
 
 def write_record(record: Record, path: Path | str) -> None:
@@ -101,6 +102,7 @@ def read_record(source: Path | str | bytes) -> Record:
     for key in ("params", "results"):
         if key not in content:
             raise RecordError(f"{name}: {key} is missing (is the file cut off?)")
+    _check_extent(content, name)
     params, results = content.pop("params"), content.pop("results")
     check(params, results)
     if "written_by" in params["exp"] and not text.rstrip().endswith("..."):
@@ -126,6 +128,19 @@ def _text(source: Path | str | bytes) -> tuple[str, str]:
     if len(text) > MAX_BYTES:
         raise RecordError(f"{name} is larger than {MAX_BYTES // 1_000_000} MB")
     return text, name
+
+
+def _check_extent(content: Any, name: str) -> None:
+    """Refuse what YAML's references unfold into without end (or nearly so)."""
+    waiting, seen = [(content, 0)], 0
+    while waiting:
+        value, depth = waiting.pop()
+        inner = list(value.values()) if isinstance(value, dict) else value
+        seen += 1
+        if depth > MAX_DEPTH or seen > MAX_VALUES:
+            raise RecordError(f"{name} is nested too deeply or unfolds into too many values")
+        if isinstance(inner, list):
+            waiting += [(one, depth + 1) for one in inner]
 
 
 def _where(error: Exception) -> str:

@@ -93,20 +93,38 @@ def to_frame(tables: Iterable[Table]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def printed(table: Table) -> pd.DataFrame:
+    """One table as texts, a row per function, for a page; the lowest of a column in ** **.
+
+    Columns: `Acq. func.`; `Runs`, `Step-Average` and `Average-Step`, then those with `Sustained: `
+    and with `Report: ` before them; `Gal et al.`.
+    """
+    header, rows = _grid(table, lambda text: f"**{text}**", lambda t: t)
+    return pd.DataFrame(rows, columns=header)
+
+
 def notes(unfinished: Sequence[tuple[RunCurve, int]] = ()) -> list[str]:
     """What a reader has to know to read the tables; unfinished runs are named."""
     known = [
-        "Labels are those in the training set at the first step with 1 - accuracy <= error "
-        "(compared with a tolerance of 1e-9, so that 2,850 right of 3,000 reach 5%); sustained: "
-        "from there on every step has it.",
-        "Step-Average: counted for each run, then mean ± population standard deviation. "
-        "Average-Step: accuracy averaged over the runs first, up to the end of the shortest, "
-        "then counted once. Runs are sorted.",
-        "never: not reached within the run; a mean is given only where every run reached the "
-        "error, else how many did. –: Random's value to divide by is missing. "
-        "Bold: the lowest of its column.",
-        "Report: Pilz (2025), tables 2-5. Gal et al.: Gal, Islam and Ghahramani (2017), table 1. "
-        "The report prints 0.72 for BALD's third run in table 5, a slip: 270 / 480 is 0.56.",
+        (
+            "Labels are those in the training set at the first step with 1 - accuracy <= error "
+            "(compared with a tolerance of 1e-9, so that 2,850 right of 3,000 reach 5%); "
+            "sustained: from there on every step has it."
+        ),
+        (
+            "Step-Average: counted for each run, then mean ± population standard deviation. "
+            "Average-Step: accuracy averaged over the runs first, up to the end of the shortest, "
+            "then counted once. Runs are sorted."
+        ),
+        (
+            "never: not reached within the run; a mean is given only where every run reached the "
+            "error, else how many did. –: Random's value to divide by is missing. "
+            "Bold: the lowest of its column."
+        ),
+        (
+            "Report: Pilz (2025), tables 2-5. Gal et al.: Gal, Islam, Ghahramani (2017), table 1. "
+            "The report prints 0.72 for BALD's third run in table 5, a slip: 270 / 480 is 0.56."
+        ),
     ]
     if unfinished:
         runs = ", ".join(

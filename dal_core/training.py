@@ -17,11 +17,15 @@ from torch.nn import functional as F
 
 from dal_core.models import BayesianCNN
 from dal_core.protocol import Protocol
+from dal_core.validation import Validation
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """What is known after one epoch; `seconds_left` is extrapolated from the epochs so far."""
+    """What is known after one epoch; `seconds_left` is extrapolated from the epochs so far.
+
+    `val_loss` is None where there is no validation, or where it was given up (see `validation`).
+    """
 
     number: int
     n_epochs: int
@@ -35,11 +39,12 @@ class Training:
     """Result of a training; losses in nats per image.
 
     `val_losses` and `best_epoch` (counted from 1) are empty and None where the protocol keeps the
-    last epoch's weights, which needs no validation.
+    last epoch's weights, which needs no validation. A validation loss is None for an epoch whose
+    validation was given up, since it could not become the lowest any more (see `validation`).
     """
 
     train_losses: tuple[float, ...]
-    val_losses: tuple[float, ...]
+    val_losses: tuple[float | None, ...]
     best_epoch: int | None
     seconds: float
 
@@ -78,6 +83,7 @@ def train(
     validation: tuple[Tensor, Tensor] | None = None,
     watch: Watch | None = None,
     batches: BatchOrder | None = None,
+    full_curve: bool = False,
 ) -> Training:
     """Train `model` in place and leave the kept weights in it.
 
@@ -90,6 +96,10 @@ def train(
         validation: images [V, 1, 28, 28] and labels [V]; needed where the best weights are kept.
         watch: called after every epoch.
         batches: how to divide each epoch into mini-batches.
+        full_curve: measure every epoch's validation loss, also where it cannot be the lowest; the
+            kept weights are the same.
+
+    All tensors and the model are on one device; the generator is the CPU's.
 
     Raises:
         ValueError: the best weights are to be kept but there is no validation set.
@@ -103,7 +113,9 @@ def train(
         weight_decay=protocol.weight_decay,
         fused=True,
     )
-    keeper = _BestWeights(model, *validation) if protocol.weights == "best" and validation else None
+    keeper = None
+    if protocol.weights == "best" and validation is not None:
+        keeper = _BestWeights(model, Validation(*validation, full_curve))
     train_losses: list[float] = []
     started = time.perf_counter()
     for number in range(1, protocol.n_epochs + 1):
@@ -123,12 +135,6 @@ def train(
     )
 
 
-def validation_loss(model: BayesianCNN, images: Tensor, labels: Tensor) -> float:
-    """Mean cross entropy with dropout off, in nats; [V, 1, 28, 28] images, [V] labels."""
-    with torch.inference_mode():
-        return float(F.cross_entropy(model(images), labels))
-
-
 def _train_epoch(
     model: BayesianCNN,
     images: Tensor,
@@ -141,7 +147,8 @@ def _train_epoch(
     total = 0.0
     for part in parts:
         batch, wanted = images[part], labels[part]
-        masks = model.draw_masks(len(batch), generator)
+        first, second = model.draw_masks(len(batch), generator)
+        masks = first.to(batch.device), second.to(batch.device)
         optimiser.zero_grad(set_to_none=True)
         loss = F.cross_entropy(model(batch, masks), wanted)
         loss.backward()
@@ -153,19 +160,19 @@ def _train_epoch(
 class _BestWeights:
     """Keeps a copy (not a reference) of the weights with the lowest validation loss so far."""
 
-    def __init__(self, model: BayesianCNN, images: Tensor, labels: Tensor) -> None:
-        self.model, self.images, self.labels = model, images, labels
-        self.losses: list[float] = []
+    def __init__(self, model: BayesianCNN, validation: Validation) -> None:
+        self.model, self.validation = model, validation
+        self.losses: list[float | None] = []
         self.best_epoch = 0
         self.weights: dict[str, Tensor] = {}
 
-    def look(self, epoch: int) -> float:
-        loss = validation_loss(self.model, self.images, self.labels)
-        if not self.losses or loss < self.losses[self.best_epoch - 1]:
+    def look(self, epoch: int) -> float | None:
+        validated = self.validation.measure(self.model)
+        if validated.is_lowest:
             self.best_epoch = epoch
             self.weights = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
-        self.losses.append(loss)
-        return loss
+        self.losses.append(validated.loss)
+        return validated.loss
 
     def restore(self) -> None:
         self.model.load_state_dict(self.weights)

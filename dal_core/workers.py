@@ -42,10 +42,13 @@ class Workers:
         home: where the store is.
         n_background: workers for baselines and oracle runs.
         log: file that the workers' complaints are appended to; by default they are printed.
+        device: where they compute, a name of `device.DEVICES`.
     """
 
-    def __init__(self, home: Path, n_background: int = 1, log: Path | None = None) -> None:
-        self.home, self.log = home, log
+    def __init__(
+        self, home: Path, n_background: int = 1, log: Path | None = None, device: str = "cpu"
+    ) -> None:
+        self.home, self.log, self.device = home, log, device
         self._lock = threading.Lock()
         self._interactive = _Worker(self, "interactive")
         self._background = [_Worker(self, f"background-{i}") for i in range(n_background)]
@@ -74,6 +77,11 @@ class Workers:
         with self._lock:
             queued = any(run_id in queue for queue in self._waiting.values())
             return queued or run_id in self._taken()
+
+    def person_goes_first(self) -> bool:
+        """Whether the background workers hold, because a person waits for the interactive one."""
+        with self._lock:
+            return self._interactive.job is not None
 
     def warm_up(self) -> None:
         """Start the interactive worker before anyone waits for its imports."""
@@ -174,7 +182,7 @@ class _Worker:
         environment["PYTHONPATH"] = os.pathsep.join(part for part in path if part)
         with self._complaints() as stderr:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "dal_core.worker", str(self.pool.home)],
+                [sys.executable, "-m", "dal_core.worker", str(self.pool.home), self.pool.device],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr,

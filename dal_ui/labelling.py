@@ -12,11 +12,10 @@ import numpy as np
 
 from dal_core.agenda import Agenda, agenda
 from dal_core.datasets import Dataset
-from dal_core.datasets.splits import make_split
+from dal_core.experiment import create_run
 from dal_core.protocol import Protocol, RunSpec
 from dal_core.records import Answer, Query, StepResult, Submission
-from dal_core.runfiles import run_curve
-from dal_core.store import RunLog, RunNotFound, RunRow, Store, SubmitOutcome
+from dal_core.store import Progress, RunLog, RunNotFound, Store, SubmitOutcome
 from dal_core.workers import Workers
 from dal_ui.grid import GridSubmission
 
@@ -87,7 +86,7 @@ def start_run(
         ProtocolError: a parameter is out of range, or the data set too small for the protocol.
     """
     spec = RunSpec(dataset.fingerprint, protocol, acquisition, seed)
-    return _create(store, dataset, spec, title=name.strip(), kind="person").run_id
+    return create_run(store, dataset, spec, title=name.strip(), person=True).run_id
 
 
 def look(store: Store, run_id: str) -> View:
@@ -109,10 +108,11 @@ def ask_baseline(store: Store, dataset: Dataset, view: View) -> None:
     baseline = view.baseline.run if view.baseline else None
     if baseline is None:
         spec = _random_spec(view.log.run.spec)
-        baseline = _create(store, dataset, spec, title="random baseline", baseline=True)
+        baseline = create_run(store, dataset, spec, title="random baseline", baseline=True)
     until = view.log.n_labelled
     if (baseline.oracle_until or 0) < until:
-        store.set_directives(baseline.run_id, oracle_until=until)
+        # an experiment that shares the run may have stopped it
+        store.set_directives(baseline.run_id, oracle_until=until, paused=False)
 
 
 def ask_workers(store: Store, workers: Workers, view: View) -> None:
@@ -138,12 +138,25 @@ def hand_over(store: Store, log: RunLog, n_batches: int | None) -> None:
     until = spec.max_labels
     if n_batches is not None:
         until = min(until, log.n_labelled + n_batches * spec.protocol.n_samples_to_acquire)
+    retry(store, log)
     store.set_directives(log.run.run_id, oracle_until=until)
+
+
+def retry(store: Store, log: RunLog) -> None:
+    """Have the workers try again what failed; nothing happens where nothing did."""
+    progress = store.progress(log.run.run_id)
+    if progress is not None and progress.part == "failed":
+        store.set_progress(log.run.run_id, Progress("idle"))
 
 
 def take_back(store: Store, log: RunLog) -> None:
     """Hand the run back to the person: the oracle answers no further query."""
     store.set_directives(log.run.run_id, oracle_until=None)
+
+
+def is_of(log: RunLog, submission: GridSubmission) -> bool:
+    """Whether a submission answers a query of this run that is open or was answered."""
+    return submission.query_id in log.queries
 
 
 def submit(store: Store, log: RunLog, submission: GridSubmission) -> SubmitOutcome:
@@ -156,6 +169,7 @@ def submit(store: Store, log: RunLog, submission: GridSubmission) -> SubmitOutco
         Answer(image_id, None, submission.seconds.get(image_id)) for image_id in submission.skipped
     ]
     annotator = log.run.title or DEFAULT_ANNOTATOR
+    retry(store, log)
     return store.submit(
         submission.query_id, answers, annotator=annotator, source="person", nonce=submission.nonce
     )
@@ -167,6 +181,7 @@ def undo(store: Store, log: RunLog) -> None:
     The oracle is stopped too: it would only answer them again.
     """
     take_back(store, log)
+    retry(store, log)
     store.undo(log.run.run_id, log.after)
 
 
@@ -209,11 +224,6 @@ def find_view(store: Store, run_id: str) -> View | None:
         return None
 
 
-def baseline_curves(view: View) -> list:
-    """The baseline as the charts take it, no further than the run itself has come."""
-    return [run_curve(view.baseline)] if view.baseline and view.baseline.steps else []
-
-
 def _beliefs(store: Store, query: Query) -> dict[int, tuple[int, float]]:
     probs = store.shown_probs(query.query_id)  # [T, n, C] of the first n of the ranking
     if probs is None:
@@ -227,23 +237,3 @@ def _beliefs(store: Store, query: Query) -> dict[int, tuple[int, float]]:
 
 def _random_spec(spec: RunSpec) -> RunSpec:
     return RunSpec(spec.fingerprint, spec.protocol, "random", spec.seed)
-
-
-def _create(
-    store: Store,
-    dataset: Dataset,
-    spec: RunSpec,
-    *,
-    title: str,
-    kind: str = "oracle",
-    baseline: bool = False,
-) -> RunRow:
-    split = make_split(dataset, spec.protocol, spec.seed)
-    return store.create_run(
-        spec,
-        title=title,
-        kind=kind,  # type: ignore[arg-type]
-        baseline=baseline,
-        n_initial=len(split.initial),
-        split_sizes=split.sizes(),
-    )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import uuid
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from dal_core.datasets import Dataset
 from dal_core.records import Query
@@ -54,8 +55,10 @@ def _fields(
     query: Query, dataset: Dataset, shown: tuple[int, ...], disabled: bool
 ) -> dict[int, str | None]:
     chosen: dict[int, str | None] = {}
-    columns = st.columns(COLUMNS)
+    columns: list[DeltaGenerator] = []
     for position, image_id in enumerate(shown):
+        if position % COLUMNS == 0:  # row by row, so that the tab key goes in reading order
+            columns = st.columns(COLUMNS)
         with columns[position % COLUMNS]:
             st.image(dataset.images[image_id], width=84, output_format="PNG")
             chosen[image_id] = st.selectbox(

@@ -1,31 +1,33 @@
 """The frame around every page: title, navigation, and the way in through a deep link.
 
 `app.py` is the entry. A page's file may also be run alone, outside the navigation (a deep link on
-a server nobody has opened yet, or a test): it then calls `enter` with its own name, which builds
-the same frame and opens that page with the address as it was.
+a server nobody has opened yet): it then calls `enter`, which builds the same frame and opens the
+page the address names, its `?run=` kept.
 """
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import streamlit as st
+from PIL import Image, ImageDraw
 
 PAGES_FOLDER = Path(__file__).resolve().parent.parent / "pages"
-_PAGES = {  # file name: title, icon
-    "label": ("Label", ":material/draw:"),
-    "runs": ("Runs", ":material/list_alt:"),
-}
 _INSIDE = "dal_inside_navigation"
+_CARRIED = ("run", "plain", "experiment")  # what the address says besides the page
 
 
-def enter(first: str = "label") -> None:
-    """Draw the frame and run the page the address names; `first` where it names none."""
-    st.set_page_config(page_title="dal", page_icon=":material/neurology:", layout="wide")
+def enter() -> None:
+    """Draw the frame and run the page the address names."""
+    st.set_page_config(page_title="dal", page_icon=_favicon(), layout="wide")
     chosen = st.navigation(
         [
-            st.Page(PAGES_FOLDER / f"{name}.py", title=title, icon=icon, default=name == first)
-            for name, (title, icon) in _PAGES.items()
+            # The default page has no name in the address; the third entry gives it one.
+            _page("label", "Label", ":material/draw:", default=True, url_path="start"),
+            _page("reproduce", "Reproduce", ":material/science:"),
+            _page("runs", "Runs", ":material/list_alt:"),
+            _page("label", "Label", ":material/draw:", url_path="label", visibility="hidden"),
         ],
         position="top",
     )
@@ -39,3 +41,41 @@ def enter(first: str = "label") -> None:
 def is_alone() -> bool:
     """Whether the page's file is run outside the navigation."""
     return not st.session_state.get(_INSIDE, False)
+
+
+def current_run(page: str) -> str | None:
+    """The run in the address. The navigation drops it: coming from another page it is put back."""
+    state = st.session_state
+    if state.get("dal_page", page) != page:
+        for name, value in state.get("dal_address", {}).items():
+            if name not in st.query_params:
+                st.query_params[name] = value
+    state["dal_page"] = page
+    state["dal_address"] = {n: st.query_params[n] for n in _CARRIED if n in st.query_params}
+    return st.query_params.get("run") or None
+
+
+def go_to(run_id: str | None) -> None:
+    """Open a run on the labelling page; None opens the start form."""
+    address = {n: v for n, v in st.query_params.items() if n in _CARRIED and n != "run"}
+    if run_id is not None:
+        address["run"] = run_id
+    st.session_state["dal_page"] = "label"
+    st.session_state["dal_address"] = address
+    st.switch_page(PAGES_FOLDER / "label.py", query_params=address)
+
+
+def _page(name: str, title: str, icon: str, **options: object) -> st.Page:
+    return st.Page(PAGES_FOLDER / f"{name}.py", title=title, icon=icon, **options)  # type: ignore[arg-type]
+
+
+@cache
+def _favicon() -> Image.Image:
+    """A rising curve; drawn, since a named icon would be fetched from elsewhere."""
+    icon = Image.new("RGBA", (64, 64))
+    draw = ImageDraw.Draw(icon)
+    draw.rounded_rectangle((0, 0, 63, 63), 14, fill="#1d4ed8")
+    draw.line([(10, 50), (22, 30), (36, 20), (54, 14)], fill="white", width=7, joint="curve")
+    for x, y in ((10, 50), (22, 30), (36, 20), (54, 14)):
+        draw.ellipse((x - 5, y - 5, x + 5, y + 5), fill="white")
+    return icon

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dal_core import datasets
-from dal_core.datasets import DataError
 from dal_core.display import display_name
 from dal_core.protocol import (
     ACQUISITION_NAMES,
@@ -18,8 +16,9 @@ from dal_core.protocol import (
     preset,
     with_dataset,
 )
-from dal_core.store import RunRow
-from dal_ui import labelling, runtime
+from dal_ui import labelling, runtime, shell
+from dal_ui.digits import digits_are_here, why_unreadable
+from dal_ui.listing import describe
 
 _DATA_TITLES = {
     "mnist5k": "5,000 MNIST digits (built in)",
@@ -75,39 +74,12 @@ def _form() -> None:
     protocol = with_dataset(preset(protocol_name), data)
     if protocol.changes():
         st.caption(f"On these digits this is {protocol.describe()}: not the preset's procedure.")
-    if not _data_is_here(data):
+    with st.spinner("Reading the digits ...", show_time=False):
+        why_unreadable(data)  # the first reading of a server takes a moment
+    if not digits_are_here(data):
         return
     if st.button("Start labelling", type="primary", icon=":material/play_arrow:"):
         _start(name, protocol, function, int(seed))
-
-
-def _data_is_here(name: str) -> bool:
-    """Whether the digits can be read; otherwise offer what can be done about it."""
-    try:
-        with st.spinner("Reading the digits ..."):
-            runtime.dataset(name)
-    except DataError as error:
-        st.warning(str(error))
-        if st.button("Download MNIST (11 MB)", icon=":material/download:"):
-            _download(name)
-        return False
-    return True
-
-
-def _download(name: str) -> None:
-    bar = st.progress(0.0, "Downloading ...")
-
-    def show(what: str, done: int, total: int) -> None:
-        share = done / total if total else 0.0
-        bar.progress(min(share, 1.0), f"{what}: {done / 1e6:.1f} of {total / 1e6:.1f} MB")
-
-    try:
-        datasets.fetch(name, progress=show)
-    except (DataError, OSError) as error:
-        bar.empty()
-        st.error(f"The download failed, nothing was changed: {error}")
-        return
-    st.rerun()
 
 
 def _start(name: str, protocol: Protocol, function: str, seed: int) -> None:
@@ -118,8 +90,7 @@ def _start(name: str, protocol: Protocol, function: str, seed: int) -> None:
     except ProtocolError as error:
         st.error(str(error))
         return
-    st.query_params["run"] = run_id
-    st.rerun()
+    shell.go_to(run_id)
 
 
 def _recent() -> None:
@@ -129,12 +100,6 @@ def _recent() -> None:
         return
     st.subheader("Go on with", divider="gray")
     for run in mine:
-        if st.button(_describe(run), key=f"open-{run.run_id}", width="stretch"):
-            st.query_params["run"] = run.run_id
-            st.rerun()
-
-
-def _describe(run: RunRow) -> str:
-    labels = runtime.store().log(run.run_id).n_labelled
-    function = display_name(run.spec.acquisition)
-    return f"{run.title or run.run_id}: {function}, {labels} labels, {run.created_at[:10]}"
+        title = describe(run, runtime.store().log(run.run_id).n_labelled)
+        if st.button(title, key=f"open-{run.run_id}", width="stretch"):
+            shell.go_to(run.run_id)

@@ -1,6 +1,113 @@
-"""Every run on disk."""
+"""Every run on disk: open one, take its labels away, delete it."""
 
-from dal_ui import shell
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from dal_ui import listing, runtime, shell, words
+from dal_ui.downloads import download_buttons
+from dal_ui.listing import RunLine
+
+ROWS_SHOWN, ROW_HEIGHT = 12, 35
+
+
+def render() -> None:
+    """Draw the table and what can be done with the run chosen in it, or named by the address."""
+    runtime.workers()
+    named = shell.current_run("runs")
+    st.header("Runs")
+    if notice := st.session_state.pop("deleted", None):
+        st.success(notice, icon=":material/check:")
+    lines = listing.run_lines(runtime.store())
+    if not lines:
+        st.write("No run is stored here yet. Start one, and it will be listed with its labels.")
+        if st.button("Start a run", type="primary", icon=":material/play_arrow:"):
+            shell.go_to(None)
+        return
+    chosen = _table(lines, named)
+    if chosen is not None:
+        _chosen(chosen)
+    elif named is not None:
+        st.error(f"There is no run {named!r} here. It may have been deleted.")
+    else:
+        st.caption("Choose a run in the table to open it, download its labels or delete it.")
+    if st.button("Start a new run", icon=":material/add:"):
+        shell.go_to(None)
+
+
+def _table(lines: list[RunLine], named: str | None) -> RunLine | None:
+    """The table; returns the row chosen, at first the one in the address."""
+    rows = [row for row, line in enumerate(lines) if line.run_id == named]
+    event = st.dataframe(
+        _frame(lines),
+        hide_index=True,
+        height=ROW_HEIGHT * (min(len(lines), ROWS_SHOWN) + 1) + 3,
+        on_select="rerun",
+        selection_mode="single-row",
+        selection_default={"selection": {"rows": rows}} if rows else None,
+        key=f"runs-{len(lines)}-{lines[0].run_id}",  # another list, another selection
+        column_config={
+            "accuracy": st.column_config.NumberColumn("accuracy", format="percent"),
+            "created": st.column_config.DatetimeColumn("created (UTC)", format="YYYY-MM-DD HH:mm"),
+        },
+    )
+    chosen = event["selection"]["rows"]
+    if not chosen:
+        return None
+    line = lines[chosen[0]]
+    if line.run_id != named:
+        st.query_params["run"] = line.run_id
+        shell.current_run("runs")
+    return line
+
+
+def _frame(lines: list[RunLine]) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "run": [line.name for line in lines],
+            "id": [line.run_id for line in lines],
+            "digits": [line.digits for line in lines],
+            "function": [line.function for line in lines],
+            "protocol": [line.protocol for line in lines],
+            "seed": [line.seed for line in lines],
+            "labels": [line.labels for line in lines],
+            "accuracy": pd.array([line.accuracy for line in lines], dtype="Float64"),
+            "answered by": [line.answered_by for line in lines],
+            "created": [line.created.replace(tzinfo=None) for line in lines],
+        }
+    )
+
+
+def _chosen(line: RunLine) -> None:
+    st.markdown(
+        f"**{words.plain(line.name)}** · `{line.run_id}` · {line.function} on {line.digits}, "
+        f"{line.labels} labels"
+    )
+    open_it, download, delete, _ = st.columns([1, 1, 1, 2])
+    if open_it.button("Open", type="primary", icon=":material/draw:", width="stretch"):
+        shell.go_to(line.run_id)
+    with download.popover("Download", icon=":material/download:", width="stretch"):
+        download_buttons(runtime.store().log(line.run_id))
+    with delete.popover("Delete", icon=":material/delete:", width="stretch"):
+        _delete(line)
+
+
+def _delete(line: RunLine) -> None:
+    given = f", with the {line.person_labels} labels given in it" if line.person_labels else ""
+    st.write(f"Delete **{words.plain(line.name)}** (`{line.run_id}`){given}? There is no way back.")
+    if not st.button("Yes, delete this run", type="primary", key=f"delete-{line.run_id}"):
+        return
+    problem = listing.delete_run(runtime.store(), line.run_id)
+    if problem:
+        st.warning(problem)
+        return
+    st.query_params.pop("run", None)
+    st.session_state["deleted"] = f"Deleted {words.plain(line.name)} ({line.run_id})."
+    st.rerun()
+
 
 if shell.is_alone():
-    shell.enter("runs")
+    shell.enter()
+else:
+    render()

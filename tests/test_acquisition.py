@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from dal_core import acquisition
-from dal_core.acquisition import ACQUISITIONS, rank, scorer
+from dal_core.acquisition import ACQUISITIONS, rank, scorer, tie_order
 from dal_core.protocol import ACQUISITION_NAMES
 from tests import reference
 
@@ -140,6 +140,10 @@ def test_what_scores_no_probabilities_is_refused(name: str) -> None:
         scorer(name)
 
 
+def ordered(scores: np.ndarray, ties: str, seed: int) -> np.ndarray:
+    return rank(scores, tie_order(len(scores), ties, np.random.default_rng(seed)))
+
+
 @settings(max_examples=100, deadline=None, derandomize=True)
 @given(
     scores=hnp.arrays(np.float32, st.integers(0, 30), elements=st.sampled_from([0, 0.1, 0.5, 1])),
@@ -148,16 +152,14 @@ def test_what_scores_no_probabilities_is_refused(name: str) -> None:
 def test_a_ranking_holds_every_position_once_by_descending_score(
     scores: np.ndarray, ties: str
 ) -> None:
-    order = rank(scores, ties, np.random.default_rng(0))
+    order = ordered(scores, ties, 0)
     assert sorted(order) == list(range(len(scores)))
     assert (np.diff(scores[order]) <= 0).all()
 
 
 def test_equal_scores_come_in_every_order_equally_often() -> None:
     scores = np.array([0.5, 0.9, 0.5, 0.5])
-    orders = Counter(
-        tuple(rank(scores, "random", np.random.default_rng(seed))) for seed in range(1200)
-    )
+    orders = Counter(tuple(ordered(scores, "random", seed)) for seed in range(1200))
     assert {order[0] for order in orders} == {1}
     assert len(orders) == 6
     assert list(orders.values()) == pytest.approx([200] * 6, abs=5 * 200**0.5)
@@ -165,10 +167,10 @@ def test_equal_scores_come_in_every_order_equally_often() -> None:
 
 def test_one_generator_gives_one_order_of_equal_scores() -> None:
     scores = np.zeros(50)
-    one, two = (rank(scores, "random", np.random.default_rng(3)) for _ in range(2))
+    one, two = (ordered(scores, "random", 3) for _ in range(2))
     assert one.tolist() == two.tolist() != list(range(50))
 
 
 def test_first_orders_equal_scores_by_position() -> None:
-    order = rank(np.array([0, 1, 0, 1]), "first", np.random.default_rng(0))
+    order = ordered(np.array([0, 1, 0, 1]), "first", 0)
     assert order.tolist() == [1, 3, 0, 2]

@@ -1,5 +1,8 @@
 """Crossings, averages and comparisons against curves drawn by hand."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -27,7 +30,7 @@ LABELS = (20, 30, 40, 50)
 accuracies = st.lists(st.floats(0, 1), min_size=1, max_size=12)
 
 
-def run(accuracy, acquisition="bald", seed=1) -> RunCurve:
+def run(accuracy: Sequence[float], acquisition: str = "bald", seed: int = 1) -> RunCurve:
     n_labelled = tuple(20 + 10 * step for step in range(len(accuracy)))
     return RunCurve(acquisition, seed, n_labelled, tuple(accuracy), (0.1,) * len(accuracy))
 
@@ -50,14 +53,18 @@ def test_an_error_never_reached_is_none() -> None:
 
 @pytest.mark.parametrize("error", [0.10, 0.05, 0.01, 0.07])
 @pytest.mark.parametrize("n_test", [3000, 10000, 1000])
-def test_exactly_at_the_threshold_is_reached_and_one_image_less_is_not(error, n_test) -> None:
+def test_exactly_at_the_threshold_is_reached_and_one_image_less_is_not(
+    error: float, n_test: int
+) -> None:
     right = round((1 - error) * n_test)
     assert first_crossing((20,), (right / n_test,), error) == 20
     assert first_crossing((20,), ((right - 1) / n_test,), error) is None
 
 
 @given(accuracies, st.floats(0, 1))
-def test_the_sustained_crossing_is_never_before_the_first(values, error) -> None:
+def test_the_sustained_crossing_is_never_before_the_first(
+    values: list[float], error: float
+) -> None:
     labels = range(20, 20 + 10 * len(values), 10)
     first = first_crossing(labels, values, error)
     sustained = sustained_crossing(labels, values, error)
@@ -167,7 +174,7 @@ def test_differences_are_paired_by_seed() -> None:
 
 @settings(deadline=None, max_examples=25)
 @given(st.permutations(range(6)))
-def test_the_order_of_runs_changes_no_difference(order) -> None:
+def test_the_order_of_runs_changes_no_difference(order: Any) -> None:
     runs = [run((0.5, 0.6 + s / 50), seed=s) for s in range(3)]
     runs += [run((0.5, 0.55 + s / 50), "random", s) for s in range(3)]
     found = paired_differences([runs[i] for i in order])

@@ -1,8 +1,10 @@
 """Charts: the numbers behind them, what a saved one shows, and what must stay the same in all."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,7 +17,7 @@ from dal_core.display import PALETTE, colour, display_name, in_order
 from tests.report_record import BOUNDS, report_runs
 
 
-def run(accuracy, acquisition="bald", seed=1) -> RunCurve:
+def run(accuracy: Sequence[float], acquisition: str = "bald", seed: int = 1) -> RunCurve:
     n_labelled = tuple(20 + 10 * step for step in range(len(accuracy)))
     information = tuple(0.4 - value / 4 for value in accuracy)
     return RunCurve(acquisition, seed, n_labelled, tuple(accuracy), information)
@@ -37,12 +39,12 @@ def images() -> Images:
     return Images(pixels.astype(np.uint8), np.arange(60) % 10, np.arange(40, 60))
 
 
-def svg(chart, data: pd.DataFrame, folder: Path) -> str:
+def svg(chart: Any, data: pd.DataFrame, folder: Path) -> str:
     figures.save(chart, folder / "chart", data, formats=("svg",))
     return (folder / "chart.svg").read_text()
 
 
-def y_domains(spec) -> list[list[float]]:
+def y_domains(spec: Any) -> list[list[float]]:
     """The domains of every y scale in a chart's specification."""
     found = []
     if isinstance(spec, dict):
@@ -114,7 +116,7 @@ def test_a_function_has_one_colour_in_every_chart() -> None:
             assert pairs["Random"] == PALETTE["grey"]
 
 
-def colour_scales(spec) -> list[dict]:
+def colour_scales(spec: Any) -> list[dict]:
     found = []
     if isinstance(spec, dict):
         if "scale" in spec.get("color", {}):
@@ -140,6 +142,7 @@ def test_no_chart_sets_a_background_or_a_font_colour(images: Images) -> None:
     for chart in charts:
         spec = chart.to_dict()
         assert "background" not in spec
+        assert isinstance(spec.get("padding", {}), dict)  # Streamlit fails on a number
         assert "labelColor" not in json.dumps(spec)
         assert "titleColor" not in json.dumps(spec)
 
@@ -153,6 +156,22 @@ def test_figure_2_holds_mean_band_bound_and_published_points() -> None:
     assert bound["mean"] == pytest.approx((0.9909 + 0.9909 + 0.9921) / 3)
     published = data[(data.kind == "published") & (data.acquisition == "bald")]
     assert dict(zip(published.n_labelled, published["mean"], strict=True))[120] == 0.896
+
+
+def test_an_experiment_under_way_shows_every_run_beyond_the_mean(tmp_path: Path) -> None:
+    data = figures.bands_data(RANDOM, each_run=True)
+    runs = data[data.kind == "run"]
+    assert list(runs.seed) == [1, 1, 1, 2, 2]
+    assert list(runs["mean"]) == [0.60, 0.70, 0.80, 0.62, 0.74]
+    assert data[data.kind == "mean"].n_labelled.max() == 30
+    text = svg(figures.bands_figure(RANDOM, each_run=True), data, tmp_path)
+    assert text.count('aria-roledescription="line mark"') == 3
+
+
+def test_the_first_point_of_a_function_can_be_seen(tmp_path: Path) -> None:
+    first = [run((0.6,), "random")]
+    text = svg(figures.bands_figure(first), figures.bands_data(first), tmp_path)
+    assert text.count('aria-roledescription="circle"') == 1
 
 
 def test_figure_2_is_drawn_with_every_function_named(tmp_path: Path) -> None:
@@ -170,7 +189,7 @@ def test_a_saved_chart_has_no_marks_that_only_a_pointer_finds(tmp_path: Path) ->
     assert '"opacity": 0,' in json.dumps(chart.to_dict())
     text = svg(chart, figures.bands_data(RANDOM), tmp_path)
     assert 'opacity="0"' not in text
-    assert 'aria-roledescription="circle"' not in text
+    assert text.count('aria-roledescription="circle"') == 1  # where the curve ends
 
 
 def test_figure_4_holds_the_published_crossings() -> None:

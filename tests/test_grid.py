@@ -126,7 +126,7 @@ def test_answers_to_all_images_shown_are_accepted(
 def test_answers_to_other_images_than_those_shown_are_refused(
     answers: dict[int, int], skipped: tuple[int, ...]
 ) -> None:
-    with pytest.raises(ValueError, match="^submission: answers is "):
+    with pytest.raises(ValueError, match=r"^submission: answers is "):
         check_answers_query(submission(answers, skipped), image_ids=[5, 6, 7, 8], batch_size=2)
 
 

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 import torch
 
-from dal_core import oracle
+from dal_core import mc_dropout, oracle
 from dal_core.acquisition import ACQUISITIONS, scorer
 from dal_core.answers import AnswerError
 from dal_core.datasets import Dataset
 from dal_core.learner import Learner, StateError
 from dal_core.models import LeNet5
-from dal_core.protocol import RunSpec
+from dal_core.protocol import FULL_DATA, RunSpec
 from dal_core.records import RANKING_KEPT, Answer, Query
-from dal_core.training import Epoch
+from dal_core.training import Epoch, Training, train
 from tests import fast, reference
 
 NAMES = sorted(ACQUISITIONS)
@@ -206,9 +206,9 @@ def test_a_pool_smaller_than_the_subset_is_scored_whole_until_it_is_empty(
     mnist5k: Dataset,
 ) -> None:
     few = fast.few_images(mnist5k, 20)
-    sizes = {"val_size": 20, "test_size": 20, "test_subset_size": 20}
+    sizes: dict[str, Any] = {"val_size": 20, "test_size": 20, "test_subset_size": 20}
     learner = fast.learner(few, pool_subset_size=140, n_samples_to_acquire=60, **sizes)
-    shown = []
+    shown: list[int] = []
     for left in (140, 80, 20):
         query = asked(learner)
         assert len(learner.pool_subset()) == left
@@ -227,7 +227,8 @@ def test_a_pool_smaller_than_the_subset_is_scored_whole_until_it_is_empty(
 def test_evaluation_equals_the_loops_over_the_same_passes(
     mnist5k: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    learner = fast.learner(mnist5k, test_size=600, test_subset_size=520)  # more than two chunks
+    monkeypatch.setattr(mc_dropout, "CHUNK", 250)  # so that there are three
+    learner = fast.learner(mnist5k, test_size=600, test_subset_size=520)
     learner.fit()
     seen: list[torch.Tensor] = []
     monkeypatch.setattr(learner, "_passes", spy(learner._passes, seen))
@@ -261,7 +262,10 @@ def test_inspecting_images_gives_the_same_passes_each_time(mnist5k: Dataset) -> 
     assert np.array_equal(passes, learner.inspect([5, 3, 4000]))
 
 
-def test_progress_is_told_while_scoring_and_while_measuring(mnist5k: Dataset) -> None:
+def test_progress_is_told_while_scoring_and_while_measuring(
+    mnist5k: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mc_dropout, "CHUNK", 250)
     learner, seen = fast.learner(mnist5k), list[tuple[int, int]]()
     learner.fit()
     learner.query(lambda done, total: seen.append((done, total)))
@@ -338,7 +342,12 @@ def test_an_initial_image_drawn_twice_counts_twice_and_leaves_the_pool_once(
     mnist5k: Dataset,
 ) -> None:
     few = fast.few_images(mnist5k, 15)
-    sizes = {"val_size": 10, "test_size": 10, "test_subset_size": 5, "pool_subset_size": 50}
+    sizes: dict[str, Any] = {
+        "val_size": 10,
+        "test_size": 10,
+        "test_subset_size": 5,
+        "pool_subset_size": 50,
+    }
     learners = (
         fast.learner(few, seed=seed, initial_with_replacement=True, **sizes) for seed in range(50)
     )
@@ -437,6 +446,7 @@ def test_undo_gives_back_everything_that_was_answered(mnist5k: Dataset) -> None:
     query = asked(learner)
     shown = learner.skip(query.shown()[0])
     learner.answer(dict.fromkeys(shown, 3))
+    learner.fit()
     again = learner.undo()
     assert (learner.n_labelled, learner.step, learner.after) == (20, 0, 0)
     assert learner.skipped == set()
@@ -528,6 +538,41 @@ def test_a_fit_given_up_leaves_the_learner_as_it_was(mnist5k: Dataset) -> None:
     learner.fit()
     other.fit()
     assert fast.same(fast.weights(learner), fast.weights(other))
+
+
+def test_every_step_has_initial_weights_and_training_masks_of_its_own(
+    mnist5k: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used = []
+
+    def spied(model: LeNet5, *args: Any) -> Training:
+        used.append((model.dense3.weight.detach().numpy().tobytes(), args[3].initial_seed()))
+        return train(model, *args)
+
+    monkeypatch.setattr("dal_core.learner.train", spied)
+    for name in ("bald", "random"):
+        fast.steps(fast.learner(mnist5k, name), 3)
+    bald, random = used[:3], used[3:]
+    assert bald == random  # paired across functions
+    assert [len(set(values)) for values in zip(*bald, strict=True)] == [3, 3]
+
+
+def test_the_full_data_bound_learns_everything_and_asks_for_nothing(mnist5k: Dataset) -> None:
+    few = fast.few_images(mnist5k, 30)
+    sizes: dict[str, Any] = {"val_size": 20, "test_size": 60, "test_subset_size": 20}
+    work: dict[str, Any] = {"pool_subset_size": "all", "full_data_batch_size": 64}
+    learner, again = (fast.learner(few, FULL_DATA, **sizes, **work) for _ in range(2))
+    assert (learner.n_labelled, len(learner.pool())) == (300 - 20 - 60, 0)
+    assert len(learner.test_subset(220)) == 60
+    learner.fit()
+    again.fit()
+    assert fast.same(fast.weights(learner), fast.weights(again))
+    with pytest.raises(StateError, match="pool is empty"):
+        learner.query()
+    batched = fast.weights(learner)
+    whole = fast.learner(few, FULL_DATA, **sizes, **{**work, "full_data_batch_size": 220})
+    whole.fit()
+    assert not fast.same(batched, fast.weights(whole))
 
 
 def test_a_run_is_refused_on_other_data_than_its_own(mnist5k: Dataset) -> None:

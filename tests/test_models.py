@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dal_core.models import PIXEL_MEAN, PIXEL_STD, BayesianCNN, LeNet5, build_model, normalise
+from dal_core.models import PIXEL_MEAN, PIXEL_STD, BayesianCNN, build_model, normalise
 
 DROPOUT = (0.5, 0.25)
 
@@ -48,15 +48,16 @@ def test_logits_may_be_negative(lenet: BayesianCNN) -> None:
     assert (lenet(images(50)) < 0).any()
 
 
-def stock_lenet(lenet: LeNet5, x: Tensor, masks: tuple[Tensor, Tensor]) -> Tensor:
+def stock_lenet(lenet: BayesianCNN, x: Tensor, masks: tuple[Tensor, Tensor]) -> Tensor:
     """Table 1 in its own order: convolution, relu, pool; dropout before the dense layers."""
-    x = F.max_pool2d(F.relu(lenet.conv1(x)), 2)
-    x = F.max_pool2d(F.relu(lenet.conv2(x)), 2)
-    x = F.relu(lenet.dense1(x.flatten(1) * masks[0]))
-    return lenet.dense3(F.relu(lenet.dense2(x * masks[1])))
+    weights = list(lenet.parameters())
+    x = F.max_pool2d(F.relu(F.conv2d(x, weights[0], weights[1], padding=2)), 2)
+    x = F.max_pool2d(F.relu(F.conv2d(x, weights[2], weights[3])), 2)
+    x = F.relu(F.linear(x.flatten(1) * masks[0], weights[4], weights[5]))
+    return F.linear(F.relu(F.linear(x * masks[1], weights[6], weights[7])), weights[8], weights[9])
 
 
-def test_pooling_before_relu_changes_no_bit(lenet: LeNet5) -> None:
+def test_pooling_before_relu_changes_no_bit(lenet: BayesianCNN) -> None:
     masks = lenet.draw_masks(20, torch.Generator().manual_seed(1))
     assert torch.equal(lenet(images(20), masks), stock_lenet(lenet, images(20), masks))
 
@@ -71,18 +72,17 @@ def test_weights_are_pytorchs_default_draw_for_the_same_seed(lenet: BayesianCNN)
             nn.Linear(120, 84),
             nn.Linear(84, 10),
         ]
-    ours = [m for m in lenet.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
-    for one, other in zip(ours, stock, strict=True):
-        assert torch.equal(one.weight, other.weight)
-        assert torch.equal(one.bias, other.bias)
+    for one, other in zip(lenet.parameters(), nn.ModuleList(stock).parameters(), strict=True):
+        assert torch.equal(one, other)
 
 
-def test_weights_are_uniform_within_one_over_root_of_fan_in(lenet: LeNet5) -> None:
-    layers = {400: lenet.dense1, 120: lenet.dense2, 84: lenet.dense3, 150: lenet.conv2}
-    for fan_in, layer in layers.items():
-        weight, bound = layer.weight.detach(), 1 / math.sqrt(fan_in)
+def test_weights_are_uniform_within_one_over_root_of_fan_in(lenet: BayesianCNN) -> None:
+    fan_in = {"conv2": 150, "dense1": 400, "dense2": 120, "dense3": 84}
+    parameters = lenet.state_dict()
+    for layer, n in fan_in.items():
+        weight, bound = parameters[f"{layer}.weight"], 1 / math.sqrt(n)
         assert weight.abs().max() <= bound
-        assert layer.bias.detach().abs().max() <= bound
+        assert parameters[f"{layer}.bias"].abs().max() <= bound
         assert weight.std().item() == pytest.approx(bound / math.sqrt(3), rel=0.05)
 
 
@@ -90,6 +90,26 @@ def test_another_seed_gives_other_weights_and_the_same_seed_the_same() -> None:
     one, again, other = (build_model("lenet5", DROPOUT, seed).state_dict() for seed in (1, 1, 2))
     assert all(torch.equal(one[name], again[name]) for name in one)
     assert not any(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_gal_cnn_has_608202_parameters_and_4608_features() -> None:
+    gal = build_model("gal_cnn", (0.25, 0.5), seed=7)
+    assert sum(p.numel() for p in gal.parameters()) == 608_202
+    assert gal.trunk(images(2)).shape == (2, 4608)
+    first, second = gal.draw_masks(2, torch.Generator())
+    assert (first.shape, second.shape) == ((2, 4608), (2, 128))
+
+
+def test_gal_cnn_keeps_28_rows_and_drops_before_both_dense_layers() -> None:
+    gal = build_model("gal_cnn", (0.25, 0.5), seed=7)
+    first, second = gal.draw_masks(5, torch.Generator().manual_seed(1))
+    weights = list(gal.parameters())
+    padded = F.pad(images(5), (1, 2, 1, 2))  # as Keras does: the odd row and column come last
+    x = F.relu(F.conv2d(padded, weights[0], weights[1]))
+    x = F.max_pool2d(F.relu(F.conv2d(x, weights[2], weights[3])), 2)
+    x = F.relu(F.linear(x.flatten(1) * first, weights[4], weights[5]))
+    expected = F.linear(x * second, weights[6], weights[7])
+    torch.testing.assert_close(gal(images(5), (first, second)), expected, rtol=1e-5, atol=1e-6)
 
 
 class Head(BayesianCNN):

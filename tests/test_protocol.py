@@ -120,7 +120,7 @@ WHOLE = "a whole number, at least 1"
 PAIR = "a list of 2, each a number, at least 0 and below 1"
 WRONG = [
     ("dataset", "cifar", "mnist, mnist5k"),
-    ("which_model", "resnet", "lenet5"),
+    ("which_model", "resnet", "lenet5, gal_cnn"),
     ("dropout", "0.5", PAIR),
     ("dropout", "[0.5]", PAIR),
     ("dropout", "[0.5, 1]", PAIR),
@@ -156,6 +156,7 @@ WRONG = [
     ("learning_rate", "true", "a number, above 0 and at most 1"),
     ("betas", "[0.9, 1.0]", PAIR),
     ("weight_decay", "-0.1", "a number, at least 0 and at most 1"),
+    ("full_data_batch_size", "0", WHOLE),
     ("weights", "bset", "best, last"),
 ]
 
@@ -202,7 +203,7 @@ def test_an_unknown_parameter_is_one_line_with_the_known_ones(make: Any) -> None
 
 def test_a_protocol_cannot_be_changed() -> None:
     with pytest.raises(ValidationError):
-        QUICK.n_epochs = 5
+        QUICK.n_epochs = 5  # type: ignore[misc]
 
 
 def test_another_data_set_brings_the_sizes_it_can_hold() -> None:

@@ -3,6 +3,7 @@
 import math
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -82,7 +83,12 @@ note: also kept
 """
 
 
-def a_run(acquisition="bald", seed=1, accuracy=(0.6, 0.7, 0.8, 0.9), seconds=None) -> RunCurve:
+def a_run(
+    acquisition: str = "bald",
+    seed: int = 1,
+    accuracy: tuple[float, ...] = (0.6, 0.7, 0.8, 0.9),
+    seconds: Any = None,
+) -> RunCurve:
     n_labelled = tuple(20 + 10 * step for step in range(len(accuracy)))
     information = tuple(0.5 - value / 2 for value in accuracy)
     return RunCurve(acquisition, seed, n_labelled, accuracy, information, seconds, "mnist5k")
@@ -134,7 +140,7 @@ def test_runs_written_and_read_are_the_same_runs(tmp_path: Path) -> None:
 
 @settings(deadline=None, max_examples=30)
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, math.log(10))), min_size=1, max_size=4))
-def test_any_measurement_survives_the_file_bit_for_bit(steps) -> None:
+def test_any_measurement_survives_the_file_bit_for_bit(steps: Any) -> None:
     accuracy, information = zip(*steps, strict=True)
     n_labelled = tuple(20 + 10 * step for step in range(len(steps)))
     run = RunCurve("bald", 1, n_labelled, accuracy, information, None, "mnist5k")
@@ -212,6 +218,17 @@ def test_what_is_no_record_is_refused(text: str | bytes) -> None:
         read_record(text)
 
 
+@pytest.mark.parametrize("bomb", ["&a [*a]", "{x: &a [1, 1], y: &b [*a, *a], z: [*b, *b]}"])
+def test_references_are_followed_but_not_without_end(bomb: str) -> None:
+    text = FOREIGN + f"more: {bomb}\n"
+    if "&a [*a]" in bomb:
+        with pytest.raises(RecordError, match="nested too deeply"):
+            read_record(text)
+    else:
+        content = yaml.safe_load(dump_record(read_record(text)))
+        assert content["more"]["z"] == [[[1, 1], [1, 1]], [[1, 1], [1, 1]]]
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(RecordError, match=r"nowhere\.yaml cannot be read"):
         read_record(tmp_path / "nowhere.yaml")
@@ -228,7 +245,9 @@ def test_a_record_of_ours_cut_off_anywhere_is_refused() -> None:
     read_record(text[:whole] + "\n")
 
 
-def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch) -> None:
+def test_a_write_that_fails_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "record.yaml"
     write_record(build_record([a_run()], PROTOCOL), path)
     before = path.read_bytes()

@@ -9,7 +9,8 @@ import pytest
 
 from dal_core.curves import RunCurve
 from dal_core.record import RecordError, build_record, curves, read_record, write_record
-from dal_core.report import statistics, write_report
+from dal_core.report import write_report
+from dal_core.report_statistics import statistics
 from tests.report_record import BOUNDS, PROTOCOL, report_record, report_runs
 
 
@@ -38,6 +39,9 @@ def test_a_report_holds_tables_statistics_and_the_merged_record(tmp_path: Path) 
     assert "BALD: seeds 1, 2, 3; 101 points a run" in index
     assert "weights last" in index
     assert "test accuracy 0.9909, 0.9909, 0.9921" in index
+    assert "| BALD | +0.0 | +10.0 | +0.0 | +4.0 | +4.0 | +0.0 |" in index  # at 50 .. 1000 labels
+    assert "| BALD | +77 | +73 | +227 |" in index  # up to 80%, 90%, 95%
+    assert "an interval is given from 4 seeds on" in index
 
 
 def test_figure_1_and_a_comparison_come_on_request(tmp_path: Path) -> None:
@@ -61,6 +65,7 @@ def test_an_unfinished_record_without_random_is_still_reported(tmp_path: Path) -
     text = (tmp_path / "tables.md").read_text()
     assert "BALD seed 1 (2 of 101 points)" in text
     assert "| BALD | [never] | never | never |" in text
+    assert "Against Random" not in (tmp_path / "index.md").read_text()
     assert not (tmp_path / "figure4.csv").exists()
 
 
@@ -70,7 +75,18 @@ def test_nothing_is_written_for_records_that_cannot_be_reported(tmp_path: Path) 
     for records in ([report_record(), other], [empty], [], [tmp_path / "nowhere.yaml"]):
         with pytest.raises(RecordError):
             write_report(records, tmp_path / "report")
+    with pytest.raises(ValueError, match="different names"):
+        against = {"same": [report_record()]}
+        write_report([report_record()], tmp_path / "report", against=against, name="same")
     assert not (tmp_path / "report").exists()
+
+
+def test_an_accuracy_random_never_reaches_has_no_labels_saved(tmp_path: Path) -> None:
+    bald = RunCurve("bald", 1, (20, 30), (0.5, 0.95), (0.3, 0.2))
+    random = RunCurve("random", 1, (20, 30), (0.5, 0.85), (0.3, 0.2))
+    write_report([build_record([bald, random], PROTOCOL)], tmp_path, formats=())
+    line = "| BALD | +0 | reached by 0 of 1 pairs | reached by 0 of 1 pairs |"
+    assert line in (tmp_path / "index.md").read_text()
 
 
 def test_more_than_three_seeds_have_intervals() -> None:

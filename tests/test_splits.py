@@ -9,7 +9,7 @@ import pytest
 
 from dal_core.datasets import Dataset
 from dal_core.datasets.base import build
-from dal_core.datasets.splits import Split, make_split
+from dal_core.datasets.splits import Split, full_data_split, make_split
 from dal_core.protocol import PRESETS, ProtocolError, override
 from tests import fast
 
@@ -129,3 +129,11 @@ def test_the_largest_sizes_that_fit_are_taken(mnist5k: Dataset) -> None:
 def test_a_validation_set_larger_than_mnist_is_refused(mnist: Dataset) -> None:
     with pytest.raises(ProtocolError, match=r"val_size 59981 \+ train_size 20 is 60001"):
         make_split(mnist, override(PRESETS["report"], {"val_size": 59_981}), 1)
+
+
+def test_the_full_data_bound_learns_all_but_the_validation_images(mnist: Dataset) -> None:
+    split = make_split(mnist, PRESETS["released"], 1)
+    full = full_data_split(split)
+    assert full.sizes() == {"initial": 59_000, "validation": 1000, "pool": 0, "test": 10_000}
+    assert np.array_equal(full.validation, split.validation)
+    assert len(np.union1d(full.initial, full.validation)) == 60_000

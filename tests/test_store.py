@@ -149,7 +149,9 @@ def test_a_run_is_read_back_as_it_was_created(store: Store) -> None:
     assert store.run(run.run_id) == run
     assert run.run_id.startswith("bald-s1-")
     assert run.spec.key == spec().key
-    assert set(run.versions) == {"python", "torch", "numpy", "dal", "platform", "threads"}
+    known = {"python", "torch", "numpy", "dal", "platform", "threads", "device"}
+    assert set(run.versions) == known
+    assert run.versions["device"] == "cpu"
     assert run.created_at.endswith("+00:00")
 
 

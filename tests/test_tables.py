@@ -1,6 +1,7 @@
 """Tables 2-5: fed the published crossings they come out as the report prints them."""
 
 import io
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -70,7 +71,7 @@ def printed() -> dict[int, list[list[str]]]:
 
 
 @pytest.mark.parametrize("number", PRINTED)
-def test_the_published_crossings_give_the_published_table(printed, number: int) -> None:
+def test_the_published_crossings_give_the_published_table(printed: Any, number: int) -> None:
     header, *rows = printed[number]
     assert header == HEADER
     assert [row[0] for row in rows] == list(PRINTED[number])
@@ -80,7 +81,7 @@ def test_the_published_crossings_give_the_published_table(printed, number: int) 
         assert row[7:11] == [runs, mean, step, gal]  # published
 
 
-def test_sustained_crossings_stand_beside_the_first(printed) -> None:
+def test_sustained_crossings_stand_beside_the_first(printed: Any) -> None:
     random = printed[3][-1]
     assert random[1:4] == ["[400, 510, 530]", "480.0 ± 57.2", "610"]
     assert random[4:7] == ["[610, 610, 610]", "610.0 ± 0.0", "610"]

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from dal_core.datasets import Dataset
 from dal_core.models import BayesianCNN, build_model, normalise
 from dal_core.protocol import Protocol
-from dal_core.training import Epoch, Training, train, validation_loss
+from dal_core.training import BatchOrder, Epoch, Training, train
+from dal_core.validation import image_losses
 from tests import fast
 
 Labelled = tuple[Tensor, Tensor]
@@ -31,11 +32,18 @@ def validation_set(mnist5k: Dataset) -> Labelled:
 
 
 def fitted(
-    protocol: Protocol, data: Labelled, validation: Labelled | None = None
+    protocol: Protocol,
+    data: Labelled,
+    validation: Labelled | None = None,
+    full_curve: bool = False,
 ) -> tuple[BayesianCNN, Training]:
     model = build_model("lenet5", protocol.dropout, seed=5)
     generator = torch.Generator().manual_seed(6)
-    return model, train(model, *data, protocol, generator, validation)
+    return model, train(model, *data, protocol, generator, validation, full_curve=full_curve)
+
+
+def validation_loss(model: BayesianCNN, images: Tensor, labels: Tensor) -> float:
+    return float(image_losses(model, images, labels).mean())
 
 
 def stock_training(protocol: Protocol, data: Labelled) -> tuple[list[float], nn.Module]:
@@ -86,7 +94,7 @@ def test_training_equals_a_plain_pytorch_loop_with_the_same_masks(training_set: 
 def test_training_twice_gives_the_same_bits(
     training_set: Labelled, validation_set: Labelled
 ) -> None:
-    protocol = fast.protocol(weights="best")
+    protocol = fast.protocol(weights="best", n_epochs=30)
     (one, history), (two, again) = (
         fitted(protocol, training_set, validation_set) for _ in range(2)
     )
@@ -102,12 +110,14 @@ RASH = {"learning_rate": 0.01, "n_epochs": 25}
 def test_best_leaves_the_weights_of_the_lowest_validation_loss(
     training_set: Labelled, validation_set: Labelled
 ) -> None:
-    model, training = fitted(fast.protocol(weights="best", **RASH), training_set, validation_set)
-    best = training.best_epoch
+    protocol = fast.protocol(weights="best", **RASH)
+    model, training = fitted(protocol, training_set, validation_set, full_curve=True)
+    best, curve = training.best_epoch, [loss for loss in training.val_losses if loss is not None]
     assert best is not None
-    assert training.val_losses[best - 1] == min(training.val_losses) == training.val_loss
-    assert training.val_losses[-1] > 1.05 * min(training.val_losses), "the test needs a worse end"
-    assert validation_loss(model, *validation_set) == training.val_loss
+    assert len(curve) == protocol.n_epochs
+    assert curve[best - 1] == min(curve) == training.val_loss
+    assert curve[-1] > 1.05 * min(curve), "the test needs a worse end"
+    assert validation_loss(model, *validation_set) == pytest.approx(training.val_loss, rel=1e-6)
     assert training.train_loss == training.train_losses[best - 1]
 
     # The best epoch's weights are those of a training that ends there.
@@ -119,9 +129,11 @@ def test_best_leaves_the_weights_of_the_lowest_validation_loss(
 def test_last_leaves_the_weights_of_the_last_epoch(
     training_set: Labelled, validation_set: Labelled
 ) -> None:
-    best, history = fitted(fast.protocol(weights="best", **RASH), training_set, validation_set)
+    protocol = fast.protocol(weights="best", **RASH)
+    best, history = fitted(protocol, training_set, validation_set, full_curve=True)
     last, training = fitted(fast.protocol(weights="last", **RASH), training_set)
-    assert validation_loss(last, *validation_set) == history.val_losses[-1]
+    measured = validation_loss(last, *validation_set)
+    assert measured == pytest.approx(history.val_losses[-1], rel=1e-6)
     assert not any(map(torch.equal, best.parameters(), last.parameters()))
     assert training.train_losses == history.train_losses
     assert (training.val_losses, training.val_loss, training.best_epoch) == ((), None, None)
@@ -178,3 +190,33 @@ def test_a_validation_loss_is_the_mean_cross_entropy_without_dropout(
     log_p = torch.log_softmax(model(images).detach().double(), -1)
     expected = -sum(float(log_p[n, label]) for n, label in enumerate(labels)) / len(labels)
     assert validation_loss(model, images, labels) == pytest.approx(expected, rel=1e-5)
+
+
+def test_mini_batches_cover_every_image_once_an_epoch_in_a_new_order() -> None:
+    order = BatchOrder(8, torch.Generator().manual_seed(2))
+    one, other = (order.epoch(20) for _ in range(2))
+    assert [len(batch) for batch in one] == [8, 8, 4]
+    assert torch.cat(list(one)).sort().values.tolist() == list(range(20))
+    assert torch.cat(list(one)).tolist() != torch.cat(list(other)).tolist()
+
+
+def test_one_batch_of_everything_is_full_batch_training(training_set: Labelled) -> None:
+    """Shuffling within the only batch moves nothing but rounding and who gets which mask."""
+    protocol = fast.protocol(dropout=[0, 0])
+    model = build_model("lenet5", (0, 0), seed=5)
+    order = BatchOrder(1000, torch.Generator().manual_seed(2))
+    training = train(model, *training_set, protocol, torch.Generator(), batches=order)
+    _, full = fitted(protocol, training_set)
+    assert training.train_losses == pytest.approx(full.train_losses, rel=1e-4)
+
+
+def test_the_loss_of_an_epoch_is_the_mean_over_images_not_over_batches(
+    training_set: Labelled,
+) -> None:
+    """At a learning rate of almost nothing all batches meet the same weights."""
+    protocol = fast.protocol(dropout=[0, 0], learning_rate=1e-12, n_epochs=1)
+    model = build_model("lenet5", (0, 0), seed=5)
+    expected = validation_loss(model, *training_set)
+    order = BatchOrder(19, torch.Generator().manual_seed(2))  # 19 images, then one
+    training = train(model, *training_set, protocol, torch.Generator(), batches=order)
+    assert training.train_loss == pytest.approx(expected, rel=1e-6)

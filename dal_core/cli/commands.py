@@ -49,7 +49,7 @@ def _dal(
 def _run(
     protocol: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="report, released or quick [default: quick]"),
+        typer.Option(metavar="NAME", help="report, released, gal2017 or quick [default: quick]"),
     ] = None,
     acquisition: Annotated[
         str | None,

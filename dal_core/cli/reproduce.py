@@ -18,7 +18,7 @@ from typing import Any
 from dal_core import datasets, experiment
 from dal_core.cli import experiments, values
 from dal_core.cli.errors import DONE, FAILED, INTERRUPTED, WrongUse
-from dal_core.cli.run import note_versions, say
+from dal_core.cli.run import other_versions, say
 from dal_core.cli.table_of_runs import watching
 from dal_core.experiment_status import ExperimentStatus
 from dal_core.protocol import ACQUISITION_NAMES, MAX_SEED, PRESETS
@@ -129,7 +129,7 @@ def _take_up(text: str, home: Path | None) -> tuple[Store, ExperimentRow]:
             f"--resume is {text!r}, an experiment on another {row.protocol.dataset} than the one "
             "found here; allowed: an experiment on the same data"
         )
-    note_versions(runs[0])
+    say(other_versions(runs[0]))
     experiment.resume(store, row.experiment_id)
     return store, row
 

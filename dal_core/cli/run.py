@@ -67,11 +67,15 @@ def run(
         given: those fields of `Wanted` that were typed; with `resume` there may be none.
     """
     if resume is None:
-        store, row = _begin(Wanted(**given), stops, home)
+        wanted = Wanted(**given)
+        store, row = _begin(wanted, stops, home)
+        note = other_dataset(wanted.protocol, row)
     else:
         _refuse(given)
         store, row = _take_up(resume, stops, home)
+        note = other_versions(row)
     print(row.run_id, file=sys.stderr if as_json else sys.stdout, flush=True)
+    say(note)
     code = DONE
     if agenda(store.log(row.run_id)).has_work:
         code = _work(store, row.run_id, home)
@@ -83,10 +87,9 @@ def run(
 
 
 def _begin(wanted: Wanted, stops: Stops, home: Path | None) -> tuple[Store, RunRow]:
-    preset = wanted.protocol
     acquisition = values.acquisition(wanted.acquisition)
     seed = values.whole_number("--seed", wanted.seed, 0, MAX_SEED)
-    protocol = values.protocol(preset, wanted.dataset, wanted.set)
+    protocol = values.protocol(wanted.protocol, wanted.dataset, wanted.set)
     Stops(None, stops.until_accuracy).read(RunSpec("", protocol, acquisition, seed))
     data = datasets.load(protocol.dataset)
     spec = RunSpec(data.fingerprint, protocol, acquisition, seed)
@@ -97,9 +100,6 @@ def _begin(wanted: Wanted, stops: Stops, home: Path | None) -> tuple[Store, RunR
         spec, n_initial=len(split.initial), split_sizes=split.sizes(), **directives
     )
     store.set_directives(row.run_id, oracle_until=spec.max_labels)
-    if protocol.dataset != PRESETS[preset].dataset:
-        own = PRESETS[preset].dataset
-        say(f"{preset} on {protocol.dataset} instead of {own}: not the report's procedure")
     return store, row
 
 
@@ -134,23 +134,28 @@ def _take_up(text: str, stops: Stops, home: Path | None) -> tuple[Store, RunRow]
     if is_locked(store.home, row.run_id):
         raise RunBusy(f"run {row.run_id} is being worked on elsewhere; try again later")
     store.set_directives(row.run_id, oracle_until=row.spec.max_labels, paused=False, **directives)
-    note_versions(row)
     return store, row
 
 
-def note_versions(row: RunRow) -> None:
-    """Say under which other versions the run was begun.
+def other_dataset(preset: str, row: RunRow) -> str:
+    """What to say where a protocol was moved to other data than its own; else empty."""
+    name, own = row.spec.protocol.dataset, PRESETS[preset].dataset
+    if name == own:
+        return ""
+    return f"{preset} on {name} instead of {own}: not the report's procedure"
 
-    Equal bits are only promised on the same machine and versions (DESIGN section 3).
-    """
+
+def other_versions(row: RunRow) -> str:
+    """Equal bits are only promised on the same machine and versions (DESIGN section 3)."""
     current = current_versions()
     other = [
         f"{name} {then} then, {current.get(name)} now"
         for name, then in row.versions.items()
         if current.get(name) != then
     ]
-    if other:
-        say(f"begun under other versions, so not equal to the bit: {'; '.join(other)}")
+    if not other:
+        return ""
+    return f"begun under other versions, so not equal to the bit: {'; '.join(other)}"
 
 
 def _work(store: Store, run_id: str, home: Path | None) -> int:
@@ -159,6 +164,8 @@ def _work(store: Store, run_id: str, home: Path | None) -> int:
     try:
         _advance(store, run_id)
     except KeyboardInterrupt:
+        # Else an app opened later would find the oracle asked for more and go on unasked.
+        store.set_directives(run_id, oracle_until=None)
         say(f"stopped at {store.log(run_id).n_labelled} labels; {go_on}")
         return INTERRUPTED
     except RunNotFound:
@@ -173,7 +180,8 @@ def _work(store: Store, run_id: str, home: Path | None) -> int:
 def _advance(store: Store, run_id: str) -> None:
     import torch
 
-    from dal_core.worker import Workbench, advance, keep_freed_memory
+    from dal_core.allocator import keep_freed_memory
+    from dal_core.worker import Workbench, advance
 
     keep_freed_memory()
     torch.set_num_threads(1)  # results differ in bits between one and two threads

@@ -5,7 +5,7 @@ Each figure has a function of the same name that ends in `_data`: the numbers it
 No chart sets a background or a text colour, so that a page's light or dark theme can.
 """
 
-from dal_core.figures.compare import compare_data, compare_figure
+from dal_core.figures.compare import MAX_COMPARED, compare_data, compare_figure
 from dal_core.figures.crossings import crossings_data, crossings_figure
 from dal_core.figures.digits import LabelledImages, digits_data, digits_figure
 from dal_core.figures.learning import learning_curve, learning_curve_data
@@ -16,6 +16,7 @@ from dal_core.figures.savings import savings_figure
 
 __all__ = [
     "FORMATS",
+    "MAX_COMPARED",
     "LabelledImages",
     "bands_data",
     "bands_figure",

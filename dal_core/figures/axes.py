@@ -1,9 +1,10 @@
-"""Axes that all charts share: titles, number formats and how far they reach."""
+"""Axes and legends that all charts share: titles, number formats, reach and spacing."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import altair as alt
 
@@ -11,10 +12,40 @@ from dal_core.analysis import Metric
 
 METRIC_TITLES: dict[Metric, str] = {
     "accuracy": "Test accuracy",
-    "mutual_information": "Test mutual information (nats)",
+    "mutual_information": "Mutual information (nats)",
 }
 VALUE_FORMATS: dict[Metric, str] = {"accuracy": ".1%", "mutual_information": ".3f"}
 _AXIS_FORMATS: dict[Metric, str] = {"accuracy": ".0%", "mutual_information": ".2f"}
+
+ROOM = 100  # labels an axis shows at least: ten steps lie ahead of a run that has just begun
+PADDING = {"left": 5, "top": 5, "right": 5, "bottom": 5}
+"""Pixels around a chart. Each side by name: Streamlit's theme fails on a single number, and given
+none it leaves much room below.
+"""
+
+
+def axis(**options: Any) -> alt.Axis:
+    """An axis that keeps close, also where a page's theme would push it away."""
+    return alt.Axis(**{"titlePadding": 6, "labelPadding": 4, **options})
+
+
+def legend(orient: Any = "top", **options: Any) -> alt.Legend:
+    """A legend of lines above (or below) the chart, at full strength whatever the band's is."""
+    return plain_legend(
+        orient, **{"symbolType": "stroke", "symbolStrokeWidth": 2.5, "symbolOpacity": 1, **options}
+    )
+
+
+def plain_legend(orient: Any = "top", **options: Any) -> alt.Legend:
+    """A legend that keeps close to its chart, with symbols of the caller's choice."""
+    defaults = {
+        "padding": 0,
+        "offset": 8,
+        "columnPadding": 14,
+        "labelOffset": 2,
+        "labelLimit": 320,
+    }
+    return alt.Legend(orient=orient, **{**defaults, **options})
 
 
 def labels_axis(values: Iterable[float], at_least: int = 0, title: str = "Labels") -> alt.X:
@@ -23,7 +54,14 @@ def labels_axis(values: Iterable[float], at_least: int = 0, title: str = "Labels
     low, high = min(known, default=0), max(known, default=0)
     domain = [low, max(high, low + at_least)]
     scale = alt.Scale(domain=domain, nice=False, zero=False)
-    return alt.X("n_labelled:Q", title=title, scale=scale, axis=alt.Axis(grid=False, tickCount=6))
+    return alt.X("n_labelled:Q", title=title, scale=scale, axis=axis(grid=False, tickCount=6))
+
+
+def ends(chart: alt.Chart, *groups: str) -> alt.Chart:
+    """The last point of each curve: a line of one point would not be seen at all."""
+    return chart.transform_joinaggregate(
+        end="max(n_labelled)", groupby=list(groups)
+    ).transform_filter(alt.datum.n_labelled == alt.datum.end)
 
 
 def metric_axis(values: Iterable[float], metric: Metric, field: str = "value") -> alt.Y:
@@ -42,5 +80,5 @@ def metric_axis(values: Iterable[float], metric: Metric, field: str = "value") -
         f"{field}:Q",
         title=METRIC_TITLES[metric],
         scale=alt.Scale(domain=domain, nice=metric != "accuracy", zero=False),
-        axis=alt.Axis(format=_AXIS_FORMATS[metric], tickCount=5),
+        axis=axis(format=_AXIS_FORMATS[metric], tickCount=5),
     )

@@ -10,10 +10,20 @@ import pandas as pd
 from dal_core.analysis import Metric, by_function
 from dal_core.curves import RunCurve
 from dal_core.display import PALETTE, display_name, in_order
-from dal_core.figures.axes import METRIC_TITLES, VALUE_FORMATS, labels_axis, metric_axis
+from dal_core.figures.axes import (
+    METRIC_TITLES,
+    PADDING,
+    ROOM,
+    VALUE_FORMATS,
+    ends,
+    labels_axis,
+    legend,
+    metric_axis,
+)
 from dal_core.figures.report import bands_data, series_colour
 
 _DASHES = ([1, 0], [6, 3], [1.5, 2.5], [8, 3, 1.5, 3])
+MAX_COMPARED = len(_DASHES)
 
 
 def compare_figure(
@@ -34,35 +44,28 @@ def compare_figure(
     Raises:
         ValueError: fewer than two records, or more than four.
     """
-    if not 2 <= len(records) <= len(_DASHES):
+    if not 2 <= len(records) <= MAX_COMPARED:
         raise ValueError(f"two to four records can be compared, got {len(records)}")
     data = compare_data(records, metric, up_to=up_to)
     panels = list(dict.fromkeys(data.panel))
-    x = labels_axis(data.n_labelled, title="Labels in the training set")
+    x = labels_axis(data.n_labelled, at_least=ROOM, title="Labels in the training set")
     low, high = data.low, data.high
     y = metric_axis([*low, *high] if metric != "accuracy" else low, metric, "mean")
     dash = alt.StrokeDash(
         "record:N",
         title=None,
         scale=alt.Scale(domain=list(records), range=list(_DASHES[: len(records)])),
-        legend=alt.Legend(
-            orient="top",
-            symbolType="stroke",
-            symbolSize=500,
-            symbolOpacity=1,
-            symbolStrokeWidth=1.75,
-            symbolStrokeColor=PALETTE["grey"],
-            labelLimit=320,
-        ),
+        legend=legend(symbolSize=500, symbolStrokeWidth=1.75, symbolStrokeColor=PALETTE["grey"]),
     )
     names = [display_name(name) for name in in_order(list(data.acquisition))]
     number = VALUE_FORMATS[metric]
-    base = alt.Chart().encode(x=x, color=series_colour(data, names), strokeDash=dash)
+    base = alt.Chart().encode(x=x, color=series_colour(data, names))
     layers = alt.layer(
         base.mark_area(opacity=0.12, clip=True).encode(
             y=alt.Y("low:Q"), y2="high:Q", detail="record:N"
         ),
-        base.mark_line(strokeWidth=1.75, clip=True).encode(y=y),
+        base.mark_line(strokeWidth=1.75, clip=True).encode(y=y, strokeDash=dash),
+        ends(base, "series", "record", "panel").mark_circle(size=16, opacity=1).encode(y=y),
         base.mark_circle(size=60, opacity=0).encode(
             y=y,
             tooltip=[
@@ -76,7 +79,7 @@ def compare_figure(
         data=data,
     ).properties(width=width, height=height)
     facet = alt.Facet("panel:N", title=None, sort=panels, header=alt.Header(labelFontSize=12))
-    return layers.facet(facet, columns=2)
+    return layers.facet(facet, columns=2).properties(padding=PADDING)
 
 
 def compare_data(

@@ -11,7 +11,7 @@ import pandas as pd
 from dal_core.analysis import average_step, band, step_average
 from dal_core.curves import RunCurve
 from dal_core.display import PALETTE, colour, display_name
-from dal_core.figures.axes import labels_axis
+from dal_core.figures.axes import PADDING, ROOM, axis, labels_axis, legend
 
 _MEAN = "mean of the runs"
 _RUN_COLOURS = [PALETTE[name] for name in ("sky", "orange", "green", "purple", "blue")]
@@ -39,19 +39,19 @@ def crossings_figure(
         function if name == _MEAN else _RUN_COLOURS[i % len(_RUN_COLOURS)]
         for i, name in enumerate(names)
     ]
-    x = labels_axis(curves.n_labelled.dropna(), title="Labels in the training set")
+    x = labels_axis(curves.n_labelled.dropna(), at_least=ROOM, title="Labels in the training set")
     top = max([0.2, *curves["value"]])
     y = alt.Y(
         "value:Q",
         title="Test error",
         scale=alt.Scale(domain=[0, top], nice=False),
-        axis=alt.Axis(format=".0%", tickCount=6),
+        axis=axis(format=".0%", tickCount=6),
     )
     by_series = alt.Color(
         "series:N",
         title=None,
         scale=alt.Scale(domain=names, range=colours),
-        legend=alt.Legend(orient="top", symbolType="stroke", symbolStrokeWidth=2.5, labelLimit=260),
+        legend=legend(columns=4),
     )
     lines = list(dict.fromkeys(data.label[data.kind.isin(_DASHES)]))
     by_label = dict(zip(data.label, data.kind, strict=True))
@@ -60,12 +60,8 @@ def crossings_figure(
         "label:N",
         title=None,
         scale=alt.Scale(domain=lines, range=dashes),
-        legend=alt.Legend(
-            orient="bottom",
-            symbolType="stroke",
-            symbolSize=500,
-            symbolStrokeColor=PALETTE["grey"],
-            labelLimit=320,
+        legend=legend(
+            "bottom", symbolSize=500, symbolStrokeWidth=1.5, symbolStrokeColor=PALETTE["grey"]
         ),
     )
     number = [alt.Tooltip("n_labelled:Q", title="Labels", format="~g")]
@@ -90,7 +86,7 @@ def crossings_figure(
         .mark_rule(strokeWidth=1.5)
         .encode(x=x, strokeDash=by_line, tooltip=["series:N", "label:N", *number]),
     ]
-    return alt.layer(*layers).properties(width=width, height=height)
+    return alt.layer(*layers).properties(width=width, height=height, padding=PADDING)
 
 
 def crossings_data(runs: Sequence[RunCurve], error: float = 0.05) -> pd.DataFrame:

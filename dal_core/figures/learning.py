@@ -14,9 +14,17 @@ import pandas as pd
 from dal_core.analysis import Metric, band
 from dal_core.curves import RunCurve, as_curve
 from dal_core.display import FULL_DATA, PALETTE, PRIMARY, display_name
-from dal_core.figures.axes import METRIC_TITLES, VALUE_FORMATS, labels_axis, metric_axis
+from dal_core.figures.axes import (
+    METRIC_TITLES,
+    PADDING,
+    ROOM,
+    VALUE_FORMATS,
+    ends,
+    labels_axis,
+    legend,
+    metric_axis,
+)
 
-_ROOM = 100  # labels the x axis shows at least: ten steps lie ahead of a run that has just begun
 _COLUMNS = ["series", "n_labelled", "value", "low", "high"]
 
 
@@ -45,7 +53,7 @@ def learning_curve(
     """
     data = learning_curve_data(run, baseline, metric, bound, published)
     values = [*data.value, *data.low.dropna(), *data.high.dropna().clip(upper=1.0)]
-    x = labels_axis(data.n_labelled.dropna(), at_least=_ROOM, title="Labels given")
+    x = labels_axis(data.n_labelled.dropna(), at_least=ROOM, title="Labels given")
     y = metric_axis(values, metric)
     names = list(dict.fromkeys(data.series)) or ["this run"]  # a legend of nothing is no size
     looks = {name: _look(name, colour) for name in names}
@@ -53,13 +61,7 @@ def learning_curve(
         "series:N",
         title=None,
         scale=alt.Scale(domain=names, range=[looks[name][0] for name in names]),
-        legend=alt.Legend(
-            orient="top",
-            symbolType="stroke",
-            symbolStrokeWidth=2.5,
-            symbolOpacity=1,
-            labelLimit=260,
-        ),
+        legend=legend(columns=2 if len(names) > 3 else 3),
     )
     dash = alt.StrokeDash(
         "series:N",
@@ -78,6 +80,9 @@ def learning_curve(
         base.transform_filter(others & (alt.datum.kind != "bound"))
         .mark_line(strokeWidth=2, clip=True)
         .encode(x=x, y=y, strokeDash=dash),
+        ends(base.transform_filter(alt.datum.kind == "random"), "series")
+        .mark_circle(size=24, opacity=1)
+        .encode(x=x, y=y),
         base.transform_filter(others & (alt.datum.kind != "bound"))
         .mark_circle(size=90, opacity=0)  # unseen: something for the pointer to find
         .encode(x=x, y=y, tooltip=_tooltips(metric)),
@@ -91,7 +96,7 @@ def learning_curve(
         .mark_circle(size=36, opacity=1)
         .encode(x=x, y=y, tooltip=_tooltips(metric)),
     ]
-    return alt.layer(*layers).properties(width=width, height=height)
+    return alt.layer(*layers).properties(width=width, height=height, padding=PADDING)
 
 
 def learning_curve_data(

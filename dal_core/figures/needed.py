@@ -10,6 +10,7 @@ import pandas as pd
 
 from dal_core.curves import RunCurve
 from dal_core.display import PALETTE, colour, display_name
+from dal_core.figures.axes import PADDING, axis, plain_legend
 from dal_core.tables import Cells, Row, Table, tables
 
 _STRENGTHS = {  # a function keeps its colour; the way of counting is its strength
@@ -46,7 +47,7 @@ def needed_figure(
         _panel(data[data.error == error], relative, published, width, first=number == 0)
         for number, error in enumerate(dict.fromkeys(data.error))
     ]
-    figure = alt.hconcat(*panels, spacing=28)
+    figure = alt.hconcat(*panels, spacing=28).properties(padding=PADDING)
     return figure.properties(title=_DIAMONDS) if published else figure
 
 
@@ -103,11 +104,11 @@ def _panel(
         "function:N",
         title=None,
         sort=functions,
-        axis=alt.Axis(labels=first, ticks=False, domain=False, labelPadding=8, labelLimit=160),
+        axis=axis(labels=first, ticks=False, domain=False, labelPadding=8, labelLimit=160),
     )
     offset = alt.YOffset("counted:N", sort=ways, scale=alt.Scale(domain=ways))
     title = "Share of Random's labels" if relative else "Labels needed"
-    x = alt.X("value:Q", title=title, scale=alt.Scale(zero=True), axis=alt.Axis(tickCount=5))
+    x = alt.X("value:Q", title=title, scale=alt.Scale(zero=True), axis=axis(tickCount=5))
     fill = alt.Color(
         "function:N",
         legend=None,
@@ -117,7 +118,9 @@ def _panel(
         "counted:N",
         title=None,
         scale=alt.Scale(type="ordinal", domain=ways, range=list(_STRENGTHS.values())),
-        legend=alt.Legend(orient="top", symbolType="square", symbolFillColor=PALETTE["grey"]),
+        legend=plain_legend(
+            symbolType="square", symbolStrokeWidth=0, symbolFillColor=PALETTE["grey"]
+        ),
     )
     number = ".2f" if relative else ".1f"
     tooltip = [

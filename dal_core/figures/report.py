@@ -11,12 +11,21 @@ import pandas as pd
 from dal_core.analysis import Metric, band, by_function
 from dal_core.curves import Bound, RunCurve
 from dal_core.display import FULL_DATA, colour, display_name, in_order
-from dal_core.figures.axes import METRIC_TITLES, VALUE_FORMATS, labels_axis, metric_axis
+from dal_core.figures.axes import (
+    METRIC_TITLES,
+    PADDING,
+    ROOM,
+    VALUE_FORMATS,
+    ends,
+    labels_axis,
+    legend,
+    metric_axis,
+)
 from dal_core.published import CURVE_POINTS
 
 FULL_DATA_NAME = "All images"
 _COLUMNS = [
-    *("kind", "acquisition", "series", "n_labelled"),
+    *("kind", "acquisition", "series", "seed", "n_labelled"),
     *("mean", "std", "low", "high", "n_runs"),
 ]
 _DIAMONDS = alt.Title(
@@ -30,6 +39,7 @@ def bands_figure(
     metric: Metric = "accuracy",
     *,
     published: bool = False,
+    each_run: bool = False,
     width: int | str = "container",
     height: int = 320,
 ) -> alt.LayerChart | alt.FacetChart:
@@ -40,9 +50,11 @@ def bands_figure(
 
     Args:
         published: also show the published points (of accuracy, BALD and Random) as diamonds.
+        each_run: also show every run, as far as it is, as a thin line: the picture of an
+            experiment under way, whose means end with the seed begun last.
     """
-    data = bands_data(runs, bounds, metric, published=published)
-    x = labels_axis(data.n_labelled.dropna(), title="Labels in the training set")
+    data = bands_data(runs, bounds, metric, published=published, each_run=each_run)
+    x = labels_axis(data.n_labelled.dropna(), at_least=ROOM, title="Labels in the training set")
     low = data.low.fillna(data["mean"])
     high = data.high.fillna(data["mean"])
     y = metric_axis([*low, *high] if metric != "accuracy" else low, metric, "mean")
@@ -57,8 +69,17 @@ def bands_figure(
         base.transform_filter(kind == "bound")
         .mark_rule(strokeWidth=1)
         .encode(y=y, tooltip=[tooltip[0], *tooltip[2:]]),
+        base.transform_filter(kind == "run")
+        .mark_line(strokeWidth=1, opacity=0.45, clip=True)
+        .encode(x=x, y=y, detail="seed:N"),
+        ends(base.transform_filter(kind == "run"), "series", "seed")
+        .mark_circle(size=14, opacity=0.45)
+        .encode(x=x, y=y),
         base.transform_filter(kind == "mean")
         .mark_line(strokeWidth=1.75, clip=True)
+        .encode(x=x, y=y),
+        ends(base.transform_filter(kind == "mean"), "series")
+        .mark_circle(size=20, opacity=1)
         .encode(x=x, y=y),
         base.transform_filter(kind == "mean")
         .mark_circle(size=60, opacity=0)  # unseen: something for the pointer to find
@@ -67,7 +88,7 @@ def bands_figure(
         .mark_point(shape="diamond", size=70, strokeWidth=2, opacity=1)
         .encode(x=x, y=y, tooltip=tooltip),
     ]
-    figure = alt.layer(*layers).properties(width=width, height=height)
+    figure = alt.layer(*layers).properties(width=width, height=height, padding=PADDING)
     return figure.properties(title=_DIAMONDS) if published else figure
 
 
@@ -77,18 +98,22 @@ def bands_data(
     metric: Metric = "accuracy",
     *,
     published: bool = False,
+    each_run: bool = False,
 ) -> pd.DataFrame:
     """The numbers behind `bands_figure`.
 
     Returns:
-        Columns `kind` (mean, bound, published), `acquisition`, `series` (its name for people),
-        `n_labelled` (missing for the bound), `mean`, `std`, `low`, `high`, `n_runs`.
+        Columns `kind` (mean, run, bound, published), `acquisition`, `series` (its name for
+        people), `seed` (of a run), `n_labelled` (missing for the bound), `mean` (of a run: its
+        value), `std`, `low`, `high`, `n_runs`.
     """
     groups = by_function(run for run in runs if len(run))
     frames = [
         band(groups[name], metric).assign(kind="mean", acquisition=name, series=display_name(name))
         for name in in_order(list(groups))
     ]
+    if each_run:
+        frames += [_one_run(run, metric) for name in groups for run in groups[name]]
     if published and metric == "accuracy":
         frames += [_published_points(name, CURVE_POINTS[name]) for name in CURVE_POINTS]
     if bounds:
@@ -100,7 +125,7 @@ def bands_data(
     if not frames:
         return pd.DataFrame(columns=_COLUMNS)
     data = pd.concat(frames, ignore_index=True).reindex(columns=_COLUMNS)
-    return data.astype({"n_labelled": "Int64", "mean": float, "std": float})
+    return data.astype({"seed": "Int64", "n_labelled": "Int64", "mean": float, "std": float})
 
 
 def series_colour(data: pd.DataFrame, names: Sequence[str]) -> alt.Color:
@@ -113,9 +138,21 @@ def series_colour(data: pd.DataFrame, names: Sequence[str]) -> alt.Color:
             domain=list(names),
             range=[colour(of[name]) if of.get(name) else FULL_DATA for name in names],
         ),
-        legend=alt.Legend(
-            orient="top", symbolType="stroke", symbolStrokeWidth=2.5, symbolOpacity=1, columns=6
-        ),
+        legend=legend(columns=6),
+    )
+
+
+def _one_run(run: RunCurve, metric: Metric) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "kind": "run",
+            "acquisition": run.acquisition,
+            "series": display_name(run.acquisition),
+            "seed": run.seed,
+            "n_labelled": run.n_labelled,
+            "mean": getattr(run, metric),
+            "n_runs": 1,
+        }
     )
 
 

@@ -6,6 +6,7 @@ import altair as alt
 import pandas as pd
 
 from dal_core.display import PALETTE, display_name, in_order
+from dal_core.figures.axes import PADDING, axis
 from dal_core.figures.report import series_colour
 
 
@@ -28,9 +29,9 @@ def savings_figure(
         "accuracy:Q",
         title="Test accuracy to reach",
         scale=alt.Scale(zero=False, nice=False),
-        axis=alt.Axis(format=".0%", grid=False),
+        axis=axis(format=".0%", grid=False),
     )
-    y = alt.Y("mean:Q", title="Labels saved against Random")
+    y = alt.Y("mean:Q", title="Labels saved against Random", axis=axis())
     tooltip = [
         alt.Tooltip("series:N", title="Function"),
         alt.Tooltip("accuracy:Q", title="Accuracy", format=".0%"),
@@ -50,4 +51,4 @@ def savings_figure(
         base.mark_line(strokeWidth=1.75).encode(y=y),
         base.mark_circle(size=22, opacity=1).encode(y=y, tooltip=tooltip),
     ]
-    return alt.layer(*layers).properties(width=width, height=height)
+    return alt.layer(*layers).properties(width=width, height=height, padding=PADDING)

@@ -88,8 +88,12 @@ class Store:
         split_sizes: Mapping[str, int],
         until_labels: int | None = None,
         until_accuracy: float | None = None,
+        device: str = "cpu",
     ) -> RunRow:
-        """A new run without queries. Raises ValueError for a stop rule out of range."""
+        """A new run without queries; `device` is where it is to be computed, for the record.
+
+        Raises ValueError for a stop rule out of range.
+        """
         checks.check_directives({"until_labels": until_labels, "until_accuracy": until_accuracy})
         run = RunRow(
             run_id=f"{spec.acquisition.replace('_', '-')}-s{spec.seed}-{uuid.uuid4().hex[:6]}",
@@ -99,7 +103,7 @@ class Store:
             spec=spec,
             n_initial=n_initial,
             split_sizes=dict(split_sizes),
-            versions=current_versions(),
+            versions=current_versions(device),
             created_at=now(),
             until_labels=until_labels,
             until_accuracy=until_accuracy,

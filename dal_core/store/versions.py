@@ -16,8 +16,8 @@ import dal_core
 INTRA_OP_THREADS = 1
 
 
-def current_versions() -> dict[str, Any]:
-    """python, torch, numpy, dal, platform and threads; None for a package not installed."""
+def current_versions(device: str = "cpu") -> dict[str, Any]:
+    """python, torch, numpy, dal, platform, threads, device; None for a package not installed."""
     return {
         "python": platform.python_version(),
         "torch": _version("torch"),
@@ -25,6 +25,7 @@ def current_versions() -> dict[str, Any]:
         "dal": dal_core.__version__,
         "platform": platform.platform(),
         "threads": INTRA_OP_THREADS,
+        "device": device,
     }
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 
@@ -18,7 +18,7 @@ from PIL import Image
 
 from dal_ui.grid.submission import GridSubmission, check_answers_query, parse_submission
 
-__all__ = ["GridSubmission", "image_data_uri", "label_grid", "parse_submission"]
+__all__ = ["GridSubmission", "image_data_uri", "label_grid", "parse_submission", "sent_submission"]
 
 
 def label_grid(
@@ -27,6 +27,7 @@ def label_grid(
     images: Sequence[tuple[int, str]],
     batch_size: int,
     saved: bool = False,
+    stored: Mapping[int, int] | None = None,
     disabled: bool = False,
     key: str = "label_grid",
 ) -> GridSubmission | None:
@@ -42,6 +43,8 @@ def label_grid(
             replace skipped images.
         batch_size: images shown at a time.
         saved: the submission for this query is stored. The grid says "saved" only then.
+        stored: with `saved`, the labels that are stored, by image id. The grid shows them, whoever
+            gave them.
         disabled: grey, takes no keys (the oracle answers, or a model is training).
         key: Streamlit's key; one per grid on a page.
 
@@ -63,6 +66,7 @@ def label_grid(
             "images": [{"id": image_id, "src": source} for image_id, source in images],
             "batch_size": batch_size,
             "saved": saved,
+            "stored": None if stored is None else {str(i): stored[i] for i in stored},
             "disabled": disabled,
         },
         on_submission_change=_nothing,  # without a callback the result lacks the attribute
@@ -72,6 +76,19 @@ def label_grid(
         return None
     check_answers_query(submission, image_ids, batch_size)
     return submission
+
+
+def sent_submission(key: str = "label_grid") -> GridSubmission | None:
+    """What the browser sent last, for whichever query: known before the grid is drawn.
+
+    So a page can store it first and draw once, and can tell a person whose query another tab has
+    answered meanwhile. None when nothing was sent, or nothing that can be read: `label_grid`
+    names what is wrong with it.
+    """
+    try:
+        return parse_submission(getattr(st.session_state.get(key), "submission", None))
+    except ValueError:
+        return None
 
 
 def image_data_uri(image: np.ndarray) -> str:

@@ -87,8 +87,10 @@ function update(grid, data) {
   if (isNew) open(grid, data);
   grid.saved = data.saved;
   grid.disabled = data.disabled;
-  if (grid.saved) settle(grid);
-  else if (isNew && grid.pending) transmit(grid); // sent before a reload, never confirmed
+  if (grid.saved) {
+    showStored(grid, data);
+    settle(grid);
+  } else if (isNew && grid.pending) transmit(grid); // sent before a reload, never confirmed
   draw(grid);
   if (isLocked(grid) || !(isNew || wasLocked)) return;
   grid.since = performance.now();
@@ -101,10 +103,19 @@ function open(grid, data) {
   forgetOtherSentQueries(data.query_id);
   const mirrored = readMirror(data.query_id);
   grid.queryId = data.query_id;
+  grid.elsewhere = false;
   grid.sources = new Map(data.images.map(({ id, src }) => [id, src]));
   grid.state = restore(mirrored?.state, ids, data.batch_size);
   grid.pending = (isComplete(grid.state) && mirrored?.pending) || null;
   grid.cells.replaceChildren(...grid.state.slots.map((_, slot) => cell(slot)));
+}
+
+/** What Python holds, whoever gave it: this tab, another one, or the oracle. */
+function showStored(grid, { images, stored }) {
+  if (!stored) return;
+  const shown = withStored(grid.state, images.map(({ id }) => id), stored);
+  grid.elsewhere ||= labelledCount(grid.state) > 0 && !sameLabels(grid.state, shown);
+  grid.state = shown;
 }
 
 /** Python has the submission, or no longer wants it: nothing is left to send. */
@@ -277,9 +288,10 @@ function drawCell(grid, element, id, slot) {
   setText(label, given === undefined ? "" : String(given));
 }
 
-function statusText({ state, saved, pending, late }) {
+function statusText({ state, saved, elsewhere, pending, late }) {
   const skipped = state.skipped.length ? `, ${state.skipped.length} skipped` : "";
   const count = `${labelledCount(state)} of ${shownIds(state).length} labelled${skipped}`;
+  if (saved && elsewhere) return "Answered elsewhere. Shown is what is stored.";
   if (saved) return "Saved.";
   if (pending && late) return "Not confirmed yet, trying again. Your labels are kept.";
   if (pending) return "Sending…";

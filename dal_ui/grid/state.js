@@ -151,6 +151,20 @@ export function submissionOf(state, queryId, nonce) {
   };
 }
 
+/** The answered query: its stored labels on their images, which stay where they are if they can. */
+export function withStored(state, ids, stored) {
+  const given = ids.filter((id) => id in stored);
+  const shown = shownIds(state);
+  const inPlace = shown.length === given.length && shown.every((id) => id in stored);
+  const slots = inPlace ? state.slots : state.slots.map((_, slot) => given[slot] ?? null);
+  return { ...state, slots, labels: { ...stored }, given, focus: null };
+}
+
+export function sameLabels(one, other) {
+  const ids = Object.keys({ ...one.labels, ...other.labels });
+  return ids.every((id) => one.labels[id] === other.labels[id]);
+}
+
 /** A mirrored state if it is whole and about these very images, else a fresh one. */
 export function restore(mirrored, ids, batchSize) {
   return belongsTo(mirrored, ids) ? mirrored : start(ids, batchSize);

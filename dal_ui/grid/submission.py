@@ -119,10 +119,11 @@ def _digit(value: object) -> int:
 
 
 def _seconds(value: object) -> float:
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        if math.isfinite(value) and value >= 0:  # NaN and infinity are JSON to Python's reader
-            return value / 1000
-    raise ValueError(_wrong("ms", value, "milliseconds, 0 or more"))
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise ValueError(_wrong("ms", value, "milliseconds, 0 or more"))
+    if not math.isfinite(value) or value < 0:  # NaN and infinity are JSON to Python's reader
+        raise ValueError(_wrong("ms", value, "milliseconds, 0 or more"))
+    return value / 1000
 
 
 def _wrong(field: str, value: object, allowed: str) -> str:

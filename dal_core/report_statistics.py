@@ -1,0 +1,43 @@
+"""The statistics of a report in one go: means, paired differences to Random, labels saved.
+
+Owns which accuracies are asked for and the bootstrap's seed; the sums are in `comparison.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from dal_core import comparison
+from dal_core.curves import RunCurve
+
+LEVELS = tuple(round(0.70 + 0.01 * step, 2) for step in range(30))  # accuracies 70% .. 99%
+_BOOTSTRAP_SEED = 0  # the same records give the same intervals
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What stands beside the tables: data frames as `comparison.py` describes them."""
+
+    means: pd.DataFrame
+    differences: pd.DataFrame
+    mean_differences: pd.DataFrame
+    labels_saved: pd.DataFrame
+    mean_labels_saved: pd.DataFrame
+
+
+def statistics(runs: Sequence[RunCurve], sustained: bool = False) -> Statistics:
+    """Means, paired differences to Random and labels saved, with intervals from four seeds on."""
+    rng = np.random.default_rng(_BOOTSTRAP_SEED)
+    differences = comparison.paired_differences(runs)
+    saved = comparison.labels_saved(runs, LEVELS, sustained)
+    return Statistics(
+        means=comparison.means(runs, rng),
+        differences=differences,
+        mean_differences=comparison.mean_differences(differences, rng),
+        labels_saved=saved,
+        mean_labels_saved=comparison.mean_labels_saved(saved, rng),
+    )

@@ -1,0 +1,123 @@
+"""How long an experiment will take, judged by similar runs in the store; honest where none is.
+
+Owns which runs are similar and the sentence a person reads. The extrapolation of a run's steps is
+`dal_core.forecast`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dal_core.forecast import seconds_left
+from dal_core.protocol import FULL_DATA, Protocol, RunSpec
+from dal_core.store import RunLog, RunRow, Store
+from dal_ui.experiments import Plan, duration
+
+_FREE = {  # parameters that cost no time
+    *("dropout", "initial_with_replacement", "entropy_eps", "ties", "n_acquisition_steps"),
+    *("learning_rate", "betas", "weight_decay", "train_size"),
+}
+_LOOKED_AT = 8  # of similar runs, the newest; reading one takes about ten milliseconds
+_LONG_EPOCHS = 200
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What is known before the start.
+
+    Attributes:
+        seconds: of work for one core; None where no similar run was ever timed.
+        without_bounds: the full-data bounds are wanted, but not in `seconds`.
+        n_runs: of the experiment.
+        n_stored: of them are stored already and will be shared.
+    """
+
+    seconds: float | None
+    without_bounds: bool
+    n_runs: int
+    n_stored: int
+
+
+def estimate(store: Store, fingerprint: str, plan: Plan) -> Estimate:
+    """Time the plan's runs by the store's. Raises ProtocolError as `Plan.specs` does."""
+    specs = plan.specs(fingerprint)
+    stored = {spec: store.find_oracle_run(spec) for spec in specs}
+    similar = [
+        run
+        for run in store.runs()
+        if run.kind == "oracle"
+        and run.spec.fingerprint == fingerprint
+        and _cost(run.spec.protocol) == _cost(plan.protocol)
+    ]
+    points = {name: _points(store, similar, name) for name in {spec.acquisition for spec in specs}}
+    total, unknown = 0.0, set()
+    for spec in specs:
+        own = stored[spec]
+        done = store.log(own.run_id).steps if own else ()
+        left = _left(spec, len(done), points[spec.acquisition])
+        if left is None:
+            unknown.add(spec.acquisition)
+        else:
+            total += left
+    return Estimate(
+        seconds=None if unknown - {FULL_DATA} else total,
+        without_bounds=FULL_DATA in unknown,
+        n_runs=len(specs),
+        n_stored=sum(run is not None for run in stored.values()),
+    )
+
+
+def sentence(found: Estimate, plan: Plan, n_workers: int) -> str:
+    """One or two sentences for the start form."""
+    runs = f"{found.n_runs} runs" if found.n_runs != 1 else "1 run"
+    shared = f", {found.n_stored} of them stored already" if found.n_stored else ""
+    if found.seconds is None:
+        return f"{runs}{shared}. {_unknown(plan.protocol)}"
+    if found.seconds == 0 and not found.without_bounds:
+        return f"{runs}, all of them measured already: nothing is left to compute."
+    at_once = max(1, min(n_workers, found.n_runs))
+    bounds = " (the training on all images comes on top: it was never timed here)"
+    return (
+        f"{runs}{shared}: about **{duration(found.seconds / at_once)}** with {at_once} at a time, "
+        f"judged by similar runs stored here{bounds if found.without_bounds else ''}."
+    )
+
+
+def _unknown(protocol: Protocol) -> str:
+    known = (
+        "How long it takes is not known before its first steps: no similar run is stored here yet."
+    )
+    if protocol.which_model == "gal_cnn":
+        return f"{known} This network is ten times the report's: expect days."
+    if protocol.dataset == "mnist" and protocol.n_epochs >= _LONG_EPOCHS:
+        return f"{known} The report's author needed about 30 hours for all 18 runs on a laptop."
+    return f"{known} You may close the page or the lid, it goes on where it was."
+
+
+def _cost(protocol: Protocol) -> tuple[object, ...]:
+    return tuple(value for key, value in protocol.model_dump().items() if key not in _FREE)
+
+
+def _points(store: Store, similar: Sequence[RunRow], name: str) -> list[tuple[int, float]]:
+    """(labels, seconds) of the longest similar run of the function, else of another's.
+
+    Another function's scoring costs about the same, save that Random has none.
+    """
+    alike = [run for run in similar if run.spec.acquisition == name]
+    if not alike and name != FULL_DATA:
+        alike = [run for run in similar if run.spec.acquisition != FULL_DATA]
+        alike.sort(key=lambda run: (run.spec.acquisition == "random") != (name == "random"))
+    logs: list[RunLog] = [store.log(run.run_id) for run in alike[:_LOOKED_AT]]
+    longest = max((log.steps for log in logs), key=len, default=())
+    return [(step.n_labelled, sum(step.seconds.values())) for step in longest]
+
+
+def _left(spec: RunSpec, n_done: int, points: Sequence[tuple[int, float]]) -> float | None:
+    p = spec.protocol
+    if spec.acquisition == FULL_DATA:
+        return 0.0 if n_done else (points[0][1] if points else None)
+    ahead = [
+        p.train_size + k * p.n_samples_to_acquire for k in range(n_done, p.n_acquisition_steps + 1)
+    ]
+    return seconds_left(points, ahead) if ahead else 0.0

@@ -1,0 +1,164 @@
+"""Record files from outside, and stored experiments and records side by side.
+
+An uploaded record is looked at and compared; it is never stored and never becomes a protocol to
+run. It lives as long as the browser's session.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import PurePath
+
+import pandas as pd
+import streamlit as st
+
+from dal_core import figures
+from dal_core.analysis import METRICS
+from dal_core.curves import RunCurve
+from dal_core.display import display_name, in_order
+from dal_core.figures.axes import METRIC_TITLES
+from dal_core.record import Record, RecordError, bounds, curves, protocol_params, read_record
+from dal_core.runfiles import experiment_record
+from dal_core.store import Store
+from dal_core.table_formats import printed
+from dal_core.tables import tables
+from dal_ui import experiments, runtime
+from dal_ui.experiment_results import results
+from dal_ui.experiment_start import name_of
+from dal_ui.experiment_statistics import statistics_view
+
+MAX_COMPARED = 4
+MAX_UPLOAD_MB = 50
+
+
+def record_view() -> None:
+    """Upload a record file and look at its numbers."""
+    st.caption(
+        "A record (YAML) of this program, or one in the form published with the report. It is "
+        "only looked at: nothing is stored, and it never becomes a procedure to run."
+    )
+    upload = st.file_uploader(
+        "Record file", type=["yaml", "yml"], max_upload_size=MAX_UPLOAD_MB, key="upload"
+    )
+    if upload is not None:
+        try:
+            record = read_record(upload.getvalue())
+        except RecordError as error:
+            st.error(f"{upload.name}: {error}", icon=":material/error:")
+            return
+        name = PurePath(upload.name).stem
+        uploaded()[name] = record
+        _look(name, record)
+
+
+def uploaded() -> dict[str, Record]:
+    """The records uploaded in this session, by name."""
+    return st.session_state.setdefault("records", {})
+
+
+def _look(name: str, record: Record) -> None:
+    runs = curves(record)
+    params = protocol_params(record)
+    seeds = sorted({run.seed for run in runs})
+    st.markdown(
+        f"**{name}**: {len(runs)} runs of "
+        f"{', '.join(display_name(f) for f in in_order([run.acquisition for run in runs]))}; "
+        f"seeds {', '.join(map(str, seeds)) or 'none'}; {len(bounds(record))} full-data bounds"
+    )
+    with st.expander("Its parameters"):
+        st.dataframe(
+            {"parameter": list(params), "value": [str(value) for value in params.values()]},
+            hide_index=True,
+            height=250,
+        )
+    results(record, name, None)
+
+
+# -- side by side ------------------------------------------------------------------------------
+
+
+def sources(store: Store, uploads: Mapping[str, Record]) -> dict[str, Record]:
+    """What can be compared: stored experiments with measurements, and uploaded records, by name."""
+    found: dict[str, Record] = {}
+    for row in store.experiments.all():
+        logs = [store.log(run.run_id) for run in store.experiments.runs(row.experiment_id)]
+        if any(log.steps for log in logs):
+            name = name_of(row)
+            found[row.experiment_id if name in found else name] = experiment_record(row, logs)
+    for name, record in uploads.items():
+        found[f"{name} (uploaded)"] = record
+    return {name: record for name, record in found.items() if curves(record)}
+
+
+def compare_view() -> None:
+    """Choose two to four records; their curves, labels needed and statistics side by side."""
+    there = sources(runtime.store(), uploaded())
+    if len(there) < 2:
+        st.info(
+            "Two are needed to compare: experiments with measured steps, or record files you "
+            "uploaded in this tab.",
+            icon=":material/info:",
+        )
+        return
+    chosen = st.multiselect(
+        "Side by side (the first is drawn solid)",
+        list(there),
+        default=list(there)[:2],
+        max_selections=MAX_COMPARED,
+        key="compared",
+    )
+    if len(chosen) < 2:
+        st.caption("Choose two to four.")
+        return
+    records = {name: there[name] for name in chosen}
+    _differences(records)
+    runs = {name: curves(record) for name, record in records.items()}
+    metric = st.segmented_control(
+        "Curve",
+        METRICS,
+        default="accuracy",
+        format_func=lambda m: METRIC_TITLES[m],
+        required=True,
+        key="compare-metric",
+        label_visibility="collapsed",
+    )
+    st.altair_chart(figures.compare_figure(runs, metric or "accuracy"), width="content")
+    st.caption(
+        "One panel per function with Random's curve of the same record; band: one standard "
+        "deviation over runs."
+    )
+    for table in needed_side_by_side(runs):
+        st.markdown(f"**{table.attrs['title']}**")
+        st.table(table)
+    st.markdown("**Statistics over seeds**")
+    statistics_view(runs, "compare")
+
+
+def needed_side_by_side(runs: Mapping[str, Sequence[RunCurve]]) -> list[pd.DataFrame]:
+    """Labels needed for 10% and 5% error: a row per function, Step- and Average-Step by record."""
+    found = []
+    for number in (0, 1):
+        columns: dict[str, pd.Series] = {}
+        for name, theirs in runs.items():
+            table = tables(theirs)[number]
+            texts = printed(table).set_index("Acq. func.")
+            for way in ("Step-Average", "Average-Step"):
+                columns[f"{name}: {way}"] = texts[way]
+        names = in_order([run.acquisition for theirs in runs.values() for run in theirs])
+        frame = pd.DataFrame(columns).reindex([display_name(name) for name in names])
+        frame = frame.fillna("–").rename_axis("Function")
+        frame.attrs["title"] = table.title.partition(": ")[2]
+        found.append(frame)
+    return found
+
+
+def _differences(records: Mapping[str, Record]) -> None:
+    params = {name: protocol_params(record) for name, record in records.items()}
+    found = experiments.differing(params)
+    if not found:
+        st.caption("Every parameter that all of them name is the same.")
+        return
+    lines = [
+        f"`{key}` " + " / ".join(str(values[name]) for name in records) for key, values in found
+    ]
+    st.markdown(f"**They differ in** {' · '.join(lines)}")

@@ -1,0 +1,190 @@
+"""An experiment at work: progress of every run, the curves as they come, pause, resume and stop.
+
+Fragments look at the store while there is work, once a second and for the curves, which cost more
+to draw, every three; the page is drawn anew when the experiment's state changes. Nothing here
+computes results.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import NoReturn
+from zoneinfo import ZoneInfo
+
+import streamlit as st
+
+from dal_core import experiment, figures
+from dal_core.experiment import ExperimentStatus
+from dal_ui import experiments, runtime
+from dal_ui.experiments import State
+
+LOOK_SECONDS, CURVES_SECONDS = 1.0, 3.0
+CHART_HEIGHT = 260
+_COLUMNS = {
+    "function": st.column_config.TextColumn("Function", width=120),
+    "seed": st.column_config.NumberColumn("Seed", width=60),
+    "progress": st.column_config.ProgressColumn(
+        "Progress", min_value=0.0, max_value=1.0, format="percent", width=110
+    ),
+    "steps": st.column_config.TextColumn("Steps", width=90),
+    "labels": st.column_config.NumberColumn("Labels", width=70),
+    "accuracy": st.column_config.TextColumn("Accuracy", width=80),
+    "doing": st.column_config.TextColumn("At present", width=170),
+    "left": st.column_config.TextColumn(
+        "Work left", width=90, help="Of one core; several runs advance at once."
+    ),
+}
+
+
+def live(now: ExperimentStatus) -> None:
+    """Draw the experiment and keep it up to date."""
+    drawn, experiment_id = experiments.state(now), now.experiment.experiment_id
+    running = drawn is State.RUNNING
+
+    @st.fragment(run_every=LOOK_SECONDS if running else None)
+    def top() -> None:
+        latest = _look(experiment_id)
+        if latest is None or experiments.state(latest) is not drawn:
+            _redraw()
+        experiments.ask_workers(runtime.workers(), latest)
+        _steer(latest, drawn)
+
+    @st.fragment(run_every=CURVES_SECONDS if running else None)
+    def curves() -> None:
+        _curves(_look(experiment_id) or now)
+
+    @st.fragment(run_every=LOOK_SECONDS if running else None)
+    def runs() -> None:
+        _runs(_look(experiment_id) or now, running and _is_held())
+
+    _look.clear()  # the page was drawn anew for a reason
+    top()
+    curves()
+    with st.expander(f"The {len(now.runs)} runs", expanded=drawn is not State.COMPLETE):
+        runs()
+
+
+@st.cache_resource(ttl=0.8 * LOOK_SECONDS, show_spinner=False, max_entries=16)
+def _look(experiment_id: str) -> ExperimentStatus | None:
+    """One look for all fragments and all tabs: reading 18 long runs takes a fifth of a second."""
+    return experiments.find(runtime.store(), experiment_id)
+
+
+def _redraw() -> NoReturn:
+    _look.clear()
+    st.rerun(scope="app")
+
+
+def _is_held() -> bool:
+    return runtime.workers().person_goes_first()
+
+
+def _steer(now: ExperimentStatus, state: State) -> None:
+    bar, pause, stop = st.columns([6, 1.4, 1.2], vertical_alignment="center")
+    with bar:
+        _overall(now, state)
+    _controls(now, state, pause, stop)
+    if state is State.RUNNING and _is_held():
+        st.info("Held for a moment: a person's next ten go first.", icon=":material/person:")
+    _failures(now)
+
+
+def _overall(now: ExperimentStatus, state: State) -> None:
+    text = f"**{now.n_done:,}** of {now.n_steps:,} steps"
+    if state is State.RUNNING:
+        text += _finish(experiments.remaining(now, runtime.BACKGROUND_WORKERS))
+    elif state is State.COMPLETE:
+        text = f"All **{now.n_steps:,}** steps are measured"
+    else:
+        text += f" · {state.value}, what was measured is kept"
+    st.progress(now.n_done / max(now.n_steps, 1), text)
+
+
+def _finish(seconds: float | None) -> str:
+    if seconds is None:
+        return " · the time is known after the first steps"
+    at = _local_now() + timedelta(seconds=seconds)
+    day = "" if at.date() == _local_now().date() else at.strftime("%A ")
+    return f" · {experiments.duration(seconds)} left, done about {day}{at:%H:%M}"
+
+
+def _local_now() -> datetime:
+    """The reader's clock, which need not be the server's."""
+    try:
+        return datetime.now(ZoneInfo(st.context.timezone or "UTC"))
+    except (KeyError, ValueError, OSError):
+        return datetime.now().astimezone()
+
+
+def _controls(
+    now: ExperimentStatus,
+    state: State,
+    pause: st.delta_generator.DeltaGenerator,
+    stop: st.delta_generator.DeltaGenerator,
+) -> None:
+    store, experiment_id = runtime.store(), now.experiment.experiment_id
+    if state is State.COMPLETE:
+        return
+    if state is State.RUNNING or state is State.FAILED:
+        if pause.button("Pause", icon=":material/pause:", width="stretch", key="pause"):
+            experiment.pause(store, experiment_id)
+            _redraw()
+    elif pause.button(
+        "Resume", icon=":material/play_arrow:", type="primary", width="stretch", key="resume"
+    ):
+        experiment.resume(store, experiment_id)
+        _redraw()
+    if state is State.STOPPED:
+        return
+    if stop.button(
+        "Stop",
+        icon=":material/stop:",
+        width="stretch",
+        key="stop",
+        help="End it where it is: what was measured is the result. You may still resume it.",
+    ):
+        experiment.stop(store, experiment_id)
+        _redraw()
+
+
+def _failures(now: ExperimentStatus) -> None:
+    for run in filter(experiments.has_failed, now.runs):
+        assert run.progress is not None
+        spec = run.log.run.spec
+        message, again = st.columns([6, 1.4], vertical_alignment="center")
+        name = f"{experiments.run_name(run)}, seed {spec.seed}"
+        message.error(f"{name} failed: {run.progress.message}", icon=":material/error:")
+        if again.button("Try again", key=f"again-{run.log.run.run_id}", width="stretch"):
+            experiments.try_again(runtime.store(), run)
+            _redraw()
+
+
+def _curves(now: ExperimentStatus) -> None:
+    runs, bounds = experiments.measured(now)
+    if max(map(len, runs), default=0) < 2:
+        st.caption("The curves begin here with the second measured step.")
+        return
+    published = st.session_state.get("published", False)
+    for column, metric in zip(st.columns(2), ("accuracy", "mutual_information"), strict=True):
+        chart = figures.bands_figure(
+            runs,
+            bounds,
+            metric,  # type: ignore[arg-type]
+            published=published and metric == "accuracy",
+            height=CHART_HEIGHT,
+        )
+        column.altair_chart(chart, width="stretch", key=f"live-{metric}")
+
+
+def _runs(now: ExperimentStatus, held: bool) -> None:
+    rows = experiments.run_rows(now, held)
+    st.dataframe(
+        rows,
+        hide_index=True,
+        column_config=_COLUMNS,
+        column_order=list(_COLUMNS),
+        height=min(35 * len(rows) + 38, 708),
+    )
+    deleted = experiments.n_deleted(now)
+    if deleted:
+        st.caption(f"{deleted} of its runs were deleted since; they are left out.")

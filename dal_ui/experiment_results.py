@@ -1,0 +1,245 @@
+"""Tables, figures and statistics of one record, with everything to download.
+
+Draws what `dal_core.tables`, `figures` and `report` compute, for a stored experiment and for an
+uploaded record alike. Files are rendered only when somebody clicks to have them.
+"""
+
+from __future__ import annotations
+
+import io
+import tempfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+import streamlit as st
+
+from dal_core import figures
+from dal_core.analysis import by_function
+from dal_core.datasets import Dataset
+from dal_core.record import Record, bounds, curves, dump_record, unfinished
+from dal_core.report import write_report
+from dal_core.table_formats import notes, printed, to_frame, to_latex, to_markdown
+from dal_core.tables import Table, tables
+from dal_ui.experiment_statistics import statistics_view
+
+_MIME = {"svg": "image/svg+xml", "png": "image/png", "pdf": "application/pdf"}
+_HOW_TO_READ = {
+    2: "How many labels a function needed before the network was wrong on fewer than one test "
+    "image in ten. Fewer is better; **bold** is the fewest of its column.",
+    3: "The same for one test image in twenty.",
+    4: "Table 2 divided by Random's labels: 0.60 means that 60% of the labels were enough.",
+    5: "Table 3 divided by Random's labels.",
+}
+
+
+class Figure(NamedTuple):
+    """One chart: its number in the report, heading, how to read it, itself and its numbers."""
+
+    number: int
+    title: str
+    reading: str
+    chart: Any
+    data: pd.DataFrame
+
+
+def results(record: Record, name: str, dataset: Dataset | None) -> None:
+    """Everything about one record.
+
+    Args:
+        name: of downloaded files and of widgets, unique on the page.
+        dataset: for figure 1 in the report's folder; left out where it cannot be read.
+    """
+    runs = curves(record)
+    if not runs:
+        st.info("There is no measured run yet, so there are no tables and figures.")
+        return
+    left, right = st.columns([3, 2], vertical_alignment="center")
+    short = unfinished(record)
+    left.subheader("Tables and figures")
+    right.toggle(
+        "Published values beside ours",
+        key="published",
+        help="Of the report and of Gal et al. (2017): columns in the tables, diamonds in figures.",
+    )
+    if short:
+        st.caption(f"{len(short)} of {len(runs)} runs are unfinished, counted as far as they are.")
+    published = bool(st.session_state.get("published"))
+    in_tables, in_figures, seeds, files = st.tabs(
+        ["Tables 2–5", "Figures 2–6", "Statistics over seeds", "Downloads"], key=f"tabs-{name}"
+    )
+    with in_tables:
+        _tables(record, name, published)
+    with in_figures:
+        for figure in _figures(record, published):
+            _figure(figure, name)
+    with seeds:
+        statistics_view({name: runs}, name)
+    with files:
+        _downloads(record, name, dataset)
+
+
+# -- tables ------------------------------------------------------------------------------------
+
+
+def _tables(record: Record, name: str, published: bool) -> None:
+    st.caption(
+        "Step-Average: each run counted, then averaged (± one standard deviation). Average-Step: "
+        "the runs averaged, then counted once."
+    )
+    sustained = st.toggle(
+        "Count only what lasts (sustained crossings)",
+        key=f"sustained-{name}",
+        help="The first crossing favours noisy curves; from the sustained one on, the accuracy "
+        "stays.",
+    )
+    for table in tables(curves(record)):
+        st.markdown(f"**{table.title}**")
+        st.caption(_HOW_TO_READ[table.number])
+        st.table(shown_columns(table, sustained, published))
+    with st.expander("How these are counted"):
+        st.markdown("\n".join(f"- {note}" for note in notes(unfinished(record))))
+
+
+def shown_columns(table: Table, sustained: bool, published: bool) -> pd.DataFrame:
+    """The table's columns that are wanted on the page, the function as the row's name."""
+    all_columns = printed(table).set_index("Acq. func.")
+    ways = ["Runs", "Step-Average", "Average-Step"]
+    ours = [f"Sustained: {way}" for way in ways] if sustained else ways
+    theirs = ["Report: Step-Average", "Report: Average-Step", "Gal et al."] if published else []
+    chosen = all_columns[ours + theirs].rename_axis("Function")
+    return chosen.rename(columns=lambda name: name.removeprefix("Sustained: "))
+
+
+# -- figures -----------------------------------------------------------------------------------
+
+
+def _figures(record: Record, published: bool) -> list[Figure]:
+    runs, full = curves(record), bounds(record)
+    random = by_function(runs).get("random", [])
+    found = [
+        Figure(
+            2,
+            "Test accuracy over labels",
+            "Higher and further left is better: the same accuracy for fewer labels. Band: one "
+            "standard deviation over the runs; thin line: trained on all images.",
+            figures.bands_figure(runs, full, published=published),
+            figures.bands_data(runs, full, published=published),
+        ),
+        Figure(
+            3,
+            "Test mutual information over labels",
+            "How much the network's passes still disagree on test images, in nats; it falls as "
+            "the network becomes sure.",
+            figures.bands_figure(runs, full, "mutual_information"),
+            figures.bands_data(runs, full, "mutual_information"),
+        ),
+    ]
+    if random:
+        found.append(
+            Figure(
+                4,
+                "Where Random's runs reach 5% error",
+                "A vertical line per run and per way of averaging: the later, the more labels "
+                "choosing at random costs.",
+                figures.crossings_figure(random),
+                figures.crossings_data(random),
+            )
+        )
+    readings = (
+        (5, False, "Labels needed", "Shorter bars are better; ours beside Gal et al. (2017)."),
+        (6, True, "Labels needed, against Random", "Left of 1 a function saves labels."),
+    )
+    for number, relative, title, reading in readings:
+        chart = figures.needed_figure(runs, relative, published=published)
+        found.append(Figure(number, title, reading, chart, figures.needed_data(runs, relative)))
+    return found
+
+
+def _figure(figure: Figure, name: str) -> None:
+    head, save = st.columns([5, 1.2], vertical_alignment="bottom")
+    head.markdown(f"**Figure {figure.number}: {figure.title}**")
+    key = f"{name}-figure{figure.number}"
+    with save.popover("Save", icon=":material/download:", width="stretch"):
+        for ending in figures.FORMATS:
+            st.download_button(
+                ending.upper(),
+                data=_rendered(figure, ending),
+                file_name=f"figure{figure.number}.{ending}",
+                mime=_MIME[ending],
+                key=f"{key}-{ending}",
+                on_click="ignore",
+                width="stretch",
+            )
+        st.download_button(
+            "Numbers (CSV)",
+            figure.data.to_csv(index=False),
+            file_name=f"figure{figure.number}.csv",
+            key=f"{key}-csv",
+            on_click="ignore",
+            width="stretch",
+        )
+    st.caption(figure.reading)
+    st.altair_chart(figure.chart, width="stretch" if figure.number < 5 else "content", key=key)
+
+
+def _rendered(figure: Figure, ending: str) -> Callable[[], bytes]:
+    """Renders on the click, which takes a moment; the page itself never waits for it."""
+
+    def render() -> bytes:
+        with tempfile.TemporaryDirectory() as folder:
+            stem = Path(folder) / "figure"
+            figures.save(figure.chart, stem, figure.data, (ending,))
+            return stem.with_name(f"figure.{ending}").read_bytes()
+
+    return render
+
+
+# -- downloads ---------------------------------------------------------------------------------
+
+
+def _downloads(record: Record, name: str, dataset: Dataset | None) -> None:
+    st.caption("The record opens in the report's notebook, and here again.")
+    found, remarks = tables(curves(record)), notes(unfinished(record))
+    texts = {
+        "Record (YAML)": (f"{name}.yaml", dump_record(record)),
+        "Tables (Markdown)": ("tables.md", to_markdown(found, remarks)),
+        "Tables (CSV)": ("tables.csv", to_frame(found).to_csv(index=False)),
+        "Tables (LaTeX)": ("tables.tex", to_latex(found, remarks)),
+    }
+    with st.container(horizontal=True):
+        for label, (file, text) in texts.items():
+            st.download_button(
+                label,
+                text,
+                file_name=file,
+                mime="text/plain",
+                key=f"{name}-{file}",
+                icon=":material/download:",
+                on_click="ignore",
+            )
+    st.download_button(
+        "Everything in one zip",
+        data=lambda: zipped_report(record, dataset),
+        file_name=f"{name}.zip",
+        mime="application/zip",
+        key=f"{name}-zip",
+        icon=":material/folder_zip:",
+        on_click="ignore",
+        type="primary",
+        help="Tables, figures as SVG, PNG and PDF, the numbers behind them, statistics and the "
+        "record, as `dal report` writes them. Drawing them takes some seconds after the click.",
+    )
+
+
+def zipped_report(record: Record, dataset: Dataset | None) -> bytes:
+    """The folder that `dal report` writes, as one zip file."""
+    with tempfile.TemporaryDirectory() as folder:
+        written = write_report([record], folder, dataset=dataset)
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+            for path in written:
+                archive.write(path, path.relative_to(folder).as_posix())
+        return buffer.getvalue()

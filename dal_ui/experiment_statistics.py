@@ -1,0 +1,103 @@
+"""Statistics over seeds on a page: means with intervals, pairs with Random, labels saved.
+
+Draws what `dal_core.report.statistics` computes, for one record or several side by side.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+
+import pandas as pd
+import streamlit as st
+
+from dal_core import figures
+from dal_core.comparison import MIN_SEEDS
+from dal_core.curves import RunCurve
+from dal_core.display import display_name
+from dal_core.report import Statistics, statistics
+
+_FEW = (
+    f"With fewer than {MIN_SEEDS} seeds there are no intervals: three seeds can be drawn again in "
+    "ten ways only. More seeds give them."
+)
+
+
+def statistics_view(records: Mapping[str, Sequence[RunCurve]], key: str) -> None:
+    """Accuracy at a chosen number of labels, then labels saved at each accuracy."""
+    found = {name: _statistics(_packed(runs), tuple(runs)) for name, runs in records.items()}
+    if all(_n_seeds(one) < MIN_SEEDS for one in found.values()):
+        st.caption(_FEW)
+    labels = sorted({int(n) for one in found.values() for n in one.means.n_labelled})
+    if len(labels) > 1:
+        at = st.select_slider(
+            "At how many labels", labels, value=labels[len(labels) // 2], key=f"at-{key}"
+        )
+    else:
+        at = labels[0]
+    st.table(at_labels(found, at))
+    st.caption(
+        "95% intervals: percentile bootstrap over seeds. Against Random: each run less Random's "
+        "run of the same seed, which starts with the same images."
+    )
+    for name, one in found.items():
+        if not one.mean_labels_saved["mean"].notna().any():
+            continue
+        st.markdown("**Labels saved at each accuracy**" + (f", {name}" if len(found) > 1 else ""))
+        st.caption(
+            "Above zero a function reached the accuracy with that many labels fewer than Random; "
+            "a line ends where not every pair of runs got there."
+        )
+        chart = figures.savings_figure(one.mean_labels_saved)
+        st.altair_chart(chart, width="stretch", key=f"saved-{key}-{name}")
+
+
+def at_labels(found: Mapping[str, Statistics], at: int) -> pd.DataFrame:
+    """Means, differences to Random and their intervals at one number of labels, as texts."""
+    rows = []
+    for record, one in found.items():
+        differences = _at(one.mean_differences, at)
+        for name, row in _at(one.means, at).items():
+            line = {"Record": record} if len(found) > 1 else {}
+            line |= {
+                "Function": display_name(name),
+                "Mean accuracy": f"{row['mean']:.1%}",
+                "95% interval": _interval(row, "{:.1%}"),
+                "Against Random": "–",
+                "95% interval ": "–",
+                "Seeds": f"{int(row['n_seeds'])}",
+            }
+            pair = differences.get(name)
+            if pair is not None:
+                line["Against Random"] = f"{100 * pair['mean']:+.1f} points"
+                line["95% interval "] = _interval(pair, "{:+.1f}", 100)
+            rows.append(line)
+    frame = pd.DataFrame(rows)
+    return frame.set_index(list(frame.columns[: 2 if len(found) > 1 else 1]))
+
+
+def _at(frame: pd.DataFrame, at: int) -> dict[str, pd.Series]:
+    """The rows at one number of labels, by function."""
+    there = frame[frame.n_labelled == at]
+    return {str(row["acquisition"]): row for _, row in there.iterrows()}
+
+
+def _interval(row: pd.Series, form: str, scale: float = 1) -> str:
+    if pd.isna(row["low"]):
+        return "–"
+    return f"{form.format(scale * row['low'])} to {form.format(scale * row['high'])}"
+
+
+def _n_seeds(found: Statistics) -> int:
+    return int(found.means.n_seeds.max()) if len(found.means) else 0
+
+
+def _packed(runs: Sequence[RunCurve]) -> str:
+    return json.dumps([asdict(run) for run in runs])
+
+
+@st.cache_data(show_spinner=False, max_entries=16)
+def _statistics(packed: str, _runs: tuple[RunCurve, ...]) -> Statistics:
+    """Cached by the runs' numbers: the bootstrap takes a moment, and a page is drawn often."""
+    return statistics(_runs)

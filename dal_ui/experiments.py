@@ -1,0 +1,310 @@
+"""What the reproduction page does, without drawing: choose, start, watch, steer, forget.
+
+Plain functions on the store and the engine (`dal_core.experiment`), so that they are tested
+without a browser. How long an experiment will take is in `dal_ui.estimate`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from dal_core import experiment
+from dal_core.curves import Bound, RunCurve
+from dal_core.datasets import Dataset
+from dal_core.display import display_name
+from dal_core.experiment import ExperimentStatus, RunStatus
+from dal_core.figures.report import FULL_DATA_NAME
+from dal_core.protocol import (
+    FULL_DATA,
+    MAX_SEED,
+    Protocol,
+    ProtocolError,
+    RunSpec,
+    override,
+    preset,
+    with_dataset,
+)
+from dal_core.published import LABELS_NEEDED
+from dal_core.record import Record, bounds, curves
+from dal_core.runfiles import experiment_record
+from dal_core.store import ExperimentNotFound, ExperimentRow, Progress, Store
+from dal_core.workers import Workers
+
+REPORT_FUNCTIONS = tuple(LABELS_NEEDED[0.10])
+"""The five acquisition functions that the report compares."""
+
+MAX_SEEDS = 100
+
+
+class State(Enum):
+    """How an experiment stands, in a person's words."""
+
+    RUNNING = "running"
+    PAUSED = "paused"
+    STOPPED = "stopped"
+    FAILED = "failed"
+    COMPLETE = "complete"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the form asks for; `specs` are the runs it amounts to."""
+
+    protocol: Protocol
+    acquisitions: tuple[str, ...]
+    seeds: tuple[int, ...]
+    full_data: bool
+    title: str = ""
+
+    def specs(self, fingerprint: str) -> list[RunSpec]:
+        """One per run. Raises ProtocolError for a function or seed out of range."""
+        names = [*self.acquisitions, FULL_DATA] if self.full_data else list(self.acquisitions)
+        return [
+            RunSpec(fingerprint, self.protocol, name, seed) for seed in self.seeds for name in names
+        ]
+
+
+# -- choosing ----------------------------------------------------------------------------------
+
+
+def parse_seeds(text: str) -> tuple[int, ...]:
+    """Seeds as people write them: `1, 2, 3`, `1 2 3` or `1-10`. Raises ProtocolError, one line."""
+    seeds: list[int] = []
+    for part in re.sub(r"\s*-\s*", "-", text).replace(",", " ").split():
+        match = re.fullmatch(r"(\d{1,10})(?:-(\d{1,10}))?", part)
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
+        if not first <= last <= MAX_SEED or last - first >= MAX_SEEDS:
+            raise ProtocolError(
+                f"seeds has {part!r}; allowed: whole numbers from 0 to {MAX_SEED}, "
+                "such as 1, 2, 3 or 1-10"
+            )
+        seeds += range(first, last + 1)
+    twice = next((seed for seed in seeds if seeds.count(seed) > 1), None)
+    if twice is not None:
+        raise ProtocolError(f"seeds has {twice} more than once; allowed: each seed once")
+    if not 1 <= len(seeds) <= MAX_SEEDS:
+        raise ProtocolError(f"seeds has {len(seeds)} seeds; allowed: 1 to {MAX_SEEDS}")
+    return tuple(seeds)
+
+
+def parse_overrides(text: str) -> dict[str, str]:
+    """Lines of KEY=VALUE; empty ones and those that begin with # say nothing.
+
+    Raises:
+        ProtocolError: a line without `=`, or a parameter set twice.
+    """
+    settings: dict[str, str] = {}
+    for line in text.splitlines():
+        key, equals, value = (part.strip() for part in line.partition("="))
+        if (not key and not equals) or line.lstrip().startswith("#"):
+            continue
+        if not key or not value:
+            raise ProtocolError(f"parameter line {line.strip()!r}; allowed: KEY=VALUE")
+        if key in settings:
+            raise ProtocolError(f"parameter {key!r} is set twice; allowed: once")
+        settings[key] = value
+    return settings
+
+
+def make_plan(
+    protocol: str,
+    dataset: str,
+    acquisitions: Sequence[str],
+    seeds: str,
+    full_data: bool,
+    overrides: str = "",
+    title: str = "",
+) -> Plan:
+    """A plan from a form's values. Raises ProtocolError, one line, for what cannot be run."""
+    if not acquisitions:
+        raise ProtocolError("no acquisition function is chosen; allowed: at least one")
+    settings = parse_overrides(overrides)
+    if "dataset" in settings:
+        raise ProtocolError("parameter 'dataset' is chosen above; take it out of the changes")
+    chosen = override(with_dataset(preset(protocol), dataset), settings)
+    return Plan(chosen, tuple(acquisitions), parse_seeds(seeds), full_data, title.strip())
+
+
+def same_plan(store: Store, plan: Plan) -> ExperimentRow | None:
+    """The newest stored experiment that asks for exactly this."""
+    wanted = (plan.protocol, set(plan.acquisitions), set(plan.seeds), plan.full_data)
+    return next(
+        (
+            row
+            for row in store.experiments.all()
+            if (row.protocol, set(row.acquisitions), set(row.seeds), row.full_data) == wanted
+        ),
+        None,
+    )
+
+
+def start(store: Store, dataset: Dataset, plan: Plan) -> str:
+    """Create the experiment, set it going and return its id. Raises ProtocolError."""
+    row = experiment.create_experiment(
+        store,
+        dataset,
+        plan.protocol,
+        plan.acquisitions,
+        plan.seeds,
+        full_data=plan.full_data,
+        title=plan.title,
+    )
+    return row.experiment_id
+
+
+# -- watching ----------------------------------------------------------------------------------
+
+
+def find(store: Store, experiment_id: str) -> ExperimentStatus | None:
+    """One look at an experiment; None when it is not stored (any more)."""
+    try:
+        return experiment.status(store, experiment_id)
+    except ExperimentNotFound:
+        return None
+
+
+def has_failed(run: RunStatus) -> bool:
+    """Whether the run's last piece of work failed and it waits to be tried again."""
+    return run.has_work and run.progress is not None and run.progress.part == "failed"
+
+
+def state(now: ExperimentStatus) -> State:
+    """How the experiment stands."""
+    if now.is_complete:
+        return State.COMPLETE
+    if any(run.has_work and not has_failed(run) for run in now.runs):
+        return State.RUNNING
+    if any(has_failed(run) for run in now.runs):
+        return State.FAILED
+    left = [run.log.run for run in now.runs if not run.is_complete]
+    wanted = any(run.oracle_until is not None for run in left)
+    return State.PAUSED if now.is_paused and wanted else State.STOPPED
+
+
+def ask_workers(workers: Workers, now: ExperimentStatus) -> None:
+    """Queue what has work; a failed run waits until a person says `try_again`."""
+    sound = tuple(run for run in now.runs if not has_failed(run))
+    experiment.ask_workers(workers, replace(now, runs=sound))
+
+
+def run_name(run: RunStatus) -> str:
+    """What people call the run's function; the full-data bound has its own name."""
+    name = run.log.run.spec.acquisition
+    return FULL_DATA_NAME if name == FULL_DATA else display_name(name)
+
+
+def run_rows(now: ExperimentStatus, held: bool) -> list[dict[str, object]]:
+    """A row per run for the table on the page, in the order of functions, then seeds."""
+    runs = sorted(now.runs, key=lambda run: _place(now.experiment, run))
+    return [
+        {
+            "function": run_name(run),
+            "seed": run.log.run.spec.seed,
+            "steps": f"{run.n_done} of {run.n_steps}",
+            "progress": run.n_done / run.n_steps,
+            "labels": run.log.steps[-1].n_labelled if run.log.steps else run.log.n_labelled,
+            "accuracy": "" if run.accuracy is None else f"{run.accuracy:.1%}",
+            "doing": doing(run, held),
+            "left": "" if run.is_complete else duration(run.seconds_left),
+        }
+        for run in runs
+    ]
+
+
+def doing(run: RunStatus, held: bool) -> str:
+    """What happens to the run at present, in a person's words."""
+    directives, progress = run.log.run, run.progress
+    if run.is_complete:
+        return "done"
+    if has_failed(run):
+        return "failed"
+    if not run.has_work:
+        return "paused" if directives.paused and directives.oracle_until else "stopped"
+    if held:
+        return "held: a person goes first"
+    if progress is None or progress.part in ("idle", "failed"):
+        return "waits for its turn"
+    if progress.part == "train":
+        return f"learns, epoch {progress.epoch} of {progress.n_epochs}"
+    return "looks through the pool" if progress.part == "score" else "is tested"
+
+
+def remaining(now: ExperimentStatus, n_workers: int) -> float | None:
+    """Seconds to the end; no more workers help than there are runs left."""
+    n_left = sum(not run.is_complete for run in now.runs)
+    return now.seconds_left(max(1, min(n_workers, n_left)))
+
+
+def duration(seconds: float | None) -> str:
+    """`40 s`, `12 min`, `3 h 05 min`, `2 d 4 h`; nothing for an unknown time."""
+    if seconds is None:
+        return ""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    if minutes < 48 * 60:
+        return f"{minutes // 60} h {minutes % 60:02} min"
+    return f"{minutes // 1440} d {minutes % 1440 // 60} h"
+
+
+def measured(now: ExperimentStatus) -> tuple[list[RunCurve], list[Bound]]:
+    """Curves and bounds as far as they have come."""
+    record = record_of(now)
+    return curves(record), bounds(record)
+
+
+def record_of(now: ExperimentStatus) -> Record:
+    """The experiment's record at this moment; runs deleted since are left out."""
+    return experiment_record(now.experiment, [run.log for run in now.runs])
+
+
+def n_deleted(now: ExperimentStatus) -> int:
+    """Runs of the experiment that were deleted since it was made."""
+    row = now.experiment
+    return len(row.seeds) * (len(row.acquisitions) + row.full_data) - len(now.runs)
+
+
+# -- steering ----------------------------------------------------------------------------------
+
+
+def try_again(store: Store, run: RunStatus) -> None:
+    """Let a failed run be worked on once more."""
+    store.set_progress(run.log.run.run_id, Progress("idle"))
+
+
+def forget(store: Store, experiment_id: str) -> None:
+    """Take the experiment off the list; its runs stay, and stop where it alone wanted them."""
+    for run in store.experiments.runs(experiment_id):
+        if store.experiments.of_run(run.run_id) == [experiment_id] and not run.baseline:
+            store.set_directives(run.run_id, oracle_until=None, paused=True)
+    store.experiments.delete(experiment_id)
+
+
+# -- comparing ---------------------------------------------------------------------------------
+
+
+def differing(params: Mapping[str, Mapping[str, object]]) -> list[tuple[str, dict[str, object]]]:
+    """Parameters that are not the same in all records, each with its value by record.
+
+    A parameter that one of the records does not name is no difference: it is not known there.
+    """
+    shared = set.intersection(*(set(values) for values in params.values())) if params else set()
+    first = next(iter(params.values()), {})
+    found = []
+    for key in first:
+        values = {name: theirs.get(key) for name, theirs in params.items()}
+        plain = {str(list(v) if isinstance(v, tuple) else v) for v in values.values()}
+        if key in shared - {"protocol", "run_on_full"} and len(plain) > 1:
+            found.append((key, values))
+    return found
+
+
+def _place(row: ExperimentRow, run: RunStatus) -> tuple[int, int]:
+    spec = run.log.run.spec
+    names = [*row.acquisitions, FULL_DATA]
+    return names.index(spec.acquisition), row.seeds.index(spec.seed)

@@ -1,0 +1,78 @@
+"""What the runs page does, without drawing: every run as one row, and deleting one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from dal_core.display import display_name
+from dal_core.store import RunBusy, RunLog, RunNotFound, RunRow, Store
+from dal_ui.words import plain
+
+
+@dataclass(frozen=True)
+class RunLine:
+    """One run for people.
+
+    `accuracy` is a fraction, None before the first measurement; `person_labels` counts the labels
+    that persons gave.
+    """
+
+    run_id: str
+    name: str
+    digits: str
+    function: str
+    protocol: str
+    seed: int
+    labels: int
+    accuracy: float | None
+    answered_by: str
+    created: datetime
+    person_labels: int
+
+
+def run_lines(store: Store) -> list[RunLine]:
+    """Every run on disk, newest first."""
+    return [run_line(store.log(run.run_id)) for run in store.runs()]
+
+
+def run_line(log: RunLog) -> RunLine:
+    """One run as a row of the table."""
+    run, spec = log.run, log.run.spec
+    return RunLine(
+        run_id=run.run_id,
+        name=run.title or run.run_id,
+        digits=spec.protocol.dataset,
+        function=display_name(spec.acquisition),
+        protocol=spec.protocol.describe(),
+        seed=spec.seed,
+        labels=log.n_labelled,
+        accuracy=log.steps[-1].accuracy if log.steps else None,
+        answered_by=_answered_by(log),
+        created=datetime.fromisoformat(run.created_at),
+        person_labels=sum(len(s.labels) for s in log.submissions if s.source == "person"),
+    )
+
+
+def describe(run: RunRow, n_labelled: int) -> str:
+    """A run in one line of Markdown, where a person chooses among several."""
+    function = display_name(run.spec.acquisition)
+    return (
+        f"{plain(run.title or run.run_id)}: {function}, {n_labelled} labels, {run.created_at[:10]}"
+    )
+
+
+def delete_run(store: Store, run_id: str) -> str | None:
+    """Delete a run for good; returns None, or in one line why it was not deleted."""
+    try:
+        store.delete_run(run_id)
+    except RunBusy:
+        return f"Run {run_id} is being worked on: wait until it rests. Nothing was deleted."
+    except RunNotFound as error:
+        return str(error)
+    return None
+
+
+def _answered_by(log: RunLog) -> str:
+    sources = {submission.source for submission in log.submissions} or {log.run.kind}
+    return " and ".join(source for source in ("person", "oracle") if source in sources)

@@ -1,0 +1,33 @@
+"""The reveal on the page: the batch answered last, image by image."""
+
+from __future__ import annotations
+
+import numpy as np
+import streamlit as st
+
+from dal_core.datasets import Dataset
+from dal_ui import labelling, runtime, words
+from dal_ui.labelling import View
+
+IMAGE_WIDTH, SCALE = 56, 4  # pixels on the page; drawn larger, so that pixels stay sharp
+COLUMNS = 10
+
+
+def last_batch(view: View, dataset: Dataset) -> None:
+    """What was said, what MNIST says and what the network thought; nothing before a batch."""
+    revealed = labelling.reveal(runtime.store(), dataset, view.log)
+    if not revealed:
+        return
+    source = view.log.submissions[-1].source
+    who = "you" if source == "person" else "the oracle"
+    title = f"The last ten: what {who} said, what MNIST says, what the network thought"
+    with st.expander(title, expanded=True, key="reveal"):
+        if line := words.agreement(*labelling.agreement(dataset, view.log)):
+            st.caption(line)
+        for start in range(0, len(revealed), COLUMNS):
+            columns = st.columns(COLUMNS)
+            for column, one in zip(columns, revealed[start:], strict=False):
+                with column:
+                    image = dataset.images[one.image_id].repeat(SCALE, 0).repeat(SCALE, 1)
+                    st.image(np.ascontiguousarray(image), width=IMAGE_WIDTH, output_format="PNG")
+                    st.markdown(words.revealed(one, source))

@@ -1,0 +1,142 @@
+"""Makes the pictures of the README: `python docs/screenshots.py` (needs Chromium and `.[test]`).
+
+A run in a store of its own, labelled in a real browser with MNIST's own labels up to about a
+hundred; nobody's runs are read or written.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from PIL import Image
+from playwright.sync_api import Page, expect, sync_playwright
+
+ROOT = Path(__file__).resolve().parent.parent
+IMAGES = Path(__file__).resolve().parent / "images"
+SIZE = {"width": 1280, "height": 800}
+BATCHES = 9  # of ten, after the twenty to begin with
+WAIT_MS = 300_000
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+
+
+def main() -> None:
+    """Label a run and take the three pictures."""
+    sys.path.insert(0, str(ROOT))
+    IMAGES.mkdir(exist_ok=True)
+    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
+    if chromium is None:
+        sys.exit("no Chromium on the path")
+    with tempfile.TemporaryDirectory() as home, _server(home) as url, sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+        page = browser.new_context(viewport=SIZE, color_scheme="light").new_page()  # type: ignore[arg-type]
+        address = _label(page, url)
+        _settle(page)
+        _type_some(page)
+        _save(page.screenshot(), "label.png")
+        reveal = page.get_by_test_id("stExpander").first
+        reveal.scroll_into_view_if_needed()
+        _save(reveal.screenshot(), "reveal.png")
+        dark = browser.new_context(viewport=SIZE, color_scheme="dark").new_page()  # type: ignore[arg-type]
+        dark.goto(address)
+        _ready(dark)
+        _settle(dark)
+        _type_some(dark)
+        _save(dark.screenshot(), "label-dark.png")
+        browser.close()
+
+
+def _label(page: Page, url: str) -> str:
+    """Start a run and give it its labels; returns its address."""
+    from dal_core.datasets import load
+
+    truth = load("mnist5k").labels
+    page.goto(url)
+    page.get_by_role("button", name="Start labelling").click(timeout=WAIT_MS)
+    for _ in range(BATCHES):
+        _ready(page)
+        ids = _ids(page)
+        page.locator(".cells").focus()
+        page.keyboard.type("".join(str(truth[i]) for i in ids))
+        page.keyboard.press("Enter")
+        first = page.locator(".cell").first
+        expect(first).not_to_have_attribute("data-image-id", str(ids[0]), timeout=WAIT_MS)
+    _ready(page)
+    return page.url
+
+
+def _ready(page: Page) -> None:
+    expect(page.locator(".label-grid:not(.locked)")).to_be_visible(timeout=WAIT_MS)
+
+
+def _ids(page: Page) -> list[int]:
+    cells = page.locator(".cell[data-image-id]")
+    return [int(i) for i in cells.evaluate_all("cells => cells.map(c => c.dataset.imageId)")]
+
+
+def _settle(page: Page) -> None:
+    """Wait for the measurement and the random baseline, and for the charts to be drawn."""
+    n_labelled = 20 + 10 * BATCHES
+    done = page.get_by_text(f"right at {n_labelled} labels · random")
+    expect(done).to_be_visible(timeout=WAIT_MS)
+    page.wait_for_timeout(1500)
+
+
+def _type_some(page: Page) -> None:
+    """Three labels given, the fourth image marked: what labelling looks like."""
+    from dal_core.datasets import load
+
+    truth = load("mnist5k").labels
+    page.locator(".cells").focus()
+    page.keyboard.type("".join(str(truth[i]) for i in _ids(page)[:3]))
+    page.wait_for_timeout(300)
+
+
+def _save(png: bytes, name: str) -> None:
+    """Write a picture with few colours: a page of flat areas needs no more."""
+    path = IMAGES / name
+    path.write_bytes(png)
+    with Image.open(path) as image:
+        small = image.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    small.save(path, optimize=True)
+    print(f"{path.relative_to(ROOT)}: {path.stat().st_size / 1000:.0f} kB")
+
+
+@contextmanager
+def _server(home: str) -> Iterator[str]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless=true"]
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    environment = {**os.environ, "DAL_HOME": home, "PYTHONPATH": path}
+    process = subprocess.Popen([*command, f"--server.port={port}"], cwd=ROOT, env=environment)
+    url = f"http://localhost:{port}"
+    try:
+        while process.poll() is None and not _answers(url):
+            time.sleep(0.1)
+        yield url
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/_stcore/health", timeout=1) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+if __name__ == "__main__":
+    main()

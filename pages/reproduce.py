@@ -1,0 +1,106 @@
+"""The reproduction page: start experiments, watch and steer them, read their tables and figures.
+
+Draws only. What is done to experiments is in `dal_ui.experiments`, the parts of the page in
+`dal_ui.experiment_*`. The address names the experiment, so a reload or a second tab finds it, also
+one that was started on the command line.
+"""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from dal_core.datasets import DataError, Dataset
+from dal_core.experiment import ExperimentStatus
+from dal_ui import experiments, runtime, shell
+from dal_ui.experiment_compare import compare_view, record_view
+from dal_ui.experiment_live import live
+from dal_ui.experiment_results import results
+from dal_ui.experiment_start import STATE_BADGES, describe, name_of, start_view
+from dal_ui.experiments import State
+
+VIEWS = {"Start or open": start_view, "Look at a record file": record_view, "Compare": compare_view}
+RESULTS_SECONDS = 10.0  # tables and figures are drawn anew this often while runs advance
+
+
+def render() -> None:
+    """Draw the experiment in the address, or the views without one."""
+    runtime.workers()
+    experiment_id = st.query_params.get("experiment")
+    if not experiment_id:
+        _without_experiment()
+        return
+    now = experiments.find(runtime.store(), experiment_id)
+    if now is None:
+        st.error(f"There is no experiment {experiment_id!r} here. It may have been forgotten.")
+        if st.button("To all experiments", type="primary"):
+            _leave()
+        return
+    _header(now)
+    live(now)
+    _results(now)
+
+
+def _without_experiment() -> None:
+    st.title("Repeat the report's experiment")
+    st.write(
+        "Does a network learn faster when it chooses its own digits? Several ways to choose run "
+        "side by side, a simulated oracle answers, and you get the report's tables and figures "
+        "from your own runs."
+    )
+    view = st.segmented_control(
+        "View",
+        list(VIEWS),
+        default=next(iter(VIEWS)),
+        required=True,
+        key="view",
+        label_visibility="collapsed",
+    )
+    VIEWS[view or next(iter(VIEWS))]()
+
+
+def _header(now: ExperimentStatus) -> None:
+    row = now.experiment
+    title, badge, back = st.columns([5, 1.4, 1.8], vertical_alignment="center")
+    title.markdown(f"### {name_of(row)}")
+    text, icon, colour = STATE_BADGES[experiments.state(now)]
+    badge.badge(text, icon=icon, color=colour)  # type: ignore[arg-type]
+    if back.button("All experiments", icon=":material/arrow_back:", width="stretch"):
+        _leave()
+    st.caption(f"{describe(row)} · `{row.experiment_id}`")
+
+
+def _results(now: ExperimentStatus) -> None:
+    """Under the live part; while runs advance only when asked for, for drawing takes from them."""
+    running = experiments.state(now) is State.RUNNING
+    if running and not st.toggle("Tables and figures so far", key="so_far"):
+        return
+    experiment_id = now.experiment.experiment_id
+
+    @st.fragment(run_every=RESULTS_SECONDS if running else None)
+    def draw() -> None:
+        latest = experiments.find(runtime.store(), experiment_id)
+        if latest is not None:
+            record = experiments.record_of(latest)
+            results(record, experiment_id, _dataset(latest))
+
+    draw()
+
+
+def _dataset(now: ExperimentStatus) -> Dataset | None:
+    name = now.experiment.protocol.dataset
+    try:
+        return runtime.dataset(name)
+    except DataError:
+        st.caption(f"The digits of {name} cannot be read here, so figure 1 is left out.")
+        return None
+
+
+def _leave() -> None:
+    st.query_params.clear()
+    st.rerun()
+
+
+if shell.is_alone():
+    shell.enter()
+else:
+    render()

@@ -1,0 +1,50 @@
+"""The device is chosen by name, once."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from dal_core.datasets import Dataset
+from dal_core.device import choose_device
+from dal_core.learner import Learner
+from dal_core.protocol import RunSpec
+from tests import fast
+
+
+def pretend(monkeypatch: pytest.MonkeyPatch, *, cuda: bool, mps: bool) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+
+
+@pytest.mark.parametrize(
+    ("cuda", "mps", "expected"),
+    [(True, False, "cuda"), (False, True, "mps"), (False, False, "cpu"), (True, True, "cuda")],
+)
+def test_auto_takes_the_fastest_there_is(
+    monkeypatch: pytest.MonkeyPatch, cuda: bool, mps: bool, expected: str
+) -> None:
+    pretend(monkeypatch, cuda=cuda, mps=mps)
+    assert choose_device("auto") == torch.device(expected)
+    assert choose_device("cpu") == torch.device("cpu")
+
+
+@pytest.mark.parametrize("name", ["cuda", "mps"])
+def test_a_device_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    pretend(monkeypatch, cuda=False, mps=False)
+    with pytest.raises(ValueError, match=f"device is '{name}', which this machine"):
+        choose_device(name)
+
+
+@pytest.mark.parametrize("name", ["", "gpu", "cuda:0", "CPU"])
+def test_an_unknown_name_is_refused_with_what_is_allowed(name: str) -> None:
+    with pytest.raises(ValueError, match=f"device is {name!r}; allowed: auto, cpu, cuda, mps"):
+        choose_device(name)
+
+
+def test_naming_the_cpu_changes_no_bit(mnist5k: Dataset) -> None:
+    spec = RunSpec(mnist5k.fingerprint, fast.protocol(weights="best"), "bald", 1)
+    learners = Learner(spec, mnist5k), Learner(spec, mnist5k, choose_device("cpu"))
+    (one, query), (two, again) = (fast.steps(learner, 1)[0] for learner in learners)
+    assert fast.measured(one) == fast.measured(two)
+    assert (query.ranking, query.scores) == (again.ranking, again.scores)

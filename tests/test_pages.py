@@ -1,0 +1,315 @@
+"""The pages as Streamlit runs them, without a browser: forms, buttons and what they say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from dal_core.datasets import DataMissing, Dataset
+from dal_core.locks import run_lock
+from dal_core.store import Progress, Store
+from dal_ui import labelling, runtime
+from dal_ui.plain import SKIP
+from tests import fast
+from tests.ui_kit import InlineWorkers, asked_run, new_run, open_query
+
+APP = str(Path(__file__).resolve().parent.parent / "app.py")
+SECONDS = 60
+
+
+@pytest.fixture
+def store(dal_home: Path) -> Iterator[Store]:
+    """The store the pages use, in this test's home."""
+    runtime.store.clear()
+    yield runtime.store()
+    runtime.store.clear()
+
+
+@pytest.fixture(autouse=True)
+def workers(store: Store, monkeypatch: pytest.MonkeyPatch) -> InlineWorkers:
+    """No processes: a test does the work itself."""
+    inline = InlineWorkers(store)
+    monkeypatch.setattr(runtime, "workers", lambda: inline)
+    return inline
+
+
+def label_page(run_id: str = "", **address: str) -> AppTest:
+    """The labelling page with the run in the address."""
+    page = AppTest.from_file(APP, default_timeout=SECONDS)
+    for name, value in {"run": run_id, **address}.items():
+        if value:
+            page.query_params[name] = value
+    page.run()
+    assert not page.exception
+    return page
+
+
+def runs_page(run_id: str = "") -> AppTest:
+    page = AppTest.from_file(APP, default_timeout=SECONDS).run().switch_page("pages/runs.py")
+    if run_id:
+        page.query_params["run"] = run_id
+    page.run()
+    assert not page.exception
+    return page
+
+
+def click(page: AppTest, label: str) -> AppTest:
+    (button,) = [button for button in page.button if button.label == label]
+    assert not button.disabled
+    button.click().run()
+    assert not page.exception
+    return page
+
+
+def button(page: AppTest, label: str) -> object:
+    return next((b for b in page.button if b.label == label), None)
+
+
+def texts(page: AppTest) -> str:
+    parts = (page.markdown, page.caption, page.error, page.warning, page.success, page.info)
+    return "\n".join(element.value for kind in parts for element in kind)
+
+
+def choose(page: AppTest, choices: list[str]) -> AppTest:
+    """Choose in the plain form, image by image, and submit."""
+    boxes = [box for box in page.selectbox if box.label.startswith("Image ")]
+    for box, choice in zip(boxes, choices, strict=True):
+        box.set_value(choice)
+    return click(page, f"Submit {len(boxes)} labels")
+
+
+# -- start -------------------------------------------------------------------------------------
+
+
+def test_one_click_on_the_start_form_makes_a_run_and_opens_it(store: Store) -> None:
+    page = label_page()
+    assert texts(page).startswith("It looks through thousands")
+    click(page, "Start labelling")
+    (run,) = [run for run in store.runs() if run.kind == "person"]
+    assert page.query_params["run"] == [run.run_id]
+    assert (run.title, run.spec.acquisition, run.spec.seed) == ("me", "bald", 1)
+    assert run.spec.protocol.describe() == "quick"
+    assert "The network is learning its first 20 digits" in texts(page)
+
+
+def test_the_start_form_takes_what_is_chosen(store: Store) -> None:
+    page = label_page()
+    page.text_input[0].set_value("Ada")
+    page.selectbox[0].set_value("max_entropy")
+    page.number_input[0].set_value(7)
+    click(page, "Start labelling")
+    run = next(run for run in store.runs() if run.kind == "person")
+    assert (run.title, run.spec.acquisition, run.spec.seed) == ("Ada", "max_entropy", 7)
+
+
+def test_digits_that_are_not_here_offer_their_download_and_no_start(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = runtime.dataset
+
+    def dataset(name: str) -> Dataset:
+        if name == "mnist":
+            raise DataMissing("MNIST is not in /nowhere")
+        return here(name)
+
+    monkeypatch.setattr(runtime, "dataset", dataset)
+    page = label_page()
+    page.selectbox[1].set_value("mnist").run()
+    assert "MNIST is not in /nowhere" in texts(page)
+    assert button(page, "Download MNIST (11 MB)") is not None
+    assert button(page, "Start labelling") is None
+    assert store.runs() == []
+
+
+def test_the_start_form_offers_to_go_on_with_a_run(store: Store, mnist5k: Dataset) -> None:
+    run_id = new_run(store, mnist5k)
+    page = label_page()
+    (go_on,) = [b for b in page.button if b.label.startswith("Ann: BALD, 20 labels")]
+    click(page, go_on.label)
+    assert page.query_params["run"] == [run_id]
+
+
+# -- label -------------------------------------------------------------------------------------
+
+
+def test_ten_answers_in_the_plain_form_are_saved(store: Store, mnist5k: Dataset) -> None:
+    run_id, _ = asked_run(store, mnist5k)
+    query = open_query(store.log(run_id))
+    choose(page := label_page(run_id, plain="1"), list("0123456789"))
+    log = store.log(run_id)
+    assert log.labels() == [(image_id, i) for i, image_id in enumerate(query.shown())]
+    assert log.submissions[0].annotator == "Ann"
+    assert "**30** labels" in texts(page)
+    assert "Last 10: MNIST agrees with you on" in texts(page)
+
+
+def test_an_incomplete_plain_form_saves_nothing(store: Store, mnist5k: Dataset) -> None:
+    run_id, _ = asked_run(store, mnist5k)
+    page = label_page(run_id, plain="1")
+    page.selectbox[0].set_value("3")
+    click(page, "Submit 10 labels")
+    assert "9 of 10 images have no label yet. Nothing was saved." in texts(page)
+    assert store.log(run_id).submissions == ()
+
+
+def test_a_skipped_image_is_replaced_and_the_other_labels_stay(
+    store: Store, mnist5k: Dataset
+) -> None:
+    run_id, _ = asked_run(store, mnist5k)
+    query = open_query(store.log(run_id))
+    page = label_page(run_id, plain="1")
+    choose(page, [SKIP, *"123456789"])
+    boxes = [box for box in page.selectbox if box.label.startswith("Image ")]
+    assert [box.value for box in boxes] == [*"123456789", None]
+    assert store.log(run_id).submissions == ()
+    choose(page, [*"123456789", "0"])
+    (submission,) = store.log(run_id).submissions
+    assert submission.skipped == query.ranking[:1]
+    assert submission.labels == dict(zip(query.ranking[1:11], [*range(1, 10), 0], strict=True))
+
+
+def test_undo_on_the_page_asks_the_same_ten_again(
+    store: Store, mnist5k: Dataset, workers: InlineWorkers
+) -> None:
+    run_id, _ = asked_run(store, mnist5k)
+    first = open_query(store.log(run_id))
+    page = choose(label_page(run_id, plain="1"), list("0123456789"))
+    workers.work()
+    click(page, "Undo the last ten")
+    assert open_query(store.log(run_id)).ranking == first.ranking
+    assert "**20** labels" in texts(page)
+    assert next(b for b in page.button if b.label == "Undo the last ten").disabled
+
+
+def test_the_oracle_answers_at_a_click_and_is_paused_at_another(
+    store: Store, mnist5k: Dataset, workers: InlineWorkers
+) -> None:
+    run_id, _ = asked_run(store, mnist5k)
+    page = click(label_page(run_id), "The next ten")
+    assert store.run(run_id).oracle_until == 30
+    workers.work()
+    page.run()
+    assert store.log(run_id).n_labelled == 30
+    assert "the oracle on 10" in texts(page)
+    click(page, "To the end of the run")
+    assert button(page, "The next ten") is None
+    click(page, "Pause: hand back to me")
+    assert not labelling.hands_over(store.log(run_id))
+    assert "Waiting for you: the ten digits that BALD asks for." in texts(page)
+
+
+def test_several_steps_are_as_many_as_are_said(store: Store, mnist5k: Dataset) -> None:
+    run_id, _ = asked_run(store, mnist5k)
+    page = label_page(run_id)
+    page.number_input[0].set_value(3).run()
+    click(page, "The next 3 steps")
+    assert store.run(run_id).oracle_until == 50
+
+
+def test_a_finished_run_says_so_and_what_can_be_done_next(
+    store: Store, mnist5k: Dataset, workers: InlineWorkers
+) -> None:
+    run_id, _ = asked_run(store, mnist5k, n_acquisition_steps=1)
+    labelling.hand_over(store, store.log(run_id), None)
+    workers.work(run_id)
+    page = label_page(run_id)
+    assert "Finished: all 1 acquisition steps are done." in texts(page)
+    assert page.get("download_button")
+    click(page, "New run")
+    assert "run" not in page.query_params
+    assert button(page, "Start labelling") is not None
+
+
+def test_failed_work_is_said_and_can_be_tried_again(
+    store: Store, mnist5k: Dataset, workers: InlineWorkers
+) -> None:
+    run_id = new_run(store, mnist5k)
+    store.set_progress(run_id, Progress("failed", message="OSError: disk full"))
+    page = label_page(run_id)
+    assert "The last piece of work failed: OSError: disk full" in texts(page)
+    assert run_id not in workers.asked
+    click(page, "Try again")
+    assert run_id in workers.asked
+
+
+def test_an_unknown_run_is_said_and_a_new_one_offered(store: Store) -> None:
+    page = label_page("bald-s1-nobody")
+    assert "There is no run 'bald-s1-nobody' here." in texts(page)
+    click(page, "Start a new run")
+    assert button(page, "Start labelling") is not None
+
+
+def test_a_run_on_other_digits_is_not_opened(store: Store, mnist5k: Dataset) -> None:
+    spec = labelling.RunSpec("0" * 64, fast.protocol(), "bald", 1)
+    run = store.create_run(spec, kind="person", n_initial=20, split_sizes={"pool": 100})
+    page = label_page(run.run_id)
+    assert "This run was made on other digits than mnist5k holds now" in texts(page)
+    assert [r.run_id for r in store.runs()] == [run.run_id]  # not even a baseline was made
+
+
+def test_a_title_is_shown_as_text(store: Store, mnist5k: Dataset) -> None:
+    run_id = labelling.start_run(store, mnist5k, fast.protocol(), "bald", 1, "**A** [x](http://y)")
+    assert "\\*\\*A\\*\\* \\[x\\]" in texts(label_page(run_id))
+
+
+# -- runs --------------------------------------------------------------------------------------
+
+
+def test_without_runs_the_runs_page_says_what_to_do(store: Store) -> None:
+    page = runs_page()
+    assert "No run is stored here yet." in texts(page)
+    click(page, "Start a run")
+    assert button(page, "Start labelling") is not None
+
+
+def test_the_runs_page_lists_every_run_newest_first(store: Store, mnist5k: Dataset) -> None:
+    first, _ = asked_run(store, mnist5k)
+    second = new_run(store, mnist5k, "max_entropy")
+    table = runs_page().dataframe[0].value
+    assert list(table["id"]) == [second, first]
+    assert list(table["function"]) == ["Max entropy", "BALD"]
+    assert list(table["labels"]) == [20, 20]
+    assert table["accuracy"].isna().tolist() == [True, False]
+    assert list(table["answered by"]) == ["person", "person"]
+
+
+def test_a_run_is_opened_from_the_runs_page(store: Store, mnist5k: Dataset) -> None:
+    run_id = new_run(store, mnist5k)
+    page = click(runs_page(run_id), "Open")
+    assert page.query_params["run"] == [run_id]
+    assert "The network is learning its first 20 digits" in texts(page)
+
+
+def test_a_run_is_deleted_when_that_is_confirmed(store: Store, mnist5k: Dataset) -> None:
+    kept, gone = new_run(store, mnist5k), new_run(store, mnist5k)
+    page = runs_page(gone)
+    assert "There is no way back." in texts(page)
+    click(page, "Yes, delete this run")
+    assert [run.run_id for run in store.runs()] == [kept]
+    assert f"Deleted Ann ({gone})." in texts(page)
+    assert "run" not in page.query_params
+
+
+def test_a_run_that_is_worked_on_is_not_deleted(store: Store, mnist5k: Dataset) -> None:
+    run_id = new_run(store, mnist5k)
+    page = runs_page(run_id)
+    with run_lock(store.home, run_id):
+        click(page, "Yes, delete this run")
+    assert f"Run {run_id} is being worked on" in texts(page)
+    assert [run.run_id for run in store.runs()] == [run_id]
+
+
+def test_a_run_offers_its_labels_and_record(store: Store, mnist5k: Dataset) -> None:
+    run_id, _ = asked_run(store, mnist5k)
+    labels = [element.proto.label for element in runs_page(run_id).get("download_button")]
+    assert labels == ["Labels (CSV)", "Labels (JSON lines)", "Record (YAML)"]
+
+
+def test_an_unknown_run_in_the_address_of_the_runs_page_is_said(
+    store: Store, mnist5k: Dataset
+) -> None:
+    new_run(store, mnist5k)
+    assert "There is no run 'nobody' here." in texts(runs_page("nobody"))

@@ -1,0 +1,64 @@
+"""What the tests of the pages share: a store with a fast run, and workers that work in place."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from dal_core.datasets import Dataset
+from dal_core.records import Query
+from dal_core.store import RunLog, Store
+from dal_core.worker import Workbench, advance
+from dal_ui import labelling
+from dal_ui.grid import GridSubmission
+from tests import fast
+
+
+class InlineWorkers:
+    """Stands in for `Workers`: notes what was asked for, and does it when told to."""
+
+    def __init__(self, store: Store) -> None:
+        self.bench = Workbench(store)
+        self.asked: dict[str, bool] = {}
+
+    def ask(self, run_id: str, *, person_waits: bool) -> None:
+        self.asked[run_id] = person_waits
+
+    def warm_up(self) -> None:
+        """There is no process to start."""
+
+    def work(self, *run_ids: str) -> None:
+        """Bring the runs up to their directives; without names, all that were asked for."""
+        for run_id in run_ids or tuple(self.asked):
+            self.asked.pop(run_id, None)
+            for _ in advance(self.bench, run_id):
+                pass
+
+
+def new_run(store: Store, dataset: Dataset, acquisition: str = "bald", **changes: Any) -> str:
+    """A person's run under the fast protocol, nothing done yet."""
+    return labelling.start_run(store, dataset, fast.protocol(**changes), acquisition, 1, "Ann")
+
+
+def asked_run(store: Store, dataset: Dataset, **changes: Any) -> tuple[str, InlineWorkers]:
+    """A person's run whose first query is open and whose first step is measured."""
+    run_id, workers = new_run(store, dataset, **changes), InlineWorkers(store)
+    workers.work(run_id)
+    return run_id, workers
+
+
+def submission(
+    query: Query, labels: Mapping[int, int], skipped: tuple[int, ...] = ()
+) -> GridSubmission:
+    return GridSubmission(uuid.uuid4().hex, query.query_id, dict(labels), skipped, {})
+
+
+def right_labels(query: Query, dataset: Dataset, skipped: tuple[int, ...] = ()) -> dict[int, int]:
+    """What the data set says of the images shown."""
+    return {i: int(dataset.labels[i]) for i in query.shown(skipped)}
+
+
+def open_query(log: RunLog) -> Query:
+    assert log.open_query is not None
+    return log.open_query
