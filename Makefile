@@ -3,6 +3,7 @@
 VENV ?= .venv
 PORT ?= 8501
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 BIN := $(VENV)/bin
 OLD_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 # The first interpreter on the path that is new enough; `make PYTHON=/path/to/python` overrides.
@@ -21,6 +22,7 @@ help:
 	@echo 'make test-slow  run the slow tests too'
 	@echo 'make lint       ruff and mypy'
 	@echo 'make bench      measure this machine against the reference implementation'
+	@echo '                (BENCH_ARGS="--scaling --write FOLDER" adds workers, memory, JSON and plots)'
 	@echo 'make clean      remove $(VENV) and what tools left behind; data/ and runs/ stay'
 
 run: $(VENV)/.run-stamp
@@ -38,7 +40,7 @@ lint: $(VENV)/.dev-stamp
 	$(BIN)/python -m mypy $(SOURCES)
 
 bench: $(VENV)/.run-stamp
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -93,10 +93,10 @@ def run(say: Say, sizes: Sequence[int] = SIZES, repeats: int = 3) -> Results:
         batch = part("train batch of 1,024", "train_epoch", 1024, "train")
         test = part(f"{REPORT.num_mc_samples} passes, {TEST:,}", "passes", TEST, "passes", 2)
         pool = part(f"{REPORT.num_mc_samples} passes, {POOL:,}", "passes", POOL, "passes", 2)
-        validations = [reference.measure("validation", REPORT.val_size) for _ in range(repeats)]
-        trainings = []
+        validations, trainings = [], []
         for n in sizes:
             say(f"a whole training, n = {n}")
+            validations += [reference.measure("validation", REPORT.val_size) for _ in range(2)]
             trainings.append(Training(n, **ours.measure("whole_training", n)))
     validation = _validation(median(validations), trainings, per_image["validation"] / rate)
     steps = _steps(epochs, trainings, validation, test, pool)

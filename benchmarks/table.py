@@ -27,7 +27,7 @@ def show(results: Results) -> None:
         f"{results.gemm_rate / 1e9:.0f} GFLOP/s of a 1024 x 1024 product.\n"
         "Whole steps: a training of 400 epochs with its validation, 64 passes over 3,000 and 5,000 "
         "images;\nours are run, the reference's are extrapolated from 5 to 300 epochs, "
-        "3 validations and 8 passes."
+        "a few validations and 8 passes."
     )
     for name, text in (("runs", "15 x 101 steps"), ("bounds", "three full-data bounds")):
         hours = results.hours[name]
