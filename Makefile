@@ -11,7 +11,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 p
 	$$p -c '$(OLD_ENOUGH)' 2>/dev/null && { echo $$p; break; }; done)
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 # What exists of these is checked; scripts and packages alike.
-SOURCES = $(wildcard dal_core dal_ui benchmarks tests pages app.py)
+SOURCES = $(wildcard dal_core dal_ui benchmarks tests pages docs app.py)
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-slow lint bench clean

@@ -12,8 +12,8 @@ import time
 from collections.abc import Iterator, Sequence
 
 from dal_core.datasets import Dataset
+from dal_core.datasets.splits import split_of
 from dal_core.experiment_status import ExperimentStatus, RunStatus, status
-from dal_core.learner import split_of
 from dal_core.locks import is_locked
 from dal_core.protocol import FULL_DATA, Protocol, ProtocolError, RunSpec
 from dal_core.store import ExperimentRow, Progress, RunRow, Store

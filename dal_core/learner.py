@@ -24,7 +24,7 @@ from torch import Tensor
 from dal_core import acquisition
 from dal_core.answers import check_answers
 from dal_core.datasets import Dataset
-from dal_core.datasets.splits import Split, full_data_split, make_split
+from dal_core.datasets.splits import Split, split_of
 from dal_core.mc_dropout import chunked_passes
 from dal_core.models import BayesianCNN, build_model, normalise
 from dal_core.protocol import FULL_DATA, Protocol, RunSpec
@@ -376,12 +376,6 @@ class Learner:
         if self.open_query is None:
             raise StateError("no query is open; call query() first")
         return self.open_query
-
-
-def split_of(spec: RunSpec, dataset: Dataset) -> Split:
-    """The images of a run by role; the full-data bound starts with everything labelled."""
-    split = make_split(dataset, spec.protocol, spec.seed)
-    return full_data_split(split) if spec.acquisition == FULL_DATA else split
 
 
 def reasked(query: Query) -> Query:

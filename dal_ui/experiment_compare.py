@@ -81,7 +81,7 @@ def sources(store: Store, uploads: Mapping[str, Record]) -> dict[str, Record]:
     """What can be compared: stored experiments with measurements, and uploaded records, by name."""
     found: dict[str, Record] = {}
     for row in store.experiments.all():
-        logs = [store.log(run.run_id) for run in store.experiments.runs(row.experiment_id)]
+        logs = [log for log, _ in store.experiments.summaries(row.experiment_id)]
         if any(log.steps for log in logs):
             name = name_of(row)
             found[row.experiment_id if name in found else name] = experiment_record(row, logs)

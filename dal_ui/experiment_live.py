@@ -8,12 +8,14 @@ computes results.
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import NoReturn
+from typing import Any, NoReturn
 from zoneinfo import ZoneInfo
 
 import streamlit as st
 
 from dal_core import experiment, figures
+from dal_core.analysis import METRICS, Metric
+from dal_core.curves import Bound, RunCurve
 from dal_core.experiment import ExperimentStatus
 from dal_ui import experiments, runtime
 from dal_ui.experiments import State
@@ -46,7 +48,7 @@ def live(now: ExperimentStatus) -> None:
         latest = _look(experiment_id)
         if latest is None or experiments.state(latest) is not drawn:
             _redraw()
-        experiments.ask_workers(runtime.workers(), latest)
+        experiment.ask_workers(runtime.workers(), latest)
         _steer(latest, drawn)
 
     @st.fragment(run_every=CURVES_SECONDS if running else None)
@@ -66,7 +68,7 @@ def live(now: ExperimentStatus) -> None:
 
 @st.cache_resource(ttl=0.8 * LOOK_SECONDS, show_spinner=False, max_entries=16)
 def _look(experiment_id: str) -> ExperimentStatus | None:
-    """One look for all fragments and all tabs: reading 18 long runs takes a fifth of a second."""
+    """One look for all fragments and all tabs: 18 runs of 101 steps take a moment to read."""
     return experiments.find(runtime.store(), experiment_id)
 
 
@@ -80,6 +82,9 @@ def _is_held() -> bool:
 
 
 def _steer(now: ExperimentStatus, state: State) -> None:
+    if state is State.COMPLETE:
+        st.caption(f"All {now.n_steps:,} steps are measured.")
+        return
     bar, pause, stop = st.columns([6, 1.4, 1.2], vertical_alignment="center")
     with bar:
         _overall(now, state)
@@ -93,8 +98,6 @@ def _overall(now: ExperimentStatus, state: State) -> None:
     text = f"**{now.n_done:,}** of {now.n_steps:,} steps"
     if state is State.RUNNING:
         text += _finish(experiments.remaining(now, runtime.BACKGROUND_WORKERS))
-    elif state is State.COMPLETE:
-        text = f"All **{now.n_steps:,}** steps are measured"
     else:
         text += f" · {state.value}, what was measured is kept"
     st.progress(now.n_done / max(now.n_steps, 1), text)
@@ -123,8 +126,6 @@ def _controls(
     stop: st.delta_generator.DeltaGenerator,
 ) -> None:
     store, experiment_id = runtime.store(), now.experiment.experiment_id
-    if state is State.COMPLETE:
-        return
     if state is State.RUNNING or state is State.FAILED:
         if pause.button("Pause", icon=":material/pause:", width="stretch", key="pause"):
             experiment.pause(store, experiment_id)
@@ -148,12 +149,11 @@ def _controls(
 
 
 def _failures(now: ExperimentStatus) -> None:
-    for run in filter(experiments.has_failed, now.runs):
-        assert run.progress is not None
+    for run in now.failures:
         spec = run.log.run.spec
         message, again = st.columns([6, 1.4], vertical_alignment="center")
         name = f"{experiments.run_name(run)}, seed {spec.seed}"
-        message.error(f"{name} failed: {run.progress.message}", icon=":material/error:")
+        message.error(f"{name} failed: {run.failure}", icon=":material/error:")
         if again.button("Try again", key=f"again-{run.log.run.run_id}", width="stretch"):
             experiments.try_again(runtime.store(), run)
             _redraw()
@@ -164,16 +164,21 @@ def _curves(now: ExperimentStatus) -> None:
     if max(map(len, runs), default=0) < 2:
         st.caption("The curves begin here with the second measured step.")
         return
-    published = st.session_state.get("published", False)
-    for column, metric in zip(st.columns(2), ("accuracy", "mutual_information"), strict=True):
-        chart = figures.bands_figure(
-            runs,
-            bounds,
-            metric,  # type: ignore[arg-type]
-            published=published and metric == "accuracy",
-            height=CHART_HEIGHT,
-        )
-        column.altair_chart(chart, width="stretch", key=f"live-{metric}")
+    published = bool(st.session_state.get("published"))
+    for column, metric in zip(st.columns(2), METRICS, strict=True):
+        spec = _spec(runs, bounds, metric, published and metric == "accuracy")
+        column.vega_lite_chart(spec, width="stretch", key=f"live-{metric}")
+
+
+@st.cache_data(show_spinner=False, max_entries=32)
+def _spec(
+    runs: list[RunCurve], bounds: list[Bound], metric: Metric, published: bool
+) -> dict[str, Any]:
+    """The chart as a specification, which takes longer to make than all else on the page."""
+    chart = figures.bands_figure(
+        runs, bounds, metric, published=published, height=CHART_HEIGHT, legend_columns=3
+    )
+    return chart.to_dict()
 
 
 def _runs(now: ExperimentStatus, held: bool) -> None:

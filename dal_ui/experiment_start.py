@@ -19,6 +19,7 @@ from dal_ui import experiments, runtime
 from dal_ui.digits import digits_are_here
 from dal_ui.estimate import estimate, sentence
 from dal_ui.experiments import REPORT_FUNCTIONS, Plan, State
+from dal_ui.words import plain
 
 DATA_TITLES = {"mnist": "all 70,000 MNIST digits", "mnist5k": "5,000 MNIST digits (built in)"}
 STATE_BADGES = {
@@ -43,7 +44,7 @@ def start_view() -> None:
 
 def open_experiment(experiment_id: str) -> None:
     """Have the address name the experiment, so that a reload and a second tab find it."""
-    st.query_params.from_dict({"experiment": experiment_id})
+    st.query_params["experiment"] = experiment_id
     st.rerun()
 
 
@@ -146,7 +147,7 @@ def _start(plan: Plan) -> None:
         "Start", type="primary", icon=":material/play_arrow:", width="stretch", key="start"
     )
     if same is not None:
-        right.caption(f"The very same is stored already: **{name_of(same)}**, in the list.")
+        right.caption(f"The very same is stored already: **{plain(name_of(same))}**, in the list.")
     if not clicked:
         return
     try:
@@ -181,7 +182,7 @@ def _entry(row: ExperimentRow) -> None:
         return
     with st.container(border=True):
         name, badge = st.columns([3, 2], vertical_alignment="center")
-        name.markdown(f"**{name_of(row)}**")
+        name.markdown(f"**{plain(name_of(row))}**")
         text, icon, colour = STATE_BADGES[experiments.state(now)]
         badge.badge(text, icon=icon, color=colour)  # type: ignore[arg-type]
         st.caption(f"{describe(row)} · {now.n_done:,} of {now.n_steps:,} steps")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
 
 from dal_core import experiment
@@ -31,7 +31,6 @@ from dal_core.published import LABELS_NEEDED
 from dal_core.record import Record, bounds, curves
 from dal_core.runfiles import experiment_record
 from dal_core.store import ExperimentNotFound, ExperimentRow, Progress, Store
-from dal_core.workers import Workers
 
 REPORT_FUNCTIONS = tuple(LABELS_NEEDED[0.10])
 """The five acquisition functions that the report compares."""
@@ -166,28 +165,17 @@ def find(store: Store, experiment_id: str) -> ExperimentStatus | None:
         return None
 
 
-def has_failed(run: RunStatus) -> bool:
-    """Whether the run's last piece of work failed and it waits to be tried again."""
-    return run.has_work and run.progress is not None and run.progress.part == "failed"
-
-
 def state(now: ExperimentStatus) -> State:
     """How the experiment stands."""
     if now.is_complete:
         return State.COMPLETE
-    if any(run.has_work and not has_failed(run) for run in now.runs):
+    if now.has_work:
         return State.RUNNING
-    if any(has_failed(run) for run in now.runs):
+    if now.failures:
         return State.FAILED
     left = [run.log.run for run in now.runs if not run.is_complete]
     wanted = any(run.oracle_until is not None for run in left)
     return State.PAUSED if now.is_paused and wanted else State.STOPPED
-
-
-def ask_workers(workers: Workers, now: ExperimentStatus) -> None:
-    """Queue what has work; a failed run waits until a person says `try_again`."""
-    sound = tuple(run for run in now.runs if not has_failed(run))
-    experiment.ask_workers(workers, replace(now, runs=sound))
 
 
 def run_name(run: RunStatus) -> str:
@@ -219,7 +207,7 @@ def doing(run: RunStatus, held: bool) -> str:
     directives, progress = run.log.run, run.progress
     if run.is_complete:
         return "done"
-    if has_failed(run):
+    if run.failure is not None:
         return "failed"
     if not run.has_work:
         return "paused" if directives.paused and directives.oracle_until else "stopped"

@@ -12,10 +12,10 @@ import numpy as np
 
 from dal_core.agenda import Agenda, agenda
 from dal_core.datasets import Dataset
-from dal_core.datasets.splits import make_split
+from dal_core.experiment import create_run
 from dal_core.protocol import Protocol, RunSpec
 from dal_core.records import Answer, Query, StepResult, Submission
-from dal_core.store import Progress, RunLog, RunNotFound, RunRow, Store, SubmitOutcome
+from dal_core.store import Progress, RunLog, RunNotFound, Store, SubmitOutcome
 from dal_core.workers import Workers
 from dal_ui.grid import GridSubmission
 
@@ -86,7 +86,7 @@ def start_run(
         ProtocolError: a parameter is out of range, or the data set too small for the protocol.
     """
     spec = RunSpec(dataset.fingerprint, protocol, acquisition, seed)
-    return _create(store, dataset, spec, title=name.strip(), kind="person").run_id
+    return create_run(store, dataset, spec, title=name.strip(), person=True).run_id
 
 
 def look(store: Store, run_id: str) -> View:
@@ -108,7 +108,7 @@ def ask_baseline(store: Store, dataset: Dataset, view: View) -> None:
     baseline = view.baseline.run if view.baseline else None
     if baseline is None:
         spec = _random_spec(view.log.run.spec)
-        baseline = _create(store, dataset, spec, title="random baseline", baseline=True)
+        baseline = create_run(store, dataset, spec, title="random baseline", baseline=True)
     until = view.log.n_labelled
     if (baseline.oracle_until or 0) < until:
         # an experiment that shares the run may have stopped it
@@ -237,23 +237,3 @@ def _beliefs(store: Store, query: Query) -> dict[int, tuple[int, float]]:
 
 def _random_spec(spec: RunSpec) -> RunSpec:
     return RunSpec(spec.fingerprint, spec.protocol, "random", spec.seed)
-
-
-def _create(
-    store: Store,
-    dataset: Dataset,
-    spec: RunSpec,
-    *,
-    title: str,
-    kind: str = "oracle",
-    baseline: bool = False,
-) -> RunRow:
-    split = make_split(dataset, spec.protocol, spec.seed)
-    return store.create_run(
-        spec,
-        title=title,
-        kind=kind,  # type: ignore[arg-type]
-        baseline=baseline,
-        n_initial=len(split.initial),
-        split_sizes=split.sizes(),
-    )

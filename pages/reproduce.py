@@ -17,6 +17,7 @@ from dal_ui.experiment_live import live
 from dal_ui.experiment_results import results
 from dal_ui.experiment_start import STATE_BADGES, describe, name_of, start_view
 from dal_ui.experiments import State
+from dal_ui.words import plain
 
 VIEWS = {"Start or open": start_view, "Look at a record file": record_view, "Compare": compare_view}
 RESULTS_SECONDS = 10.0  # tables and figures are drawn anew this often while runs advance
@@ -25,6 +26,7 @@ RESULTS_SECONDS = 10.0  # tables and figures are drawn anew this often while run
 def render() -> None:
     """Draw the experiment in the address, or the views without one."""
     runtime.workers()
+    shell.current_run("reproduce")  # coming from another page, the address is put back
     experiment_id = st.query_params.get("experiment")
     if not experiment_id:
         _without_experiment()
@@ -61,7 +63,7 @@ def _without_experiment() -> None:
 def _header(now: ExperimentStatus) -> None:
     row = now.experiment
     title, badge, back = st.columns([5, 1.4, 1.8], vertical_alignment="center")
-    title.markdown(f"### {name_of(row)}")
+    title.markdown(f"### {plain(name_of(row))}")
     text, icon, colour = STATE_BADGES[experiments.state(now)]
     badge.badge(text, icon=icon, color=colour)  # type: ignore[arg-type]
     if back.button("All experiments", icon=":material/arrow_back:", width="stretch"):
@@ -96,7 +98,7 @@ def _dataset(now: ExperimentStatus) -> Dataset | None:
 
 
 def _leave() -> None:
-    st.query_params.clear()
+    st.query_params.pop("experiment", None)
     st.rerun()
 
 

@@ -40,7 +40,8 @@ TINY = "\n".join(
 class StandIn:
     """Workers that do the work in this process, when told to."""
 
-    def __init__(self) -> None:
+    def __init__(self, home: Path) -> None:
+        self.home = home
         self.asked: list[str] = []
         self.held = False
 
@@ -75,7 +76,7 @@ def tiny_plan(*acquisitions: str, seeds: str = "1", full_data: bool = False) -> 
 
 def finished_experiment(store: Store, dataset: Dataset, plan: Plan) -> str:
     experiment_id = experiments.start(store, dataset, plan)
-    workers = StandIn()
+    workers = StandIn(default_home())
     for run in store.experiments.runs(experiment_id):
         workers.ask(run.run_id)
     workers.work(store)
@@ -95,7 +96,7 @@ def test_seeds_are_read_as_people_write_them(text: str, seeds: tuple[int, ...]) 
 
 @pytest.mark.parametrize("text", ["", "one", "1,,x", "-1", "3-1", "1, 1", "1-500", "99999999999"])
 def test_seeds_that_make_no_sense_are_refused_in_one_line(text: str) -> None:
-    with pytest.raises(ProtocolError, match="^seeds has [^\n]*; allowed: [^\n]*$"):
+    with pytest.raises(ProtocolError, match=r"^seeds has [^\n]*; allowed: [^\n]*$"):
         experiments.parse_seeds(text)
 
 
@@ -125,7 +126,7 @@ def test_a_wrong_parameter_line_is_one_line_that_says_what_is_allowed(
 
 
 def test_an_experiment_without_a_function_is_refused() -> None:
-    with pytest.raises(ProtocolError, match="^no acquisition function is chosen"):
+    with pytest.raises(ProtocolError, match=r"^no acquisition function is chosen"):
         experiments.make_plan("quick", "mnist5k", [], "1", True)
 
 
@@ -149,9 +150,7 @@ def test_without_a_similar_run_the_time_is_said_to_be_unknown(store: Store) -> N
 
 def test_similar_runs_in_the_store_give_an_estimate(store: Store, mnist5k: Dataset) -> None:
     done = finished_experiment(store, mnist5k, tiny_plan("bald"))
-    took = [
-        sum(s.seconds.values()) for r in experiments.find(store, done).runs for s in r.log.steps
-    ]  # type: ignore[union-attr]
+    took = [run.seconds_spent for run in look(store, done).runs]
     plan = tiny_plan("bald", seeds="2-5")
     found = estimate(store, mnist5k.fingerprint, plan)
     assert found.seconds is not None
@@ -207,13 +206,13 @@ def test_after_a_stop_no_run_begins_and_resume_goes_on_to_the_end(
     store: Store, mnist5k: Dataset
 ) -> None:
     experiment_id = experiments.start(store, mnist5k, tiny_plan())
-    workers = StandIn()
-    experiments.ask_workers(workers, look(store, experiment_id))  # type: ignore[arg-type]
+    workers = StandIn(default_home())
+    experiment.ask_workers(workers, look(store, experiment_id))  # type: ignore[arg-type]
     experiment.stop(store, experiment_id)
     workers.work(store)
     assert look(store, experiment_id).n_done == 0
     experiment.resume(store, experiment_id)
-    experiments.ask_workers(workers, look(store, experiment_id))  # type: ignore[arg-type]
+    experiment.ask_workers(workers, look(store, experiment_id))  # type: ignore[arg-type]
     workers.work(store)
     assert experiments.state(look(store, experiment_id)) is State.COMPLETE
 
@@ -224,13 +223,13 @@ def test_a_failed_run_is_left_alone_until_somebody_says_try_again(
     experiment_id = experiments.start(store, mnist5k, tiny_plan())
     failing = store.experiments.runs(experiment_id)[0].run_id
     store.set_progress(failing, Progress("failed", message="OSError: disk full"))
-    now, workers = look(store, experiment_id), StandIn()
-    experiments.ask_workers(workers, now)  # type: ignore[arg-type]
+    now, workers = look(store, experiment_id), StandIn(default_home())
+    experiment.ask_workers(workers, now)  # type: ignore[arg-type]
     assert failing not in workers.asked and len(workers.asked) == 1
     run = next(run for run in now.runs if run.log.run.run_id == failing)
     assert experiments.doing(run, held=False) == "failed"
     experiments.try_again(store, run)
-    experiments.ask_workers(workers, look(store, experiment_id))  # type: ignore[arg-type]
+    experiment.ask_workers(workers, look(store, experiment_id))  # type: ignore[arg-type]
     assert failing in workers.asked
 
 
@@ -286,7 +285,7 @@ def test_the_tables_show_the_chosen_columns() -> None:
         *("Report: Step-Average", "Report: Average-Step", "Gal et al.")
     ]
     assert beside.loc["Random", "Gal et al."] == "255"
-    assert not plain["Step-Average"].equals(beside["Step-Average"])
+    assert list(plain["Step-Average"]) != list(beside["Step-Average"])
 
 
 @pytest.mark.slow
@@ -305,10 +304,11 @@ def test_statistics_give_intervals_from_four_seeds_on() -> None:
     few = [run(name, seed) for name in ("bald", "random") for seed in (1, 2, 3)]
     many = [*few, run("bald", 4), run("random", 4)]
     shown = at_labels({"few": statistics(few), "many": statistics(many)}, 20)
-    assert shown.loc[("few", "BALD"), "95% interval"] == "–"
-    assert shown.loc[("many", "BALD"), "Against Random"] == "+10.0 points"
-    assert shown.loc[("many", "BALD"), "95% interval "] == "+10.0 to +10.0"
-    assert shown.loc[("many", "Random"), "Against Random"] == "–"
+    few_bald, _, many_bald, many_random = shown.to_dict("records")
+    assert few_bald["95% interval"] == "–"
+    assert many_bald["Against Random"] == "+10.0 points"
+    assert many_bald["95% interval "] == "+10.0 to +10.0"
+    assert many_random["Against Random"] == "–"
 
 
 def test_records_side_by_side_keep_functions_that_one_of_them_lacks() -> None:
@@ -318,7 +318,7 @@ def test_records_side_by_side_keep_functions_that_one_of_them_lacks() -> None:
     )
     assert first.loc["BALD", "some: Step-Average"] == "–"
     assert first.loc["BALD", "all: Average-Step"] == "130"
-    assert second.loc["Random", "all: Step-Average"] == second.loc["Random", "some: Step-Average"]
+    assert list(second.loc["Random"]) == ["480.0 ± 57.2", "610"] * 2
 
 
 def test_only_parameters_that_all_records_name_count_as_different() -> None:
@@ -343,7 +343,7 @@ def test_experiments_without_a_measurement_cannot_be_compared(
 
 @pytest.fixture
 def workers(monkeypatch: pytest.MonkeyPatch) -> StandIn:
-    stand_in = StandIn()
+    stand_in = StandIn(default_home())
     monkeypatch.setattr(runtime, "workers", lambda: stand_in)
     runtime.store.clear()
     return stand_in
@@ -421,7 +421,7 @@ def test_a_wrong_value_is_one_line_and_there_is_nothing_to_click(
 ) -> None:
     app = open_page()
     widgets = {"seeds": app.text_input, "overrides": app.text_area, "functions": app.multiselect}
-    widgets[key](key=key).set_value(value).run()  # type: ignore[operator]
+    widgets[key](key=key).set_value(value).run()
     assert [error.value.startswith(message) for error in app.error] == [True]
     assert not button(app, "start")
     assert Store(default_home()).experiments.all() == []
@@ -482,7 +482,7 @@ def test_two_experiments_stand_side_by_side(
     )
     finished_experiment(store, mnist5k, other)
     app = open_page()
-    app.button_group(key="view").set_value(["Compare"]).run()
+    app.button_group(key="view").set_value("Compare").run()
     assert not app.exception
     assert "**They differ in** `weights` best / last" in texts(app)
     assert "two: Step-Average" in app.table[0].value.columns

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dal_core.protocol import Protocol, ProtocolError
+from dal_core.protocol import FULL_DATA, Protocol, ProtocolError, RunSpec
 from dal_core.randomness import Purpose, numpy_generator
 
 if TYPE_CHECKING:
@@ -60,6 +60,12 @@ def full_data_split(split: Split) -> Split:
     """Everything but the validation images labelled from the start (SPEC section 7)."""
     everything = np.union1d(split.initial, split.pool)
     return Split(everything, split.validation, split.pool[:0], split.test)
+
+
+def split_of(spec: RunSpec, dataset: Dataset) -> Split:
+    """The images of a run by role; the full-data bound starts with everything labelled."""
+    split = make_split(dataset, spec.protocol, spec.seed)
+    return full_data_split(split) if spec.acquisition == FULL_DATA else split
 
 
 def _training_ids(dataset: Dataset) -> np.ndarray:

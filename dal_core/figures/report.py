@@ -42,6 +42,7 @@ def bands_figure(
     each_run: bool = False,
     width: int | str = "container",
     height: int = 320,
+    legend_columns: int = 6,
 ) -> alt.LayerChart | alt.FacetChart:
     """Figure 2 (accuracy) or 3 (mutual information) of the report.
 
@@ -59,7 +60,7 @@ def bands_figure(
     high = data.high.fillna(data["mean"])
     y = metric_axis([*low, *high] if metric != "accuracy" else low, metric, "mean")
     names = list(dict.fromkeys(data.series)) or [FULL_DATA_NAME]
-    base = alt.Chart(data).encode(color=series_colour(data, names))
+    base = alt.Chart(data).encode(color=series_colour(data, names, legend_columns))
     kind = alt.datum.kind
     tooltip = _tooltips(metric)
     layers = [
@@ -128,7 +129,7 @@ def bands_data(
     return data.astype({"seed": "Int64", "n_labelled": "Int64", "mean": float, "std": float})
 
 
-def series_colour(data: pd.DataFrame, names: Sequence[str]) -> alt.Color:
+def series_colour(data: pd.DataFrame, names: Sequence[str], columns: int = 6) -> alt.Color:
     """Colour by series, each function's own, with the legend above the chart."""
     of = dict(zip(data.series, data.acquisition, strict=True))
     return alt.Color(
@@ -138,7 +139,7 @@ def series_colour(data: pd.DataFrame, names: Sequence[str]) -> alt.Color:
             domain=list(names),
             range=[colour(of[name]) if of.get(name) else FULL_DATA for name in names],
         ),
-        legend=legend(columns=6),
+        legend=legend(columns=columns),
     )
 
 
