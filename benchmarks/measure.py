@@ -135,8 +135,13 @@ def _hours(
     batch: Part,
     validation: Part,
 ) -> dict[str, dict[str, float]]:
-    """15 runs x 101 steps, and three full-data bounds, on two cores that do not disturb another."""
+    """15 runs x 101 steps, and three full-data bounds, on two cores that do not disturb another.
+
+    Nothing where the measured sizes do not reach to the last step.
+    """
     sizes = [training.n for training in trainings]
+    if max(sizes) < STEPS[-1]:
+        return {}
     hours: dict[str, dict[str, float]] = {"runs": {}, "bounds": {}}
     for side in ("reference", "ours"):
         step = np.interp(STEPS, sizes, [getattr(part, side) for part in steps]).sum()

@@ -29,10 +29,10 @@ def show(results: Results) -> None:
         "images;\nours are run, the reference's are extrapolated from 5 to 300 epochs, "
         "a few validations and 8 passes."
     )
-    for name, text in (("runs", "15 x 101 steps"), ("bounds", "three full-data bounds")):
-        hours = results.hours[name]
+    titles = {"runs": "15 x 101 steps", "bounds": "three full-data bounds"}
+    for name, hours in results.hours.items():
         console.print(
-            f"{text}, projected, two cores: {hours['ours']:.2f} hours, the reference "
+            f"{titles[name]}, projected, two cores: {hours['ours']:.2f} hours, the reference "
             f"{hours['reference']:.1f}"
         )
 
