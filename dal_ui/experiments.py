@@ -192,7 +192,7 @@ def run_rows(now: ExperimentStatus, held: bool) -> list[dict[str, object]]:
             "function": run_name(run),
             "seed": run.log.run.spec.seed,
             "steps": f"{run.n_done} of {run.n_steps}",
-            "progress": run.n_done / run.n_steps,
+            "progress": 100 * run.n_done // run.n_steps,
             "labels": run.log.steps[-1].n_labelled if run.log.steps else run.log.n_labelled,
             "accuracy": "" if run.accuracy is None else f"{run.accuracy:.1%}",
             "doing": doing(run, held),
