@@ -164,9 +164,15 @@ def _curves(now: ExperimentStatus) -> None:
     if max(map(len, runs), default=0) < 2:
         st.caption("The curves begin here with the second measured step.")
         return
+    shown = experiments.caught_up(runs)
     for column, metric in zip(st.columns(2), METRICS, strict=True):
-        spec = _spec(runs, bounds, metric)
+        spec = _spec(shown, bounds, metric)
         column.vega_lite_chart(spec, width="stretch", key=f"live-{metric}")
+    if len(shown) < len(runs):
+        st.caption(
+            f"Mean and band of {len(shown)} runs; {len(runs) - len(shown)} join when they are as "
+            "far as the others of their function."
+        )
 
 
 @st.cache_data(show_spinner=False, max_entries=32)

@@ -246,6 +246,18 @@ def measured(now: ExperimentStatus) -> tuple[list[RunCurve], list[Bound]]:
     return curves(record), bounds(record)
 
 
+def caught_up(runs: Sequence[RunCurve]) -> list[RunCurve]:
+    """The runs nearly as far as the furthest of their function.
+
+    A mean ends with its shortest run, so while runs advance one that has just begun would take
+    the curve of the finished ones off the chart.
+    """
+    furthest: dict[str, int] = {}
+    for run in runs:
+        furthest[run.acquisition] = max(len(run), furthest.get(run.acquisition, 0))
+    return [run for run in runs if len(run) >= 0.9 * furthest[run.acquisition]]
+
+
 def record_of(now: ExperimentStatus) -> Record:
     """The experiment's record at this moment; runs deleted since are left out."""
     return experiment_record(now.experiment, [run.log for run in now.runs])

@@ -275,6 +275,15 @@ def test_a_row_says_what_its_run_is_doing(store: Store, mnist5k: Dataset) -> Non
     assert experiments.run_rows(now, held=True)[0]["doing"] == "held: a person goes first"
 
 
+def test_a_run_that_has_just_begun_does_not_cut_the_live_curve_short() -> None:
+    def run(name: str, seed: int, n: int) -> RunCurve:
+        return RunCurve(name, seed, tuple(range(n)), (0.5,) * n, (0.1,) * n)
+
+    runs = [run("bald", 1, 20), run("bald", 2, 18), run("bald", 3, 2), run("random", 3, 2)]
+    kept = [(one.acquisition, one.seed) for one in experiments.caught_up(runs)]
+    assert kept == [("bald", 1), ("bald", 2), ("random", 3)]
+
+
 # -- results ---------------------------------------------------------------------------------------
 
 
