@@ -26,6 +26,7 @@ from dal_ui import experiments, runtime
 from dal_ui.experiment_results import results
 from dal_ui.experiment_start import name_of
 from dal_ui.experiment_statistics import statistics_view
+from dal_ui.words import plain
 
 MAX_COMPARED = 4
 MAX_UPLOAD_MB = 50
@@ -44,7 +45,7 @@ def record_view() -> None:
         try:
             record = read_record(upload.getvalue())
         except RecordError as error:
-            st.error(f"{upload.name}: {error}", icon=":material/error:")
+            st.error(plain(f"{upload.name}: {error}"), icon=":material/error:")
             return
         name = PurePath(upload.name).stem
         uploaded()[name] = record
@@ -60,9 +61,10 @@ def _look(name: str, record: Record) -> None:
     runs = curves(record)
     params = protocol_params(record)
     seeds = sorted({run.seed for run in runs})
+    functions = ", ".join(display_name(f) for f in in_order([run.acquisition for run in runs]))
     st.markdown(
-        f"**{name}**: {len(runs)} runs of "
-        f"{', '.join(display_name(f) for f in in_order([run.acquisition for run in runs]))}; "
+        f"**{plain(name)}**: {len(runs)} runs of "
+        f"{plain(functions) or 'no function'}; "
         f"seeds {', '.join(map(str, seeds)) or 'none'}; {len(bounds(record))} full-data bounds"
     )
     with st.expander("Its parameters"):
@@ -159,6 +161,7 @@ def _differences(records: Mapping[str, Record]) -> None:
         st.caption("Every parameter that all of them name is the same.")
         return
     lines = [
-        f"`{key}` " + " / ".join(str(values[name]) for name in records) for key, values in found
+        f"`{key}` " + plain(" / ".join(str(values[name]) for name in records))
+        for key, values in found
     ]
     st.markdown(f"**They differ in** {' · '.join(lines)}")

@@ -26,7 +26,7 @@ _COLUMNS = {
     "function": st.column_config.TextColumn("Function", width=120),
     "seed": st.column_config.NumberColumn("Seed", width=60),
     "progress": st.column_config.ProgressColumn(
-        "Progress", min_value=0.0, max_value=1.0, format="percent", width=110
+        "Progress", min_value=0, max_value=100, format="%d%%", width=110
     ),
     "steps": st.column_config.TextColumn("Steps", width=90),
     "labels": st.column_config.NumberColumn("Labels", width=70),
@@ -164,20 +164,21 @@ def _curves(now: ExperimentStatus) -> None:
     if max(map(len, runs), default=0) < 2:
         st.caption("The curves begin here with the second measured step.")
         return
-    published = bool(st.session_state.get("published"))
+    shown = experiments.caught_up(runs)
     for column, metric in zip(st.columns(2), METRICS, strict=True):
-        spec = _spec(runs, bounds, metric, published and metric == "accuracy")
+        spec = _spec(shown, bounds, metric)
         column.vega_lite_chart(spec, width="stretch", key=f"live-{metric}")
+    if len(shown) < len(runs):
+        st.caption(
+            f"Mean and band of {len(shown)} runs; {len(runs) - len(shown)} join when they are as "
+            "far as the others of their function."
+        )
 
 
 @st.cache_data(show_spinner=False, max_entries=32)
-def _spec(
-    runs: list[RunCurve], bounds: list[Bound], metric: Metric, published: bool
-) -> dict[str, Any]:
+def _spec(runs: list[RunCurve], bounds: list[Bound], metric: Metric) -> dict[str, Any]:
     """The chart as a specification, which takes longer to make than all else on the page."""
-    chart = figures.bands_figure(
-        runs, bounds, metric, published=published, height=CHART_HEIGHT, legend_columns=3
-    )
+    chart = figures.bands_figure(runs, bounds, metric, height=CHART_HEIGHT, legend_columns=3)
     return chart.to_dict()
 
 

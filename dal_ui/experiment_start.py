@@ -112,9 +112,7 @@ def _overrides(base: Protocol) -> str:
             placeholder="weights=last\ndropout=[0.25, 0.5]",
             height=110,
         )
-        st.caption(
-            "These five tell `report` and `released` apart; every other parameter can be set too."
-        )
+        st.caption("The first five tell `report` and `released` apart; every other can be set too.")
         values = base.model_dump()
         names = [*_SWITCHES, *(key for key in values if key not in (*_SWITCHES, "dataset"))]
         st.dataframe(

@@ -17,6 +17,7 @@ from dal_core.comparison import MIN_SEEDS
 from dal_core.curves import RunCurve
 from dal_core.display import display_name
 from dal_core.report import Statistics, statistics
+from dal_ui.words import plain
 
 _FEW = (
     f"With fewer than {MIN_SEEDS} seeds there are no intervals: three seeds can be drawn again in "
@@ -44,7 +45,9 @@ def statistics_view(records: Mapping[str, Sequence[RunCurve]], key: str) -> None
     for name, one in found.items():
         if not one.mean_labels_saved["mean"].notna().any():
             continue
-        st.markdown("**Labels saved at each accuracy**" + (f", {name}" if len(found) > 1 else ""))
+        st.markdown(
+            "**Labels saved at each accuracy**" + (f", {plain(name)}" if len(found) > 1 else "")
+        )
         st.caption(
             "Above zero a function reached the accuracy with that many labels fewer than Random; "
             "a line ends where not every pair of runs got there."

@@ -192,7 +192,7 @@ def run_rows(now: ExperimentStatus, held: bool) -> list[dict[str, object]]:
             "function": run_name(run),
             "seed": run.log.run.spec.seed,
             "steps": f"{run.n_done} of {run.n_steps}",
-            "progress": run.n_done / run.n_steps,
+            "progress": 100 * run.n_done // run.n_steps,
             "labels": run.log.steps[-1].n_labelled if run.log.steps else run.log.n_labelled,
             "accuracy": "" if run.accuracy is None else f"{run.accuracy:.1%}",
             "doing": doing(run, held),
@@ -244,6 +244,18 @@ def measured(now: ExperimentStatus) -> tuple[list[RunCurve], list[Bound]]:
     """Curves and bounds as far as they have come."""
     record = record_of(now)
     return curves(record), bounds(record)
+
+
+def caught_up(runs: Sequence[RunCurve]) -> list[RunCurve]:
+    """The runs nearly as far as the furthest of their function.
+
+    A mean ends with its shortest run, so while runs advance one that has just begun would take
+    the curve of the finished ones off the chart.
+    """
+    furthest: dict[str, int] = {}
+    for run in runs:
+        furthest[run.acquisition] = max(len(run), furthest.get(run.acquisition, 0))
+    return [run for run in runs if len(run) >= 0.9 * furthest[run.acquisition]]
 
 
 def record_of(now: ExperimentStatus) -> Record:

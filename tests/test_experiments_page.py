@@ -28,7 +28,7 @@ from dal_ui.experiment_statistics import at_labels
 from dal_ui.experiments import Plan, State
 from tests.report_record import report_record, report_runs
 
-PAGE = Path(__file__).resolve().parent.parent / "pages" / "reproduce.py"
+APP = Path(__file__).resolve().parent.parent / "app.py"
 TINY = "\n".join(
     [
         *("n_epochs=2", "num_mc_samples=2", "n_acquisition_steps=2", "val_size=50"),
@@ -51,6 +51,9 @@ class StandIn:
 
     def is_active(self, run_id: str) -> bool:
         return run_id in self.asked
+
+    def warm_up(self) -> None:
+        """There is no process to start."""
 
     def person_goes_first(self) -> bool:
         return self.held
@@ -262,7 +265,7 @@ def test_a_row_says_what_its_run_is_doing(store: Store, mnist5k: Dataset) -> Non
             "function": "BALD",
             "seed": 1,
             "steps": "0 of 3",
-            "progress": 0.0,
+            "progress": 0,
             "labels": 20,
             "accuracy": "",
             "doing": "learns, epoch 1 of 2",
@@ -270,6 +273,15 @@ def test_a_row_says_what_its_run_is_doing(store: Store, mnist5k: Dataset) -> Non
         }
     ]
     assert experiments.run_rows(now, held=True)[0]["doing"] == "held: a person goes first"
+
+
+def test_a_run_that_has_just_begun_does_not_cut_the_live_curve_short() -> None:
+    def run(name: str, seed: int, n: int) -> RunCurve:
+        return RunCurve(name, seed, tuple(range(n)), (0.5,) * n, (0.1,) * n)
+
+    runs = [run("bald", 1, 20), run("bald", 2, 18), run("bald", 3, 2), run("random", 3, 2)]
+    kept = [(one.acquisition, one.seed) for one in experiments.caught_up(runs)]
+    assert kept == [("bald", 1), ("bald", 2), ("random", 3)]
 
 
 # -- results ---------------------------------------------------------------------------------------
@@ -352,7 +364,7 @@ def workers(monkeypatch: pytest.MonkeyPatch) -> StandIn:
 @pytest.fixture
 def open_page(workers: StandIn) -> Callable[..., AppTest]:
     def page(**query: str) -> AppTest:
-        app = AppTest.from_file(str(PAGE), default_timeout=60)
+        app = AppTest.from_file(APP, default_timeout=60).run().switch_page("pages/reproduce.py")
         for name, value in query.items():
             app.query_params[name] = value
         return app.run()
@@ -466,10 +478,10 @@ def test_the_list_opens_and_forgets_experiments_also_of_the_command_line(
 ) -> None:
     experiment_id = experiments.start(store, mnist5k, tiny_plan("bald"))
     app = open_page()
-    assert experiment_id in texts(app)
+    assert button(app, f"open-{experiment_id}")
     app.button(key=f"forget-{experiment_id}").click().run()
     assert not app.exception
-    assert experiment_id not in texts(app) and store.experiments.all() == []
+    assert not button(app, f"open-{experiment_id}") and store.experiments.all() == []
     assert len(store.runs()) == 1
 
 
