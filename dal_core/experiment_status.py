@@ -79,9 +79,10 @@ class ExperimentStatus:
 
     @property
     def is_paused(self) -> bool:
-        """Whether runs are left, and all of them pause."""
-        left = [run for run in self.runs if not run.is_complete]
-        return bool(left) and all(run.log.run.paused for run in left)
+        """Whether runs are left, all of them pause, and they are not stopped for good."""
+        left = [run.log.run for run in self.runs if not run.is_complete]
+        is_wanted = any(run.oracle_until is not None for run in left)
+        return is_wanted and all(run.paused for run in left)
 
     @property
     def failures(self) -> tuple[RunStatus, ...]:

@@ -110,8 +110,10 @@ def ask_baseline(store: Store, dataset: Dataset, view: View) -> None:
         spec = _random_spec(view.log.run.spec)
         baseline = create_run(store, dataset, spec, title="random baseline", baseline=True)
     until = view.log.n_labelled
-    if (baseline.oracle_until or 0) < until:
-        # an experiment that shares the run may have stopped it
+    measured = view.baseline.steps[-1].n_labelled if view.baseline and view.baseline.steps else 0
+    is_held = baseline.paused and measured < until
+    if is_held or (baseline.oracle_until or 0) < until:
+        # an experiment that shares the run may have paused or stopped it
         store.set_directives(baseline.run_id, oracle_until=until, paused=False)
 
 

@@ -222,6 +222,19 @@ def test_the_baseline_has_the_same_start_and_comes_as_far_as_the_run(
     assert "· random" in words.accuracy(view)
 
 
+def test_a_baseline_that_an_experiment_paused_goes_on_as_far_as_the_run_and_no_further(
+    store: Store, mnist5k: Dataset
+) -> None:
+    run_id, _ = asked_run(store, mnist5k)
+    labelling.ask_baseline(store, mnist5k, labelling.look(store, run_id))
+    view = labelling.look(store, run_id)
+    assert view.baseline is not None
+    store.set_directives(view.baseline.run.run_id, oracle_until=1000, paused=True)
+    labelling.ask_baseline(store, mnist5k, labelling.look(store, run_id))
+    baseline = store.run(view.baseline.run.run_id)
+    assert (baseline.oracle_until, baseline.paused) == (20, False)
+
+
 def test_equal_runs_share_one_baseline_and_a_random_one_of_the_oracle_needs_none(
     store: Store, mnist5k: Dataset
 ) -> None:
