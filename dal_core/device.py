@@ -6,7 +6,10 @@ same on every device; results differ between devices in rounding only.
 
 from __future__ import annotations
 
-import torch
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
@@ -17,6 +20,8 @@ def choose_device(name: str) -> torch.device:
     Raises:
         ValueError: an unknown name, or a device this machine or this PyTorch does not have.
     """
+    import torch  # here, so that the names can be had without it
+
     if name not in DEVICES:
         raise ValueError(f"device is {name!r}; allowed: {', '.join(DEVICES)}")
     present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}

@@ -46,6 +46,7 @@ def create_run(
     baseline: bool = False,
     until_labels: int | None = None,
     until_accuracy: float | None = None,
+    device: str = "cpu",
 ) -> RunRow:
     """A new run of a spec on its data. Raises ProtocolError where the data are too few for it."""
     split = split_of(spec, dataset)
@@ -58,6 +59,7 @@ def create_run(
         split_sizes=split.sizes(),
         until_labels=until_labels,
         until_accuracy=until_accuracy,
+        device=device,
     )
 
 
@@ -88,6 +90,7 @@ def create_experiment(
     *,
     full_data: bool,
     title: str = "",
+    device: str = "cpu",
 ) -> ExperimentRow:
     """Make the experiment and set its runs going; runs that exist already are shared.
 
@@ -96,7 +99,10 @@ def create_experiment(
             data are too few; nothing is written then.
     """
     wanted = specs(dataset, protocol, acquisitions, seeds, full_data=full_data)
-    runs = [store.find_oracle_run(spec) or create_run(store, dataset, spec) for spec in wanted]
+    runs = [
+        store.find_oracle_run(spec) or create_run(store, dataset, spec, device=device)
+        for spec in wanted
+    ]
     experiment = store.experiments.create(
         title, protocol, acquisitions, seeds, full_data, [run.run_id for run in runs]
     )

@@ -149,7 +149,7 @@ def _start(plan: Plan) -> None:
     if not clicked:
         return
     try:
-        experiment_id = experiments.start(store, dataset, plan)
+        experiment_id = experiments.start(store, dataset, plan, runtime.device())
     except ProtocolError as error:
         st.error(str(error), icon=":material/error:")
         return

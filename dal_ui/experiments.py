@@ -140,7 +140,7 @@ def same_plan(store: Store, plan: Plan) -> ExperimentRow | None:
     )
 
 
-def start(store: Store, dataset: Dataset, plan: Plan) -> str:
+def start(store: Store, dataset: Dataset, plan: Plan, device: str = "cpu") -> str:
     """Create the experiment, set it going and return its id. Raises ProtocolError."""
     row = experiment.create_experiment(
         store,
@@ -150,6 +150,7 @@ def start(store: Store, dataset: Dataset, plan: Plan) -> str:
         plan.seeds,
         full_data=plan.full_data,
         title=plan.title,
+        device=device,
     )
     return row.experiment_id
 

@@ -78,15 +78,21 @@ class View:
 
 
 def start_run(
-    store: Store, dataset: Dataset, protocol: Protocol, acquisition: str, seed: int, name: str
+    store: Store,
+    dataset: Dataset,
+    protocol: Protocol,
+    acquisition: str,
+    seed: int,
+    name: str,
+    device: str = "cpu",
 ) -> str:
-    """Create a person's run and return its id.
+    """Create a person's run, computed on `device`, and return its id.
 
     Raises:
         ProtocolError: a parameter is out of range, or the data set too small for the protocol.
     """
     spec = RunSpec(dataset.fingerprint, protocol, acquisition, seed)
-    return create_run(store, dataset, spec, title=name.strip(), person=True).run_id
+    return create_run(store, dataset, spec, title=name.strip(), person=True, device=device).run_id
 
 
 def look(store: Store, run_id: str) -> View:
@@ -108,7 +114,10 @@ def ask_baseline(store: Store, dataset: Dataset, view: View) -> None:
     baseline = view.baseline.run if view.baseline else None
     if baseline is None:
         spec = _random_spec(view.log.run.spec)
-        baseline = create_run(store, dataset, spec, title="random baseline", baseline=True)
+        device = view.log.run.versions.get("device") or "cpu"
+        baseline = create_run(
+            store, dataset, spec, title="random baseline", baseline=True, device=device
+        )
     until = view.log.n_labelled
     measured = view.baseline.steps[-1].n_labelled if view.baseline and view.baseline.steps else 0
     is_held = baseline.paused and measured < until

@@ -22,6 +22,11 @@ from dal_core.workers import Workers
 BACKGROUND_WORKERS = max(2, (os.cpu_count() or 2) - 1)
 
 
+def device() -> str:
+    """Where workers compute: what `dal app --device` was given."""
+    return os.environ.get("DAL_DEVICE", "cpu")
+
+
 @st.cache_resource(show_spinner=False)
 def store() -> Store:
     """The runs of `$DAL_HOME`."""
@@ -31,7 +36,7 @@ def store() -> Store:
 @st.cache_resource(show_spinner=False)
 def workers() -> Workers:
     """The worker processes; on the server's start they take up what was left unfinished."""
-    pool = Workers(Path(store().home), BACKGROUND_WORKERS)
+    pool = Workers(Path(store().home), BACKGROUND_WORKERS, device=device())
     pool.warm_up()
     for run in store().runs():
         if agenda(store().log(run.run_id)).has_work:

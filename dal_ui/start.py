@@ -85,7 +85,8 @@ def _form() -> None:
 def _start(name: str, protocol: Protocol, function: str, seed: int) -> None:
     try:
         run_id = labelling.start_run(
-            runtime.store(), runtime.dataset(protocol.dataset), protocol, function, seed, name
+            *(runtime.store(), runtime.dataset(protocol.dataset), protocol, function, seed, name),
+            device=runtime.device(),
         )
     except ProtocolError as error:
         st.error(str(error))

@@ -25,6 +25,12 @@ Home = Annotated[
     typer.Option("--home", metavar="DIR", help="Where runs are kept [default: $DAL_HOME or runs]"),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table")]
+Device = Annotated[
+    str | None,
+    typer.Option(
+        "--device", metavar="NAME", help="Where to compute: auto, cpu, cuda or mps [default: cpu]"
+    ),
+]
 Run = Annotated[str, typer.Argument(metavar="RUN", help="Id of the run, or how it begins")]
 
 
@@ -81,6 +87,7 @@ def _run(
         str | None,
         typer.Option(metavar="RUN", help="Go on with this run; only the two stop rules may change"),
     ] = None,
+    device: Device = None,
     home: Home = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the result as one JSON object, and only that")
@@ -98,7 +105,7 @@ def _run(
     if settings:
         given["set"] = tuple(settings)
     stops = run.Stops(until_labels, until_accuracy)
-    code = run.run(given, stops, resume=resume, home=home, as_json=as_json)
+    code = run.run(given, stops, resume=resume, device=device, home=home, as_json=as_json)
     raise typer.Exit(code)
 
 
@@ -138,6 +145,7 @@ def _reproduce(
         str | None,
         typer.Option(metavar="EXPERIMENT", help="Go on with this one: its id, or how it begins"),
     ] = None,
+    device: Device = None,
     home: Home = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the result as one JSON object, and only that")
@@ -162,7 +170,9 @@ def _reproduce(
     if settings:
         given["set"] = tuple(settings)
     raise typer.Exit(
-        reproduce.reproduce(given, resume=resume, workers=workers, home=home, as_json=as_json)
+        reproduce.reproduce(
+            given, resume=resume, workers=workers, device=device, home=home, as_json=as_json
+        )
     )
 
 
@@ -252,12 +262,13 @@ def _delete(
 @app.command("app")
 def _app(
     port: Annotated[str, typer.Option(metavar="N", help="Port of this machine")] = "8501",
+    device: Device = None,
     home: Home = None,
 ) -> None:
     """Start the app, for this machine only, and serve it until Ctrl-C."""
     from dal_core.cli import serving
 
-    serving.serve(port, home)
+    serving.serve(port, home, device)
 
 
 @data_app.callback(invoke_without_command=True)

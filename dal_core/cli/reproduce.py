@@ -48,6 +48,7 @@ def reproduce(
     *,
     resume: str | None,
     workers: str | None,
+    device: str | None,
     home: Path | None,
     as_json: bool,
 ) -> int:
@@ -56,18 +57,18 @@ def reproduce(
     Args:
         given: those fields of `Wanted` that were typed; with `resume` there may be none.
     """
-    n_workers = _n_workers(workers)
+    n_workers, where = _n_workers(workers), values.device(device)
     if resume is None:
-        store, row = _begin(Wanted(**given), home)
+        store, row = _begin(Wanted(**given), where, home)
     else:
         _refuse(given)
-        store, row = _take_up(resume, home)
+        store, row = _take_up(resume, where, home)
     experiment_id = row.experiment_id
     print(experiment_id, file=sys.stderr if as_json else sys.stdout, flush=True)
     at_home = f" --home {home}" if home else ""
     if experiment.status(store, experiment_id).has_work:
         try:
-            _work(store, experiment_id, n_workers)
+            _work(store, experiment_id, n_workers, where)
         except KeyboardInterrupt:
             experiment.pause(store, experiment_id)
             say(f"stopped; `dal reproduce --resume {experiment_id}{at_home}` goes on")
@@ -85,7 +86,7 @@ def _n_workers(text: str | None) -> int:
     return values.whole_number("--workers", text, 1, MAX_WORKERS)
 
 
-def _begin(wanted: Wanted, home: Path | None) -> tuple[Store, ExperimentRow]:
+def _begin(wanted: Wanted, device: str, home: Path | None) -> tuple[Store, ExperimentRow]:
     """Everything that can be wrong is found before the first thing is written."""
     protocol = values.protocol(wanted.protocol, wanted.dataset, wanted.set)
     names = values.several("--acquisitions", wanted.acquisitions)
@@ -100,6 +101,7 @@ def _begin(wanted: Wanted, home: Path | None) -> tuple[Store, ExperimentRow]:
         *(store, data, protocol, acquisitions, seeds),
         full_data=wanted.full_data,
         title=wanted.title.strip(),
+        device=device,
     )
     own = PRESETS[wanted.protocol].dataset
     if protocol.dataset != own:
@@ -112,11 +114,11 @@ def _refuse(given: Mapping[str, Any]) -> None:
         shown = value[0] if isinstance(value, tuple) else value
         raise WrongUse(
             f"--{name.replace('_', '-')} is {shown!r} but a resumed experiment keeps its own; "
-            "allowed with --resume: --workers, --home, --json"
+            "allowed with --resume: --workers, --device, --home, --json"
         )
 
 
-def _take_up(text: str, home: Path | None) -> tuple[Store, ExperimentRow]:
+def _take_up(text: str, device: str, home: Path | None) -> tuple[Store, ExperimentRow]:
     store = values.open_store(home, create=False)
     row = experiments.find(store, text, "--resume")
     runs = store.experiments.runs(row.experiment_id)
@@ -129,14 +131,14 @@ def _take_up(text: str, home: Path | None) -> tuple[Store, ExperimentRow]:
             f"--resume is {text!r}, an experiment on another {row.protocol.dataset} than the one "
             "found here; allowed: an experiment on the same data"
         )
-    say(other_versions(runs[0]))
+    say(other_versions(runs[0], device))
     experiment.resume(store, row.experiment_id)
     return store, row
 
 
-def _work(store: Store, experiment_id: str, n_workers: int) -> None:
+def _work(store: Store, experiment_id: str, n_workers: int, device: str) -> None:
     log = experiment_dir(store.home, experiment_id) / "workers.log"
-    pool = Workers(store.home, n_workers, log)
+    pool = Workers(store.home, n_workers, log, device)
     try:
         with watching(store.home, n_workers) as watch:
             for now in experiment.conduct(store, experiment_id, pool):

@@ -19,8 +19,8 @@ from dal_core.agenda import agenda, finished
 from dal_core.cli import results, values
 from dal_core.cli.errors import DONE, FAILED, INTERRUPTED, Failed, WrongUse
 from dal_core.cli.watching import watching
-from dal_core.datasets import Dataset
-from dal_core.datasets.splits import Split, make_split
+from dal_core.datasets.splits import split_of
+from dal_core.experiment import create_run
 from dal_core.locks import RunBusy, is_locked
 from dal_core.protocol import MAX_SEED, PRESETS, RunSpec
 from dal_core.store import RunNotFound, RunRow, Store
@@ -59,26 +59,33 @@ class Stops:
 
 
 def run(
-    given: Mapping[str, Any], stops: Stops, *, resume: str | None, home: Path | None, as_json: bool
+    given: Mapping[str, Any],
+    stops: Stops,
+    *,
+    resume: str | None,
+    device: str | None,
+    home: Path | None,
+    as_json: bool,
 ) -> int:
     """Begin a run or go on with one, to its end; returns the exit code.
 
     Args:
         given: those fields of `Wanted` that were typed; with `resume` there may be none.
     """
+    where = values.device(device)
     if resume is None:
         wanted = Wanted(**given)
-        store, row = _begin(wanted, stops, home)
+        store, row = _begin(wanted, stops, where, home)
         note = other_dataset(wanted.protocol, row)
     else:
         _refuse(given)
         store, row = _take_up(resume, stops, home)
-        note = other_versions(row)
+        note = other_versions(row, where)
     print(row.run_id, file=sys.stderr if as_json else sys.stdout, flush=True)
     say(note)
     code = DONE
     if agenda(store.log(row.run_id)).has_work:
-        code = _work(store, row.run_id, home)
+        code = _work(store, row.run_id, where, home)
     if code == DONE:
         log = store.log(row.run_id)
         say(finished(log) or "")
@@ -86,7 +93,7 @@ def run(
     return code
 
 
-def _begin(wanted: Wanted, stops: Stops, home: Path | None) -> tuple[Store, RunRow]:
+def _begin(wanted: Wanted, stops: Stops, device: str, home: Path | None) -> tuple[Store, RunRow]:
     acquisition = values.acquisition(wanted.acquisition)
     seed = values.whole_number("--seed", wanted.seed, 0, MAX_SEED)
     protocol = values.protocol(wanted.protocol, wanted.dataset, wanted.set)
@@ -94,18 +101,12 @@ def _begin(wanted: Wanted, stops: Stops, home: Path | None) -> tuple[Store, RunR
     data = datasets.load(protocol.dataset)
     spec = RunSpec(data.fingerprint, protocol, acquisition, seed)
     directives = stops.read(spec)
-    split = _split(data, spec, "--set" if wanted.set else "--dataset")
+    with values.named("--set" if wanted.set else "--dataset"):
+        split_of(spec, data)
     store = values.open_store(home, create=True)
-    row = store.create_run(
-        spec, n_initial=len(split.initial), split_sizes=split.sizes(), **directives
-    )
+    row = create_run(store, data, spec, device=device, **directives)
     store.set_directives(row.run_id, oracle_until=spec.max_labels)
     return store, row
-
-
-def _split(data: Dataset, spec: RunSpec, option: str) -> Split:
-    with values.named(option):
-        return make_split(data, spec.protocol, spec.seed)
 
 
 def _refuse(given: Mapping[str, Any]) -> None:
@@ -113,7 +114,7 @@ def _refuse(given: Mapping[str, Any]) -> None:
         shown = value[0] if isinstance(value, tuple) else value
         raise WrongUse(
             f"--{name} is {shown!r} but a resumed run keeps its own; allowed with --resume: "
-            "--until-labels, --until-accuracy, --home, --json"
+            "--until-labels, --until-accuracy, --device, --home, --json"
         )
 
 
@@ -145,9 +146,9 @@ def other_dataset(preset: str, row: RunRow) -> str:
     return f"{preset} on {name} instead of {own}: not the report's procedure"
 
 
-def other_versions(row: RunRow) -> str:
+def other_versions(row: RunRow, device: str) -> str:
     """Equal bits are only promised on the same machine and versions (DESIGN section 3)."""
-    current = current_versions()
+    current = current_versions(device)
     other = [
         f"{name} {then} then, {current.get(name)} now"
         for name, then in row.versions.items()
@@ -158,11 +159,11 @@ def other_versions(row: RunRow) -> str:
     return f"begun under other versions, so not equal to the bit: {'; '.join(other)}"
 
 
-def _work(store: Store, run_id: str, home: Path | None) -> int:
+def _work(store: Store, run_id: str, device: str, home: Path | None) -> int:
     """Advance the run until its directives are met; returns the exit code."""
     go_on = f"`dal run --resume {run_id}{f' --home {home}' if home else ''}` goes on"
     try:
-        _advance(store, run_id)
+        _advance(store, run_id, device)
     except KeyboardInterrupt:
         # Else an app opened later would find the oracle asked for more and go on unasked.
         store.set_directives(run_id, oracle_until=None)
@@ -177,7 +178,7 @@ def _work(store: Store, run_id: str, home: Path | None) -> int:
     return DONE
 
 
-def _advance(store: Store, run_id: str) -> None:
+def _advance(store: Store, run_id: str, device: str) -> None:
     import torch
 
     from dal_core.allocator import keep_freed_memory
@@ -186,7 +187,7 @@ def _advance(store: Store, run_id: str) -> None:
     keep_freed_memory()
     torch.set_num_threads(1)  # results differ in bits between one and two threads
     with watching(store, run_id) as watch:
-        for step in advance(Workbench(store), run_id, watch.tick):
+        for step in advance(Workbench(store, torch.device(device)), run_id, watch.tick):
             watch.step(step)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from dal_core.cli.errors import WrongUse
 from dal_core.datasets import DATASETS
+from dal_core.device import DEVICES, choose_device
 from dal_core.locks import default_home
 from dal_core.protocol import ACQUISITION_NAMES, PRESETS, Protocol, ProtocolError, override
 from dal_core.protocol import with_dataset as on_dataset
@@ -80,6 +81,17 @@ def _setting(text: str) -> tuple[str, str]:
     if not equals or not key.strip() or not value.strip():
         raise WrongUse(f"--set is {text!r}; allowed: KEY=VALUE, such as n_epochs=50")
     return key.strip(), value.strip()
+
+
+def device(text: str | None) -> str:
+    """`--device` as what is there: `auto` is looked up. PyTorch is asked only where it must be."""
+    name = one_of("--device", text or "cpu", DEVICES)
+    if name == "cpu":
+        return name
+    try:
+        return choose_device(name).type
+    except ValueError as error:
+        raise WrongUse(f"--{error}") from None
 
 
 @contextmanager
