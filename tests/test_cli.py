@@ -19,7 +19,6 @@ from dal_core import __version__
 from dal_core.cli import main, serving, watching
 from dal_core.cli.commands import command
 from dal_core.protocol import ACQUISITION_NAMES, DATASET_NAMES, PRESETS
-from dal_core.records import StepResult
 from dal_core.store import Store, run_lock
 from tests.store_kit import new_query, new_run
 
@@ -184,7 +183,7 @@ def test_a_label_budget_ends_a_run_and_a_larger_one_goes_on(
 def test_going_on_under_other_versions_is_said(
     whole: Whole, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("dal_core.cli.run.current_versions", lambda: {"torch": "9.9"})
+    monkeypatch.setattr("dal_core.cli.run.current_versions", lambda device: {"torch": "9.9"})
     assert main(["run", "--resume", whole.result["id"], "--home", str(whole.home)]) == 0
     err = capsys.readouterr().err
     assert "begun under other versions" in err and "9.9 now" in err
@@ -387,20 +386,6 @@ def test_the_app_is_served_to_this_machine_from_wherever_dal_was_called(
     assert arguments[1:5] == ["-m", "streamlit", "run", str(tmp_path / "app.py")]
     assert "--server.address=localhost" in arguments and "--server.port=8599" in arguments
     assert environment["DAL_HOME"] == str(tmp_path / "mine")
-
-
-def step_of(n_labelled: int, seconds: float) -> StepResult:
-    return StepResult(0, n_labelled, 0.5, 0.1, 0.1, seconds={"train": seconds})
-
-
-def test_the_time_left_follows_a_steps_growing_cost() -> None:
-    assert watching.seconds_left([], [20, 30]) is None
-    assert watching.seconds_left([step_of(20, 2.0)], [30, 40]) == pytest.approx(4.0)
-    steps = [step_of(20, 2.0), step_of(30, 3.0), step_of(40, 4.0)]
-    assert watching.seconds_left(steps, [50, 60]) == pytest.approx(5.0 + 6.0)
-    assert watching.seconds_left(steps, []) == 0.0
-    falling = [step_of(20, 4.0), step_of(30, 2.0)]  # never continued below what was measured
-    assert watching.seconds_left(falling, [40]) == pytest.approx(3.0)
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ def test_nothing_left_takes_no_time() -> None:
     assert seconds_left([(20, 1.0)], []) == 0
 
 
-def test_one_step_is_continued_in_proportion_to_the_labels() -> None:
-    assert seconds_left([(20, 1.0)], [30, 40]) == pytest.approx(1.5 + 2.0)
+def test_one_step_is_continued_with_the_usual_growth() -> None:
+    assert seconds_left([(20, 1.1)], [20, 240]) == pytest.approx(1.1 + 2.2)
 
 
 def test_a_straight_line_is_continued_exactly() -> None:

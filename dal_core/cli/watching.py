@@ -1,19 +1,19 @@
 """Progress of a run on standard error: a live bar on a terminal, else one line a step.
 
-Owns what is shown while a run is worked on, and the estimate of the time left.
+Owns what is shown while a run is worked on.
 """
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 
-import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
+from dal_core.forecast import seconds_left
 from dal_core.records import StepResult
 from dal_core.store import RunLog, Store
 
@@ -45,8 +45,12 @@ class Lines:
             return f"step 0/{n_all}"
         last = self.steps[-1]
         text = f"step {len(self.steps) - 1}/{n_all}  {last.n_labelled} labels"
-        left = clock(seconds_left(self.steps, ahead))
+        left = clock(self._seconds_left(ahead))
         return f"{text}  accuracy {last.accuracy:.4f}  {left} left"
+
+    def _seconds_left(self, ahead: list[int]) -> float | None:
+        points = [(step.n_labelled, sum(step.seconds.values())) for step in self.steps]
+        return seconds_left(points, ahead)
 
     def ahead(self) -> list[int]:
         """Training set sizes that are still to be measured."""
@@ -104,26 +108,6 @@ def sizes_ahead(log: RunLog, until_labels: int | None) -> list[int]:
     most = min(spec.max_labels, until_labels or spec.max_labels)
     first = log.n_labelled + (spec.protocol.n_samples_to_acquire if log.after in measured else 0)
     return list(range(first, most + 1, spec.protocol.n_samples_to_acquire))
-
-
-def seconds_left(steps: Sequence[StepResult], ahead: Sequence[int]) -> float | None:
-    """Seconds that the steps at `ahead` labels will take; None before anything was measured.
-
-    A step's time grows with its labels, about linearly: a straight line through the steps
-    measured, never falling, is continued.
-    """
-    if not ahead:
-        return 0.0
-    if not steps:
-        return None
-    labels = np.array([step.n_labelled for step in steps], dtype=float)
-    seconds = np.array([sum(step.seconds.values()) for step in steps])
-    slope = 0.0
-    if len(steps) > 1:
-        centred = labels - labels.mean()
-        slope = max(0.0, float(centred @ seconds / (centred @ centred)))
-    per_step = seconds.mean() + slope * (np.array(ahead) - labels.mean())
-    return float(per_step.sum())
 
 
 def clock(seconds: float | None) -> str:

@@ -1,0 +1,70 @@
+"""Which settings `quick` should have: seconds a step and accuracy on the embedded digits.
+
+`python -m benchmarks.choose_quick [--workers N]` runs BALD and Random with seeds 1 to 3 up to 320
+labels under each candidate and prints one table. It takes about half an hour on two cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+from concurrent.futures import ProcessPoolExecutor
+from itertools import product
+
+from dal_core import datasets, oracle
+from dal_core.learner import Learner
+from dal_core.protocol import RunSpec, override, preset
+
+CANDIDATES = {
+    "100 epochs at 0.003, last": {"n_epochs": 100, "learning_rate": 0.003, "weights": "last"},
+    "200 epochs at 0.001, last": {"n_epochs": 200, "learning_rate": 0.001, "weights": "last"},
+    "100 epochs at 0.003, best": {"n_epochs": 100, "learning_rate": 0.003, "weights": "best"},
+}
+SEEDS = (1, 2, 3)
+LABELS = (100, 200, 320)
+
+
+def run(candidate: str, acquisition: str, seed: int) -> dict[int, tuple[float, float]]:
+    """Labels -> (accuracy, seconds of the step) of one oracle run."""
+    import torch
+
+    torch.set_num_threads(1)
+    data = datasets.load("mnist5k")
+    protocol = override(preset("quick"), CANDIDATES[candidate])
+    learner = Learner(RunSpec(data.fingerprint, protocol, acquisition, seed), data)
+    measured = {}
+    while learner.n_labelled <= max(LABELS):
+        learner.fit()
+        result = learner.evaluate()
+        query, _ = learner.query()
+        assert learner.fitted is not None
+        measured[result.n_labelled] = result.accuracy, sum(learner.fitted.seconds.values())
+        learner.answer(oracle.answer(query, data))
+    return measured
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--workers", type=int, default=2)
+    n_workers = parser.parse_args().workers
+    jobs = list(product(CANDIDATES, ("bald", "random"), SEEDS))
+    with ProcessPoolExecutor(n_workers) as pool:
+        results = dict(zip(jobs, pool.map(run, *zip(*jobs, strict=True)), strict=True))
+    labels = " / ".join(map(str, LABELS))
+    print(f"| candidate | s a step at 100 (BALD) | BALD at {labels} | Random at {labels} |")
+    print("|---|---|---|---|")
+    for candidate in CANDIDATES:
+        seconds = statistics.median(results[candidate, "bald", s][100][1] for s in SEEDS)
+        columns = [
+            " / ".join(
+                f"{statistics.mean(results[candidate, name, s][n][0] for s in SEEDS):.3f}"
+                for n in LABELS
+            )
+            for name in ("bald", "random")
+        ]
+        print(f"| {candidate} | {seconds:.2f} | {columns[0]} | {columns[1]} |")
+
+
+if __name__ == "__main__":
+    main()
