@@ -12,7 +12,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from dal_core.datasets import Dataset
 from dal_core.records import Query
-from dal_ui.grid import GridSubmission
+from dal_ui.grid import GridSubmission, image_data_uri
 
 SKIP = "can't tell"
 CHOICES = [str(digit) for digit in range(10)] + [SKIP]
@@ -60,7 +60,7 @@ def _fields(
         if position % COLUMNS == 0:  # row by row, so that the tab key goes in reading order
             columns = st.columns(COLUMNS)
         with columns[position % COLUMNS]:
-            st.image(dataset.images[image_id], width=84, output_format="PNG")
+            st.image(image_data_uri(dataset.images[image_id]), width=84)
             chosen[image_id] = st.selectbox(
                 f"Image {position + 1}",
                 CHOICES,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
 import streamlit as st
 
 from dal_core.datasets import Dataset
 from dal_ui import labelling, runtime, words
+from dal_ui.grid import image_data_uri
 from dal_ui.labelling import View
 
 IMAGE_WIDTH, SCALE = 56, 4  # pixels on the page; drawn larger, so that pixels stay sharp
@@ -18,8 +18,8 @@ def last_batch(view: View, dataset: Dataset) -> None:
     revealed = labelling.reveal(runtime.store(), dataset, view.log)
     if not revealed:
         return
-    source = view.log.submissions[-1].source
-    who = "you" if source == "person" else "the oracle"
+    who_answered = view.log.submissions[-1].source
+    who = "you" if who_answered == "person" else "the oracle"
     title = f"The last ten: what {who} said, what MNIST says, what the network thought"
     with st.expander(title, expanded=True, key="reveal"):
         if line := words.agreement(*labelling.agreement(dataset, view.log)):
@@ -28,6 +28,8 @@ def last_batch(view: View, dataset: Dataset) -> None:
             columns = st.columns(COLUMNS)
             for column, one in zip(columns, revealed[start:], strict=False):
                 with column:
-                    image = dataset.images[one.image_id].repeat(SCALE, 0).repeat(SCALE, 1)
-                    st.image(np.ascontiguousarray(image), width=IMAGE_WIDTH, output_format="PNG")
-                    st.markdown(words.revealed(one, source))
+                    source = image_data_uri(dataset.images[one.image_id], SCALE)
+                    # In the page itself: a file of the server would be gone when the next batch
+                    # comes before the browser has asked for it.
+                    st.image(source, width=IMAGE_WIDTH)
+                    st.markdown(words.revealed(one, who_answered))

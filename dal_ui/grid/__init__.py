@@ -91,11 +91,13 @@ def sent_submission(key: str = "label_grid") -> GridSubmission | None:
         return None
 
 
-def image_data_uri(image: np.ndarray) -> str:
+def image_data_uri(image: np.ndarray, scale: int = 1) -> str:
     """A grey image as a PNG data URI, pixel for pixel: white digit on black, as MNIST has it.
 
     Args:
         image: uint8 [28, 28].
+        scale: side of the square drawn for a pixel; more than 1 keeps pixels sharp where the page
+            enlarges them.
 
     Raises:
         ValueError: another shape or type.
@@ -103,7 +105,7 @@ def image_data_uri(image: np.ndarray) -> str:
     if image.shape != (28, 28) or image.dtype != np.uint8:
         raise ValueError(f"image is {image.dtype} {list(image.shape)}; allowed: uint8 [28, 28]")
     buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, format="PNG")
+    Image.fromarray(np.kron(image, np.ones((scale, scale), np.uint8))).save(buffer, format="PNG")
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
