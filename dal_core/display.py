@@ -29,6 +29,7 @@ _FUNCTIONS: Mapping[str, tuple[str, str, str]] = {  # name: long, short (the rep
     "variation_ratios_mean": ("Variation ratios (mean)", "VR (mean)", "sky"),
     "mean_std": ("Mean std", "MSTD", "purple"),
     "random": ("Random", "Random", "grey"),
+    "full_data": ("All images", "Full data", "vermillion"),  # no function, but a run as any
 }
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from dal_core.agenda import Agenda, agenda
 from dal_core.datasets import Dataset
 from dal_core.experiment import create_run
-from dal_core.protocol import Protocol, RunSpec
+from dal_core.protocol import FULL_DATA, Protocol, RunSpec
 from dal_core.records import Answer, Query, StepResult, Submission
 from dal_core.store import Progress, RunLog, RunNotFound, Store, SubmitOutcome
 from dal_core.workers import Workers
@@ -109,8 +109,9 @@ def ask_baseline(store: Store, dataset: Dataset, view: View) -> None:
     It is the run with the same data, protocol and seed but acquisition `random`, answered by the
     oracle: same initial images, same subsets, same first accuracy.
     """
-    if view.log.run.kind == "oracle" and view.log.run.spec.acquisition == "random":
-        return  # it is its own baseline
+    acquisition = view.log.run.spec.acquisition
+    if acquisition == FULL_DATA or (view.log.run.kind == "oracle" and acquisition == "random"):
+        return  # a bound has no curve to compare, a random run is its own baseline
     baseline = view.baseline.run if view.baseline else None
     if baseline is None:
         spec = _random_spec(view.log.run.spec)
