@@ -183,7 +183,7 @@ def test_a_label_budget_ends_a_run_and_a_larger_one_goes_on(
 def test_going_on_under_other_versions_is_said(
     whole: Whole, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("dal_core.cli.run.current_versions", lambda device: {"torch": "9.9"})
+    monkeypatch.setattr("dal_core.cli.resuming.current_versions", lambda device: {"torch": "9.9"})
     assert main(["run", "--resume", whole.result["id"], "--home", str(whole.home)]) == 0
     err = capsys.readouterr().err
     assert "begun under other versions" in err and "9.9 now" in err

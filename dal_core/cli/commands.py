@@ -25,6 +25,17 @@ Home = Annotated[
     typer.Option("--home", metavar="DIR", help="Where runs are kept [default: $DAL_HOME or runs]"),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table")]
+JsonObject = Annotated[
+    bool, typer.Option("--json", help="Print the result as one JSON object, and only that")
+]
+DataSet = Annotated[
+    str | None,
+    typer.Option("--dataset", metavar="NAME", help="mnist or mnist5k [default: the protocol's]"),
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a parameter; may be repeated"),
+]
 Device = Annotated[
     str | None,
     typer.Option(
@@ -68,14 +79,8 @@ def _run(
     seed: Annotated[
         str | None, typer.Option(metavar="N", help="Of every random draw [default: 1]")
     ] = None,
-    dataset: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="mnist or mnist5k [default: the protocol's]"),
-    ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change a parameter; may be repeated"),
-    ] = None,
+    dataset: DataSet = None,
+    settings: Settings = None,
     until_labels: Annotated[
         str | None, typer.Option(metavar="N", help="Stop before there are more labels")
     ] = None,
@@ -89,9 +94,7 @@ def _run(
     ] = None,
     device: Device = None,
     home: Home = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the result as one JSON object, and only that")
-    ] = False,
+    as_json: JsonObject = False,
 ) -> None:
     """One run, answered by the simulated oracle.
 
@@ -115,10 +118,7 @@ def _reproduce(
         str | None,
         typer.Option(metavar="NAME", help="report, released, gal2017 or quick [default: report]"),
     ] = None,
-    dataset: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="mnist or mnist5k [default: the protocol's]"),
-    ] = None,
+    dataset: DataSet = None,
     acquisitions: Annotated[
         str | None,
         typer.Option(metavar="A,B", help="Functions [default: the report's five]"),
@@ -133,10 +133,7 @@ def _reproduce(
             help="Train on all images too, once a seed [default: --full-data]",
         ),
     ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change a parameter; may be repeated"),
-    ] = None,
+    settings: Settings = None,
     title: Annotated[str | None, typer.Option(metavar="TEXT", help="What to call it")] = None,
     workers: Annotated[
         str | None, typer.Option(metavar="N", help="Processes [default: one per core]")
@@ -147,9 +144,7 @@ def _reproduce(
     ] = None,
     device: Device = None,
     home: Home = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the result as one JSON object, and only that")
-    ] = False,
+    as_json: JsonObject = False,
 ) -> None:
     """A whole experiment: functions x seeds and the full-data bounds, all at once.
 

@@ -17,11 +17,17 @@ from typing import Any
 
 from dal_core import datasets, experiment
 from dal_core.cli import experiments, values
-from dal_core.cli.errors import DONE, FAILED, INTERRUPTED, WrongUse
-from dal_core.cli.run import other_versions, say
+from dal_core.cli.errors import DONE, FAILED, INTERRUPTED
+from dal_core.cli.resuming import (
+    check_same_data,
+    other_dataset,
+    other_versions,
+    refuse_changes,
+)
+from dal_core.cli.run import say
 from dal_core.cli.table_of_runs import watching
 from dal_core.experiment_status import ExperimentStatus
-from dal_core.protocol import ACQUISITION_NAMES, MAX_SEED, PRESETS
+from dal_core.protocol import ACQUISITION_NAMES, MAX_SEED
 from dal_core.runfiles import experiment_dir, refresh_records
 from dal_core.store import ExperimentRow, Store
 from dal_core.workers import Workers
@@ -61,7 +67,7 @@ def reproduce(
     if resume is None:
         store, row = _begin(Wanted(**given), where, home)
     else:
-        _refuse(given)
+        refuse_changes(given, "experiment", "--workers, --device, --home, --json")
         store, row = _take_up(resume, where, home)
     experiment_id = row.experiment_id
     print(experiment_id, file=sys.stderr if as_json else sys.stdout, flush=True)
@@ -103,19 +109,8 @@ def _begin(wanted: Wanted, device: str, home: Path | None) -> tuple[Store, Exper
         title=wanted.title.strip(),
         device=device,
     )
-    own = PRESETS[wanted.protocol].dataset
-    if protocol.dataset != own:
-        say(f"{wanted.protocol} on {protocol.dataset} instead of {own}: not the report's procedure")
+    say(other_dataset(wanted.protocol, protocol))
     return store, row
-
-
-def _refuse(given: Mapping[str, Any]) -> None:
-    for name, value in given.items():
-        shown = value[0] if isinstance(value, tuple) else value
-        raise WrongUse(
-            f"--{name.replace('_', '-')} is {shown!r} but a resumed experiment keeps its own; "
-            "allowed with --resume: --workers, --device, --home, --json"
-        )
 
 
 def _take_up(text: str, device: str, home: Path | None) -> tuple[Store, ExperimentRow]:
@@ -125,12 +120,7 @@ def _take_up(text: str, device: str, home: Path | None) -> tuple[Store, Experime
     now = experiment.status(store, row.experiment_id)
     if now.is_complete:
         return store, row
-    found = datasets.load(row.protocol.dataset).fingerprint
-    if any(run.spec.fingerprint != found for run in runs):
-        raise WrongUse(
-            f"--resume is {text!r}, an experiment on another {row.protocol.dataset} than the one "
-            "found here; allowed: an experiment on the same data"
-        )
+    check_same_data(text, "an experiment", runs[0])
     say(other_versions(runs[0], device))
     experiment.resume(store, row.experiment_id)
     return store, row

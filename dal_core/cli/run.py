@@ -18,13 +18,18 @@ from dal_core import datasets
 from dal_core.agenda import agenda, finished
 from dal_core.cli import results, values
 from dal_core.cli.errors import DONE, FAILED, INTERRUPTED, Failed, WrongUse
+from dal_core.cli.resuming import (
+    check_same_data,
+    other_dataset,
+    other_versions,
+    refuse_changes,
+)
 from dal_core.cli.watching import watching
 from dal_core.datasets.splits import split_of
 from dal_core.experiment import create_run
 from dal_core.locks import RunBusy, is_locked
-from dal_core.protocol import MAX_SEED, PRESETS, RunSpec
+from dal_core.protocol import MAX_SEED, RunSpec
 from dal_core.store import RunNotFound, RunRow, Store
-from dal_core.store.versions import current_versions
 
 
 @dataclass(frozen=True)
@@ -76,9 +81,9 @@ def run(
     if resume is None:
         wanted = Wanted(**given)
         store, row = _begin(wanted, stops, where, home)
-        note = other_dataset(wanted.protocol, row)
+        note = other_dataset(wanted.protocol, row.spec.protocol)
     else:
-        _refuse(given)
+        refuse_changes(given, "run", "--until-labels, --until-accuracy, --device, --home, --json")
         store, row = _take_up(resume, stops, home)
         note = other_versions(row, where)
     print(row.run_id, file=sys.stderr if as_json else sys.stdout, flush=True)
@@ -109,15 +114,6 @@ def _begin(wanted: Wanted, stops: Stops, device: str, home: Path | None) -> tupl
     return store, row
 
 
-def _refuse(given: Mapping[str, Any]) -> None:
-    for name, value in given.items():
-        shown = value[0] if isinstance(value, tuple) else value
-        raise WrongUse(
-            f"--{name} is {shown!r} but a resumed run keeps its own; allowed with --resume: "
-            "--until-labels, --until-accuracy, --device, --home, --json"
-        )
-
-
 def _take_up(text: str, stops: Stops, home: Path | None) -> tuple[Store, RunRow]:
     store = values.open_store(home, create=False)
     row = values.find_run(store, text, "--resume")
@@ -127,36 +123,11 @@ def _take_up(text: str, stops: Stops, home: Path | None) -> tuple[Store, RunRow]
             "(the app can let the oracle answer in a person's run)"
         )
     directives = stops.read(row.spec)
-    if datasets.load(row.spec.protocol.dataset).fingerprint != row.spec.fingerprint:
-        raise WrongUse(
-            f"--resume is {text!r}, a run on another {row.spec.protocol.dataset} than the one "
-            "found here; allowed: a run on the same data"
-        )
+    check_same_data(text, "a run", row)
     if is_locked(store.home, row.run_id):
         raise RunBusy(f"run {row.run_id} is being worked on elsewhere; try again later")
     store.set_directives(row.run_id, oracle_until=row.spec.max_labels, paused=False, **directives)
     return store, row
-
-
-def other_dataset(preset: str, row: RunRow) -> str:
-    """What to say where a protocol was moved to other data than its own; else empty."""
-    name, own = row.spec.protocol.dataset, PRESETS[preset].dataset
-    if name == own:
-        return ""
-    return f"{preset} on {name} instead of {own}: not the report's procedure"
-
-
-def other_versions(row: RunRow, device: str) -> str:
-    """Equal bits are only promised on the same machine and versions (DESIGN section 3)."""
-    current = current_versions(device)
-    other = [
-        f"{name} {then} then, {current.get(name)} now"
-        for name, then in row.versions.items()
-        if current.get(name) != then
-    ]
-    if not other:
-        return ""
-    return f"begun under other versions, so not equal to the bit: {'; '.join(other)}"
 
 
 def _work(store: Store, run_id: str, device: str, home: Path | None) -> int:
