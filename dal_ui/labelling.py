@@ -7,6 +7,7 @@ the simulated oracle answer through the same door.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +21,9 @@ from dal_core.workers import Workers
 from dal_ui.grid import GridSubmission
 
 DEFAULT_ANNOTATOR = "me"
+
+
+Pulse = tuple[tuple[Any, ...] | None, tuple[Any, ...] | None]  # of the run, of its baseline
 
 
 @dataclass(frozen=True)
@@ -44,24 +48,20 @@ class Revealed:
 
 @dataclass(frozen=True)
 class View:
-    """One consistent look at a run and its random baseline, all a page draws from."""
+    """One look at a run and its random baseline, all a page draws from.
+
+    `pulse` is what `pulse()` said just before: when it says something else, something is new.
+    """
 
     log: RunLog
     agenda: Agenda
     baseline: RunLog | None
+    pulse: Pulse
 
     @property
-    def stamp(self) -> tuple[object, ...]:
-        """Changes whenever the page has to be drawn anew."""
-        log, base = self.log, self.baseline
-        return (
-            log.open_query.query_id if log.open_query else None,
-            log.after,
-            len(log.steps),
-            self.agenda,
-            log.run,
-            len(base.steps) if base else 0,
-        )
+    def baseline_works(self) -> bool:
+        """Whether the baseline has yet to come as far as the run."""
+        return self.baseline is not None and agenda(self.baseline).has_work
 
     @property
     def latest(self) -> StepResult | None:
@@ -97,21 +97,30 @@ def start_run(
 
 def look(store: Store, run_id: str) -> View:
     """Read a run and, where there is one, its baseline. Raises RunNotFound."""
+    base = store.find_oracle_run(_random_spec(store.run(run_id).spec))
+    base_id = None if base is None or base.run_id == run_id else base.run_id
+    heard = pulse(store, run_id, base_id)
     log = store.log(run_id)
-    base = store.find_oracle_run(_random_spec(log.run.spec))
-    is_itself = base is not None and base.run_id == run_id
-    return View(log, agenda(log), None if base is None or is_itself else store.log(base.run_id))
+    return View(log, agenda(log), store.log(base_id) if base_id else None, heard)
 
 
-def ask_baseline(store: Store, dataset: Dataset, view: View) -> None:
+def pulse(store: Store, run_id: str, baseline_id: str | None) -> Pulse:
+    """Changes whenever the page has to be drawn anew; cheap enough to ask many times a second."""
+    return store.pulse(run_id), store.pulse(baseline_id) if baseline_id else None
+
+
+def ask_baseline(store: Store, dataset: Dataset, view: View) -> bool:
     """Have the random baseline come as far as this run has; it is shared by equal runs.
 
     It is the run with the same data, protocol and seed but acquisition `random`, answered by the
     oracle: same initial images, same subsets, same first accuracy.
+
+    Returns:
+        Whether anything had to be asked for, so that the view is out of date.
     """
     acquisition = view.log.run.spec.acquisition
     if acquisition == FULL_DATA or (view.log.run.kind == "oracle" and acquisition == "random"):
-        return  # a bound has no curve to compare, a random run is its own baseline
+        return False  # a bound has no curve to compare, a random run is its own baseline
     baseline = view.baseline.run if view.baseline else None
     if baseline is None:
         spec = _random_spec(view.log.run.spec)
@@ -125,6 +134,8 @@ def ask_baseline(store: Store, dataset: Dataset, view: View) -> None:
     if is_held or (baseline.oracle_until or 0) < until:
         # an experiment that shares the run may have paused or stopped it
         store.set_directives(baseline.run_id, oracle_until=until, paused=False)
+        return True
+    return view.baseline is None
 
 
 def ask_workers(store: Store, workers: Workers, view: View) -> None:
@@ -134,7 +145,7 @@ def ask_workers(store: Store, workers: Workers, view: View) -> None:
     if view.agenda.has_work and not failed:
         waits = view.log.run.kind == "person" and not hands_over(view.log)
         workers.ask(view.log.run.run_id, person_waits=waits)
-    if view.baseline is not None and agenda(view.baseline).has_work:
+    if view.baseline is not None and view.baseline_works:
         workers.ask(view.baseline.run.run_id, person_waits=False)
 
 

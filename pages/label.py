@@ -41,9 +41,11 @@ def render() -> None:
         _other_run()
         return
     dataset = runtime.dataset(spec.protocol.dataset)
-    _take(view, sent_submission())
-    labelling.ask_baseline(runtime.store(), dataset, labelling.look(runtime.store(), run_id))
-    view = labelling.look(runtime.store(), run_id)
+    if _take(view, sent_submission()):
+        view = labelling.look(runtime.store(), run_id)
+        labelling.ask_workers(runtime.store(), runtime.workers(), view)  # nobody waits for drawing
+    if labelling.ask_baseline(runtime.store(), dataset, view):
+        view = labelling.look(runtime.store(), run_id)
     labelling.ask_workers(runtime.store(), runtime.workers(), view)
     _draw(view, dataset)
 
@@ -116,22 +118,26 @@ def _images(name: str, image_ids: tuple[int, ...]) -> list[tuple[int, str]]:
     return [(image_id, image_data_uri(images[image_id])) for image_id in image_ids]
 
 
-def _take(view: View, submission: GridSubmission | None, redraw: bool = False) -> None:
-    """Store what was submitted, once; also when another tab has moved the run on meanwhile."""
+def _take(view: View, submission: GridSubmission | None, redraw: bool = False) -> bool:
+    """Store what was submitted, once; also when another tab has moved the run on meanwhile.
+
+    Returns whether there was something to take, so that the view is out of date.
+    """
     if submission is None or submission.nonce == st.session_state.get("taken"):
-        return
+        return False
     if not labelling.is_of(view.log, submission):
-        return
+        return False
     try:
         outcome = labelling.submit(runtime.store(), view.log, submission)
     except ValueError as error:
         st.error(f"Nothing was saved: {error}")
-        return
+        return False
     st.session_state["taken"] = submission.nonce
     if outcome.status == "refused":
         st.session_state["notice"] = words.refused(outcome)
     if redraw:
         st.rerun()
+    return True
 
 
 # -- the state line ----------------------------------------------------------------------------
@@ -139,26 +145,22 @@ def _take(view: View, submission: GridSubmission | None, redraw: bool = False) -
 
 def _watch(view: View, dataset: Dataset) -> None:
     """The line under the grid; it redraws the page when the run, or its baseline, has moved."""
-    run_id, stamp = view.log.run.run_id, view.stamp
-    moving = view.agenda.has_work or _baseline_works(view)
+    run_id = view.log.run.run_id
+    baseline_id = view.baseline.run.run_id if view.baseline else None
+    moving = view.agenda.has_work or view.baseline_works
     last = labelling.reveal(runtime.store(), dataset, view.log)
     source = view.log.submissions[-1].source if view.log.submissions else "person"
     last_ten = words.last_ten(last, source)
 
     @st.fragment(run_every=WORKING_SECONDS if moving else WAITING_SECONDS)
     def line() -> None:
-        now = labelling.find_view(runtime.store(), run_id)
-        if now is None or now.stamp != stamp:
+        if labelling.pulse(runtime.store(), run_id, baseline_id) != view.pulse:
             st.rerun(scope="app")
-        labelling.ask_workers(runtime.store(), runtime.workers(), now)
+        labelling.ask_workers(runtime.store(), runtime.workers(), view)
         with st.container(height=STATE_HEIGHT, border=False, gap="xsmall"):
-            _state(now, runtime.store().progress(run_id), last_ten)
+            _state(view, runtime.store().progress(run_id), last_ten)
 
     line()
-
-
-def _baseline_works(view: View) -> bool:
-    return view.baseline is not None and labelling.agenda(view.baseline).has_work
 
 
 def _state(view: View, progress: Progress | None, last_ten: str) -> None:

@@ -67,10 +67,10 @@ def test_answered_images_stay_on_screen_until_the_next_query_comes(
 ) -> None:
     run_id, workers = asked_run(store, mnist5k)
     first = open_query(store.log(run_id))
-    before = labelling.look(store, run_id).stamp
+    before = labelling.look(store, run_id).pulse
     answer(store, mnist5k, run_id)
     view = labelling.look(store, run_id)
-    assert view.stamp != before
+    assert view.pulse != before
     query, answered = labelling.batch_on_screen(view.log) or (None, None)
     assert query == first and answered is not None
     assert words.working(view, None)[1] == "Saved. Starting ..."

@@ -570,3 +570,28 @@ def test_progress_is_one_row_that_is_replaced(store: Store) -> None:
         store.set_progress(run_id, progress)
         assert store.progress(run_id) == progress
     assert len(rows(store)["progress"]) == 1
+
+
+def test_the_pulse_changes_with_the_log_and_the_directives_and_with_nothing_else(
+    store: Store,
+) -> None:
+    run = new_run(store)
+    beats = [store.pulse(run.run_id)]
+
+    def changed() -> bool:
+        beats.append(store.pulse(run.run_id))
+        return beats[-1] != beats[-2]
+
+    assert not changed()
+    store.set_progress(run.run_id, Progress("train", epoch=1, n_epochs=2))
+    assert not changed()
+    store.set_directives(run.run_id, oracle_until=40)
+    assert changed()
+    query = ask(store, run.run_id, range(100, 120))
+    assert changed()
+    give(store, query)
+    assert changed()
+    store.undo(run.run_id)
+    assert changed()
+    store.delete_run(run.run_id)
+    assert changed() and beats[-1] is None

@@ -121,6 +121,19 @@ def read_control(connection: Connection, run_id: str) -> Control:
     return Control(**row._mapping)
 
 
+def read_pulse(connection: Connection, run_id: str) -> tuple[Any, ...] | None:
+    """Something that changes with the run's log and directives; None when there is no run."""
+    newest = [
+        select(func.max(table.c.number)).where(table.c.run_id == run_id).scalar_subquery()
+        for table in (schema.queries, schema.submissions, schema.retractions, schema.steps)
+    ]
+    runs = schema.runs.c
+    directives = (runs.oracle_until, runs.paused, runs.until_labels, runs.until_accuracy)
+    query = select(*newest, *directives).where(runs.run_id == run_id)
+    row = connection.execute(query).one_or_none()
+    return None if row is None else tuple(row)
+
+
 def read_progress(connection: Connection, run_id: str) -> Progress | None:
     """The run's row of progress; None when nobody ever worked on it."""
     columns = [column for column in schema.progress.c if column.name != "run_id"]

@@ -320,6 +320,14 @@ class Store:
         with self._reading.connect() as connection:
             return reading.read_progress(connection, run_id)
 
+    def pulse(self, run_id: str) -> tuple[Any, ...] | None:
+        """Changes whenever the log or a directive does, for a page that polls; None: no run.
+
+        A fraction of the cost of reading the log, and independent of its length.
+        """
+        with self._reading.connect() as connection:
+            return reading.read_pulse(connection, run_id)
+
     def control(self, run_id: str) -> Control:
         """What a fit polls, in one cheap read; `deleted` when there is no such run."""
         with self._reading.connect() as connection:
