@@ -152,15 +152,21 @@ def _watch(view: View, dataset: Dataset) -> None:
     source = view.log.submissions[-1].source if view.log.submissions else "person"
     last_ten = words.last_ten(last, source)
 
+    # While the page itself is drawn nothing starts it over: a click on a button further down,
+    # undo for one, would be lost with it.
+    drawing = True
+
     @st.fragment(run_every=WORKING_SECONDS if moving else WAITING_SECONDS)
     def line() -> None:
-        if labelling.pulse(runtime.store(), run_id, baseline_id) != view.pulse:
+        moved = labelling.pulse(runtime.store(), run_id, baseline_id) != view.pulse
+        if moved and not drawing:
             st.rerun(scope="app")
         labelling.ask_workers(runtime.store(), runtime.workers(), view)
         with st.container(height=STATE_HEIGHT, border=False, gap="xsmall"):
             _state(view, runtime.store().progress(run_id), last_ten)
 
     line()
+    drawing = False
 
 
 def _state(view: View, progress: Progress | None, last_ten: str) -> None:
