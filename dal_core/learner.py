@@ -168,8 +168,13 @@ class Learner:
             watch,
             self._batches(),
         )
-        self.fitted = Fitted(model, training, n, self.after, {"train": training.seconds})
+        self.take(model, training)
         return training
+
+    def take(self, model: BayesianCNN, training: Training) -> None:
+        """Make a model that was trained on the current labels the run's own."""
+        seconds = {"train": training.seconds}
+        self.fitted = Fitted(model, training, self.n_labelled, self.after, seconds)
 
     def query(self, progress: Progress | None = None) -> tuple[Query, np.ndarray | None]:
         """Score the pool and ask for the best images (SPEC sections 3 and 5.3).

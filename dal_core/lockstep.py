@@ -25,6 +25,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -41,6 +42,8 @@ EPOCHS_AHEAD = 25  # drawn at once, and run between two looks at the losses, on 
 DRAWS_BYTES = 256 * 2**20  # at most, of what is drawn at once
 WARM_UP = 3  # epochs before the graph is captured: libraries set themselves up in the first
 PASSES_BYTES = 2**30  # of the first dropped-out layer's units, for as many passes as fit
+
+T = TypeVar("T")
 
 Look = Callable[[int, Sequence[float], float], None]
 """Called with (epochs done, their last training loss by run, seconds left); may raise."""
@@ -60,8 +63,13 @@ class Labelled:
 class StackedModel:
     """R models of one architecture; `parameters` by the names they have in one, each [R, ...].
 
-    Activations are [R, n, ...]: run, image, then as in `models`.
+    Activations are [R, n, ...]: run, image, then as in `models`. `training_floats` and
+    `forward_floats` are the float32 numbers alive at once for an image of a run at the peak of a
+    training step and of a validation, counted from the shapes (see `memory_of_a_run`).
     """
+
+    training_floats: int
+    forward_floats: int
 
     def __init__(self, models: Sequence[BayesianCNN]) -> None:
         states = [dict(model.named_parameters()) for model in models]
@@ -105,6 +113,8 @@ class StackedModel:
 
 
 class _StackedLeNet5(StackedModel):
+    training_floats, forward_floats = 80_000, 45_000
+
     def unfold(self, images: Tensor) -> Tensor:
         return _patches(images, 5, padding=2)  # [R, n, 25, 784]
 
@@ -115,6 +125,8 @@ class _StackedLeNet5(StackedModel):
 
 
 class _StackedGalCNN(StackedModel):
+    training_floats, forward_floats = 850_000, 420_000
+
     def unfold(self, images: Tensor) -> Tensor:
         return _patches(F.pad(images, (1, 2, 1, 2)), 4)  # [R, n, 16, 784]
 
@@ -133,6 +145,40 @@ STACKED: Mapping[type[BayesianCNN], type[StackedModel]] = {
 def stack(models: Sequence[BayesianCNN]) -> StackedModel:
     """Copies of the models' parameters as one stacked model."""
     return STACKED[type(models[0])](models)
+
+
+def memory_of_a_run(model: BayesianCNN, n_images: int, n_validation: int) -> int:
+    """Bytes that one more run in a batch of models is expected to take while it is trained.
+
+    Args:
+        n_images: of one batch.
+        n_validation: 0 where the last weights are kept.
+    """
+    kind = STACKED[type(model)]
+    return 4 * (kind.training_floats * n_images + kind.forward_floats * n_validation)
+
+
+def in_groups(work: Callable[[list[T]], None], members: Sequence[T], at_most: int) -> int:
+    """Do `work` on groups of `at_most` members, on smaller ones when memory runs short.
+
+    Returns:
+        The size of group that there was memory for.
+
+    Raises:
+        torch.cuda.OutOfMemoryError: there is not enough for a single one.
+    """
+    start, size = 0, max(1, min(at_most, len(members)))
+    while start < len(members):
+        group = list(members[start : start + size])
+        try:
+            work(group)
+        except torch.cuda.OutOfMemoryError:
+            if len(group) == 1:
+                raise
+            size = (len(group) + 1) // 2
+            continue
+        start += len(group)
+    return size
 
 
 def _patches(x: Tensor, kernel: int, padding: int = 0) -> Tensor:

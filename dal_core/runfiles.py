@@ -57,10 +57,14 @@ def experiment_dir(home: Path, experiment_id: str) -> Path:
 
 def write_records(store: Store, run_id: str) -> None:
     """Write `<run id>/record.yaml` and the record of every experiment the run belongs to."""
-    log = store.log(run_id)
-    write_record(run_record(log), run_dir(store.home, run_id) / FILE_NAME)
+    write_run_record(store, run_id)
     for experiment_id in store.experiments.of_run(run_id):
         write_experiment_record(store, experiment_id)
+
+
+def write_run_record(store: Store, run_id: str) -> None:
+    """Write `<run id>/record.yaml`."""
+    write_record(run_record(store.log(run_id)), run_dir(store.home, run_id) / FILE_NAME)
 
 
 def refresh_records(store: Store, experiment_id: str) -> Path:
