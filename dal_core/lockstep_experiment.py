@@ -202,15 +202,20 @@ class Together(Workbench):
     def advance(self, runs: Sequence[RunStatus]) -> bool:
         """Bring those of the runs that are least far one task on, all at once.
 
+        Runs that other processes are working on are left to them for the moment.
+
         Returns:
-            False where nothing was done: other processes are working on them.
+            False where that is all of them.
         """
-        todo = [run.log for run in runs if run.has_work]
-        first = min((is_bound(log.run), log.n_labelled) for log in todo)
-        alike = [log for log in todo if (is_bound(log.run), log.n_labelled) == first]
+        groups = defaultdict(list)
+        for log in (run.log for run in runs if run.has_work):
+            groups[is_bound(log.run), log.n_labelled].append(log.run.run_id)
+        return any(self._advance(n, groups[bound, n]) for bound, n in sorted(groups))
+
+    def _advance(self, n_labelled: int, run_ids: Sequence[str]) -> bool:
         with ExitStack() as locks:
-            found = [self._enter(locks, log.run.run_id) for log in alike]
-            entrants = [one for one in found if one and one.log.n_labelled == first[1]]
+            found = [self._enter(locks, run_id) for run_id in run_ids]
+            entrants = [one for one in found if one and one.log.n_labelled == n_labelled]
             try:
                 self._answer([one for one in entrants if one.task is Task.ANSWER])
                 self._measure([one for one in entrants if one.task is not Task.ANSWER])
