@@ -25,7 +25,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -41,6 +41,7 @@ from dal_core.training import Training
 EPOCHS_AHEAD = 25  # drawn at once, and run between two looks at the losses, on a GPU
 DRAWS_BYTES = 256 * 2**20  # at most, of what is drawn at once
 WARM_UP = 3  # epochs before the graph is captured: libraries set themselves up in the first
+MATRICES = 65_535  # in one batched product, which some of the libraries' kernels are limited to
 PASSES_BYTES = 2**30  # of the first dropped-out layer's units, for as many passes as fit
 
 T = TypeVar("T")
@@ -116,7 +117,7 @@ class _StackedLeNet5(StackedModel):
     training_floats, forward_floats = 80_000, 45_000
 
     def unfold(self, images: Tensor) -> Tensor:
-        return _patches(images, 5, padding=2)  # [R, n, 25, 784]
+        return _patches(F.pad(images, (2, 2, 2, 2)), 5)  # [R, n, 25, 784]
 
     def trunk(self, patches: Tensor) -> Tensor:
         x = F.relu(_pool(self.convolve("conv1", patches)))  # [R, n, 6, 14, 14]
@@ -158,6 +159,12 @@ def memory_of_a_run(model: BayesianCNN, n_images: int, n_validation: int) -> int
     return 4 * (kind.training_floats * n_images + kind.forward_floats * n_validation)
 
 
+def runs_that_fit(model: BayesianCNN, n_images: int, n_validation: int, n_bytes: int) -> int:
+    """How many runs to train at once in that much memory, at least one."""
+    by_memory = n_bytes // memory_of_a_run(model, n_images, n_validation)
+    return max(1, min(by_memory, MATRICES // max(n_images, n_validation, CHUNK)))
+
+
 def in_groups(work: Callable[[list[T]], None], members: Sequence[T], at_most: int) -> int:
     """Do `work` on groups of `at_most` members, on smaller ones when memory runs short.
 
@@ -181,10 +188,24 @@ def in_groups(work: Callable[[list[T]], None], members: Sequence[T], at_most: in
     return size
 
 
-def _patches(x: Tensor, kernel: int, padding: int = 0) -> Tensor:
+def _patches(x: Tensor, kernel: int) -> Tensor:
     """[R, n, C, H, W] -> [R, n, C k k, L]: what the kernel sees at each of L places."""
-    unfolded = F.unfold(x.flatten(0, 1), kernel, padding=padding)
-    return unfolded.unflatten(0, x.shape[:2])
+    return _Patches.apply(x, kernel)
+
+
+class _Patches(torch.autograd.Function):
+    """`F.unfold` of all images at once: on a GPU PyTorch's own starts a kernel for each image."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, kernel: int) -> Tensor:
+        ctx.kernel, ctx.size = kernel, x.shape[-2:]
+        seen = x.unfold(3, kernel, 1).unfold(4, kernel, 1)  # [R, n, C, H', W', k, k]
+        return seen.permute(0, 1, 2, 5, 6, 3, 4).flatten(5).flatten(2, 4)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        folded = F.fold(grad.flatten(0, 1), ctx.size, ctx.kernel)  # one kernel, no atomic sums
+        return folded.unflatten(0, grad.shape[:2]), None
 
 
 def _pool(x: Tensor) -> Tensor:
@@ -210,6 +231,7 @@ def train_together(
     order_seeds: Sequence[int] | None = None,
     look: Look | None = None,
     epochs_ahead: int | None = None,
+    with_graph: bool = True,
 ) -> list[Training]:
     """`training.train` for R runs at once: trains the models in place, leaves the kept weights.
 
@@ -223,6 +245,7 @@ def train_together(
         validation: each run's V images; needed where the best weights are kept.
         order_seeds: of the order of mini-batches (`protocol.full_data_batch_size`), by run.
         look: called every `epochs_ahead` epochs, 1 on the CPU, where looking costs nothing.
+        with_graph: on a GPU, replay the epoch as a CUDA graph; without is for measuring.
 
     Returns:
         A Training each; `seconds` is a run's share of the time.
@@ -239,7 +262,7 @@ def train_together(
         size = protocol.full_data_batch_size
     ahead = epochs_ahead or (EPOCHS_AHEAD if images.device.type == "cuda" else 1)
     with _Draws(models[0], n_images, mask_seeds, order_seeds, size, ahead, images.device) as draws:
-        epochs = _Epochs(models, images, training, protocol, validation, draws)
+        epochs = _Epochs(models, images, training, protocol, validation, draws, with_graph)
         done = 0
         while done < protocol.n_epochs:
             n_epochs = min(draws.ahead, protocol.n_epochs - done)
@@ -265,6 +288,7 @@ class _Epochs:
         protocol: Protocol,
         validation: Labelled | None,
         draws: _Draws,
+        with_graph: bool,
     ) -> None:
         self.model, self.draws, self.images, self.training = stack(models), draws, images, training
         self.weights = list(self.model.parameters.values())
@@ -286,17 +310,17 @@ class _Epochs:
         self.best = None
         if protocol.weights == "best" and validation is not None:
             self.best = _Best(self.model, images, validation, protocol.n_epochs)
-        self.n_run = 0
+        self.n_run, self.with_graph = 0, self.on_gpu and with_graph
         self.graph: torch.cuda.CUDAGraph | None = None
 
     def run(self, n_epochs: int) -> None:
         """That many epochs; on a GPU from the fourth on by replaying the captured graph."""
         for _ in range(n_epochs):
-            if self.on_gpu and self.n_run == WARM_UP:
+            if self.with_graph and self.n_run == WARM_UP:
                 self.graph = _capture(self.one)
             if self.graph is not None:
                 self.graph.replay()
-            elif self.on_gpu and self.n_run < WARM_UP:
+            elif self.with_graph and self.n_run < WARM_UP:
                 _on_side_stream(self.one)
             else:
                 self.one()

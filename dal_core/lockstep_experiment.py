@@ -30,18 +30,20 @@ from dal_core.learner import Learner
 from dal_core.learner import Progress as ImageProgress
 from dal_core.locks import RunBusy, run_lock
 from dal_core.lockstep import (
+    MATRICES,
     Labelled,
     Look,
     in_groups,
-    memory_of_a_run,
     passes_together,
+    runs_that_fit,
     train_together,
 )
+from dal_core.mc_dropout import CHUNK
 from dal_core.models import BayesianCNN, normalise
 from dal_core.protocol import FULL_DATA, RunSpec
 from dal_core.randomness import Purpose, torch_seed
 from dal_core.records import Query, StepResult
-from dal_core.runfiles import experiment_dir, write_experiment_record, write_run_record
+from dal_core.runfiles import experiment_dir, write_records_of
 from dal_core.store import Progress, RunLog, Store
 from dal_core.training import Training, Watch
 from dal_core.worker import GivenUp, Job, Workbench, settle
@@ -189,8 +191,7 @@ class Together(Workbench):
         return Member(spec, self.dataset(spec.protocol.dataset), self.device)
 
     def write_records(self, run_id: str) -> None:
-        """The run's own at once; an experiment's when all of its runs have made the step."""
-        write_run_record(self.store, run_id)
+        """Later, when all runs have made the step: a run's log takes longer to read than that."""
         self._measured.add(run_id)
 
     def images(self, name: str) -> Tensor:
@@ -224,7 +225,8 @@ class Together(Workbench):
             finally:
                 for one in entrants:
                     one.learner.forget()
-        self._write_experiments()
+                write_records_of(self.store, self._measured)
+                self._measured.clear()
         return bool(entrants)
 
     def _enter(self, locks: ExitStack, run_id: str) -> Entrant | None:
@@ -300,7 +302,8 @@ class Together(Workbench):
             ids = self._ids(one.learner, purpose)
             alike[len(ids)].append((one.learner, ids))
         for group in alike.values():
-            in_groups(lambda some: self._pass_group(some, purpose), group, len(group))
+            at_most = MATRICES // CHUNK
+            in_groups(lambda some: self._pass_group(some, purpose), group, at_most)
         for one in entrants:
             one.learner.seconds[part] = (time.perf_counter() - started) / len(entrants)
 
@@ -324,8 +327,8 @@ class Together(Workbench):
         if member.spec.acquisition == FULL_DATA:
             n = min(n, protocol.full_data_batch_size)
         n_validation = protocol.val_size if protocol.weights == "best" else 0
-        each = memory_of_a_run(member.fresh_model(), n, n_validation)
-        return max(1, int(free_memory(self.device) * MEMORY_SHARE / each))
+        room = int(free_memory(self.device) * MEMORY_SHARE)
+        return runs_that_fit(member.fresh_model(), n, n_validation, room)
 
     @staticmethod
     def _ids(member: Member, purpose: Purpose) -> np.ndarray:
@@ -392,9 +395,3 @@ class Together(Workbench):
                 traceback.print_exc(file=file)
             for one in entrants:
                 settle(self.store, one.run_id, f"{type(error).__name__}: {error}")
-
-    def _write_experiments(self) -> None:
-        of_run = self.store.experiments.of_run
-        for experiment_id in sorted({e for run_id in self._measured for e in of_run(run_id)}):
-            write_experiment_record(self.store, experiment_id)
-        self._measured.clear()

@@ -8,9 +8,18 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from dal_core.datasets import Dataset
-from dal_core.lockstep import Labelled, passes_together, stack, train_together
+from dal_core.lockstep import (
+    Labelled,
+    _patches,
+    memory_of_a_run,
+    passes_together,
+    runs_that_fit,
+    stack,
+    train_together,
+)
 from dal_core.mc_dropout import chunked_passes
 from dal_core.models import BayesianCNN, build_model, normalise
 from dal_core.protocol import Protocol
@@ -163,6 +172,24 @@ def test_passes_of_several_models_are_those_of_each(
         pixels = mnist5k.images[ids[run].numpy()]
         theirs = torch.cat(list(chunked_passes(model, pixels, n_passes, seeds[run])), dim=1)
         torch.testing.assert_close(mine[run], theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_patches_and_their_gradient_are_those_of_unfold() -> None:
+    x = torch.randn(2, 3, 4, 9, 9, generator=torch.Generator().manual_seed(1), requires_grad=True)
+    mine = _patches(x, 3)
+    theirs = F.unfold(x.flatten(0, 1), 3).unflatten(0, (2, 3))
+    assert torch.equal(mine, theirs)
+    weights = torch.randn(mine.shape, generator=torch.Generator().manual_seed(2))
+    (one,) = torch.autograd.grad((mine * weights).sum(), x)
+    (other,) = torch.autograd.grad((theirs * weights).sum(), x)
+    torch.testing.assert_close(one, other)
+
+
+def test_as_many_runs_go_together_as_memory_and_libraries_allow() -> None:
+    model = build_model("lenet5", (0.5, 0.25), seed=1)
+    each = memory_of_a_run(model, 1000, 1000)
+    assert [runs_that_fit(model, 1000, 1000, n) for n in (0, each, 15 * each)] == [1, 1, 15]
+    assert runs_that_fit(model, 1000, 1000, 1000 * each) == 65
 
 
 def test_stacking_copies(mnist5k: Dataset) -> None:

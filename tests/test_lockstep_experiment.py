@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 
-from dal_core import experiment, lockstep_experiment
+from dal_core import experiment, lockstep, lockstep_experiment
 from dal_core.agenda import agenda
 from dal_core.cli import main
 from dal_core.cli.errors import WrongUse
@@ -250,7 +250,7 @@ def test_a_group_is_no_larger_than_the_memory_expected_for_it(
         return whole(models, *arguments)
 
     monkeypatch.setattr(lockstep_experiment, "train_together", watched)
-    monkeypatch.setattr(lockstep_experiment, "memory_of_a_run", lambda *_: 300)
+    monkeypatch.setattr(lockstep, "memory_of_a_run", lambda *_: 300)
     monkeypatch.setattr(lockstep_experiment, "free_memory", lambda _: 1600)
     work(store, create(store, mnist5k, n_acquisition_steps=0))
     assert sizes == [4, 2]
