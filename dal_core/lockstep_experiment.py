@@ -96,7 +96,7 @@ class Member(Learner):
         self.trained: tuple[BayesianCNN, Training] | None = None
         self.passes: dict[int, list[Tensor]] = {}  # chunks [T, n, C] by the seed of their masks
         self.seconds: dict[str, float] = {}  # share of the time that the passes took, by part
-        self._candidates: tuple[int, np.ndarray] | None = None
+        self._candidates: tuple[tuple[int, int], np.ndarray] | None = None
 
     def forget(self) -> None:
         """Drop what was not used."""
@@ -125,8 +125,10 @@ class Member(Learner):
         seconds["evaluate"] += self.seconds.pop("evaluate", 0.0)
         return replace(result, seconds={**result.seconds, **seconds})
 
-    def query(self, progress: ImageProgress | None = None) -> tuple[Query, np.ndarray | None]:
-        asked = super().query(progress)
+    def query(
+        self, progress: ImageProgress | None = None, n_kept: int | None = None
+    ) -> tuple[Query, np.ndarray | None]:
+        asked = super().query(progress, n_kept)
         share = self.seconds.pop("score", None)
         if share is not None:
             self._model().seconds["score"] += share
@@ -134,8 +136,9 @@ class Member(Learner):
 
     def pool_subset(self) -> np.ndarray:
         """Looked up twice a step, and not for nothing: a permutation of all ids."""
-        if self._candidates is None or self._candidates[0] != self.after:
-            self._candidates = self.after, super().pool_subset()
+        state = self.after, self.corrected
+        if self._candidates is None or self._candidates[0] != state:
+            self._candidates = state, super().pool_subset()
         return self._candidates[1]
 
     def _passes(
