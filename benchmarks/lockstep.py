@@ -72,8 +72,8 @@ def _predict() -> None:
     print("\n| on one H200, predicted | " + " | ".join(VERSIONS) + " |\n|---|---|---|---|")
     for name, line in (("report", report), ("released", released)):
         for n_runs in (15, 150):
-            steps = [line.at(n, n_runs) for n in counts.STEPS]
-            totals = zip(*(_versions(step, plain) for step in steps), strict=True)
+            sizes = [line.at(n, n_runs) for n in counts.STEPS]
+            totals = zip(*(_versions(size, plain) for size in sizes), strict=True)
             cells = [f"{REPORT.n_epochs * sum(total):.0f} s" for total in totals]
             print(f"| `{name}`, {n_runs} runs x 101 steps, training | {' | '.join(cells)} |")
         batches = counts.FULL_DATA / counts.BATCH
@@ -83,8 +83,8 @@ def _predict() -> None:
         print(f"| `{name}`, three full-data bounds | {' | '.join(cells)} |")
     for n_runs in (15, 150):
         images = counts.TEST + counts.POOL * 4 / 5  # `random` scores nothing
-        each = passes.at(500, n_runs).times(images / 500, images / 500)
-        seconds = len(counts.STEPS) * each.seconds(counts.EAGER_LAUNCH)
+        step = passes.at(500, n_runs).times(images / 500, images / 500)
+        seconds = len(counts.STEPS) * step.seconds(counts.EAGER_LAUNCH)
         print(f"| passes, {n_runs} runs x 101 steps | {seconds:.0f} s | | |")
     print()
 
