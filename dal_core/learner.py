@@ -170,9 +170,13 @@ class Learner:
             watch,
             self._batches(),
         )
-        seconds = {"train": training.seconds}
-        self.fitted = Fitted(model, training, n, self.after, seconds, self.corrected)
+        self.take(model, training)
         return training
+
+    def take(self, model: BayesianCNN, training: Training) -> None:
+        """Make a model that was trained on the current labels the run's own."""
+        seconds = {"train": training.seconds}
+        self.fitted = Fitted(model, training, self.n_labelled, self.after, seconds, self.corrected)
 
     def query(
         self, progress: Progress | None = None, n_kept: int | None = None

@@ -39,6 +39,7 @@ from dal_core.datasets import Dataset
 from dal_core.device import choose_device
 from dal_core.learner import CPU, Answered, Learner
 from dal_core.locks import RunBusy, run_dir, run_lock
+from dal_core.protocol import RunSpec
 from dal_core.records import RANKING_KEPT, Query, StepResult
 from dal_core.runfiles import write_records
 from dal_core.store import Progress, RunLog, RunNotFound, Store
@@ -62,6 +63,8 @@ class Workbench:
         device: where everything is computed (see `device.choose_device`).
     """
 
+    learners_kept = LEARNERS_KEPT
+
     def __init__(self, store: Store, device: torch.device = CPU) -> None:
         self.store, self.device = store, device
         self._datasets: dict[str, Dataset] = {}
@@ -78,10 +81,10 @@ class Workbench:
         run = log.run
         learner = self._learners.get(run.run_id)
         if learner is None:
-            learner = Learner(run.spec, self.dataset(run.spec.protocol.dataset), self.device)
+            learner = self.new_learner(run.spec)
         self._learners[run.run_id] = learner
         self._learners.move_to_end(run.run_id)
-        while len(self._learners) > LEARNERS_KEPT:
+        while len(self._learners) > self.learners_kept:
             self._learners.popitem(last=False)
         answered = [
             Answered(log.queries[s.query_id], s.answers, s.submission_id) for s in log.submissions
@@ -92,6 +95,14 @@ class Workbench:
                 run_dir(self.store.home, run.run_id), learner, run.spec.key
             )
         return learner
+
+    def new_learner(self, spec: RunSpec) -> Learner:
+        """A run's learner at its start."""
+        return Learner(spec, self.dataset(spec.protocol.dataset), self.device)
+
+    def write_records(self, run_id: str) -> None:
+        """A step of the run was stored: bring its files up to date."""
+        write_records(self.store, run_id)
 
 
 def advance(
@@ -116,7 +127,7 @@ def advance(
                 task = agenda(log).task
                 if task in (Task.WAIT, Task.NOTHING):
                     return
-                job = _Job(bench, log, wait)
+                job = Job(bench, log, wait)
                 try:
                     for step in job.do(task):
                         n_steps += 1
@@ -124,10 +135,10 @@ def advance(
                 except GivenUp:
                     continue  # the log says what is wanted now
         finally:
-            _settle(store, run_id)
+            settle(store, run_id)
 
 
-class _Job:
+class Job:
     """One task on one state of a run."""
 
     def __init__(self, bench: Workbench, log: RunLog, wait: Wait) -> None:
@@ -138,6 +149,7 @@ class _Job:
         self._revision = log.revision
 
     def do(self, task: Task) -> Iterator[StepResult]:
+        """Do it and store what came of it; yields the step if one was measured."""
         if task is Task.ANSWER:
             self._answer()
             return
@@ -207,7 +219,7 @@ class _Job:
                 result, seconds={**result.seconds, **self.learner.fitted.seconds}
             )
         if self.store.add_step(self.run.run_id, result):
-            write_records(self.store, self.run.run_id)
+            self.bench.write_records(self.run.run_id)
             yield result
 
     def _answer(self) -> None:
@@ -278,7 +290,7 @@ class _Job:
         self.store.set_progress(self.run.run_id, progress)
 
 
-def _settle(store: Store, run_id: str, message: str = "") -> None:
+def settle(store: Store, run_id: str, message: str = "") -> None:
     """Nothing is being done any more (or it failed, with `message`)."""
     part: Part = "failed" if message else "idle"
     # A run deleted meanwhile has no progress row to write.
@@ -327,7 +339,7 @@ def _work(bench: Workbench, run_id: str, wait: Wait, max_steps: int | None) -> N
     except Exception as error:  # a worker reports and lives on; the next job may be sound
         traceback.print_exc()
         message = f"{type(error).__name__}: {error}"
-        _settle(bench.store, run_id, message)
+        settle(bench.store, run_id, message)
         _say("failed", run_id, message)
 
 
