@@ -42,7 +42,7 @@ def _into_box(cut: np.ndarray) -> np.ndarray:
 
 
 def _centred(digit: np.ndarray) -> np.ndarray:
-    """In the middle of 28 x 28 by its centre of mass, as far as it stays inside."""
+    """Its centre of mass on pixel 14 of 28, where MNIST has it, as far as it stays inside."""
     height, width = digit.shape
     weight = digit.astype(np.float64) + 1e-9  # ink too thin to survive the reduction has a middle
     total = weight.sum()
@@ -50,8 +50,8 @@ def _centred(digit: np.ndarray) -> np.ndarray:
         float((weight.sum(1) * np.arange(height)).sum() / total),
         float((weight.sum(0) * np.arange(width)).sum() / total),
     )
-    top = int(np.clip(round((SIDE - 1) / 2 - middle[0]), 0, SIDE - height))
-    left = int(np.clip(round((SIDE - 1) / 2 - middle[1]), 0, SIDE - width))
+    top = int(np.clip(round(SIDE / 2 - middle[0]), 0, SIDE - height))
+    left = int(np.clip(round(SIDE / 2 - middle[1]), 0, SIDE - width))
     image = np.zeros((SIDE, SIDE), dtype=np.uint8)
     image[top : top + height, left : left + width] = digit
     return image

@@ -54,6 +54,11 @@ class Parts:
         return int(self.votes.argmax())
 
 
+def scored_functions() -> list[str]:
+    """The registered functions that score probabilities: all but `random`."""
+    return [name for name in acquisition.ACQUISITIONS if name != "random"]
+
+
 def parts_of(probs: Tensor, eps: float = 0.0) -> Parts:
     """The parts of one image's scores.
 
@@ -76,11 +81,7 @@ def parts_of(probs: Tensor, eps: float = 0.0) -> Parts:
         entropies=entropy(probs, eps).numpy(),
         votes=np.bincount(probs.argmax(-1).numpy(), minlength=probs.shape[1]),
         spreads=probs.std(0, correction=0).numpy(),
-        scores={
-            name: float(scorer(name, eps)(as_image)[0])
-            for name in acquisition.ACQUISITIONS
-            if name != "random"
-        },
+        scores={name: float(scorer(name, eps)(as_image)[0]) for name in scored_functions()},
     )
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dal_core import acquisition
+from dal_core.explain.parts import scored_functions
 from dal_core.explain.step import fitted_of
 from dal_core.learner import Learner
 from dal_core.mc_dropout import chunked_passes
@@ -76,7 +77,7 @@ def score_pool(learner: Learner, progress: Callable[[int, int], None] | None = N
     model = fitted_of(learner).model
     seed, n_labelled = learner.spec.seed, learner.n_labelled
     ids, protocol = learner.pool_subset(), learner.protocol
-    names = [name for name in acquisition.ACQUISITIONS if name != "random"]
+    names = scored_functions()
     functions = {name: acquisition.scorer(name, protocol.entropy_eps) for name in names}
     scores = {name: np.empty(len(ids), dtype=np.float32) for name in names}
     mean = np.empty((len(ids), learner.dataset.n_classes), dtype=np.float32)
