@@ -70,15 +70,31 @@ def specs(
     seeds: Sequence[int],
     *,
     full_data: bool,
+    noise: float = 0.0,
 ) -> list[RunSpec]:
     """What an experiment's runs are, seed by seed. Raises ProtocolError as `create_experiment`."""
     _check_list("acquisition function", acquisitions)
     _check_list("seed", seeds)
-    names = [*acquisitions, FULL_DATA] if full_data else list(acquisitions)
-    made = [RunSpec(dataset.fingerprint, protocol, name, seed) for seed in seeds for name in names]
+    made = run_specs(dataset.fingerprint, protocol, acquisitions, seeds, full_data, noise)
     for spec in made:
         split_of(spec, dataset)
     return made
+
+
+def run_specs(
+    fingerprint: str,
+    protocol: Protocol,
+    acquisitions: Sequence[str],
+    seeds: Sequence[int],
+    full_data: bool,
+    noise: float,
+) -> list[RunSpec]:
+    """Seed by seed, each seed's bound last: nobody answers in it, so it knows no noise."""
+    return [
+        RunSpec(fingerprint, protocol, name, seed, 0.0 if name == FULL_DATA else noise)
+        for seed in seeds
+        for name in [*acquisitions, *([FULL_DATA] if full_data else [])]
+    ]
 
 
 def create_experiment(
@@ -89,22 +105,25 @@ def create_experiment(
     seeds: Sequence[int],
     *,
     full_data: bool,
+    noise: float = 0.0,
     title: str = "",
     device: str = "cpu",
 ) -> ExperimentRow:
     """Make the experiment and set its runs going; runs that exist already are shared.
 
+    `noise` is the oracle's (`RunSpec.noise`).
+
     Raises:
         ProtocolError: a function or seed is out of range or named twice, there is none, or the
             data are too few; nothing is written then.
     """
-    wanted = specs(dataset, protocol, acquisitions, seeds, full_data=full_data)
+    wanted = specs(dataset, protocol, acquisitions, seeds, full_data=full_data, noise=noise)
     runs = [
         store.find_oracle_run(spec) or create_run(store, dataset, spec, device=device)
         for spec in wanted
     ]
     experiment = store.experiments.create(
-        title, protocol, acquisitions, seeds, full_data, [run.run_id for run in runs]
+        title, protocol, acquisitions, seeds, full_data, [run.run_id for run in runs], noise
     )
     resume(store, experiment.experiment_id)
     return experiment

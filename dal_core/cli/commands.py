@@ -42,6 +42,12 @@ Device = Annotated[
         "--device", metavar="NAME", help="Where to compute: auto, cpu, cuda or mps [default: cpu]"
     ),
 ]
+Noise = Annotated[
+    str | None,
+    typer.Option(
+        "--noise", metavar="P", help="Probability of a wrong answer of the oracle [default: 0]"
+    ),
+]
 Run = Annotated[str, typer.Argument(metavar="RUN", help="Id of the run, or how it begins")]
 
 
@@ -80,6 +86,7 @@ def _run(
         str | None, typer.Option(metavar="N", help="Of every random draw [default: 1]")
     ] = None,
     dataset: DataSet = None,
+    noise: Noise = None,
     settings: Settings = None,
     until_labels: Annotated[
         str | None, typer.Option(metavar="N", help="Stop before there are more labels")
@@ -103,7 +110,13 @@ def _run(
     """
     from dal_core.cli import run
 
-    typed = {"protocol": protocol, "acquisition": acquisition, "seed": seed, "dataset": dataset}
+    typed = {
+        "protocol": protocol,
+        "acquisition": acquisition,
+        "seed": seed,
+        "dataset": dataset,
+        "noise": noise,
+    }
     given: dict[str, Any] = {name: text for name, text in typed.items() if text is not None}
     if settings:
         given["set"] = tuple(settings)
@@ -133,6 +146,7 @@ def _reproduce(
             help="Train on all images too, once a seed [default: --full-data]",
         ),
     ] = None,
+    noise: Noise = None,
     settings: Settings = None,
     title: Annotated[str | None, typer.Option(metavar="TEXT", help="What to call it")] = None,
     workers: Annotated[
@@ -159,6 +173,7 @@ def _reproduce(
         "acquisitions": acquisitions,
         "seeds": seeds,
         "full_data": full_data,
+        "noise": noise,
         "title": title,
     }
     given: dict[str, Any] = {name: value for name, value in typed.items() if value is not None}

@@ -81,6 +81,6 @@ def _row(log: RunLog) -> list[str]:
         str(run["seed"]),
         str(run["n_labelled"]),
         "–" if run["accuracy"] is None else f"{run['accuracy']:.4f}",
-        ", ".join(run["annotators"]) or run["kind"],
+        results.answered_by(log) or run["kind"],
         run["created_at"][:16].replace("T", " "),
     ]

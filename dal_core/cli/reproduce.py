@@ -45,6 +45,7 @@ class Wanted:
     acquisitions: str = REPORT_FUNCTIONS
     seeds: str = "1,2,3"
     full_data: bool = True
+    noise: str = "0"
     set: tuple[str, ...] = ()
     title: str = ""
 
@@ -99,6 +100,7 @@ def _begin(wanted: Wanted, device: str, home: Path | None) -> tuple[Store, Exper
     acquisitions = [values.one_of("--acquisitions", name, ACQUISITION_NAMES) for name in names]
     numbers = values.several("--seeds", wanted.seeds)
     seeds = [values.whole_number("--seeds", number, 0, MAX_SEED) for number in numbers]
+    noise = values.noise(wanted.noise)
     data = datasets.load(protocol.dataset)
     with values.named("--set" if wanted.set else "--dataset"):
         experiment.specs(data, protocol, acquisitions, seeds, full_data=wanted.full_data)
@@ -106,6 +108,7 @@ def _begin(wanted: Wanted, device: str, home: Path | None) -> tuple[Store, Exper
     row = experiment.create_experiment(
         *(store, data, protocol, acquisitions, seeds),
         full_data=wanted.full_data,
+        noise=noise,
         title=wanted.title.strip(),
         device=device,
     )

@@ -62,7 +62,7 @@ def _facts(log: RunLog) -> dict[str, str]:
         "data": f"{data}, {_pairs(run['split_sizes'])}",
         "labels": f"{log.n_labelled}, {len(log.skipped)} images skipped, "
         f"{log.n_retracted} queries taken back",
-        "labelled by": ", ".join(run["annotators"]) or "nobody yet",
+        "labelled by": results.answered_by(log) or "nobody yet",
         "state": run["finished"] or "unfinished",
         "created": run["created_at"],
         "versions": _pairs(run["versions"]),

@@ -181,6 +181,7 @@ experiments = _log_table(
     Column("seeds", JSON, nullable=False),
     Column("full_data", Boolean, nullable=False),
     Column("created_at", String, nullable=False),
+    Column("noise", Float, nullable=False, server_default="0"),
 )
 
 experiment_runs = _log_table(
