@@ -26,6 +26,7 @@ __all__ = [
     "conduct",
     "create_experiment",
     "create_run",
+    "fork_run",
     "pause",
     "resume",
     "specs",
@@ -63,6 +64,37 @@ def create_run(
         device=device,
         mode=mode,
     )
+
+
+def fork_run(
+    store: Store,
+    dataset: Dataset,
+    run_id: str,
+    after: int,
+    spec: RunSpec,
+    *,
+    title: str = "",
+    person: bool = False,
+    mode: Mode = "strict",
+    device: str = "cpu",
+) -> RunRow:
+    """A new run that begins with another's history (`Store.fork_run`).
+
+    One for the oracle has been told to go to its end. Raises ValueError where it cannot be.
+    """
+    split_of(spec, dataset)  # the subsets of another protocol may be too large for the data
+    run = store.fork_run(
+        run_id,
+        after,
+        spec=spec,
+        title=title,
+        kind="person" if person else "oracle",
+        mode=mode,
+        device=device,
+    )
+    if not person:
+        store.set_directives(run.run_id, oracle_until=spec.max_labels)
+    return store.run(run.run_id)
 
 
 def specs(

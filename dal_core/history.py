@@ -112,7 +112,7 @@ def n_wrong(log: RunLog, moment: Moment, dataset: Dataset) -> int:
 
 
 def class_accuracy(confusion: Confusion) -> np.ndarray:
-    """[C] share of each class's test images that were given their class; NaN for a class of none."""
+    """[C] share of each class's test images given their class; NaN for a class without images."""
     counts = np.array(confusion, dtype=np.float64)
     of_class = counts.sum(1)
     right = np.diag(counts)

@@ -73,9 +73,7 @@ def corrected_at(log: RunLog, after: int) -> int:
     return steps[-1] if steps else log.corrected
 
 
-def learner_at(
-    log: RunLog, after: int, dataset: Dataset, device: torch.device = CPU
-) -> Learner:
+def learner_at(log: RunLog, after: int, dataset: Dataset, device: torch.device = CPU) -> Learner:
     """The learner as it was just after the submission `after`, without its model.
 
     Labels that were corrected later are those the step was trained on.

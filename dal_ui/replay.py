@@ -180,9 +180,7 @@ def _slider(histories: Sequence[Sequence[Moment]], run_id: str) -> int:
 def _curves(logs: Sequence[RunLog], n_labelled: int) -> None:
     runs = [log.run for log in logs]
     names = [replay_words.curve_name(run, other) for run, other in _each_with_other(runs)]
-    curves = {
-        name: run_curve(log) for name, log in zip(names, logs, strict=True) if len(log.steps)
-    }
+    curves = {name: run_curve(log) for name, log in zip(names, logs, strict=True) if len(log.steps)}
     if curves:
         _chart(steps_figure, curves, n_labelled, key="replay-curves", height=190)
 

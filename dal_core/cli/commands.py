@@ -186,6 +186,52 @@ def _reproduce(
     )
 
 
+@app.command("fork")
+def _fork(
+    run: Run,
+    at: Annotated[str, typer.Option("--at", metavar="N", help="Labels they share: a step of RUN")],
+    acquisition: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Function from there on [default: RUN's]")
+    ] = None,
+    noise: Noise = None,
+    protocol: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Protocol from there on [default: RUN's]")
+    ] = None,
+    settings: Settings = None,
+    title: Annotated[str | None, typer.Option(metavar="TEXT", help="What to call it")] = None,
+    device: Device = None,
+    home: Home = None,
+    as_json: JsonObject = False,
+) -> None:
+    """A new run that begins with the history of another, answered by the oracle to its end.
+
+    RUN stays as it is. Seed, data and the division of the images must be RUN's. Prints the new
+    run's id first; Ctrl-C stops it and `dal run --resume` goes on.
+    """
+    from dal_core.cli import forking
+
+    wanted = forking.Wanted(at, acquisition, noise, protocol, tuple(settings or ()), title or "")
+    raise typer.Exit(forking.fork(run, wanted, device=device, home=home, as_json=as_json))
+
+
+@app.command("demo")
+def _demo(
+    workers: Annotated[
+        str | None, typer.Option(metavar="N", help="Processes [default: one per core]")
+    ] = None,
+    device: Device = None,
+    home: Home = None,
+    as_json: JsonObject = False,
+) -> None:
+    """Create the two runs that the app's guided tour shows: BALD and random, in a few minutes.
+
+    Uses the embedded digits: nothing is downloaded. Ctrl-C stops it, the same command goes on.
+    """
+    from dal_core.cli import demo
+
+    raise typer.Exit(demo.create(workers=workers, device=device, home=home, as_json=as_json))
+
+
 @app.command("experiments")
 def _experiments(home: Home = None, as_json: Json = False) -> None:
     """List the experiments, newest first."""

@@ -64,12 +64,24 @@ def reproduce(
     Args:
         given: those fields of `Wanted` that were typed; with `resume` there may be none.
     """
-    n_workers, where = _n_workers(workers), values.device(device)
+    n_workers, where = n_processes(workers), values.device(device)
     if resume is None:
         store, row = _begin(Wanted(**given), where, home)
     else:
         refuse_changes(given, "experiment", "--workers, --device, --home, --json")
         store, row = _take_up(resume, where, home)
+    return conduct(store, row, n_workers, where, home, as_json)
+
+
+def conduct(
+    store: Store,
+    row: ExperimentRow,
+    n_workers: int,
+    where: str,
+    home: Path | None,
+    as_json: bool,
+) -> int:
+    """Print the experiment's id, bring it to its end and print the result; the exit code."""
     experiment_id = row.experiment_id
     print(experiment_id, file=sys.stderr if as_json else sys.stdout, flush=True)
     at_home = f" --home {home}" if home else ""
@@ -87,7 +99,8 @@ def reproduce(
     return DONE if now.is_complete else FAILED
 
 
-def _n_workers(text: str | None) -> int:
+def n_processes(text: str | None) -> int:
+    """`--workers` as a number. Raises WrongUse."""
     if text is None:
         return os.cpu_count() or 1
     return values.whole_number("--workers", text, 1, MAX_WORKERS)

@@ -87,6 +87,13 @@ def run(
         refuse_changes(given, "run", "--until-labels, --until-accuracy, --device, --home, --json")
         store, row = _take_up(resume, stops, home)
         note = other_versions(row, where)
+    return finish(store, row, where, home, as_json, note)
+
+
+def finish(
+    store: Store, row: RunRow, where: str, home: Path | None, as_json: bool, note: str = ""
+) -> int:
+    """Print the run's id, bring it to its end and print the result; returns the exit code."""
     print(row.run_id, file=sys.stderr if as_json else sys.stdout, flush=True)
     say(note)
     code = DONE

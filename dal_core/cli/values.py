@@ -82,9 +82,13 @@ def protocol(preset: str, dataset_name: str | None, settings: Sequence[str]) -> 
     chosen = PRESETS[one_of("--protocol", preset, tuple(PRESETS))]
     if dataset_name is not None:
         chosen = on_dataset(chosen, dataset(dataset_name))
-    given = dict(_setting(text) for text in settings)
     with named("--set"):
-        return override(chosen, given)
+        return override(chosen, settings_of(settings))
+
+
+def settings_of(texts: Sequence[str]) -> dict[str, str]:
+    """KEY=VALUE texts by key."""
+    return dict(_setting(text) for text in texts)
 
 
 def _setting(text: str) -> tuple[str, str]:

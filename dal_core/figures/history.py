@@ -36,7 +36,7 @@ _BARS = {"labelled": PRIMARY, "pool": PALETTE["grey"]}
 
 def confusion_figure(
     confusion: Confusion, *, width: Width = "container", height: int = 270
-) -> alt.LayerChart:
+) -> alt.LayerChart | alt.FacetChart:
     """Test images by label (row) and predicted class (column); mistakes stand out by colour."""
     data = confusion_data(confusion)
     most = max(int(data.images[~data.right].max()), 1)
@@ -92,7 +92,7 @@ def class_accuracy_figure(
     *,
     width: Width = "container",
     height: int = 150,
-) -> alt.LayerChart:
+) -> alt.LayerChart | alt.FacetChart:
     """Accuracy of each class as a bar, with a mark where it stood one step before."""
     data = class_accuracy_data(confusion, before)
     y = alt.Y(
@@ -118,7 +118,7 @@ def class_accuracy_figure(
 
 
 def class_accuracy_data(confusion: Confusion, before: Confusion | None = None) -> pd.DataFrame:
-    """The numbers behind `class_accuracy_figure`: `label`, `accuracy`, `before` (may be missing)."""
+    """The numbers behind `class_accuracy_figure`: `label`, `accuracy`, `before` (or missing)."""
     now = class_accuracy(confusion)
     then = np.full(len(now), np.nan) if before is None else class_accuracy(before)
     return pd.DataFrame({"label": np.arange(len(now)), "accuracy": now, "before": then})
@@ -165,7 +165,7 @@ def steps_figure(
     *,
     width: Width = "container",
     height: int = 200,
-) -> alt.LayerChart:
+) -> alt.LayerChart | alt.FacetChart:
     """Test accuracy of some runs over their labels, with a rule at the step that is looked at.
 
     Args:

@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select
 
-from dal_core.protocol import SPLIT_PARAMETERS, Protocol, RunSpec
+from dal_core.protocol import FULL_DATA, SPLIT_PARAMETERS, Protocol, RunSpec
 from dal_core.records import Submission
 from dal_core.store import reading, schema, writing
 from dal_core.store.log import RunLog
@@ -23,6 +23,8 @@ from dal_core.store.log import RunLog
 def check_fork(log: RunLog, after: int, spec: RunSpec) -> None:
     """The spec can go on from that state of the run. Raises ValueError, one line."""
     origin = log.run.spec
+    if FULL_DATA in (origin.acquisition, spec.acquisition):
+        raise ValueError("the full-data bound asks for nothing, so it cannot be forked")
     if not log.is_state(after):
         raise ValueError(f"after is {after}; allowed: 0 or a submission of run {log.run.run_id}")
     _check_same("the data's fingerprint", origin.fingerprint, spec.fingerprint)
@@ -30,10 +32,12 @@ def check_fork(log: RunLog, after: int, spec: RunSpec) -> None:
     for name in SPLIT_PARAMETERS:
         _check_same(name, getattr(origin.protocol, name), getattr(spec.protocol, name))
     n_labelled = log.n_labelled_at(after)
-    if n_labelled >= spec.max_labels:
+    n_asked = sum(one.submission_id <= after for one in log.submissions)
+    if n_labelled >= spec.max_labels or n_asked >= spec.protocol.n_acquisition_steps:
         raise ValueError(
-            f"a fork at {n_labelled} labels has nothing left to ask: its protocol ends at "
-            f"{spec.max_labels}; allowed: fewer labels, or more n_acquisition_steps"
+            f"a fork at {n_labelled} labels has nothing left to ask: n_acquisition_steps is "
+            f"{spec.protocol.n_acquisition_steps}, which ends at {spec.max_labels} labels; "
+            "allowed: a fork before that, or more steps"
         )
 
 
@@ -64,9 +68,7 @@ def _copy_query(connection: Connection, query_id: str, to: str, numbers: dict[in
     return new_id
 
 
-def _copy_answers(
-    connection: Connection, submission: Submission, query_id: str, to: str
-) -> int:
+def _copy_answers(connection: Connection, submission: Submission, query_id: str, to: str) -> int:
     query = select(schema.submissions).filter_by(number=submission.submission_id)
     row = dict(connection.execute(query).one()._mapping)
     number = _append(connection, schema.submissions, row | {"query_id": query_id, "run_id": to})

@@ -186,6 +186,7 @@ steps = _log_table(
     Column("after", Integer, nullable=False),
     Column("at", String, nullable=False),
     _corrected(),
+    Column("confusion", JSON(none_as_null=True)),  # [label][predicted] counts of test images
 )
 
 progress = Table(
