@@ -37,14 +37,13 @@ def fork(text: str, wanted: Wanted, *, device: str | None, home: Path | None, as
 
 def _make(store: Store, log: RunLog, wanted: Wanted, device: str) -> RunRow:
     origin = log.run.spec
+    name, noise = wanted.acquisition, wanted.noise
     spec = RunSpec(
         origin.fingerprint,
         _protocol(wanted, origin.protocol),
-        origin.acquisition
-        if wanted.acquisition is None
-        else values.acquisition(wanted.acquisition),
+        origin.acquisition if name is None else values.acquisition(name),
         origin.seed,
-        origin.noise if wanted.noise is None else values.noise(wanted.noise),
+        origin.noise if noise is None else values.noise(noise),
     )
     after = _state(log, wanted.at)
     try:
