@@ -93,7 +93,7 @@ def _as_object(store: Store, now: ExperimentStatus) -> dict[str, Any]:
         "acquisitions": list(row.acquisitions),
         "seeds": list(row.seeds),
         "full_data": row.full_data,
-        "noise": row.noise,
+        **results.noise_of(row.noise),
         "state": _state(now),
         "n_done": now.n_done,
         "n_steps": now.n_steps,
@@ -115,7 +115,7 @@ def _row(one: dict[str, Any]) -> list[str]:
     return [
         one["id"],
         one["title"],
-        ", ".join(filter(None, (one["protocol"], noise_name(one["noise"])))),
+        ", ".join(filter(None, (one["protocol"], noise_name(one.get("noise", 0.0))))),
         ", ".join(functions),
         ", ".join(map(str, one["seeds"])),
         f"{one['n_done']}/{one['n_steps']}",

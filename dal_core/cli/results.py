@@ -24,7 +24,7 @@ def as_object(log: RunLog) -> dict[str, Any]:
         "dataset": spec.protocol.dataset,
         "acquisition": spec.acquisition,
         "seed": spec.seed,
-        "noise": spec.noise,
+        **noise_of(spec.noise),
         "steps": [_step(step) for step in log.steps],
     }
 
@@ -51,6 +51,11 @@ def last_line(log: RunLog) -> str:
         f"{step.n_labelled} labels, test accuracy {step.accuracy:.4f}, "
         f"test mutual information {step.mutual_information:.4f}"
     )
+
+
+def noise_of(noise: float) -> dict[str, float]:
+    """The key that only a run with a noisy oracle has."""
+    return {"noise": noise} if noise else {}
 
 
 def answered_by(log: RunLog) -> str:
