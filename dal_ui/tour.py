@@ -60,10 +60,8 @@ def fact(found: Demo, number: int) -> str:
             f"{bald.n_labelled} labels."
         )
     if number == len(STOPS):
-        needed = [_needed(log, 0.10) for log in (found.bald, found.random)]
-        return (
-            f"Here: 90% right for the first time with {needed[0]} (BALD) and {needed[1]} (Random)."
-        )
+        bald_needs, random_needs = (_needed(log, 0.10) for log in (found.bald, found.random))
+        return f"Here: first 90% right with {bald_needs} (BALD) and {random_needs} (Random)."
     return ""
 
 
