@@ -16,17 +16,23 @@ from dal_core.figures import learning_curve
 from dal_core.runfiles import run_curve
 from dal_ui.labelling import View
 
-HEIGHT = 282  # pixels, title and legend included
+HEIGHT = 258  # pixels, title and legend included
 METRICS: tuple[Metric, Metric] = ("accuracy", "mutual_information")
+HOW_TO_READ: dict[Metric, str] = {
+    "accuracy": "Share of test digits it gets right: above the grey line is better.",
+    "mutual_information": "How much its passes contradict each other: lower is surer.",
+}
 
 
 def charts(view: View) -> None:
     """Accuracy and mutual information over labels, this run against the random baseline."""
     base = view.baseline
     baseline = run_curve(base) if base is not None and base.steps else None
-    for metric in METRICS:
-        spec = _spec(run_curve(view.log), baseline, metric)
-        st.vega_lite_chart(spec, width="stretch", height=HEIGHT, key=f"chart-{metric}")
+    with st.container(gap="xsmall"):
+        for metric in METRICS:
+            spec = _spec(run_curve(view.log), baseline, metric)
+            st.vega_lite_chart(spec, width="stretch", height=HEIGHT, key=f"chart-{metric}")
+            st.caption(HOW_TO_READ[metric])
 
 
 @st.cache_data(show_spinner=False, max_entries=64)

@@ -30,12 +30,14 @@ def about(log: RunLog) -> str:
     )
 
 
+PLACES = "The first ten will appear here."
+
+
 def first_fit(log: RunLog) -> str:
-    """What happens before there is anything to label."""
-    return (
-        f"**The network is learning its first {log.n_labelled} digits**, labelled already. "
-        "Then it asks you for the ten it would learn most from."
-    )
+    """What happens before there is anything to label; empty later."""
+    if log.submissions or log.open_query is not None:
+        return ""
+    return f"The network is learning its first {log.n_labelled} digits, labelled already."
 
 
 def accuracy(view: View) -> str:
