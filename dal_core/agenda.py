@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from dal_core.protocol import FULL_DATA
+from dal_core.records import StepResult
 from dal_core.store import RunLog, RunSummary
 
 
@@ -48,7 +49,7 @@ def agenda(log: RunLog | RunSummary) -> Agenda:
         return Agenda(Task.NOTHING)
     over = finished(log)
     oracle = answers_itself(log)
-    evaluated = any(step.after == log.after for step in log.steps)
+    evaluated = any(_is_measured(log, step, over) for step in log.steps)
     person = log.run.kind == "person" and not oracle
     if person and not over and not log.is_asked:
         return Agenda(Task.QUERY)
@@ -61,6 +62,17 @@ def agenda(log: RunLog | RunSummary) -> Agenda:
     return Agenda(Task.WAIT if log.is_asked else Task.NOTHING)
 
 
+def _is_measured(log: RunLog | RunSummary, step: StepResult, over: str | None) -> bool:
+    """Whether the step is of the present state.
+
+    A correction alone asks for no new measurement while the run goes on: the next fit has the
+    corrected labels. Of a run that is over there is no next fit, so it is measured once more.
+    """
+    if step.after != log.after:
+        return False
+    return step.corrected == log.corrected or (log.is_asked and not over)
+
+
 def answers_itself(log: RunLog | RunSummary) -> bool:
     """Whether the oracle is to answer the run's next query."""
     until = log.run.oracle_until
@@ -70,11 +82,13 @@ def answers_itself(log: RunLog | RunSummary) -> bool:
 def finished(log: RunLog | RunSummary) -> str | None:
     """Why the run asks for nothing more, or None while it goes on (SPEC section 5)."""
     run, n = log.run, log.n_labelled
-    batch = run.spec.protocol.n_samples_to_acquire
+    protocol = run.spec.protocol
+    batch = protocol.n_samples_to_acquire
     if run.spec.acquisition == FULL_DATA:
         return f"the bound is trained on all {n:,} images"
-    if n >= run.spec.max_labels:
-        return f"all {run.spec.protocol.n_acquisition_steps} acquisition steps are done"
+    # A label that a correction took away is no reason for another step.
+    if n >= run.spec.max_labels or log.n_submissions >= protocol.n_acquisition_steps:
+        return f"all {protocol.n_acquisition_steps} acquisition steps are done"
     if run.until_labels is not None and n + batch > run.until_labels:
         return f"the label budget of {run.until_labels} is used"
     measured = [step.accuracy for step in log.steps if step.after == log.after]

@@ -71,6 +71,7 @@ class Fitted:
     n_labelled: int
     after: int
     seconds: dict[str, float] = field(default_factory=dict)
+    corrected: int = 0
 
 
 class Learner:
@@ -100,6 +101,7 @@ class Learner:
         self.answered: list[Answered] = []
         self.open_query: Query | None = None
         self.fitted: Fitted | None = None
+        self.corrected = 0  # id of the last correction among the labels; 0: none
         self._skipping: list[int] = []
 
     # -- what is known -------------------------------------------------------------------------
@@ -168,7 +170,8 @@ class Learner:
             watch,
             self._batches(),
         )
-        self.fitted = Fitted(model, training, n, self.after, {"train": training.seconds})
+        seconds = {"train": training.seconds}
+        self.fitted = Fitted(model, training, n, self.after, seconds, self.corrected)
         return training
 
     def query(self, progress: Progress | None = None) -> tuple[Query, np.ndarray | None]:
@@ -198,6 +201,7 @@ class Learner:
             scores=tuple(scores[order].tolist()),
             batch_size=self.protocol.n_samples_to_acquire,
             after=self.after,
+            corrected=self.corrected,
         )
         self.open_query, self._skipping = query, []
         if probs is None:
@@ -233,6 +237,7 @@ class Learner:
             best_epoch=fitted.training.best_epoch,
             seconds={"train": 0.0, "evaluate": 0.0, "score": 0.0, **fitted.seconds},
             after=fitted.after,
+            corrected=fitted.corrected,
         )
 
     def inspect(self, image_ids: Sequence[int]) -> np.ndarray:
@@ -285,14 +290,25 @@ class Learner:
         self.fitted, self._skipping = None, []
         return self.open_query
 
-    def replay(self, answered: Iterable[Answered], open_query: Query | None = None) -> None:
+    def replay(
+        self, answered: Iterable[Answered], open_query: Query | None = None, corrected: int = 0
+    ) -> None:
         """Become the state a log describes; a model that still fits that state is kept.
 
         Nothing is trained, and nothing is validated again: the log was validated when written.
+
+        Args:
+            answered: as they stand now, corrections included.
+            corrected: id of the last of these corrections; 0: none.
         """
         self.answered, self.open_query, self._skipping = list(answered), open_query, []
-        if self.fitted is not None and self.fitted.after != self.after:
+        self.corrected = corrected
+        if self.fitted is not None and not self.is_of_now(self.fitted.after, self.fitted.corrected):
             self.fitted = None
+
+    def is_of_now(self, after: int, corrected: int) -> bool:
+        """Whether a model of that submission and correction has today's training set."""
+        return (after, corrected) == (self.after, self.corrected)
 
     # -- subsets and models --------------------------------------------------------------------
 

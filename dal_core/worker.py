@@ -84,7 +84,7 @@ class Workbench:
         answered = [
             Answered(log.queries[s.query_id], s.answers, s.submission_id) for s in log.submissions
         ]
-        learner.replay(answered, log.open_query)
+        learner.replay(answered, log.open_query, log.corrected)
         if learner.fitted is None:
             learner.fitted = load_fitted(
                 run_dir(self.store.home, run.run_id), learner, run.spec.key

@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from dal_core.answers import AnswerError, is_amount, is_int, repeated
-from dal_core.records import Query, StepResult
+from dal_core.records import Answer, Query, StepResult
 from dal_core.store.log import RunLog
 
 SOURCES = ("person", "oracle")
+MODES = ("strict", "continuous")
 
 
 def check_author(annotator: str, source: str) -> None:
@@ -48,6 +49,29 @@ def check_step(log: RunLog, result: StepResult) -> None:
     _check_n_labelled(log, result)
 
 
+def check_correction(log: RunLog, answer: Answer) -> int:
+    """The submission that the image was answered in. Raises AnswerError, also for no change."""
+    for submission in log.submissions:
+        for earlier in submission.answers:
+            if earlier.image_id != answer.image_id:
+                continue
+            if earlier.label == answer.label:
+                what = "skipped" if answer.label is None else f"labelled {answer.label}"
+                raise AnswerError(f"image {answer.image_id} is {what} already")
+            return submission.submission_id
+    raise AnswerError(f"image {answer.image_id} was not answered in run {log.run.run_id}")
+
+
+def check_mode(mode: str, kind: str) -> None:
+    """Only a person has something to wait for. Raises ValueError."""
+    if mode not in MODES:
+        raise ValueError(f"mode is {mode!r}; allowed: {', '.join(MODES)}")
+    if mode != "strict" and kind != "person":
+        raise ValueError(
+            f"mode is {mode!r}; allowed for an {kind}'s run, which never waits: strict"
+        )
+
+
 def check_directives(values: Mapping[str, Any]) -> None:
     """Directives by name are in their range. Raises ValueError."""
     for name in ("oracle_until", "until_labels"):
@@ -62,7 +86,7 @@ def check_directives(values: Mapping[str, Any]) -> None:
 
 
 def _check_n_labelled(log: RunLog, record: Query | StepResult) -> None:
-    expected = log.n_labelled_at(record.after)
+    expected = log.n_labelled_at(record.after, record.corrected)
     if record.n_labelled != expected:
         raise ValueError(
             f"n_labelled is {record.n_labelled}; after submission {record.after} it is {expected}"
