@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import datetime
+from statistics import median
 
 from dal_core.display import display_name
 from dal_core.store import Progress, RunLog, SubmitOutcome
@@ -102,6 +103,13 @@ def agreement(same: int, given: int) -> str:
     if not given:
         return ""
     return f"You and MNIST agree on {same} of the {given} digits you labelled in this run."
+
+
+def pace(seconds: Sequence[float]) -> str:
+    """How long an image takes a person, and all of them together."""
+    if not seconds:
+        return "No time was measured yet."
+    return f"{median(seconds):.1f} s an image (median), {sum(seconds) / 60:.1f} min in all"
 
 
 def revealed(one: Revealed, source: str) -> str:

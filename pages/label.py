@@ -26,6 +26,7 @@ from dal_ui.grid import (
 from dal_ui.labelling import View
 from dal_ui.plain import plain_grid
 from dal_ui.reveal import last_batch
+from dal_ui.review_table import is_open, review_section, toggle
 from dal_ui.start import start_form
 
 FIRST = "first"  # what the grid calls the query that is yet to come
@@ -67,6 +68,7 @@ def _draw(view: View, dataset: Dataset) -> None:
         _controls(view)
     with right:
         charts(view)
+    review_section(view, dataset)
     last_batch(view, dataset)
     _details(view, dataset)
 
@@ -102,6 +104,8 @@ def _grid(view: View, dataset: Dataset) -> None:
             batch_size=view.log.run.spec.protocol.n_samples_to_acquire,
             disabled=True,
             message=words.PLACES,
+            reviewing=is_open(),
+            on_review=toggle,
         )
         return
     query, answered = shown
@@ -118,6 +122,8 @@ def _grid(view: View, dataset: Dataset) -> None:
             stored=answered.labels if answered else None,
             disabled=not waits,
             last=view.log.after or None,
+            reviewing=is_open(),
+            on_review=toggle,
         )
     except ValueError as error:  # the browser sent something else than answers to this query
         st.error(f"Nothing was saved: {error}")
@@ -226,6 +232,12 @@ def _failed(view: View, progress: Progress) -> None:
 def _controls(view: View) -> None:
     with st.container(horizontal=True):
         _undo(view)
+        st.button(
+            "Close the review" if is_open() else "Review labels",
+            icon=":material/fact_check:",
+            on_click=toggle,
+            help="Every label given, most suspicious first, to be corrected. Key: R",
+        )
         if labelling.hands_over(view.log):
             _hand_back(view)
         else:

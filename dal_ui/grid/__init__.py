@@ -46,6 +46,7 @@ def label_grid(
     disabled: bool = False,
     last: int | None = None,
     message: str = "",
+    reviewing: bool = False,
     on_review: Callable[[], None] | None = None,
     key: str = "label_grid",
 ) -> GridSubmission | None:
@@ -67,6 +68,7 @@ def label_grid(
         disabled: grey, takes no keys (the oracle answers, or a model is training).
         last: number of the submission that the undo key takes back; None where there is none.
         message: said over the empty places.
+        reviewing: the review is open: when it opens, its first field gets the keyboard.
         on_review: called when the review key is pressed, before the page is drawn.
         key: Streamlit's key; one per grid on a page.
 
@@ -92,6 +94,7 @@ def label_grid(
             "disabled": disabled,
             "last": last,
             "message": message,
+            "reviewing": reviewing,
         },
         # without a callback the result lacks the attribute
         on_submission_change=_nothing,

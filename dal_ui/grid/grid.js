@@ -97,6 +97,7 @@ function update(grid, data) {
   grid.disabled = data.disabled;
   grid.message = data.message;
   grid.last = data.last;
+  if (data.reviewing !== grid.reviewing) switchReview(grid, data.reviewing);
   if (grid.undoing && grid.undoing.submission_id !== grid.last) settleUndo(grid);
   if (grid.saved) {
     showStored(grid, data);
@@ -255,6 +256,22 @@ function takeFocus(grid) {
   grid.cells.focus({ preventScroll: true });
 }
 
+/** The keyboard follows the person into the review and back. */
+function switchReview(grid, reviewing) {
+  const isFirst = grid.reviewing === undefined; // a page that opens with it leaves the focus alone
+  grid.reviewing = reviewing;
+  if (isFirst) return;
+  if (!reviewing) grid.cells.focus();
+  else focusWhenDrawn(".st-key-review input", 60);
+}
+
+/** Streamlit draws the review after the grid: looked for once a frame, for a while. */
+function focusWhenDrawn(selector, frames) {
+  const found = document.querySelector(selector);
+  if (found) found.focus();
+  else if (frames) requestAnimationFrame(() => focusWhenDrawn(selector, frames - 1));
+}
+
 function elapsed(grid) {
   return performance.now() - grid.since;
 }
@@ -352,7 +369,7 @@ function statusText({ state, saved, elsewhere, pending, undoing, late, note, mes
 
 function submitText({ state, pending, late }) {
   if (pending && late) return "Send again";
-  const count = shownIds(state).length;
+  const count = shownIds(state).length || state.slots.length;
   return `Submit ${count} ${count === 1 ? "label" : "labels"}`;
 }
 
