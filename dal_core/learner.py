@@ -174,12 +174,17 @@ class Learner:
         self.fitted = Fitted(model, training, n, self.after, seconds, self.corrected)
         return training
 
-    def query(self, progress: Progress | None = None) -> tuple[Query, np.ndarray | None]:
+    def query(
+        self, progress: Progress | None = None, n_kept: int | None = None
+    ) -> tuple[Query, np.ndarray | None]:
         """Score the pool and ask for the best images (SPEC sections 3 and 5.3).
 
+        Args:
+            n_kept: of how many images the passes are wanted; None: 2 b, those that may be shown.
+
         Returns:
-            The query, and the passes [T, R, C] float32 of the first R = 2 b images of its ranking
-            (None for random acquisition, which makes no forward pass).
+            The query, and the passes [T, R, C] float32 of the first R = `n_kept` images of its
+            ranking (None for random acquisition, which makes no forward pass).
 
         Raises:
             StateError: there is no model for the current labels, or nothing is left to ask for.
@@ -191,7 +196,8 @@ class Learner:
             raise StateError("the pool is empty: there is no image left to ask for")
         generator = numpy_generator(self.spec.seed, Purpose.TIES, self.n_labelled)
         priority = acquisition.tie_order(len(candidates), self.protocol.ties, generator)
-        scores, probs = self._score(fitted.model, candidates, priority, progress)
+        best = Shortlist(n_kept or 2 * self.protocol.n_samples_to_acquire, priority)
+        scores, probs = self._score(fitted.model, candidates, best, progress)
         order = acquisition.rank(scores, priority)[:RANKING_KEPT]
         query = Query(
             query_id=uuid.uuid4().hex,
@@ -343,7 +349,7 @@ class Learner:
         self,
         model: BayesianCNN,
         ids: np.ndarray,
-        priority: np.ndarray,
+        best: Shortlist,
         progress: Progress | None,
     ) -> tuple[np.ndarray, Tensor | None]:
         """Scores [N], and the passes of the images that may be shown, best first."""
@@ -353,7 +359,7 @@ class Learner:
         score = acquisition.scorer(self.spec.acquisition, self.protocol.entropy_eps)
         seed = torch_seed(self.spec.seed, Purpose.MC_DROPOUT_POOL, self.n_labelled)
         scores = np.empty(len(ids), dtype=np.float32)
-        best, start = Shortlist(2 * self.protocol.n_samples_to_acquire, priority), 0
+        start = 0
         for probs in self._passes(model, ids, seed, progress):
             chunk = score(probs).cpu().numpy()
             scores[start : start + len(chunk)] = chunk

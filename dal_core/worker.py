@@ -27,17 +27,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from dal_core import datasets, oracle
 from dal_core.agenda import Task, agenda, answers_itself, finished
 from dal_core.allocator import keep_freed_memory
+from dal_core.beliefs import Beliefs, load_beliefs, save_beliefs
 from dal_core.checkpoint import load_fitted, save_fitted
 from dal_core.datasets import Dataset
 from dal_core.device import choose_device
 from dal_core.learner import CPU, Answered, Learner
 from dal_core.locks import RunBusy, run_dir, run_lock
-from dal_core.records import StepResult
+from dal_core.records import RANKING_KEPT, Query, StepResult
 from dal_core.runfiles import write_records
 from dal_core.store import Progress, RunLog, RunNotFound, Store
 from dal_core.store.rows import Part
@@ -133,6 +135,7 @@ class _Job:
         self.store, self.run = bench.store, log.run
         self.learner = bench.learner(log)
         self._looked = 0.0
+        self._revision = log.revision
 
     def do(self, task: Task) -> Iterator[StepResult]:
         if task is Task.ANSWER:
@@ -141,8 +144,13 @@ class _Job:
         self._ensure_model()
         if task is Task.QUERY:
             self._query()
-        else:
-            yield from self._evaluate()
+            self._believe()
+            return
+        if task is Task.RANK:
+            self._rank()
+            self._believe()
+        yield from self._evaluate()
+        self._believe()
 
     def _ensure_model(self) -> None:
         if self.learner.fitted is not None:
@@ -154,14 +162,39 @@ class _Job:
         )
 
     def _query(self) -> None:
-        query, probs = self.learner.query(self._watch_images("score"))
-        if probs is None and self.run.kind == "person":
-            # Random asks without a forward pass; what the model believes of the images that a
-            # person is shown is looked up afterwards, for the reveal.
-            probs = self.learner.inspect(query.ranking[: 2 * query.batch_size])
+        query, probs = self._ask(2 * self.run.spec.protocol.n_samples_to_acquire)
         if self.run.kind != "person" and probs is not None:
             probs = probs[:, : query.batch_size]
         self.store.add_query(self.run.run_id, query, probs)
+
+    def _rank(self) -> None:
+        """Continuous mode: queries to come are asked from this ranking, so all of it is kept."""
+        self.store.add_ranking(self.run.run_id, *self._ask(RANKING_KEPT))
+
+    def _ask(self, n_kept: int) -> tuple[Query, np.ndarray | None]:
+        query, probs = self.learner.query(self._watch_images("score"), n_kept)
+        if probs is None and self.run.kind == "person":
+            # Random asks without a forward pass; what the model believes of the images that a
+            # person is shown is looked up afterwards, for the reveal.
+            probs = self.learner.inspect(query.ranking[:n_kept])
+        return query, probs
+
+    def _believe(self) -> None:
+        """Write what the model believes of all that a person was asked, once for each model."""
+        fitted = self.learner.fitted
+        if self.run.kind != "person" or fitted is None:
+            return
+        folder = run_dir(self.store.home, self.run.run_id)
+        known = load_beliefs(folder)
+        if known and (known.after, known.corrected) == (fitted.after, fitted.corrected):
+            return
+        answered = self.store.log(self.run.run_id).submissions
+        ids = [answer.image_id for one in answered for answer in one.answers]
+        if not ids:
+            return
+        mean = self.learner.inspect(ids).mean(0)
+        labels = fitted.n_labelled
+        save_beliefs(folder, Beliefs(np.array(ids), mean, labels, fitted.after, fitted.corrected))
 
     def _evaluate(self) -> Iterator[StepResult]:
         """Measure; an oracle's run then asks at once, so that its step includes the scoring."""
@@ -217,8 +250,19 @@ class _Job:
         control = self.store.control(self.run.run_id)
         if control.deleted:
             raise RunNotFound(f"run {self.run.run_id} was deleted")
-        if control.paused or control.revision != self.log.revision:
+        if control.paused or (control.revision != self._revision and not self._is_still_wanted()):
             raise GivenUp
+        self._revision = control.revision
+
+    def _is_still_wanted(self) -> bool:
+        """Whether labels taken back or corrected elsewhere leave the work in hand its use.
+
+        In continuous mode nobody waits for this fit, so it is finished unless its own training
+        set has lost a submission; what was corrected is for the next.
+        """
+        if self.run.mode != "continuous":
+            return False
+        return self.store.log(self.run.run_id).is_state(self.log.after)
 
     def _report(
         self, part: Part, done: int, total: int, train_loss: float | None, left: float

@@ -183,3 +183,39 @@ def test_a_label_taken_away_from_a_finished_run_is_no_reason_for_another_step() 
     log = a_log(a_run(**ORACLE), 5, evaluated=True, corrections=(CORRECTION,))
     fewer = dataclasses.replace(log, n_labelled=69)
     assert finished(fewer) == "all 5 acquisition steps are done"
+
+
+CONTINUOUS: dict[str, Any] = {"kind": "person", "mode": "continuous"}
+
+
+@pytest.mark.parametrize(
+    ("ranked", "evaluated", "asked", "task"),
+    [
+        (False, False, True, Task.RANK),  # an older model's query is open, nobody waits
+        (False, False, False, Task.RANK),
+        (False, True, True, Task.RANK),
+        (True, False, True, Task.EVALUATE),
+        (True, True, True, Task.WAIT),
+    ],
+)
+def test_in_continuous_mode_a_model_of_all_labels_ranks_and_is_then_measured(
+    ranked: bool, evaluated: bool, asked: bool, task: Task
+) -> None:
+    log = a_log(a_run(**CONTINUOUS), 1, evaluated, asked)
+    assert agenda(dataclasses.replace(log, is_ranked=ranked)).task is task
+
+
+def test_in_continuous_mode_the_last_model_is_measured_and_ranks_nothing() -> None:
+    log = a_log(a_run(**CONTINUOUS), 5)
+    assert agenda(log).task is Task.EVALUATE
+    assert agenda(a_log(a_run(**CONTINUOUS), 5, evaluated=True)).task is Task.NOTHING
+
+
+def test_an_oracle_in_a_continuous_run_answers_as_in_a_strict_one() -> None:
+    run = a_run(**CONTINUOUS, oracle_until=1000)
+    for evaluated, asked, task in (
+        (False, False, Task.EVALUATE),
+        (True, False, Task.QUERY),
+        (True, True, Task.ANSWER),
+    ):
+        assert agenda(a_log(run, 1, evaluated, asked)).task is task

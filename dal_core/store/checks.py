@@ -27,6 +27,15 @@ def check_author(annotator: str, source: str) -> None:
 
 def check_query(log: RunLog, query: Query) -> None:
     """A query for the present state fits its run. Raises ValueError."""
+    check_ranking(log, query)
+    gone = {image_id for image_id, _ in log.labels()} | log.skipped
+    for image_id in query.ranking:
+        if image_id in gone:
+            raise ValueError(f"image {image_id} is ranked but is no longer in the pool")
+
+
+def check_ranking(log: RunLog, query: Query) -> None:
+    """What the model of a surviving state ranks best fits its run. Raises ValueError."""
     if not query.ranking or len(query.ranking) != len(query.scores):
         raise ValueError(
             f"ranking has {len(query.ranking)} images and {len(query.scores)} scores; "
@@ -37,10 +46,6 @@ def check_query(log: RunLog, query: Query) -> None:
     twice = repeated(query.ranking)
     if twice is not None:
         raise ValueError(f"image {twice} is ranked twice")
-    gone = {image_id for image_id, _ in log.labels()} | log.skipped
-    for image_id in query.ranking:
-        if image_id in gone:
-            raise ValueError(f"image {image_id} is ranked but is no longer in the pool")
     _check_n_labelled(log, query)
 
 

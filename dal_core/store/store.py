@@ -23,7 +23,7 @@ from dal_core.answers import AnswerError, check_complete, clean_answers, same_an
 from dal_core.locks import run_dir, run_lock
 from dal_core.protocol import RunSpec
 from dal_core.records import Answer, Correction, Query, StepResult, Submission
-from dal_core.store import checks, migration, reading, schema, writing
+from dal_core.store import asking, checks, migration, reading, schema, writing
 from dal_core.store.experiments import Experiments
 from dal_core.store.log import RunLog
 from dal_core.store.rows import (
@@ -223,6 +223,33 @@ class Store:
             writing.insert_query(connection, run_id, query, kept)
             return True
 
+    def add_ranking(self, run_id: str, query: Query, probs: np.ndarray | None) -> bool:
+        """Keep what the newest model of a continuous run ranks best, and ask from it if nothing is.
+
+        Args:
+            query: what its model would ask; it may have been overtaken by answers since, whose
+                images are then left out.
+            probs: as for `add_query`, of as many images as may be asked from the ranking.
+
+        Returns:
+            False, and nothing written, when labels of the model were taken back.
+
+        Raises:
+            RunNotFound: no such run.
+            ValueError: the run is not continuous, the ranking contradicts it, or probs do.
+        """
+        kept = None if probs is None else writing.pack_probs(probs, len(query.ranking))
+        with self._writing.begin() as connection:
+            log = reading.read_log(connection, run_id)
+            if log.run.mode != "continuous":
+                raise ValueError(f"run {run_id} is {log.run.mode}; allowed: a continuous one")
+            if not log.is_state(query.after):
+                return False
+            checks.check_ranking(log, query)
+            asking.insert_ranking(connection, run_id, query, kept)
+            asking.open_next(connection, run_id)
+            return True
+
     def shown_probs(self, query_id: str) -> np.ndarray | None:
         """The float32 [T, n, C] given with the query; None when none were."""
         with self._reading.connect() as connection:
@@ -255,7 +282,8 @@ class Store:
     ) -> SubmitOutcome:
         """Give all answers to a query; when this returns "saved" they are on the disk.
 
-        Sent again, the same submission is one. A query takes one submission: a different
+        In continuous mode a person's answers open the next query in the same transaction. Sent
+        again, the same submission is one. A query takes one submission: a different
         second, or another annotator's, is refused and shown the stored one.
 
         Raises:
@@ -272,14 +300,16 @@ class Store:
             earlier = reading.read_submission(connection, query_id)
             if earlier is not None:
                 return _outcome_of_second(earlier, clean, annotator)
-            open_query = reading.read_log(connection, run_id).open_query
-            if open_query is None or open_query.query_id != query_id:
+            log = reading.read_log(connection, run_id)
+            if log.open_query is None or log.open_query.query_id != query_id:
                 return SubmitOutcome("refused", None, "the query is no longer open")
             check_complete(query, clean)
             row = {"annotator": annotator, "source": source, "nonce": nonce}
             writing.insert_submission(
                 connection, {"run_id": run_id, "query_id": query_id, **row}, clean
             )
+            if log.run.mode == "continuous" and source == "person":
+                asking.open_next(connection, run_id)
             saved = reading.read_submission(connection, query_id)
         return SubmitOutcome("saved", saved)
 
