@@ -333,7 +333,7 @@ def weights(bench: Workbench, run_id: str, after: int, wait: Wait = lambda: None
     """Compute a step's weights again; the errors are those of `stepweights.recompute`."""
     dataset = bench.dataset(bench.store.run(run_id).spec.protocol.dataset)
     path = recompute(bench.store, dataset, run_id, after, device=bench.device, wait=wait)
-    _settle(bench.store, run_id)
+    settle(bench.store, run_id)
     return path
 
 

@@ -331,13 +331,16 @@ def _delete(
 @app.command("app")
 def _app(
     port: Annotated[str, typer.Option(metavar="N", help="Port of this machine")] = "8501",
+    share: Annotated[
+        bool, typer.Option("--share", help="For the whole network, a phone say: all may label")
+    ] = False,
     device: Device = None,
     home: Home = None,
 ) -> None:
-    """Start the app, for this machine only, and serve it until Ctrl-C."""
+    """Start the app and serve it until Ctrl-C; without --share for this machine only."""
     from dal_core.cli import serving
 
-    serving.serve(port, home, device)
+    serving.serve(port, home, device, share)
 
 
 @data_app.callback(invoke_without_command=True)

@@ -89,7 +89,7 @@ def conduct(
     home: Path | None,
     as_json: bool,
 ) -> int:
-    """Print the experiment's id, bring it to its end by `work` and print the result; the exit code."""
+    """Print the experiment's id, have `work` end it, and print the result; the exit code."""
     experiment_id = row.experiment_id
     print(experiment_id, file=sys.stderr if as_json else sys.stdout, flush=True)
     at_home = f" --home {home}" if home else ""
