@@ -3,8 +3,8 @@
 Runs of an experiment that stand at the same step have the same number of labels, so R small
 trainings can be one: every parameter gets a leading axis of runs, [R, ...], every operation is a
 batched one, and an epoch takes as many kernels for R runs as for one. That is for a GPU, where
-starting kernels costs more than what they calculate; on a CPU it gains nothing (README,
-"Figures") and `training` and `mc_dropout` remain the reference: given the same seeds these are
+starting kernels costs more than what they calculate for one run; on a CPU it is 2 to 4 times slower
+and `training` and `mc_dropout` remain the reference: given the same seeds these are
 the same trainings, the same kept weights and the same passes but for rounding, which the tests
 hold them to on the CPU. It has not run on a GPU yet: the graph is untested, the speed predicted
 (`benchmarks/gpu.md`).
