@@ -116,7 +116,7 @@ def advance(
                 task = agenda(log).task
                 if task in (Task.WAIT, Task.NOTHING):
                     return
-                job = _Job(bench, log, wait)
+                job = Job(bench, log, wait)
                 try:
                     for step in job.do(task):
                         n_steps += 1
@@ -124,10 +124,10 @@ def advance(
                 except GivenUp:
                     continue  # the log says what is wanted now
         finally:
-            _settle(store, run_id)
+            settle(store, run_id)
 
 
-class _Job:
+class Job:
     """One task on one state of a run."""
 
     def __init__(self, bench: Workbench, log: RunLog, wait: Wait) -> None:
@@ -278,7 +278,7 @@ class _Job:
         self.store.set_progress(self.run.run_id, progress)
 
 
-def _settle(store: Store, run_id: str, message: str = "") -> None:
+def settle(store: Store, run_id: str, message: str = "") -> None:
     """Nothing is being done any more (or it failed, with `message`)."""
     part: Part = "failed" if message else "idle"
     # A run deleted meanwhile has no progress row to write.
@@ -327,7 +327,7 @@ def _work(bench: Workbench, run_id: str, wait: Wait, max_steps: int | None) -> N
     except Exception as error:  # a worker reports and lives on; the next job may be sound
         traceback.print_exc()
         message = f"{type(error).__name__}: {error}"
-        _settle(bench.store, run_id, message)
+        settle(bench.store, run_id, message)
         _say("failed", run_id, message)
 
 
