@@ -32,11 +32,11 @@ def noise_section(store: Store, workers: Workers) -> None:
     """Draw the stored comparisons, and the form that starts another."""
     st.subheader("A noisy annotator")
     st.write(
-        "People get tired and press the wrong key. An oracle that answers wrongly now and then "
-        "shows what that does. Choosing the images a network is least sure of has a known "
-        "weakness here: it asks for the hard ones, trains from scratch on every wrong answer, and "
-        "is unsure about the same corner again. In pairs below, everything but the wrong answers "
-        "is the same: first images, test images, and which images are answered wrongly."
+        "People get tired and press the wrong key. A simulated oracle that answers wrongly now and "
+        "then shows what that does to each function. Asking for what the network is least sure of "
+        "has a known weakness here: a wrong label on a hard image teaches most, and wrongly. In "
+        "the pairs below everything but the wrong answers is the same: first images, test images, "
+        "and every function meets the same wrong answers."
     )
     st.caption("Noisy oracles: Settles, Active Learning Literature Survey (2009), section 6.2.")
     there = comparisons(store)

@@ -47,9 +47,13 @@ def replay_section(store: Store, workers: Workers, run_id: str | None) -> None:
     if not runs:
         st.info("No run is stored here yet: label some digits, or create the demo of the tour.")
     else:
-        first = _choose_first(runs, run_id)
+        left, right = st.columns(2, gap="medium")
+        with left:
+            first = _choose_first(runs, run_id)
+        with right:
+            second = _choose_second(runs, first)
         if digits_are_here(first.spec.protocol.dataset, first.spec.fingerprint):
-            _player(store, workers, first, _choose_second(runs, first))
+            _player(store, workers, first, second)
     st.divider()
     noise_section(store, workers)
 
@@ -133,7 +137,9 @@ def _player(store: Store, workers: Workers, first: RunRow, second: RunRow | None
         histories = [history.moments(log) for log in logs]
         n_labelled = _slider(histories, first.run_id)
         _curves(logs, n_labelled)
-        for column, log, moments in zip(st.columns(len(logs)), logs, histories, strict=True):
+        for column, log, moments in zip(
+            st.columns(len(logs), gap="medium"), logs, histories, strict=True
+        ):
             with column:
                 _Step(store, workers, log, moments, n_labelled).draw(wide=len(logs) == 1)
         if moving != any(_moves(store, workers, run_id) for run_id in shown):
