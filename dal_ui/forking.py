@@ -12,6 +12,7 @@ from dal_core.display import display_name
 from dal_core.history import Moment
 from dal_core.protocol import (
     ACQUISITION_NAMES,
+    FULL_DATA,
     PRESETS,
     Protocol,
     RunSpec,
@@ -60,6 +61,11 @@ def fork(
         person=plan.person,
         device=device,
     )
+
+
+def can_be_forked(log: RunLog) -> bool:
+    """Whether the run asks questions at all; the full-data bound does not."""
+    return log.run.spec.acquisition != FULL_DATA
 
 
 def fork_form(store: Store, workers: Workers, log: RunLog, moment: Moment) -> RunRow | None:

@@ -173,11 +173,17 @@ def _slider(histories: Sequence[Sequence[Moment]], run_id: str) -> int:
     if len(options) == 1:
         st.caption(f"There is one step so far, at {options[0]} labels.")
         return options[0]
+
+    def moved() -> None:
+        st.query_params["step"] = str(st.session_state[key])
+        st.session_state["replay-step-address"] = st.query_params["step"]
+
     return int(
         st.select_slider(
             "Labels in the training set",
             options,
             key=key,
+            on_change=moved,
             help="Every step of the run. The arrow keys go step by step.",
         )
     )
