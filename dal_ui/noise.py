@@ -22,6 +22,7 @@ from dal_core.runfiles import run_curve
 from dal_core.store import RunNotFound, Store
 from dal_core.workers import Workers
 from dal_ui import experiments, runtime
+from dal_ui.replay_words import points
 
 MOVING_SECONDS = 3.0
 FUNCTIONS = ("bald", "max_entropy", "random")
@@ -72,13 +73,13 @@ def sentence(found: Sequence[Effect]) -> str:
     """What the pairs say, as far as they have come; Markdown."""
     if not found:
         return "Nothing is measured yet."
-    parts = [
-        f"**{display_name(one.acquisition)}** {100 * one.clean:.1f}% → {100 * one.noisy:.1f}% "
-        f"at {one.n_labelled} labels (on average {100 * one.mean_loss:.1f} points lost on the way)"
+    lines = [
+        f"- **{display_name(one.acquisition)}**: {one.clean:.1%} → {one.noisy:.1%} at "
+        f"{one.n_labelled} labels; on the way there {points(-one.mean_loss)} on average"
         for one in found
     ]
     few = " One seed is a hint, not a result." if max(one.n_pairs for one in found) == 1 else ""
-    return f"Right without and with wrong answers: {'; '.join(parts)}.{few}"
+    return "\n".join([f"Right without and with the wrong answers.{few}\n", *lines])
 
 
 # -- a stored comparison -----------------------------------------------------------------------
