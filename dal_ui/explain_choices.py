@@ -64,4 +64,4 @@ def _tens(step: Step, chosen: dict[str, tuple[int, ...]]) -> None:
 
 
 def _show(chart: Any, key: str, width: Any) -> None:
-    st.vega_lite_chart(chart.to_dict(validate=False), width=width, key=f"explain-{key}")
+    st.vega_lite_chart(chart.to_dict(validate=False), width=width, key=f"explain-{key}-chart")

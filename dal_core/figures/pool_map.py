@@ -13,7 +13,7 @@ import pandas as pd
 
 from dal_core.display import PALETTE, display_name
 from dal_core.figures.axes import PADDING, axis, plain_legend
-from dal_core.figures.passes import CLASS_COLOURS
+from dal_core.figures.sums import CLASS_COLOURS
 
 DIGIT = "digit"
 ASKED = PALETTE["vermillion"]
