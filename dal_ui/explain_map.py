@@ -43,7 +43,7 @@ def map_view(step: Step) -> None:
 
 
 @st.cache_data(show_spinner=False, max_entries=16)
-def _spec(key: tuple[str, int], _step: Step, by: str) -> tuple[dict[str, Any], np.ndarray]:
+def _spec(key: explain_model.Key, _step: Step, by: str) -> tuple[dict[str, Any], np.ndarray]:
     points, explained = explain_model.mapped(_step)
     pool = explain_model.pool_scores(_step)
     table = points_to_show(points, pool, by, _step)

@@ -46,6 +46,7 @@ class Wanted:
     acquisitions: str = REPORT_FUNCTIONS
     seeds: str = "1,2,3"
     full_data: bool = True
+    noise: str = "0"
     set: tuple[str, ...] = ()
     title: str = ""
 
@@ -66,13 +67,27 @@ def reproduce(
         given: those fields of `Wanted` that were typed; with `resume` there may be none.
         lockstep: None for where it is made for, on cuda.
     """
-    n_workers, where = _n_workers(workers), values.device(device)
+    n_workers, where = n_processes(workers), values.device(device)
     together = _is_lockstep(lockstep, where, workers)
     if resume is None:
         store, row = _begin(Wanted(**given), where, home)
     else:
         refuse_changes(given, "experiment", "--workers, --lockstep, --device, --home, --json")
         store, row = _take_up(resume, where, home)
+    return conduct(store, row, n_workers, where, home, as_json, together=together)
+
+
+def conduct(
+    store: Store,
+    row: ExperimentRow,
+    n_workers: int,
+    where: str,
+    home: Path | None,
+    as_json: bool,
+    *,
+    together: bool = False,
+) -> int:
+    """Print the experiment's id, bring it to its end and print the result; the exit code."""
     experiment_id = row.experiment_id
     print(experiment_id, file=sys.stderr if as_json else sys.stdout, flush=True)
     at_home = f" --home {home}" if home else ""
@@ -93,7 +108,8 @@ def reproduce(
     return DONE if now.is_complete else FAILED
 
 
-def _n_workers(text: str | None) -> int:
+def n_processes(text: str | None) -> int:
+    """`--workers` as a number. Raises WrongUse."""
     if text is None:
         return os.cpu_count() or 1
     return values.whole_number("--workers", text, 1, MAX_WORKERS)
@@ -119,6 +135,7 @@ def _begin(wanted: Wanted, device: str, home: Path | None) -> tuple[Store, Exper
     acquisitions = [values.one_of("--acquisitions", name, ACQUISITION_NAMES) for name in names]
     numbers = values.several("--seeds", wanted.seeds)
     seeds = [values.whole_number("--seeds", number, 0, MAX_SEED) for number in numbers]
+    noise = values.noise(wanted.noise)
     data = datasets.load(protocol.dataset)
     with values.named("--set" if wanted.set else "--dataset"):
         experiment.specs(data, protocol, acquisitions, seeds, full_data=wanted.full_data)
@@ -126,6 +143,7 @@ def _begin(wanted: Wanted, device: str, home: Path | None) -> tuple[Store, Exper
     row = experiment.create_experiment(
         *(store, data, protocol, acquisitions, seeds),
         full_data=wanted.full_data,
+        noise=noise,
         title=wanted.title.strip(),
         device=device,
     )
