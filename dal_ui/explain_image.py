@@ -101,15 +101,15 @@ def _image_id(source: str, step: Step, pool: PoolScores) -> int:
         place = np.random.default_rng(number).integers(len(pool))
         return int(pool.image_ids[place])
     images = step.images_wanted(pool)
-    place = st.pills(
+    chosen = st.pills(
         f"The {len(images)} it asks for now, best first",
-        range(1, len(images) + 1),
+        list(range(1, len(images) + 1)),
         default=1,
         required=True,
         wrap=True,
         key="explain-place",
     )
-    return images[min(place or 1, len(images)) - 1]
+    return images[min(chosen or 1, len(images)) - 1]
 
 
 def _another() -> None:

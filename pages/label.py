@@ -210,6 +210,7 @@ def _controls(view: View) -> None:
             over = view.agenda.finished is not None
             with st.popover("Let the oracle answer", icon=":material/smart_toy:", disabled=over):
                 _oracle(view)
+        st.page_link("pages/explain.py", label="Why these?", icon=":material/lightbulb:")
 
 
 def _undo(view: View) -> None:

@@ -58,7 +58,7 @@ def _passes_form(n_classes: int) -> dict[str, Any]:
     return form(alt.vconcat(top, _mean(), spacing=6, padding=PADDING))
 
 
-def _matrix() -> alt.LayerChart:
+def _matrix() -> alt.LayerChart | alt.FacetChart:
     cells = alt.Chart(alt.NamedData("matrix")).encode(
         x=alt.X("digit:O", title="digit", axis=axis(labelAngle=0, grid=False)),
         y=alt.Y("pass:O", title="pass", axis=axis(grid=False, ticks=False, labelOverlap=True)),
@@ -87,7 +87,7 @@ def _matrix() -> alt.LayerChart:
     return alt.layer(heat, votes).properties(width=_MATRIX, height=_BARS)
 
 
-def _entropies(n_classes: int) -> alt.LayerChart:
+def _entropies(n_classes: int) -> alt.LayerChart | alt.FacetChart:
     base = alt.Chart(alt.NamedData("rows"))
     x = alt.X(
         "entropy:Q",
@@ -109,7 +109,7 @@ def _entropies(n_classes: int) -> alt.LayerChart:
     return alt.layer(bars, middle).properties(width=_ENTROPY, height=_BARS)
 
 
-def _mean() -> alt.LayerChart:
+def _mean() -> alt.LayerChart | alt.FacetChart:
     x = alt.X("digit:O", axis=None)
     y = alt.Y(
         "p:Q",
@@ -177,7 +177,7 @@ def _settling_form(functions: tuple[str, ...], n_passes: int) -> dict[str, Any]:
                 "function:N",
                 title=None,
                 scale=alt.Scale(domain=names, range=[colour(name) for name in functions]),
-                legend=legend("top", columns=5, columnPadding=8),
+                legend=legend("top", columns=3),
             ),
             tooltip=[
                 alt.Tooltip("function:N", title="Function"),
@@ -188,4 +188,4 @@ def _settling_form(functions: tuple[str, ...], n_passes: int) -> dict[str, Any]:
     )
     rule = alt.Chart(alt.NamedData("rule")).mark_rule(strokeDash=[4, 3], color=PALETTE["grey"])
     layers = alt.layer(rule.encode(x=x), line)
-    return form(layers.properties(width="container", height=190, padding=PADDING))
+    return form(layers.properties(width="container", height=180, padding=PADDING))

@@ -47,7 +47,7 @@ def _form(names: tuple[str, ...]) -> dict[str, Any]:
     return form(rows.resolve_scale(x="independent"))
 
 
-def _row(name: str) -> alt.LayerChart:
+def _row(name: str) -> alt.LayerChart | alt.FacetChart:
     x = alt.X(
         "low:Q",
         title=None,

@@ -19,7 +19,7 @@ CANVAS = {"embedOptions": {"renderer": "canvas"}}
 
 
 def form(chart: alt.TopLevelMixin) -> dict[str, Any]:
-    """A chart over `alt.NamedData` as its specification, drawn on a canvas."""
+    """A chart as its specification, to be drawn on a canvas."""
     spec: dict[str, Any] = chart.to_dict(validate=False)
     return {**spec, "usermeta": CANVAS}
 

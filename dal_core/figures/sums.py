@@ -109,7 +109,7 @@ def _form(limit: float) -> dict[str, Any]:
 
 def _bars(
     table: str, rows: list[str], title: str, number: str, height: int, **scale: Any
-) -> alt.LayerChart:
+) -> alt.LayerChart | alt.FacetChart:
     x = alt.X(
         "start:Q",
         title=title,
@@ -135,7 +135,7 @@ def _bars(
     return layers.properties(width=_WIDTH, height=height)
 
 
-def _spreads() -> alt.LayerChart:
+def _spreads() -> alt.LayerChart | alt.FacetChart:
     base = alt.Chart(alt.NamedData("spreads"))
     y = alt.Y(
         "spread:Q",
