@@ -10,14 +10,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from dal_core.protocol import FULL_DATA
+from dal_core.records import StepResult
 from dal_core.store import RunLog, RunSummary
+from dal_core.store.ending import finished
+
+__all__ = ["Agenda", "Task", "agenda", "answers_itself", "finished"]
 
 
 class Task(Enum):
     """The next piece of work on a run."""
 
     QUERY = "score the pool and ask"
+    RANK = "score the pool, ask if nothing is open, and measure the same model"
     EVALUATE = "measure on the test images"
     ANSWER = "let the oracle answer"
     WAIT = "wait for a person"
@@ -42,14 +46,17 @@ def agenda(log: RunLog | RunSummary) -> Agenda:
 
     An oracle's run is measured before it asks (the measurement may end it); a person gets the
     next query first and the measurement comes while they label (DESIGN section 3). An oracle's
-    run without `oracle_until` is stopped: nobody else would begin its next step.
+    run without `oracle_until` is stopped: nobody else would begin its next step. In continuous mode
+    a person has the next query already; while the oracle answers for them it is as in strict mode.
     """
     if log.run.paused or (log.run.kind == "oracle" and log.run.oracle_until is None):
         return Agenda(Task.NOTHING)
     over = finished(log)
     oracle = answers_itself(log)
-    evaluated = any(step.after == log.after for step in log.steps)
+    evaluated = any(_is_measured(log, step, over) for step in log.steps)
     person = log.run.kind == "person" and not oracle
+    if person and log.run.mode == "continuous":
+        return _continuous(log, over)
     if person and not over and not log.is_asked:
         return Agenda(Task.QUERY)
     if not evaluated:
@@ -61,25 +68,32 @@ def agenda(log: RunLog | RunSummary) -> Agenda:
     return Agenda(Task.WAIT if log.is_asked else Task.NOTHING)
 
 
+def _continuous(log: RunLog | RunSummary, over: str | None) -> Agenda:
+    """What a run that does not wait needs: the model of all labels, one fit at a time.
+
+    Queries come with the answers, out of the newest ranking, so nothing waits for this; a number
+    of labels that was overtaken while an earlier fit ran is never fitted.
+    """
+    measured = any((s.after, s.corrected) == (log.after, log.corrected) for s in log.steps)
+    if not over and not log.is_ranked:
+        return Agenda(Task.RANK)
+    if not measured:
+        return Agenda(Task.EVALUATE, over)
+    return Agenda(Task.WAIT if log.is_asked and not over else Task.NOTHING, over)
+
+
+def _is_measured(log: RunLog | RunSummary, step: StepResult, over: str | None) -> bool:
+    """Whether the step is of the present state.
+
+    A correction alone asks for no new measurement while the run goes on: the next fit has the
+    corrected labels. Of a run that is over there is no next fit, so it is measured once more.
+    """
+    if step.after != log.after:
+        return False
+    return step.corrected == log.corrected or (log.is_asked and not over)
+
+
 def answers_itself(log: RunLog | RunSummary) -> bool:
     """Whether the oracle is to answer the run's next query."""
     until = log.run.oracle_until
     return until is not None and log.n_labelled < until
-
-
-def finished(log: RunLog | RunSummary) -> str | None:
-    """Why the run asks for nothing more, or None while it goes on (SPEC section 5)."""
-    run, n = log.run, log.n_labelled
-    batch = run.spec.protocol.n_samples_to_acquire
-    if run.spec.acquisition == FULL_DATA:
-        return f"the bound is trained on all {n:,} images"
-    if n >= run.spec.max_labels:
-        return f"all {run.spec.protocol.n_acquisition_steps} acquisition steps are done"
-    if run.until_labels is not None and n + batch > run.until_labels:
-        return f"the label budget of {run.until_labels} is used"
-    measured = [step.accuracy for step in log.steps if step.after == log.after]
-    if run.until_accuracy is not None and measured and measured[-1] >= run.until_accuracy:
-        return f"the target accuracy of {run.until_accuracy:.1%} is reached"
-    if run.split_sizes["pool"] <= n - run.n_initial + log.n_skipped:
-        return "every image of the pool was asked for"
-    return None

@@ -26,6 +26,7 @@ def save_fitted(folder: Path, fitted: Fitted, spec_key: str) -> None:
     facts = {
         "spec": spec_key,
         "after": fitted.after,
+        "corrected": fitted.corrected,
         "n_labelled": fitted.n_labelled,
         "train_losses": training.train_losses,
         "val_losses": training.val_losses,
@@ -52,10 +53,21 @@ def load_fitted(folder: Path, learner: Learner, spec_key: str) -> Fitted | None:
         return None  # absent, cut short, or of another version
 
 
+def stored_after(folder: Path) -> int | None:
+    """The last submission in the stored model's training set; None where no model is stored."""
+    try:
+        with safe_open(folder / FILE_NAME, framework="pt") as file:
+            return int(json.loads((file.metadata() or {})["dal"])["after"])
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 def _read(path: Path, learner: Learner, spec_key: str) -> Fitted | None:
     with safe_open(path, framework="pt") as file:
         facts = json.loads((file.metadata() or {})["dal"])
-        if (facts["spec"], facts["after"]) != (spec_key, learner.after):
+        spec, after = facts["spec"], facts["after"]
+        corrected = facts.get("corrected", 0)  # files of before there were corrections
+        if spec != spec_key or not learner.is_of_now(after, corrected):
             return None
         weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     model = learner.fresh_model()
@@ -67,4 +79,4 @@ def _read(path: Path, learner: Learner, spec_key: str) -> Fitted | None:
         facts["seconds"]["train"],
     )
     seconds = {"train": training.seconds}
-    return Fitted(model, training, facts["n_labelled"], facts["after"], seconds)
+    return Fitted(model, training, facts["n_labelled"], facts["after"], seconds, corrected)

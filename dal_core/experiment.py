@@ -16,7 +16,7 @@ from dal_core.datasets.splits import split_of
 from dal_core.experiment_status import ExperimentStatus, RunStatus, status
 from dal_core.locks import is_locked
 from dal_core.protocol import FULL_DATA, Protocol, ProtocolError, RunSpec
-from dal_core.store import ExperimentRow, Progress, RunRow, Store
+from dal_core.store import ExperimentRow, Mode, Progress, RunRow, Store
 from dal_core.workers import Workers
 
 __all__ = [
@@ -47,6 +47,7 @@ def create_run(
     until_labels: int | None = None,
     until_accuracy: float | None = None,
     device: str = "cpu",
+    mode: Mode = "strict",
 ) -> RunRow:
     """A new run of a spec on its data. Raises ProtocolError where the data are too few for it."""
     split = split_of(spec, dataset)
@@ -60,6 +61,7 @@ def create_run(
         until_labels=until_labels,
         until_accuracy=until_accuracy,
         device=device,
+        mode=mode,
     )
 
 

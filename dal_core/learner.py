@@ -72,6 +72,7 @@ class Fitted:
     n_labelled: int
     after: int
     seconds: dict[str, float] = field(default_factory=dict)
+    corrected: int = 0
 
 
 class Learner:
@@ -108,6 +109,7 @@ class Learner:
         self.answered: list[Answered] = []
         self.open_query: Query | None = None
         self.fitted: Fitted | None = None
+        self.corrected = 0  # id of the last correction among the labels; 0: none
         self._skipping: list[int] = []
 
     # -- what is known -------------------------------------------------------------------------
@@ -177,15 +179,25 @@ class Learner:
             self._batches(),
             helper=self.helper,
         )
-        self.fitted = Fitted(model, training, n, self.after, {"train": training.seconds})
+        self.take(model, training)
         return training
 
-    def query(self, progress: Progress | None = None) -> tuple[Query, np.ndarray | None]:
+    def take(self, model: BayesianCNN, training: Training) -> None:
+        """Make a model that was trained on the current labels the run's own."""
+        seconds = {"train": training.seconds}
+        self.fitted = Fitted(model, training, self.n_labelled, self.after, seconds, self.corrected)
+
+    def query(
+        self, progress: Progress | None = None, n_kept: int | None = None
+    ) -> tuple[Query, np.ndarray | None]:
         """Score the pool and ask for the best images (SPEC sections 3 and 5.3).
 
+        Args:
+            n_kept: of how many images the passes are wanted; None: 2 b, those that may be shown.
+
         Returns:
-            The query, and the passes [T, R, C] float32 of the first R = 2 b images of its ranking
-            (None for random acquisition, which makes no forward pass).
+            The query, and the passes [T, R, C] float32 of the first R = `n_kept` images of its
+            ranking (None for random acquisition, which makes no forward pass).
 
         Raises:
             StateError: there is no model for the current labels, or nothing is left to ask for.
@@ -197,7 +209,8 @@ class Learner:
             raise StateError("the pool is empty: there is no image left to ask for")
         generator = numpy_generator(self.spec.seed, Purpose.TIES, self.n_labelled)
         priority = acquisition.tie_order(len(candidates), self.protocol.ties, generator)
-        scores, probs = self._score(fitted.model, candidates, priority, progress)
+        best = Shortlist(n_kept or 2 * self.protocol.n_samples_to_acquire, priority)
+        scores, probs = self._score(fitted.model, candidates, best, progress)
         order = acquisition.rank(scores, priority)[:RANKING_KEPT]
         query = Query(
             query_id=uuid.uuid4().hex,
@@ -207,6 +220,7 @@ class Learner:
             scores=tuple(scores[order].tolist()),
             batch_size=self.protocol.n_samples_to_acquire,
             after=self.after,
+            corrected=self.corrected,
         )
         self.open_query, self._skipping = query, []
         if probs is None:
@@ -242,6 +256,7 @@ class Learner:
             best_epoch=fitted.training.best_epoch,
             seconds={"train": 0.0, "evaluate": 0.0, "score": 0.0, **fitted.seconds},
             after=fitted.after,
+            corrected=fitted.corrected,
         )
 
     def inspect(self, image_ids: Sequence[int]) -> np.ndarray:
@@ -294,14 +309,25 @@ class Learner:
         self.fitted, self._skipping = None, []
         return self.open_query
 
-    def replay(self, answered: Iterable[Answered], open_query: Query | None = None) -> None:
+    def replay(
+        self, answered: Iterable[Answered], open_query: Query | None = None, corrected: int = 0
+    ) -> None:
         """Become the state a log describes; a model that still fits that state is kept.
 
         Nothing is trained, and nothing is validated again: the log was validated when written.
+
+        Args:
+            answered: as they stand now, corrections included.
+            corrected: id of the last of these corrections; 0: none.
         """
         self.answered, self.open_query, self._skipping = list(answered), open_query, []
-        if self.fitted is not None and self.fitted.after != self.after:
+        self.corrected = corrected
+        if self.fitted is not None and not self.is_of_now(self.fitted.after, self.fitted.corrected):
             self.fitted = None
+
+    def is_of_now(self, after: int, corrected: int) -> bool:
+        """Whether a model of that submission and correction has today's training set."""
+        return (after, corrected) == (self.after, self.corrected)
 
     # -- subsets and models --------------------------------------------------------------------
 
@@ -336,7 +362,7 @@ class Learner:
         self,
         model: BayesianCNN,
         ids: np.ndarray,
-        priority: np.ndarray,
+        best: Shortlist,
         progress: Progress | None,
     ) -> tuple[np.ndarray, Tensor | None]:
         """Scores [N], and the passes of the images that may be shown, best first."""
@@ -346,7 +372,7 @@ class Learner:
         score = acquisition.scorer(self.spec.acquisition, self.protocol.entropy_eps)
         seed = torch_seed(self.spec.seed, Purpose.MC_DROPOUT_POOL, self.n_labelled)
         scores = np.empty(len(ids), dtype=np.float32)
-        best, start = Shortlist(2 * self.protocol.n_samples_to_acquire, priority), 0
+        start = 0
         for probs in self._passes(model, ids, seed, progress):
             chunk = score(probs).cpu().numpy()
             scores[start : start + len(chunk)] = chunk

@@ -236,12 +236,16 @@ def with_dataset(base: Protocol, dataset: str) -> Protocol:
 
 @dataclass(frozen=True)
 class RunSpec:
-    """What makes a run the same run: data, protocol, acquisition function and seed."""
+    """What makes a run the same run: data, protocol, acquisition function, seed and oracle.
+
+    `noise` is the probability that the simulated oracle gives a wrong label; 0 is the report's.
+    """
 
     fingerprint: str
     protocol: Protocol
     acquisition: str
     seed: int
+    noise: float = 0.0
 
     def __post_init__(self) -> None:
         if self.acquisition not in (*ACQUISITION_NAMES, FULL_DATA):
@@ -251,11 +255,17 @@ class RunSpec:
             raise ProtocolError(
                 f"seed is {self.seed!r}; allowed: a whole number from 0 to {MAX_SEED}"
             )
+        if type(self.noise) not in (int, float) or not 0 <= self.noise <= 1:
+            raise ProtocolError(f"noise is {self.noise!r}; allowed: a probability from 0 to 1")
 
     @property
     def key(self) -> str:
-        """Short hash; equal for equal specs, whoever answers the queries."""
-        parts = [self.fingerprint, self.protocol.model_dump_json(), self.acquisition, self.seed]
+        """Short hash; equal for equal specs, whoever answers the queries.
+
+        A noise of 0 leaves it as it was before there was noise.
+        """
+        parts: list[Any] = [self.fingerprint, self.protocol.model_dump_json()]
+        parts += [self.acquisition, self.seed, *([float(self.noise)] if self.noise else [])]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
     @property

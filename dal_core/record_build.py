@@ -25,7 +25,7 @@ from dal_core.record_form import (
 )
 
 _NAMES_ONLY = ("protocol",)  # a preset and the same with a switch set back are one protocol
-_ENTRY = ("test_inf", "test_acc", "time", "run_seconds")
+_ENTRY = ("test_inf", "test_acc", "n_labelled", "time", "run_seconds")
 
 
 def build_record(
@@ -48,8 +48,7 @@ def build_record(
         run_on_full: whether full-data bounds belong to the experiment; default: there are some.
 
     Raises:
-        RecordError: two runs of one function and seed, a curve whose labels are not
-            train_size + k * n_samples_to_acquire, or values that a record cannot hold.
+        RecordError: two runs of one function and seed, or values that a record cannot hold.
     """
     functions = list(acquisitions or dict.fromkeys(run.acquisition for run in runs))
     order = list(seeds or sorted({run.seed for run in runs} | {bound.seed for bound in bounds}))
@@ -151,17 +150,21 @@ def _fill(
 def _function_entry(row: list[RunCurve | None], params: Mapping[str, Any]) -> dict[str, Any]:
     while row and row[-1] is None:
         row = row[:-1]
-    for run in row:
-        if run is not None and run.n_labelled != labels(params, len(run)):
-            raise RecordError(
-                f"{_key_name(_key(run))}: labels {shorten(run.n_labelled)} do not follow "
-                "train_size + k * n_samples_to_acquire, the record cannot hold them"
-            )
     entry: dict[str, Any] = {
         "test_inf": [[] if run is None else list(run.mutual_information) for run in row],
         "test_acc": [[] if run is None else list(run.accuracy) for run in row],
     }
-    return entry | _time(row)
+    return entry | _labels(row, params) | _time(row)
+
+
+def _labels(row: Sequence[RunCurve | None], params: Mapping[str, Any]) -> dict[str, Any]:
+    """The labels at each point, where they are not the form's train_size + k * batch.
+
+    So it is with gaps (a model that was overtaken by answers) and with a label taken away.
+    """
+    if all(run is None or run.n_labelled == labels(params, len(run)) for run in row):
+        return {}
+    return {"n_labelled": [[] if run is None else list(run.n_labelled) for run in row]}
 
 
 def _bounds_entry(row: list[Bound | None]) -> dict[str, Any]:

@@ -90,6 +90,8 @@ def _check_function(entry: Mapping[str, Any], name: Any, n_seeds: int, n_points:
         )
     for position in range(counts[0]):
         _check_run({part: runs[part][position] for part in _PARTS}, key, position, n_points)
+    if "n_labelled" in entry:
+        _check_labels(_list(entry["n_labelled"], f"{key}.n_labelled"), runs["test_acc"], key)
     if entry.get("time") is not None:
         _check_time(entry["time"], f"{key}.time")
     if "run_seconds" in entry:
@@ -112,6 +114,19 @@ def _check_run(run: Mapping[str, Any], key: str, position: int, n_points: int) -
             f"{key}: run {position} has {lengths[0]} values in test_acc and "
             f"{lengths[1]} in test_inf (is the file cut off?)"
         )
+
+
+def _check_labels(rows: Sequence[Any], runs: Sequence[Any], key: str) -> None:
+    """Ours: the labels at each point of each run, growing."""
+    if len(rows) != len(runs):
+        raise RecordError(f"{key}.n_labelled has {len(rows)} runs for {len(runs)} in test_acc")
+    for position, row in enumerate(rows):
+        name = f"{key}.n_labelled[{position}]"
+        values = [_whole(value, name, 1) for value in _list(row, name)]
+        if len(values) != len(runs[position]):
+            raise RecordError(f"{name} has {len(values)} values for {len(runs[position])} points")
+        if sorted(set(values)) != values:
+            raise RecordError(f"{name} is {shorten(values)}, it must grow")
 
 
 def _check_time(value: Any, key: str) -> None:

@@ -60,7 +60,8 @@ def curves(record: Record) -> list[RunCurve]:
     """Every run that has begun, in the file's order, under our names.
 
     The seed of a run is its place in `params.exp.seed_sequence`; its labels are
-    train_size + k * n_samples_to_acquire. `seconds` is None where the file has only the sum.
+    train_size + k * n_samples_to_acquire unless the entry has `n_labelled`, a key of our own.
+    `seconds` is None where the file has only the sum.
     """
     exp = record.params["exp"]
     found = []
@@ -75,7 +76,11 @@ def curves(record: Record) -> list[RunCurve]:
                 RunCurve(
                     acquisition=OUR_FUNCTIONS.get(name, name),
                     seed=exp["seed_sequence"][position],
-                    n_labelled=labels(record.params, len(accuracies)),
+                    n_labelled=(
+                        tuple(entry["n_labelled"][position])
+                        if "n_labelled" in entry
+                        else labels(record.params, len(accuracies))
+                    ),
                     accuracy=tuple(accuracy(value, key) for value in accuracies),
                     mutual_information=tuple(information(value, key) for value in informations),
                     seconds=None if seconds[position] is None else float(seconds[position]),

@@ -26,7 +26,9 @@ class Query:
         ranking: image ids by descending score, at most RANKING_KEPT.
         scores: the acquisition score of each, same order (nats, or a fraction; SPEC section 3).
         batch_size: how many are to be labelled.
-        after: id of the last submission in the training set; 0 for the initial set alone.
+        after: id of the last submission when it was asked, which then was the last in the training
+            set too, unless the model is an older one; 0 for the initial set alone.
+        corrected: id of the last correction in the training set of the asking model; 0: none.
     """
 
     query_id: str
@@ -36,6 +38,7 @@ class Query:
     scores: tuple[float, ...]
     batch_size: int
     after: int = 0
+    corrected: int = 0
 
     def shown(self, skipped: Collection[int] = ()) -> tuple[int, ...]:
         """The images to label now: the best `batch_size` that were not skipped."""
@@ -75,11 +78,30 @@ class Submission:
 
 
 @dataclass(frozen=True)
+class Correction:
+    """A label of an earlier submission said anew; it stands while the submission does.
+
+    Attributes:
+        label: what it is now; None ("can't tell") takes the image out of the training set.
+        before: what it was until then, None for a skipped image.
+    """
+
+    correction_id: int
+    submission_id: int
+    image_id: int
+    label: int | None
+    before: int | None
+    annotator: str
+    at: str
+
+
+@dataclass(frozen=True)
 class StepResult:
     """What was measured of the model that had `n_labelled` labels.
 
     `accuracy` is a fraction, `mutual_information` in nats, `seconds` by part (train, evaluate,
     score). `val_loss` and `best_epoch` are None where the protocol keeps the last weights.
+    `after` and `corrected` are the last submission and correction in the training set; 0: none.
     """
 
     step: int
@@ -91,3 +113,4 @@ class StepResult:
     best_epoch: int | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
     after: int = 0
+    corrected: int = 0

@@ -170,6 +170,6 @@ def _train_epoch(
 def _keeper(
     model: BayesianCNN, validation: Validation, helper: Executor | None
 ) -> BestWeights | BestWeightsBeside:
-    return (
-        BestWeightsBeside(model, validation, helper) if helper else BestWeights(model, validation)
-    )
+    if helper is None:
+        return BestWeights(model, validation)
+    return BestWeightsBeside(model, validation, helper)

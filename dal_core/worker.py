@@ -29,17 +29,20 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from dal_core import datasets, oracle
 from dal_core.agenda import Task, agenda, answers_itself, finished
 from dal_core.allocator import keep_freed_memory
+from dal_core.beliefs import Beliefs, load_beliefs, save_beliefs
 from dal_core.checkpoint import load_fitted, save_fitted
 from dal_core.datasets import Dataset
 from dal_core.device import choose_device
 from dal_core.learner import CPU, Answered, Learner
 from dal_core.locks import RunBusy, run_dir, run_lock
-from dal_core.records import StepResult
+from dal_core.protocol import RunSpec
+from dal_core.records import RANKING_KEPT, Query, StepResult
 from dal_core.runfiles import write_records
 from dal_core.store import Progress, RunLog, RunNotFound, Store
 from dal_core.store.rows import Part
@@ -63,6 +66,8 @@ class Workbench:
         helper: one thread for a second core, while there is one to spare.
     """
 
+    learners_kept = LEARNERS_KEPT
+
     def __init__(
         self, store: Store, device: torch.device = CPU, helper: Executor | None = None
     ) -> None:
@@ -81,21 +86,29 @@ class Workbench:
         run = log.run
         learner = self._learners.get(run.run_id)
         if learner is None:
-            dataset = self.dataset(run.spec.protocol.dataset)
-            learner = Learner(run.spec, dataset, self.device, self.helper)
+            learner = self.new_learner(run.spec)
         self._learners[run.run_id] = learner
         self._learners.move_to_end(run.run_id)
-        while len(self._learners) > LEARNERS_KEPT:
+        while len(self._learners) > self.learners_kept:
             self._learners.popitem(last=False)
         answered = [
             Answered(log.queries[s.query_id], s.answers, s.submission_id) for s in log.submissions
         ]
-        learner.replay(answered, log.open_query)
+        learner.replay(answered, log.open_query, log.corrected)
         if learner.fitted is None:
             learner.fitted = load_fitted(
                 run_dir(self.store.home, run.run_id), learner, run.spec.key
             )
         return learner
+
+    def new_learner(self, spec: RunSpec) -> Learner:
+        """A run's learner at its start."""
+        dataset = self.dataset(spec.protocol.dataset)
+        return Learner(spec, dataset, self.device, self.helper)
+
+    def write_records(self, run_id: str) -> None:
+        """A step of the run was stored: bring its files up to date."""
+        write_records(self.store, run_id)
 
 
 def advance(
@@ -120,7 +133,7 @@ def advance(
                 task = agenda(log).task
                 if task in (Task.WAIT, Task.NOTHING):
                     return
-                job = _Job(bench, log, wait)
+                job = Job(bench, log, wait)
                 try:
                     for step in job.do(task):
                         n_steps += 1
@@ -128,10 +141,10 @@ def advance(
                 except GivenUp:
                     continue  # the log says what is wanted now
         finally:
-            _settle(store, run_id)
+            settle(store, run_id)
 
 
-class _Job:
+class Job:
     """One task on one state of a run."""
 
     def __init__(self, bench: Workbench, log: RunLog, wait: Wait) -> None:
@@ -139,16 +152,23 @@ class _Job:
         self.store, self.run = bench.store, log.run
         self.learner = bench.learner(log)
         self._looked = 0.0
+        self._revision = log.revision
 
     def do(self, task: Task) -> Iterator[StepResult]:
+        """Do it and store what came of it; yields the step if one was measured."""
         if task is Task.ANSWER:
             self._answer()
             return
         self._ensure_model()
         if task is Task.QUERY:
             self._query()
-        else:
-            yield from self._evaluate()
+            self._believe()
+            return
+        if task is Task.RANK:
+            self._rank()
+            self._believe()
+        yield from self._evaluate()
+        self._believe()
 
     def _ensure_model(self) -> None:
         if self.learner.fitted is not None:
@@ -160,14 +180,39 @@ class _Job:
         )
 
     def _query(self) -> None:
-        query, probs = self.learner.query(self._watch_images("score"))
-        if probs is None and self.run.kind == "person":
-            # Random asks without a forward pass; what the model believes of the images that a
-            # person is shown is looked up afterwards, for the reveal.
-            probs = self.learner.inspect(query.ranking[: 2 * query.batch_size])
+        query, probs = self._ask(2 * self.run.spec.protocol.n_samples_to_acquire)
         if self.run.kind != "person" and probs is not None:
             probs = probs[:, : query.batch_size]
         self.store.add_query(self.run.run_id, query, probs)
+
+    def _rank(self) -> None:
+        """Continuous mode: queries to come are asked from this ranking, so all of it is kept."""
+        self.store.add_ranking(self.run.run_id, *self._ask(RANKING_KEPT))
+
+    def _ask(self, n_kept: int) -> tuple[Query, np.ndarray | None]:
+        query, probs = self.learner.query(self._watch_images("score"), n_kept)
+        if probs is None and self.run.kind == "person":
+            # Random asks without a forward pass; what the model believes of the images that a
+            # person is shown is looked up afterwards, for the reveal.
+            probs = self.learner.inspect(query.ranking[:n_kept])
+        return query, probs
+
+    def _believe(self) -> None:
+        """Write what the model believes of all that a person was asked, once for each model."""
+        fitted = self.learner.fitted
+        if self.run.kind != "person" or fitted is None:
+            return
+        folder = run_dir(self.store.home, self.run.run_id)
+        known = load_beliefs(folder)
+        if known and (known.after, known.corrected) == (fitted.after, fitted.corrected):
+            return
+        answered = self.store.log(self.run.run_id).submissions
+        ids = [answer.image_id for one in answered for answer in one.answers]
+        if not ids:
+            return
+        mean = self.learner.inspect(ids).mean(0)
+        labels = fitted.n_labelled
+        save_beliefs(folder, Beliefs(np.array(ids), mean, labels, fitted.after, fitted.corrected))
 
     def _evaluate(self) -> Iterator[StepResult]:
         """Measure; an oracle's run then asks at once, so that its step includes the scoring."""
@@ -180,7 +225,7 @@ class _Job:
                 result, seconds={**result.seconds, **self.learner.fitted.seconds}
             )
         if self.store.add_step(self.run.run_id, result):
-            write_records(self.store, self.run.run_id)
+            self.bench.write_records(self.run.run_id)
             yield result
 
     def _answer(self) -> None:
@@ -223,8 +268,19 @@ class _Job:
         control = self.store.control(self.run.run_id)
         if control.deleted:
             raise RunNotFound(f"run {self.run.run_id} was deleted")
-        if control.paused or control.revision != self.log.revision:
+        if control.paused or (control.revision != self._revision and not self._is_still_wanted()):
             raise GivenUp
+        self._revision = control.revision
+
+    def _is_still_wanted(self) -> bool:
+        """Whether labels taken back or corrected elsewhere leave the work in hand its use.
+
+        In continuous mode nobody waits for this fit, so it is finished unless its own training
+        set has lost a submission; what was corrected is for the next.
+        """
+        if self.run.mode != "continuous":
+            return False
+        return self.store.log(self.run.run_id).is_state(self.log.after)
 
     def _report(
         self, part: Part, done: int, total: int, train_loss: float | None, left: float
@@ -240,7 +296,7 @@ class _Job:
         self.store.set_progress(self.run.run_id, progress)
 
 
-def _settle(store: Store, run_id: str, message: str = "") -> None:
+def settle(store: Store, run_id: str, message: str = "") -> None:
     """Nothing is being done any more (or it failed, with `message`)."""
     part: Part = "failed" if message else "idle"
     # A run deleted meanwhile has no progress row to write.
@@ -289,7 +345,7 @@ def _work(bench: Workbench, run_id: str, wait: Wait, max_steps: int | None) -> N
     except Exception as error:  # a worker reports and lives on; the next job may be sound
         traceback.print_exc()
         message = f"{type(error).__name__}: {error}"
-        _settle(bench.store, run_id, message)
+        settle(bench.store, run_id, message)
         _say("failed", run_id, message)
 
 

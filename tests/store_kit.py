@@ -32,13 +32,17 @@ def new_query(
     n_labelled: int = N_INITIAL,
     after: int = 0,
     batch_size: int = 10,
+    corrected: int = 0,
 ) -> Query:
     scores = tuple(1 - place / 1000 for place in range(len(ranking)))
     query_id = uuid.uuid4().hex
-    return Query(query_id, n_labelled, n_labelled, tuple(ranking), scores, batch_size, after)
+    ranked = tuple(ranking)
+    return Query(query_id, n_labelled, n_labelled, ranked, scores, batch_size, after, corrected)
 
 
-def new_result(n_labelled: int = N_INITIAL, after: int = 0, accuracy: float = 0.5) -> StepResult:
+def new_result(
+    n_labelled: int = N_INITIAL, after: int = 0, accuracy: float = 0.5, corrected: int = 0
+) -> StepResult:
     return StepResult(
         step=(n_labelled - N_INITIAL) // 10,
         n_labelled=n_labelled,
@@ -49,6 +53,7 @@ def new_result(n_labelled: int = N_INITIAL, after: int = 0, accuracy: float = 0.
         best_epoch=7,
         seconds={"train": 1.0, "evaluate": 0.5, "score": 0.0},
         after=after,
+        corrected=corrected,
     )
 
 
@@ -62,7 +67,7 @@ def answers_to(query: Query, skipped: Collection[int] = (), offset: int = 0) -> 
 def ask(store: Store, run_id: str, ranking: Sequence[int]) -> Query:
     """Ask for `ranking` in the run's present state."""
     log = store.log(run_id)
-    query = new_query(ranking, n_labelled=log.n_labelled, after=log.after)
+    query = new_query(ranking, n_labelled=log.n_labelled, after=log.after, corrected=log.corrected)
     assert store.add_query(run_id, query, None)
     return query
 

@@ -9,7 +9,7 @@ import pytest
 
 from dal_core.agenda import Task, agenda, answers_itself, finished
 from dal_core.protocol import FULL_DATA, RunSpec
-from dal_core.records import Answer, Query, StepResult, Submission
+from dal_core.records import Answer, Correction, Query, StepResult, Submission
 from dal_core.store import RunLog, RunRow
 from tests import fast
 
@@ -30,8 +30,14 @@ def a_run(acquisition: str = "bald", **directives: Any) -> RunRow:
     return RunRow(**{**values, **directives})
 
 
-def a_log(run: RunRow, answered: int = 0, evaluated: bool = False, asked: bool = False) -> RunLog:
-    """The log after `answered` queries of ten."""
+def a_log(
+    run: RunRow,
+    answered: int = 0,
+    evaluated: bool = False,
+    asked: bool = False,
+    corrections: tuple[Correction, ...] = (),
+) -> RunLog:
+    """The log after `answered` queries of ten, measured before any correction."""
     queries = [
         Query(
             str(k), 20 + 10 * k, 20 + 10 * k, tuple(range(10 * k, 10 * k + 10)), (0.5,) * 10, 10, k
@@ -57,6 +63,7 @@ def a_log(run: RunRow, answered: int = 0, evaluated: bool = False, asked: bool =
         skipped=frozenset(),
         after=answered,
         revision=0,
+        corrections=corrections,
     )
 
 
@@ -144,3 +151,71 @@ def test_the_accuracy_of_an_earlier_model_does_not_end_the_run() -> None:
     log = dataclasses.replace(now, steps=measured.steps)
     assert finished(log) is None
     assert agenda(log).task is Task.EVALUATE
+
+
+CORRECTION = Correction(1, 1, 3, 7, before=1, annotator="ana", at="")
+
+
+@pytest.mark.parametrize(
+    ("run", "asked", "task"),
+    [
+        (PERSON, True, Task.WAIT),  # the next fit has the corrected label
+        (ORACLE, True, Task.ANSWER),
+        (ORACLE, False, Task.EVALUATE),
+    ],
+)
+def test_a_correction_leaves_a_query_open_and_asks_for_no_fit_before_the_next(
+    run: dict[str, Any], asked: bool, task: Task
+) -> None:
+    log = a_log(a_run(**run), 2, evaluated=True, asked=asked, corrections=(CORRECTION,))
+    assert agenda(log).task is task
+
+
+@pytest.mark.parametrize("run", [PERSON, ORACLE])
+def test_a_finished_run_is_measured_once_more_after_a_correction(run: dict[str, Any]) -> None:
+    log = a_log(a_run(**run), 5, evaluated=True, corrections=(CORRECTION,))
+    assert agenda(log).task is Task.EVALUATE
+    again = tuple(dataclasses.replace(step, corrected=1) for step in log.steps)
+    assert agenda(dataclasses.replace(log, steps=again)).task is Task.NOTHING
+
+
+def test_a_label_taken_away_from_a_finished_run_is_no_reason_for_another_step() -> None:
+    log = a_log(a_run(**ORACLE), 5, evaluated=True, corrections=(CORRECTION,))
+    fewer = dataclasses.replace(log, n_labelled=69)
+    assert finished(fewer) == "all 5 acquisition steps are done"
+
+
+CONTINUOUS: dict[str, Any] = {"kind": "person", "mode": "continuous"}
+
+
+@pytest.mark.parametrize(
+    ("ranked", "evaluated", "asked", "task"),
+    [
+        (False, False, True, Task.RANK),  # an older model's query is open, nobody waits
+        (False, False, False, Task.RANK),
+        (False, True, True, Task.RANK),
+        (True, False, True, Task.EVALUATE),
+        (True, True, True, Task.WAIT),
+    ],
+)
+def test_in_continuous_mode_a_model_of_all_labels_ranks_and_is_then_measured(
+    ranked: bool, evaluated: bool, asked: bool, task: Task
+) -> None:
+    log = a_log(a_run(**CONTINUOUS), 1, evaluated, asked)
+    assert agenda(dataclasses.replace(log, is_ranked=ranked)).task is task
+
+
+def test_in_continuous_mode_the_last_model_is_measured_and_ranks_nothing() -> None:
+    log = a_log(a_run(**CONTINUOUS), 5)
+    assert agenda(log).task is Task.EVALUATE
+    assert agenda(a_log(a_run(**CONTINUOUS), 5, evaluated=True)).task is Task.NOTHING
+
+
+def test_an_oracle_in_a_continuous_run_answers_as_in_a_strict_one() -> None:
+    run = a_run(**CONTINUOUS, oracle_until=1000)
+    for evaluated, asked, task in (
+        (False, False, Task.EVALUATE),
+        (True, False, Task.QUERY),
+        (True, True, Task.ANSWER),
+    ):
+        assert agenda(a_log(run, 1, evaluated, asked)).task is task

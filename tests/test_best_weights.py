@@ -80,21 +80,25 @@ def test_the_training_thread_validates_nothing(
 def test_training_runs_ahead_by_a_bounded_number_of_epochs(
     mnist5k: Dataset, helper: Executor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first validation waits until training would be too far ahead to go on alone."""
-    seen, may_go, measure = list[int](), threading.Event(), validation.image_losses
+    """The first look lasts until the training is as far ahead as it may be."""
+    looked, ahead, may_go = list[int](), list[int](), threading.Event()
+    measure = validation.Validation.measure
 
-    def held(*arguments: object) -> Tensor:
+    def held(self: validation.Validation, model: BayesianCNN) -> validation.Validated:
         may_go.wait()
-        return measure(*arguments)  # type: ignore[arg-type]
+        measured = measure(self, model)
+        looked.append(1)
+        return measured
 
     def watch(epoch: Epoch) -> None:
-        seen.append(epoch.number)
+        ahead.append(epoch.number - len(looked))
         if epoch.number == best_weights.AHEAD:
             may_go.set()
 
-    monkeypatch.setattr(validation, "image_losses", held)
-    _, training = trained(mnist5k, helper, watch=watch)
-    assert len(seen) == len(training.val_losses) == 40
+    monkeypatch.setattr(validation.Validation, "measure", held)
+    trained(mnist5k, helper, watch=watch)
+    assert best_weights.AHEAD <= max(ahead) <= best_weights.AHEAD + 1
+    assert len(looked) == 40
 
 
 def test_a_training_given_up_leaves_nothing_under_way(mnist5k: Dataset, helper: Executor) -> None:

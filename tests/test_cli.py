@@ -20,7 +20,7 @@ from dal_core.cli import main, serving, watching
 from dal_core.cli.commands import command
 from dal_core.protocol import ACQUISITION_NAMES, DATASET_NAMES, PRESETS
 from dal_core.store import Store, run_lock
-from tests.store_kit import new_query, new_run
+from tests.store_kit import give, new_query, new_result, new_run
 
 ROOT = Path(__file__).resolve().parent.parent
 SHORT = ("--set", "n_epochs=40", "--set", "num_mc_samples=4", "--set", "n_acquisition_steps=3")
@@ -235,6 +235,34 @@ def test_runs_and_show_tell_what_there_is(whole: Whole, capsys: pytest.CaptureFi
         assert main([*line, *at_home]) == 0
         out = capsys.readouterr().out
         assert result["id"] in out and f"{listed['accuracy']:.4f}" in out
+
+
+def test_show_and_runs_tell_the_mode_the_corrections_and_what_was_measured_before_them(
+    dal_home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = Store(dal_home)
+    run_id = new_run(store, kind="person", mode="continuous").run_id
+    store.add_ranking(run_id, new_query(), None)
+    query = store.log(run_id).open_query
+    assert query is not None
+    give(store, query)
+    for n_labelled, state in ((20, 0), (30, store.log(run_id).after)):
+        store.add_step(run_id, new_result(n_labelled, state))
+    store.correct(run_id, 3, None, annotator="bea")
+    assert main(["show", run_id, "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["mode"], shown["measured_before_a_correction"]) == ("continuous", [30])
+    (made,) = shown["corrections"]
+    assert (made["image_id"], made["from"], made["to"], made["annotator"]) == (3, 3, None, "bea")
+    assert main(["show", run_id]) == 0
+    out = capsys.readouterr().out
+    assert "continuous: queries come from the newest finished model" in out
+    assert "1 labels corrected" in out
+    (line,) = (line for line in out.splitlines() if "before a correction" in line)
+    assert line.split()[:2] == ["1", "30"]
+    assert main(["runs", "--json"]) == 0
+    (listed,) = json.loads(capsys.readouterr().out)
+    assert (listed["mode"], listed["n_corrections"]) == ("continuous", 1)
 
 
 def test_no_runs_yet_is_no_mistake(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 from typing import Any
 
 import pytest
@@ -234,6 +236,18 @@ def test_equal_specs_have_equal_keys() -> None:
     assert len(SPEC.key) == 16
 
 
+def test_a_spec_without_noise_has_the_key_it_had_before_there_was_noise() -> None:
+    parts = [SPEC.fingerprint, QUICK.model_dump_json(), "bald", 1]
+    key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+    assert SPEC.key == dataclasses.replace(SPEC, noise=0).key == key
+
+
+@pytest.mark.parametrize("noise", [-0.1, 1.1, float("nan"), "0.1", True, None])
+def test_a_noise_out_of_range_is_one_line(noise: Any) -> None:
+    with pytest.raises(ProtocolError, match=f"noise is {noise!r}; allowed: a probability from 0"):
+        dataclasses.replace(SPEC, noise=noise)
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -241,6 +255,7 @@ def test_equal_specs_have_equal_keys() -> None:
         {"protocol": override(QUICK, {"n_epochs": 99})},
         {"acquisition": "random"},
         {"seed": 2},
+        {"noise": 0.1},
     ],
 )
 def test_a_spec_with_any_other_part_has_another_key(change: dict[str, Any]) -> None:

@@ -273,10 +273,38 @@ def test_an_impossible_record_is_not_written(tmp_path: Path) -> None:
     assert path.read_bytes() == before
 
 
-def test_labels_that_do_not_follow_the_protocol_are_refused() -> None:
-    run = RunCurve("bald", 1, (20, 35), (0.5, 0.6), (0.1, 0.1))
-    with pytest.raises(RecordError, match="bald seed 1: labels"):
-        build_record([run], PROTOCOL)
+def test_labels_with_gaps_are_kept_under_a_key_of_our_own() -> None:
+    """A model that was overtaken by answers is never measured."""
+    runs = [
+        RunCurve("bald", 1, (20, 50), (0.5, 0.6), (0.1, 0.1)),
+        RunCurve("bald", 2, (20, 30), (0.5, 0.6), (0.1, 0.1)),
+        RunCurve("random", 1, (20, 30), (0.5, 0.6), (0.1, 0.1)),
+    ]
+    record = build_record(runs, PROTOCOL)
+    acq = record.results["acq"]
+    assert acq["mutual_information"]["n_labelled"] == [[20, 50], [20, 30]]
+    assert "n_labelled" not in acq["random"]
+    assert [run.n_labelled for run in curves(read_record(dump_record(record)))] == [
+        run.n_labelled for run in runs
+    ]
+    assert curves(merge([record, build_record(runs[:1], PROTOCOL)])) == curves(record)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([[20, 30], [20]], "n_labelled has 2 runs for 1 in test_acc"),
+        ([[20]], r"n_labelled\[0\] has 1 values for 2 points"),
+        ([[30, 20]], r"n_labelled\[0\] is \[30, 20\], it must grow"),
+        ([[20, "30"]], r"n_labelled\[0\] is '30', it must be a whole number from 1"),
+        (["20"], r"n_labelled\[0\] is '20', it must be a list"),
+    ],
+)
+def test_impossible_labels_are_refused_in_one_line(rows: Any, message: str) -> None:
+    record = build_record([RunCurve("bald", 1, (20, 50), (0.5, 0.6), (0.1, 0.1))], PROTOCOL)
+    record.results["acq"]["mutual_information"]["n_labelled"] = rows
+    with pytest.raises(RecordError, match=f"^results.acq.mutual_information.{message}$"):
+        dump_record(record)
 
 
 def test_an_experiment_just_begun_has_a_record() -> None:

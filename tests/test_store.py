@@ -90,7 +90,7 @@ def test_a_file_that_is_no_database_is_one_line_and_left_alone(
 def test_a_newer_schema_is_refused_in_one_line(store: Store) -> None:
     with sqlite3.connect(store.home / "dal.db") as connection:
         connection.execute("UPDATE schema_version SET version = 99")
-    with pytest.raises(StoreError, match=r"^[^\n]*\(schema 99, this one reads 1\)[^\n]*$"):
+    with pytest.raises(StoreError, match=r"^[^\n]*\(schema 99, this one reads 2\)[^\n]*$"):
         Store(store.home)
 
 
@@ -153,6 +153,29 @@ def test_a_run_is_read_back_as_it_was_created(store: Store) -> None:
     assert set(run.versions) == known
     assert run.versions["device"] == "cpu"
     assert run.created_at.endswith("+00:00")
+
+
+def test_the_noise_of_its_oracle_and_the_mode_are_read_back(store: Store) -> None:
+    noisy = replace(spec(), noise=0.1)
+    values: dict[str, Any] = {"n_initial": N_INITIAL, "split_sizes": {"pool": 3000}}
+    run = store.create_run(noisy, kind="person", mode="continuous", **values)
+    assert store.run(run.run_id) == run
+    assert (run.spec.noise, run.mode) == (0.1, "continuous")
+    assert new_run(store).mode == "strict"
+
+
+def test_an_oracle_and_an_unknown_mode_are_refused(store: Store) -> None:
+    with pytest.raises(ValueError, match=r"^mode is 'continuous'; allowed [^\n]*: strict$"):
+        new_run(store, mode="continuous")
+    with pytest.raises(ValueError, match=r"^mode is 'lazy'; allowed: strict, continuous$"):
+        new_run(store, kind="person", mode="lazy")
+    assert store.runs() == []
+
+
+def test_a_run_is_not_shared_with_one_of_another_noise(store: Store) -> None:
+    run = new_run(store)
+    assert store.find_oracle_run(run.spec) == run
+    assert store.find_oracle_run(replace(run.spec, noise=0.1)) is None
 
 
 def test_runs_are_listed_newest_first(store: Store) -> None:

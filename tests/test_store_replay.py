@@ -1,7 +1,8 @@
 """Replay against a naive model: the labels a run has are what was said and not taken back.
 
-The naive model keeps a stack and forgets what is undone; the log forgets nothing. Both are driven
-with the same random sequences of asking, submitting (with skips), measuring and undoing.
+The naive model keeps a stack and forgets what is undone or said anew; the log forgets nothing.
+Both are driven with the same random sequences of asking, submitting (with skips), correcting,
+measuring and undoing.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dal_core.records import Answer, Query, StepResult, Submission
+from dal_core.records import Answer, Correction, Query, StepResult, Submission
 from dal_core.store import RunLog, RunRow, Store, replay
 from tests.store_kit import N_INITIAL, answers_to, new_query, new_result, new_run, spec
 
@@ -32,6 +33,7 @@ class Driver(Interface):
     def ask(self, query: Query) -> None: ...
     def submit(self, query: Query, answers: list[Answer]) -> None: ...
     def measure(self, result: StepResult) -> None: ...
+    def correct(self, image_id: int, label: int | None) -> None: ...
     def undo(self) -> None: ...
     def log(self) -> RunLog: ...
 
@@ -45,6 +47,7 @@ class Rows:
         self.submissions: list[Submission] = []
         self.retracted: set[int] = set()
         self.steps: list[StepResult] = []
+        self.corrections: list[Correction] = []
 
     def ask(self, query: Query) -> None:
         self.queries.append(query)
@@ -56,6 +59,16 @@ class Rows:
 
     def measure(self, result: StepResult) -> None:
         self.steps.append(result)
+
+    def correct(self, image_id: int, label: int | None) -> None:
+        (submission_id,) = (
+            one.submission_id
+            for one in self.log().submissions
+            if any(answer.image_id == image_id for answer in one.answers)
+        )
+        number = len(self.corrections) + 1
+        row = Correction(number, submission_id, image_id, label, None, "ann", "")
+        self.corrections.append(row)
 
     def undo(self) -> None:
         log = self.log()
@@ -71,7 +84,14 @@ class Rows:
         )
 
     def log(self) -> RunLog:
-        return replay(self.run, self.queries, self.submissions, self.retracted, self.steps)
+        return replay(
+            self.run,
+            self.queries,
+            self.submissions,
+            self.retracted,
+            self.steps,
+            self.corrections,
+        )
 
 
 class Stored:
@@ -91,6 +111,9 @@ class Stored:
     def measure(self, result: StepResult) -> None:
         self.store.add_step(self.run_id, result)
 
+    def correct(self, image_id: int, label: int | None) -> None:
+        self.store.correct(self.run_id, image_id, label, annotator="ann")
+
     def undo(self) -> None:
         self.store.undo(self.run_id)
 
@@ -102,19 +125,26 @@ class Stored:
 class Naive:
     """What a run is, said as plainly as possible: a stack of what was answered."""
 
-    stack: list[tuple[tuple[int, ...], list[tuple[int, int]], set[int]]] = field(
-        default_factory=list
-    )
+    stack: list[tuple[tuple[int, ...], dict[int, int | None]]] = field(default_factory=list)
     open_ranking: tuple[int, ...] | None = None
-    measured: dict[int, float] = field(default_factory=dict)  # depth of the stack -> accuracy
+    # depth of the stack -> labels and accuracy when it was last measured, and what was said then
+    measured: dict[int, tuple[int, float, list[tuple[int, int]]]] = field(default_factory=dict)
 
     @property
     def labels(self) -> list[tuple[int, int]]:
-        return [pair for _, pairs, _ in self.stack for pair in pairs]
+        return self.labels_at(len(self.stack))
+
+    def labels_at(self, depth: int) -> list[tuple[int, int]]:
+        return [
+            (image_id, label)
+            for ranking, said in self.stack[:depth]
+            for image_id in ranking
+            if (label := said.get(image_id)) is not None
+        ]
 
     @property
     def skipped(self) -> set[int]:
-        return {image_id for _, _, skipped in self.stack for image_id in skipped}
+        return {i for _, said in self.stack for i, label in said.items() if label is None}
 
     @property
     def pool(self) -> set[int]:
@@ -123,9 +153,7 @@ class Naive:
     def submit(self, answers: list[Answer]) -> None:
         assert self.open_ranking is not None
         said = {answer.image_id: answer.label for answer in answers}
-        pairs = [(i, label) for i in self.open_ranking if (label := said.get(i)) is not None]
-        skipped = {i for i, label in said.items() if label is None}
-        self.stack.append((self.open_ranking, pairs, skipped))
+        self.stack.append((self.open_ranking, said))
         self.open_ranking = None
 
     def undo(self) -> None:
@@ -147,21 +175,25 @@ def check(log: RunLog, naive: Naive) -> None:
     if log.open_query:
         assert set(log.open_query.ranking) <= naive.pool
         assert log.open_query.after == log.after
-        assert log.open_query.n_labelled == log.n_labelled
-    expected = {N_INITIAL: naive.measured[0]} if 0 in naive.measured else {}
-    for depth in range(1, len(naive.stack) + 1):  # of equal numbers of labels the newest counts
-        if depth in naive.measured:
-            given = sum(len(pairs) for _, pairs, _ in naive.stack[:depth])
-            before = expected.get(N_INITIAL + given, 0.0)
-            expected[N_INITIAL + given] = max(before, naive.measured[depth])
-    assert {step.n_labelled: step.accuracy for step in log.steps} == expected
+        if not log.corrections:  # which leave it open
+            assert log.open_query.n_labelled == log.n_labelled
+    expected: dict[int, tuple[float, bool]] = {}
+    for depth, (n_labelled, accuracy, labels) in naive.measured.items():
+        is_before = labels != naive.labels_at(depth)
+        # of equal numbers of labels the newest counts
+        if accuracy > expected.get(n_labelled, (0.0, False))[0]:
+            expected[n_labelled] = (accuracy, is_before)
+    steps = {step.n_labelled: (step.accuracy, log.is_before_correction(step)) for step in log.steps}
+    assert steps == expected
     assert [step.n_labelled for step in log.steps] == sorted(expected)
+    for step in log.steps:
+        assert log.n_labelled_at(step.after, step.corrected) == step.n_labelled
 
 
 def play(driver: Driver, actions: list[tuple[str, int]]) -> Naive:
     """Drive both with the same actions, comparing after each."""
     naive = Naive()
-    undone = 0
+    taken_back = 0
     for turn, (action, seed) in enumerate(actions):
         log = driver.log()
         chance = random.Random(seed)
@@ -169,7 +201,11 @@ def play(driver: Driver, actions: list[tuple[str, int]]) -> Naive:
             if log.open_query is None and naive.pool:
                 ranking = chance.sample(sorted(naive.pool), min(RANKED, len(naive.pool)))
                 query = new_query(
-                    ranking, n_labelled=log.n_labelled, after=log.after, batch_size=BATCH
+                    ranking,
+                    n_labelled=log.n_labelled,
+                    after=log.after,
+                    batch_size=BATCH,
+                    corrected=log.corrected,
                 )
                 driver.ask(query)
                 naive.open_ranking = query.ranking
@@ -182,20 +218,27 @@ def play(driver: Driver, actions: list[tuple[str, int]]) -> Naive:
                 naive.submit(answers)
         elif action == "measure":
             accuracy = (turn + 1) / 1000  # grows, so that the newest is the largest
-            driver.measure(new_result(log.n_labelled, log.after, accuracy))
-            naive.measured[len(naive.stack)] = accuracy
-        elif naive.stack:
+            driver.measure(new_result(log.n_labelled, log.after, accuracy, log.corrected))
+            naive.measured[len(naive.stack)] = (log.n_labelled, accuracy, naive.labels)
+        elif action == "correct" and naive.stack:
+            said = chance.choice(naive.stack)[1]
+            image_id = chance.choice(sorted(said))
+            label = chance.choice([one for one in (None, 1, 2) if one != said[image_id]])
+            driver.correct(image_id, label)
+            said[image_id] = label
+            taken_back += 1
+        elif action == "undo" and naive.stack:
             driver.undo()
             naive.undo()
-            undone += 1
+            taken_back += 1
         check(driver.log(), naive)
-        assert driver.log().revision == undone
+        assert driver.log().revision == taken_back
     return naive
 
 
 ACTIONS = st.lists(
     st.tuples(
-        st.sampled_from(["submit", "submit", "submit", "measure", "undo"]),
+        st.sampled_from(["submit", "submit", "submit", "measure", "correct", "undo"]),
         st.integers(0, 2**16),
     ),
     max_size=30,

@@ -142,6 +142,13 @@ def _reproduce(
         str | None,
         typer.Option(metavar="EXPERIMENT", help="Go on with this one: its id, or how it begins"),
     ] = None,
+    lockstep: Annotated[
+        bool | None,
+        typer.Option(
+            "--lockstep/--no-lockstep",
+            help="All runs as one batch of models, in one process [default: on cuda]",
+        ),
+    ] = None,
     device: Device = None,
     home: Home = None,
     as_json: JsonObject = False,
@@ -166,7 +173,13 @@ def _reproduce(
         given["set"] = tuple(settings)
     raise typer.Exit(
         reproduce.reproduce(
-            given, resume=resume, workers=workers, device=device, home=home, as_json=as_json
+            given,
+            resume=resume,
+            workers=workers,
+            device=device,
+            lockstep=lockstep,
+            home=home,
+            as_json=as_json,
         )
     )
 

@@ -26,7 +26,7 @@ def runs(home: Path | None, as_json: bool) -> None:
         print("There are no runs yet; `dal run` makes one.")
     else:
         columns = ("id", "title", "protocol", "function", "seed", "labels", "accuracy", "who")
-        shown = table((*columns, "created"), right=("seed", "labels", "accuracy"))
+        shown = table((*columns, "mode", "created"), right=("seed", "labels", "accuracy"))
         for log in logs:
             shown.add_row(*_row(log))
         console().print(shown)
@@ -64,9 +64,11 @@ def _as_object(log: RunLog) -> dict[str, Any]:
         **run,
         "title": log.run.title,
         "kind": log.run.kind,
+        "mode": log.run.mode,
         "n_labelled": log.n_labelled,
         "accuracy": results.number(log.steps[-1].accuracy) if log.steps else None,
         "annotators": results.annotators(log),
+        "n_corrections": len(log.corrections),
         "created_at": log.run.created_at,
     }
 
@@ -82,5 +84,6 @@ def _row(log: RunLog) -> list[str]:
         str(run["n_labelled"]),
         "–" if run["accuracy"] is None else f"{run['accuracy']:.4f}",
         ", ".join(run["annotators"]) or run["kind"],
+        run["mode"] + (f", {run['n_corrections']} corrected" if run["n_corrections"] else ""),
         run["created_at"][:16].replace("T", " "),
     ]

@@ -12,6 +12,11 @@ from dal_core.cli import results, values
 from dal_core.cli.tables import console, table
 from dal_core.store import RunLog
 
+MODES = {
+    "strict": "strict: each query waits for the model of all labels",
+    "continuous": "continuous: queries come from the newest finished model",
+}
+
 
 def show(text: str, home: Path | None, as_json: bool) -> None:
     """Print the run. Raises WrongUse when there is none."""
@@ -24,18 +29,25 @@ def show(text: str, home: Path | None, as_json: bool) -> None:
     for name, value in _facts(log).items():
         out.print(f"{name:<12} {value}")
     right = ("step", "labels", "accuracy", "mutual information", *results.PARTS)
-    steps = table(right, right=right)
+    notes = ("measured",) if log.corrections else ()
+    steps = table((*right, *notes), right=right)
+    before = _as_object(log)["measured_before_a_correction"]
     for step in results.as_object(log)["steps"]:
         seconds = [f"{step['seconds'][part]:.1f} s" for part in results.PARTS]
         measures = [_measure(step["accuracy"]), _measure(step["mutual_information"])]
-        steps.add_row(str(step["step"]), str(step["n_labelled"]), *measures, *seconds)
+        row = [str(step["step"]), str(step["n_labelled"]), *measures, *seconds]
+        if log.corrections:
+            row.append("before a correction" if step["n_labelled"] in before else "")
+        steps.add_row(*row)
     out.print(steps)
 
 
 def _as_object(log: RunLog) -> dict[str, Any]:
     run, spec = log.run, log.run.spec
+    before = [step.n_labelled for step in log.steps if log.is_before_correction(step)]
     return {
         **results.as_object(log),
+        "mode": run.mode,
         "title": run.title,
         "kind": run.kind,
         "created_at": run.created_at,
@@ -43,6 +55,13 @@ def _as_object(log: RunLog) -> dict[str, Any]:
         "finished": finished(log),
         "skipped": sorted(log.skipped),
         "n_retracted": log.n_retracted,
+        "corrections": [
+            {"image_id": one.image_id, "from": one.before, "to": one.label}
+            | {"annotator": one.annotator, "at": one.at}
+            for one in log.corrections
+        ],
+        "measured_before_a_correction": before,  # labels of those steps
+        "noise": spec.noise,
         "annotators": results.annotators(log),
         "parameters": spec.protocol.model_dump(mode="json"),
         "fingerprint": spec.fingerprint,
@@ -61,7 +80,8 @@ def _facts(log: RunLog) -> dict[str, str]:
         "seed": str(run["seed"]),
         "data": f"{data}, {_pairs(run['split_sizes'])}",
         "labels": f"{log.n_labelled}, {len(log.skipped)} images skipped, "
-        f"{log.n_retracted} queries taken back",
+        f"{log.n_retracted} queries taken back, {len(log.corrections)} labels corrected",
+        "mode": MODES[log.run.mode],
         "labelled by": ", ".join(run["annotators"]) or "nobody yet",
         "state": run["finished"] or "unfinished",
         "created": run["created_at"],

@@ -9,6 +9,7 @@ from dal_core.store.experiments import ExperimentNotFound, ExperimentRow
 from dal_core.store.log import RunLog, RunSummary, replay
 from dal_core.store.rows import (
     Control,
+    Mode,
     NothingToUndo,
     Part,
     Progress,
@@ -26,6 +27,7 @@ __all__ = [
     "Control",
     "ExperimentNotFound",
     "ExperimentRow",
+    "Mode",
     "NothingToUndo",
     "Part",
     "Progress",

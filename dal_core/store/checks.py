@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from dal_core.answers import AnswerError, is_amount, is_int, repeated
-from dal_core.records import Query, StepResult
+from dal_core.records import Answer, Query, StepResult
 from dal_core.store.log import RunLog
 
 SOURCES = ("person", "oracle")
+MODES = ("strict", "continuous")
 
 
 def check_author(annotator: str, source: str) -> None:
@@ -26,6 +27,15 @@ def check_author(annotator: str, source: str) -> None:
 
 def check_query(log: RunLog, query: Query) -> None:
     """A query for the present state fits its run. Raises ValueError."""
+    check_ranking(log, query)
+    gone = {image_id for image_id, _ in log.labels()} | log.skipped
+    for image_id in query.ranking:
+        if image_id in gone:
+            raise ValueError(f"image {image_id} is ranked but is no longer in the pool")
+
+
+def check_ranking(log: RunLog, query: Query) -> None:
+    """What the model of a surviving state ranks best fits its run. Raises ValueError."""
     if not query.ranking or len(query.ranking) != len(query.scores):
         raise ValueError(
             f"ranking has {len(query.ranking)} images and {len(query.scores)} scores; "
@@ -36,16 +46,35 @@ def check_query(log: RunLog, query: Query) -> None:
     twice = repeated(query.ranking)
     if twice is not None:
         raise ValueError(f"image {twice} is ranked twice")
-    gone = {image_id for image_id, _ in log.labels()} | log.skipped
-    for image_id in query.ranking:
-        if image_id in gone:
-            raise ValueError(f"image {image_id} is ranked but is no longer in the pool")
     _check_n_labelled(log, query)
 
 
 def check_step(log: RunLog, result: StepResult) -> None:
     """A result for a surviving state has that state's number of labels. Raises ValueError."""
     _check_n_labelled(log, result)
+
+
+def check_correction(log: RunLog, answer: Answer) -> int:
+    """The submission that the image was answered in. Raises AnswerError, also for no change."""
+    for submission in log.submissions:
+        for earlier in submission.answers:
+            if earlier.image_id != answer.image_id:
+                continue
+            if earlier.label == answer.label:
+                what = "skipped" if answer.label is None else f"labelled {answer.label}"
+                raise AnswerError(f"image {answer.image_id} is {what} already")
+            return submission.submission_id
+    raise AnswerError(f"image {answer.image_id} was not answered in run {log.run.run_id}")
+
+
+def check_mode(mode: str, kind: str) -> None:
+    """Only a person has something to wait for. Raises ValueError."""
+    if mode not in MODES:
+        raise ValueError(f"mode is {mode!r}; allowed: {', '.join(MODES)}")
+    if mode != "strict" and kind != "person":
+        raise ValueError(
+            f"mode is {mode!r}; allowed for an {kind}'s run, which never waits: strict"
+        )
 
 
 def check_directives(values: Mapping[str, Any]) -> None:
@@ -62,7 +91,7 @@ def check_directives(values: Mapping[str, Any]) -> None:
 
 
 def _check_n_labelled(log: RunLog, record: Query | StepResult) -> None:
-    expected = log.n_labelled_at(record.after)
+    expected = log.n_labelled_at(record.after, record.corrected)
     if record.n_labelled != expected:
         raise ValueError(
             f"n_labelled is {record.n_labelled}; after submission {record.after} it is {expected}"

@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import Any
 
-from sqlalchemy import Column, Connection, Row, Select, func, select
+from sqlalchemy import Column, Connection, Row, Select, func, or_, select
 
 from dal_core.protocol import RunSpec, make_protocol
-from dal_core.records import Answer, Query, StepResult, Submission
+from dal_core.records import Answer, Correction, Query, StepResult, Submission
 from dal_core.store import schema
-from dal_core.store.log import RunLog, replay
+from dal_core.store.log import Model, RunLog, replay
 from dal_core.store.rows import Control, Progress, RunNotFound, RunRow
 
-_QUERY_FIELDS = ("query_id", "n_labelled", "asked_by", "ranking", "scores", "batch_size", "after")
+_QUERY_FIELDS = tuple(field.name for field in fields(Query))
 
 
 def read_run(connection: Connection, run_id: str) -> RunRow:
@@ -39,9 +40,11 @@ def read_runs(
 
 
 def has_person(connection: Connection, run_id: str) -> bool:
-    """Whether a person ever answered in this run."""
-    query = select(schema.submissions.c.number).filter_by(run_id=run_id, source="person").limit(1)
-    return connection.execute(query).first() is not None
+    """Whether a person ever answered or corrected in this run."""
+    answered = select(schema.submissions.c.number).filter_by(run_id=run_id, source="person")
+    corrected = select(schema.corrections.c.number).filter_by(run_id=run_id)
+    query = select(or_(answered.exists(), corrected.exists()))
+    return bool(connection.execute(query).scalar_one())
 
 
 def read_log(connection: Connection, run_id: str) -> RunLog:
@@ -56,7 +59,27 @@ def read_log(connection: Connection, run_id: str) -> RunLog:
         submissions=read_submissions(connection, schema.submissions.c.run_id, run_id),
         retracted=set(connection.scalars(retracted)),
         steps=[to_step(row) for row in steps],
+        corrections=read_corrections(connection, run_id),
+        ranked=read_ranked(connection, run_id),
     )
+
+
+def read_corrections(connection: Connection, run_id: str) -> list[Correction]:
+    """All corrections in order; what was said `before` is for the replay to find."""
+    rows = connection.execute(_of_run(schema.corrections, run_id))
+    return [
+        Correction(
+            row.number, row.submission_id, row.image_id, row.label, None, row.annotator, row.at
+        )
+        for row in rows
+    ]
+
+
+def read_ranked(connection: Connection, run_id: str) -> set[Model]:
+    """The models whose ranking is stored."""
+    rankings = schema.rankings.c
+    query = select(rankings.after, rankings.corrected).where(rankings.run_id == run_id)
+    return {(row.after, row.corrected) for row in connection.execute(query)}
 
 
 def read_query(connection: Connection, query_id: str) -> tuple[str, Query] | None:
@@ -105,13 +128,12 @@ def read_probs(connection: Connection, query_id: str) -> bytes | None:
 
 def read_control(connection: Connection, run_id: str) -> Control:
     """The run's directives and revision in one SELECT."""
-    runs, retractions = schema.runs.c, schema.retractions.c
-    revision = (
-        select(func.count())
-        .where(retractions.run_id == runs.run_id)
-        .scalar_subquery()
-        .label("revision")
+    runs = schema.runs.c
+    retracted, corrected = (
+        select(func.count()).where(table.c.run_id == runs.run_id).scalar_subquery()
+        for table in (schema.retractions, schema.corrections)
     )
+    revision = (retracted + corrected).label("revision")
     query = select(
         revision, runs.paused, runs.oracle_until, runs.until_labels, runs.until_accuracy
     ).where(runs.run_id == run_id)
@@ -123,9 +145,16 @@ def read_control(connection: Connection, run_id: str) -> Control:
 
 def read_pulse(connection: Connection, run_id: str) -> tuple[Any, ...] | None:
     """Something that changes with the run's log and directives; None when there is no run."""
+    log = (
+        schema.queries,
+        schema.submissions,
+        schema.retractions,
+        schema.corrections,
+        schema.steps,
+    )
     newest = [
         select(func.max(table.c.number)).where(table.c.run_id == run_id).scalar_subquery()
-        for table in (schema.queries, schema.submissions, schema.retractions, schema.steps)
+        for table in log
     ]
     runs = schema.runs.c
     directives = (runs.oracle_until, runs.paused, runs.until_labels, runs.until_accuracy)
@@ -148,7 +177,11 @@ def _to_run(row: Row[Any]) -> RunRow:
     del values["number"]
     protocol = make_protocol(values.pop("protocol"))
     spec = RunSpec(
-        values.pop("fingerprint"), protocol, values.pop("acquisition"), values.pop("seed")
+        values.pop("fingerprint"),
+        protocol,
+        values.pop("acquisition"),
+        values.pop("seed"),
+        values.pop("noise"),
     )
     return RunRow(spec=spec, **values)
 
@@ -172,6 +205,7 @@ def to_step(row: Row[Any]) -> StepResult:
         best_epoch=row.best_epoch,
         seconds=row.seconds,
         after=row.after,
+        corrected=row.corrected,
     )
 
 

@@ -15,6 +15,7 @@ from dal_core.protocol import RunSpec
 from dal_core.records import Submission
 
 Kind = Literal["person", "oracle"]
+Mode = Literal["strict", "continuous"]
 Part = Literal["train", "score", "evaluate", "idle", "failed"]
 
 
@@ -46,6 +47,11 @@ class RunRow:
         paused: nothing is trained and the oracle does not answer.
         until_labels: the run is over at this many labels in the training set.
         until_accuracy: the run is over once a test accuracy (a fraction) reaches this.
+        mode: strict waits for the model of all labels before it asks (the report's procedure);
+            continuous asks from the newest finished model, so that nobody waits.
+        forked_from: the run whose history it began with, which may be gone; None: a run of its own.
+        forked_after: the last submission it shares, by its id in the origin; 0: the initial set.
+        forked_labels: labels at the fork.
     """
 
     run_id: str
@@ -61,6 +67,10 @@ class RunRow:
     paused: bool = False
     until_labels: int | None = None
     until_accuracy: float | None = None
+    mode: Mode = "strict"
+    forked_from: str | None = None
+    forked_after: int | None = None
+    forked_labels: int | None = None
 
 
 @dataclass(frozen=True)

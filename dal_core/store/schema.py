@@ -1,11 +1,11 @@
 """The tables of `dal.db`, and how it is opened.
 
 Owns: the schema and its version, the connection settings (WAL, synchronous, foreign keys, busy
-timeout) and who begins transactions. Does not own: what is written when (`store`), nor what
-the rows mean together (`log`).
+timeout) and who begins transactions. Does not own: what is written when (`store`), what the rows
+mean together (`log`), nor how a database of an earlier version becomes one of this (`migration`).
 
-Submissions, retractions, queries and steps are only ever appended; the other tables hold a
-run's parameters and directives, and one row of progress.
+Submissions, retractions, corrections, queries and steps are only ever appended; the other tables
+hold a run's parameters and directives, its rankings, and one row of progress.
 """
 
 from __future__ import annotations
@@ -32,15 +32,9 @@ from sqlalchemy import (
     UniqueConstraint,
     create_engine,
     event,
-    insert,
-    inspect,
-    select,
 )
-from sqlalchemy.exc import DatabaseError
 
-from dal_core.store.rows import StoreError
-
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 BUSY_SECONDS = 10.0
 DATABASE_FILE = "dal.db"
 
@@ -56,6 +50,10 @@ def _log_table(name: str, *columns: Column[Any] | UniqueConstraint) -> Table:
 def _run_id() -> Column[Any]:
     key = ForeignKey("runs.run_id", ondelete="CASCADE")
     return Column("run_id", String, key, nullable=False, index=True)
+
+
+def _corrected() -> Column[Any]:
+    return Column("corrected", Integer, nullable=False, server_default="0")
 
 
 schema_version = Table("schema_version", metadata, Column("version", Integer, nullable=False))
@@ -78,6 +76,12 @@ runs = _log_table(
     Column("paused", Boolean, nullable=False),
     Column("until_labels", Integer),
     Column("until_accuracy", Float),
+    Column("mode", String, nullable=False, server_default="strict"),
+    Column("noise", Float, nullable=False, server_default="0"),
+    # No foreign key: the origin of a fork may be deleted.
+    Column("forked_from", String),
+    Column("forked_after", Integer),
+    Column("forked_labels", Integer),
 )
 
 queries = _log_table(
@@ -91,6 +95,7 @@ queries = _log_table(
     Column("batch_size", Integer, nullable=False),
     Column("after", Integer, nullable=False),
     Column("at", String, nullable=False),
+    _corrected(),
 )
 
 
@@ -142,6 +147,30 @@ retractions = _log_table(
     Column("at", String, nullable=False),
 )
 
+corrections = _log_table(
+    "corrections",
+    _run_id(),
+    _submission(index=True),
+    Column("image_id", Integer, nullable=False),
+    Column("label", Integer),
+    Column("annotator", String, nullable=False),
+    Column("at", String, nullable=False),
+)
+
+# What finished models ranked best, for a run that does not wait for the next model. Only the
+# newest of a run keeps its matrices.
+rankings = _log_table(
+    "rankings",
+    _run_id(),
+    Column("n_labelled", Integer, nullable=False),
+    Column("after", Integer, nullable=False),
+    Column("corrected", Integer, nullable=False),
+    Column("ranking", JSON, nullable=False),
+    Column("scores", JSON, nullable=False),
+    Column("npy", LargeBinary),
+    Column("at", String, nullable=False),
+)
+
 # Measures are nullable since SQLite has no NaN, which a diverged training has.
 steps = _log_table(
     "steps",
@@ -156,6 +185,7 @@ steps = _log_table(
     Column("seconds", JSON, nullable=False),
     Column("after", Integer, nullable=False),
     Column("at", String, nullable=False),
+    _corrected(),
 )
 
 progress = Table(
@@ -220,32 +250,7 @@ def make_engine(path: Path, synchronous: Literal["FULL", "NORMAL"]) -> Engine:
     return engine
 
 
-def prepare(engine: Engine, path: Path, create: bool) -> None:
-    """Check the version of the database, or make it when `create` and it is empty.
-
-    Raises:
-        StoreError: of a newer version, not a database, or not to be opened.
-    """
-    try:
-        if create:
-            _enter_wal(engine)
-            with engine.execution_options(begin="BEGIN IMMEDIATE").begin() as connection:
-                if not inspect(connection).get_table_names():
-                    metadata.create_all(connection)
-                    connection.execute(insert(schema_version).values(version=SCHEMA_VERSION))
-        with engine.connect() as connection:
-            version = connection.execute(select(schema_version.c.version)).scalar_one_or_none()
-    except (DatabaseError, sqlite3.Error) as error:
-        reason = error.orig if isinstance(error, DatabaseError) else error
-        raise StoreError(f"{path} cannot be used as a store of runs: {reason}") from None
-    if version != SCHEMA_VERSION:
-        raise StoreError(
-            f"{path} was written by another version of dal (schema {version}, this one reads "
-            f"{SCHEMA_VERSION}); update dal or choose another home"
-        )
-
-
-def _enter_wal(engine: Engine) -> None:
+def enter_wal(engine: Engine) -> None:
     """Switch to WAL, once for the file; SQLite does not wait for a lock here, so we do."""
     deadline = time.monotonic() + BUSY_SECONDS
     connection = engine.raw_connection()

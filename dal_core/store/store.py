@@ -22,13 +22,14 @@ from sqlalchemy.exc import IntegrityError
 from dal_core.answers import AnswerError, check_complete, clean_answers, same_answers
 from dal_core.locks import run_dir, run_lock
 from dal_core.protocol import RunSpec
-from dal_core.records import Answer, Query, StepResult, Submission
-from dal_core.store import checks, reading, schema, writing
+from dal_core.records import Answer, Correction, Query, StepResult, Submission
+from dal_core.store import asking, checks, migration, reading, schema, writing
 from dal_core.store.experiments import Experiments
 from dal_core.store.log import RunLog
 from dal_core.store.rows import (
     Control,
     Kind,
+    Mode,
     NothingToUndo,
     Progress,
     RunInUse,
@@ -61,7 +62,7 @@ class Store:
         elif not path.is_file():
             raise StoreError(f"{self.home} holds no runs (there is no {schema.DATABASE_FILE})")
         self._reading = schema.make_engine(path, "FULL")
-        schema.prepare(self._reading, path, create)
+        migration.prepare(self._reading, path, create)
         self._writing = self._reading.execution_options(begin="BEGIN IMMEDIATE")
         self.experiments = Experiments(self._reading, self._writing)
         # NORMAL leaves the file sound and, in WAL mode, does not wait for the disk at a commit:
@@ -89,12 +90,14 @@ class Store:
         until_labels: int | None = None,
         until_accuracy: float | None = None,
         device: str = "cpu",
+        mode: Mode = "strict",
     ) -> RunRow:
         """A new run without queries; `device` is where it is to be computed, for the record.
 
-        Raises ValueError for a stop rule out of range.
+        Raises ValueError for a stop rule out of range, or a mode that its kind does not have.
         """
         checks.check_directives({"until_labels": until_labels, "until_accuracy": until_accuracy})
+        checks.check_mode(mode, kind)
         run = RunRow(
             run_id=f"{spec.acquisition.replace('_', '-')}-s{spec.seed}-{uuid.uuid4().hex[:6]}",
             title=title,
@@ -107,6 +110,7 @@ class Store:
             created_at=now(),
             until_labels=until_labels,
             until_accuracy=until_accuracy,
+            mode=mode,
         )
         with self._writing.begin() as connection:
             writing.insert_run(connection, run)
@@ -125,7 +129,8 @@ class Store:
     def find_oracle_run(self, spec: RunSpec) -> RunRow | None:
         """The oldest run of this spec that only the oracle ever answered, or None.
 
-        One with a stop rule of its own is not shared: it may end before others need it to.
+        One with a stop rule of its own is not shared: it may end before others need it to. Nor is
+        a fork, whose history may be a person's.
         """
         with self._reading.connect() as connection:
             alike = reading.read_runs(
@@ -134,6 +139,7 @@ class Store:
                 fingerprint=spec.fingerprint,
                 acquisition=spec.acquisition,
                 seed=spec.seed,
+                forked_from=None,
             )
             for run in reversed(alike):
                 whole = run.until_labels is None and run.until_accuracy is None
@@ -211,10 +217,37 @@ class Store:
         kept = None if probs is None else writing.pack_probs(probs, len(query.ranking))
         with self._writing.begin() as connection:
             log = reading.read_log(connection, run_id)
-            if query.after != log.after or log.open_query is not None:
+            if (query.after, query.corrected) != (log.after, log.corrected) or log.is_asked:
                 return False
             checks.check_query(log, query)
             writing.insert_query(connection, run_id, query, kept)
+            return True
+
+    def add_ranking(self, run_id: str, query: Query, probs: np.ndarray | None) -> bool:
+        """Keep what the newest model of a continuous run ranks best, and ask from it if nothing is.
+
+        Args:
+            query: what its model would ask; it may have been overtaken by answers since, whose
+                images are then left out.
+            probs: as for `add_query`, of as many images as may be asked from the ranking.
+
+        Returns:
+            False, and nothing written, when labels of the model were taken back.
+
+        Raises:
+            RunNotFound: no such run.
+            ValueError: the run is not continuous, the ranking contradicts it, or probs do.
+        """
+        kept = None if probs is None else writing.pack_probs(probs, len(query.ranking))
+        with self._writing.begin() as connection:
+            log = reading.read_log(connection, run_id)
+            if log.run.mode != "continuous":
+                raise ValueError(f"run {run_id} is {log.run.mode}; allowed: a continuous one")
+            if not log.is_state(query.after):
+                return False
+            checks.check_ranking(log, query)
+            asking.insert_ranking(connection, run_id, query, kept)
+            asking.open_next(connection, run_id)
             return True
 
     def shown_probs(self, query_id: str) -> np.ndarray | None:
@@ -249,7 +282,8 @@ class Store:
     ) -> SubmitOutcome:
         """Give all answers to a query; when this returns "saved" they are on the disk.
 
-        Sent again, the same submission is one. A query takes one submission: a different
+        In continuous mode a person's answers open the next query in the same transaction. Sent
+        again, the same submission is one. A query takes one submission: a different
         second, or another annotator's, is refused and shown the stored one.
 
         Raises:
@@ -266,14 +300,16 @@ class Store:
             earlier = reading.read_submission(connection, query_id)
             if earlier is not None:
                 return _outcome_of_second(earlier, clean, annotator)
-            open_query = reading.read_log(connection, run_id).open_query
-            if open_query is None or open_query.query_id != query_id:
+            log = reading.read_log(connection, run_id)
+            if log.open_query is None or log.open_query.query_id != query_id:
                 return SubmitOutcome("refused", None, "the query is no longer open")
             check_complete(query, clean)
             row = {"annotator": annotator, "source": source, "nonce": nonce}
             writing.insert_submission(
                 connection, {"run_id": run_id, "query_id": query_id, **row}, clean
             )
+            if log.run.mode == "continuous" and source == "person":
+                asking.open_next(connection, run_id)
             saved = reading.read_submission(connection, query_id)
         return SubmitOutcome("saved", saved)
 
@@ -303,6 +339,38 @@ class Store:
             probs = reading.read_probs(connection, last.query_id)
             writing.insert_query(connection, run_id, again, probs)
             return again
+
+    def correct(
+        self, run_id: str, image_id: int, label: int | None, *, annotator: str
+    ) -> Correction:
+        """Say the label of an image answered before anew; None: nobody can tell.
+
+        The next fit has the new label; the open query stays, and so does what was measured
+        before (`RunLog.is_before_correction`). It counts as long as its submission does.
+
+        Raises:
+            RunNotFound: no such run.
+            AnswerError: the image was not answered in this run, or is labelled so already, or the
+                label is not allowed. Nothing is written.
+        """
+        checks.check_author(annotator, "person")
+        (answer,) = clean_answers([Answer(image_id, label)])
+        with self._writing.begin() as connection:
+            log = reading.read_log(connection, run_id)
+            submission_id = checks.check_correction(log, answer)
+            row = {
+                "submission_id": submission_id,
+                "image_id": answer.image_id,
+                "label": answer.label,
+                "annotator": annotator,
+            }
+            number = writing.insert_correction(connection, run_id, row)
+            (made,) = (
+                one
+                for one in reading.read_log(connection, run_id).corrections
+                if one.correction_id == number
+            )
+        return made
 
     # Progress
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Table, func, select
 
 from dal_core.store import reading, schema
-from dal_core.store.log import RunSummary, valid_steps
+from dal_core.store.log import Model, RunSummary, valid_steps
 from dal_core.store.rows import Progress
 
 
@@ -20,7 +20,10 @@ def read_summaries(connection: Connection, run_ids: Sequence[str]) -> list[RunSu
     """The runs' summaries in the order of the ids; ids that no run has are left out."""
     runs = {run.run_id: run for run in reading.read_runs(connection, run_ids=run_ids)}
     given = _given(connection, run_ids)
-    retracted = _retracted(connection, run_ids)
+    retracted = _count(connection, schema.retractions, run_ids)
+    n_corrections = _count(connection, schema.corrections, run_ids)
+    corrections = _corrections(connection, run_ids)
+    ranked = _ranked(connection, run_ids)
     unanswered = _unanswered(connection, run_ids)
     steps = defaultdict(list)
     query = select(schema.steps).where(schema.steps.c.run_id.in_(run_ids))
@@ -30,17 +33,21 @@ def read_summaries(connection: Connection, run_ids: Sequence[str]) -> list[RunSu
     for run_id in (run_id for run_id in run_ids if run_id in runs):
         active = given[run_id]
         after = max(active, default=0)
-        labels = sum(n_labels for n_labels, _ in active.values())
-        skipped = sum(n_skipped for _, n_skipped in active.values())
+        corrected, more = corrections.get(run_id, (0, 0))
+        labels = more + sum(n_labels for n_labels, _ in active.values())
+        skipped = sum(n_skipped for _, n_skipped in active.values()) - more
         summaries.append(
             RunSummary(
                 run=runs[run_id],
                 steps=valid_steps(steps[run_id], {0, *active}),
                 n_labelled=runs[run_id].n_initial + labels,
                 n_skipped=skipped,
+                n_submissions=len(active),
                 is_asked=after in unanswered[run_id],
                 after=after,
-                revision=retracted.get(run_id, 0),
+                revision=retracted.get(run_id, 0) + n_corrections.get(run_id, 0),
+                corrected=corrected,
+                is_ranked=(after, corrected) in ranked[run_id],
             )
         )
     return summaries
@@ -80,10 +87,49 @@ def _given(
     return given
 
 
-def _retracted(connection: Connection, run_ids: Sequence[str]) -> dict[str, int]:
-    retractions = schema.retractions.c
-    query = select(retractions.run_id, func.count()).where(retractions.run_id.in_(run_ids))
-    return {run_id: n for run_id, n in connection.execute(query.group_by(retractions.run_id))}
+def _count(connection: Connection, table: Table, run_ids: Sequence[str]) -> dict[str, int]:
+    """Rows by run; runs without any are missing."""
+    run_id = table.c.run_id
+    query = select(run_id, func.count()).where(run_id.in_(run_ids)).group_by(run_id)
+    return {one: n for one, n in connection.execute(query)}
+
+
+def _corrections(connection: Connection, run_ids: Sequence[str]) -> dict[str, tuple[int, int]]:
+    """By run: id of the newest correction that counts, and how many labels they add in all."""
+    corrections, answers = schema.corrections.c, schema.answers.c
+    query = (
+        select(corrections.run_id, corrections.number, corrections.image_id, corrections.label)
+        .add_columns(answers.label.label("original"))
+        .join(
+            schema.answers,
+            (answers.submission_id == corrections.submission_id)
+            & (answers.image_id == corrections.image_id),
+        )
+        .where(corrections.run_id.in_(run_ids))
+        .where(corrections.submission_id.not_in(select(schema.retractions.c.submission_id)))
+        .order_by(corrections.number)
+    )
+    newest: defaultdict[str, dict[int, tuple[int, int]]] = defaultdict(dict)
+    for row in connection.execute(query):
+        more = (row.label is not None) - (row.original is not None)
+        newest[row.run_id][row.image_id] = (row.number, more)
+    return {
+        run_id: (
+            max(number for number, _ in by_image.values()),
+            sum(n for _, n in by_image.values()),
+        )
+        for run_id, by_image in newest.items()
+    }
+
+
+def _ranked(connection: Connection, run_ids: Sequence[str]) -> defaultdict[str, set[Model]]:
+    """By run: the models whose ranking is stored."""
+    rankings = schema.rankings.c
+    query = select(rankings.run_id, rankings.after, rankings.corrected)
+    found: defaultdict[str, set[Model]] = defaultdict(set)
+    for run_id, after, corrected in connection.execute(query.where(rankings.run_id.in_(run_ids))):
+        found[run_id].add((after, corrected))
+    return found
 
 
 def _unanswered(connection: Connection, run_ids: Sequence[str]) -> defaultdict[str, set[int]]:

@@ -23,7 +23,7 @@ _MEASURES = ("accuracy", "mutual_information", "train_loss", "val_loss")
 
 
 def insert_run(connection: Connection, run: RunRow) -> None:
-    """Append the run; its spec is four columns."""
+    """Append the run; its spec is five columns."""
     row = {name: getattr(run, name) for name in run.__dataclass_fields__}
     spec = row.pop("spec")
     row |= {
@@ -31,6 +31,7 @@ def insert_run(connection: Connection, run: RunRow) -> None:
         "protocol": spec.protocol.model_dump(mode="json"),
         "acquisition": spec.acquisition,
         "seed": spec.seed,
+        "noise": float(spec.noise),
     }
     connection.execute(insert(schema.runs).values(row))
 
@@ -67,6 +68,14 @@ def insert_retraction(connection: Connection, run_id: str, submission_id: int) -
     """Append that the submission is taken back."""
     row = {"submission_id": submission_id, "run_id": run_id, "at": now()}
     connection.execute(insert(schema.retractions).values(row))
+
+
+def insert_correction(connection: Connection, run_id: str, row: dict[str, Any]) -> int:
+    """Append the correction (a row without number and time); returns its number."""
+    inserted = connection.execute(insert(schema.corrections).values(run_id=run_id, at=now(), **row))
+    assert inserted.inserted_primary_key is not None
+    number: int = inserted.inserted_primary_key[0]
+    return number
 
 
 def insert_step(connection: Connection, run_id: str, result: StepResult) -> None:

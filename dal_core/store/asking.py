@@ -1,0 +1,94 @@
+"""The next query without waiting for a model (continuous mode), within a transaction of the store.
+
+The newest finished model has ranked more images than one query shows. What of them was not
+asked meanwhile is the next query, so that there is one in the same moment in which the last was
+answered.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from sqlalchemy import Connection, Row, insert, select, update
+
+from dal_core.records import Query
+from dal_core.store import reading, schema, writing
+from dal_core.store.ending import finished
+from dal_core.store.log import RunLog
+from dal_core.store.rows import now
+
+
+def insert_ranking(connection: Connection, run_id: str, query: Query, npy: bytes | None) -> None:
+    """Append what a model ranks best; only the newest ranking of a run keeps its matrices."""
+    earlier = update(schema.rankings).filter_by(run_id=run_id)
+    connection.execute(earlier.values(npy=None))
+    row = {
+        "run_id": run_id,
+        "n_labelled": query.asked_by,
+        "after": query.after,
+        "corrected": query.corrected,
+        "ranking": [int(image_id) for image_id in query.ranking],
+        "scores": [float(score) for score in query.scores],
+        "npy": npy,
+        "at": now(),
+    }
+    connection.execute(insert(schema.rankings).values(row))
+
+
+def open_next(connection: Connection, run_id: str) -> Query | None:
+    """Ask what the newest model ranks best of the images that were not asked; None: nothing now.
+
+    Nothing is asked while a query is open, after the end of the run, and when an overtaken
+    model's ranking has too few images left: its successor is on the way.
+    """
+    log = reading.read_log(connection, run_id)
+    ranked = _newest(connection, log)
+    if log.is_asked or finished(log) or ranked is None:
+        return None
+    query, places = _remaining(log, ranked)
+    is_of_now = (ranked.after, ranked.corrected) == (log.after, log.corrected)
+    if len(places) < (1 if is_of_now else query.batch_size):
+        return None
+    writing.insert_query(connection, run_id, query, _probs_of(ranked, query, places))
+    return query
+
+
+def _newest(connection: Connection, log: RunLog) -> Row[Any] | None:
+    """The newest ranking by a model whose labels have not been taken back."""
+    rankings = schema.rankings
+    states = [0, *(one.submission_id for one in log.submissions)]
+    query = (
+        select(rankings)
+        .where(rankings.c.run_id == log.run.run_id)
+        .where(rankings.c.after.in_(states))
+        .order_by(rankings.c.number.desc())
+        .limit(1)
+    )
+    return connection.execute(query).one_or_none()
+
+
+def _remaining(log: RunLog, ranked: Row[Any]) -> tuple[Query, list[int]]:
+    """The query, and the places in the model's ranking of its images."""
+    gone = {answer.image_id for one in log.submissions for answer in one.answers}
+    places = [place for place, image_id in enumerate(ranked.ranking) if image_id not in gone]
+    query = Query(
+        query_id=uuid.uuid4().hex,
+        n_labelled=log.n_labelled,
+        asked_by=ranked.n_labelled,
+        ranking=tuple(ranked.ranking[place] for place in places),
+        scores=tuple(ranked.scores[place] for place in places),
+        batch_size=log.run.spec.protocol.n_samples_to_acquire,
+        after=log.after,
+        corrected=ranked.corrected,
+    )
+    return query, places
+
+
+def _probs_of(ranked: Row[Any], query: Query, places: list[int]) -> bytes | None:
+    """The matrices of the images that may be shown, as far as the ranking has them."""
+    if ranked.npy is None:
+        return None
+    probs = writing.unpack_probs(ranked.npy)  # [T, n, C] of the first n places
+    kept = [place for place in places if place < probs.shape[1]][: 2 * query.batch_size]
+    return writing.pack_probs(probs[:, kept], len(places)) if kept else None

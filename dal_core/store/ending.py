@@ -1,0 +1,30 @@
+"""When a run is over, read off its log; pure.
+
+Beside the log and not in the agenda, since the store must not open a query that comes after the
+end.
+"""
+
+from __future__ import annotations
+
+from dal_core.protocol import FULL_DATA
+from dal_core.store.log import RunLog, RunSummary
+
+
+def finished(log: RunLog | RunSummary) -> str | None:
+    """Why the run asks for nothing more, or None while it goes on (SPEC section 5)."""
+    run, n = log.run, log.n_labelled
+    protocol = run.spec.protocol
+    batch = protocol.n_samples_to_acquire
+    if run.spec.acquisition == FULL_DATA:
+        return f"the bound is trained on all {n:,} images"
+    # A label that a correction took away is no reason for another step.
+    if n >= run.spec.max_labels or log.n_submissions >= protocol.n_acquisition_steps:
+        return f"all {protocol.n_acquisition_steps} acquisition steps are done"
+    if run.until_labels is not None and n + batch > run.until_labels:
+        return f"the label budget of {run.until_labels} is used"
+    measured = [step.accuracy for step in log.steps if step.after == log.after]
+    if run.until_accuracy is not None and measured and measured[-1] >= run.until_accuracy:
+        return f"the target accuracy of {run.until_accuracy:.1%} is reached"
+    if run.split_sizes["pool"] <= n - run.n_initial + log.n_skipped:
+        return "every image of the pool was asked for"
+    return None

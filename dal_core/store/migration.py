@@ -1,0 +1,80 @@
+"""From an empty file or an earlier version's database to one of this version.
+
+Owns: making and migrating the tables of `schema`, in place and whole or not at all. A migration
+only adds: what an earlier version wrote is left as it is, and new columns have defaults that
+mean what was meant before there was a choice.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, inspect, select, text, update
+from sqlalchemy import insert as insert_into
+from sqlalchemy.exc import DatabaseError
+from sqlalchemy.schema import CreateColumn
+
+from dal_core.store import schema
+from dal_core.store.rows import StoreError
+
+NEW_COLUMNS = {  # by the version that brought them
+    2: {
+        "runs": ("mode", "noise", "forked_from", "forked_after", "forked_labels"),
+        "queries": ("corrected",),
+        "steps": ("corrected",),
+    }
+}
+
+
+def prepare(engine: Engine, path: Path, create: bool) -> None:
+    """Make the database when `create` and it is empty; migrate one of an earlier version.
+
+    Raises:
+        StoreError: of a newer version, not a database, or not to be opened or written.
+    """
+    writing = engine.execution_options(begin="BEGIN IMMEDIATE")
+    try:
+        if create:
+            schema.enter_wal(engine)
+            with writing.begin() as connection:
+                if not inspect(connection).get_table_names():
+                    _make(connection)
+        with engine.connect() as connection:
+            version = _version(connection)
+        if version is not None and version < schema.SCHEMA_VERSION:
+            with writing.begin() as connection:
+                version = _migrate(connection)
+    except (DatabaseError, sqlite3.Error) as error:
+        reason = error.orig if isinstance(error, DatabaseError) else error
+        raise StoreError(f"{path} cannot be used as a store of runs: {reason}") from None
+    if version != schema.SCHEMA_VERSION:
+        raise StoreError(
+            f"{path} was written by another version of dal (schema {version}, this one reads "
+            f"{schema.SCHEMA_VERSION}); update dal or choose another home"
+        )
+
+
+def _make(connection: Connection) -> None:
+    schema.metadata.create_all(connection)
+    connection.execute(insert_into(schema.schema_version).values(version=schema.SCHEMA_VERSION))
+
+
+def _version(connection: Connection) -> int | None:
+    return connection.execute(select(schema.schema_version.c.version)).scalar_one_or_none()
+
+
+def _migrate(connection: Connection) -> int | None:
+    """Add what is new, within a transaction; another process may have done it meanwhile."""
+    version = _version(connection)
+    if version is None or not 1 <= version < schema.SCHEMA_VERSION:
+        return version
+    for new in range(version + 1, schema.SCHEMA_VERSION + 1):
+        for table, names in NEW_COLUMNS[new].items():
+            for name in names:
+                column = CreateColumn(schema.metadata.tables[table].c[name])
+                definition = column.compile(dialect=connection.dialect)
+                connection.execute(text(f"ALTER TABLE {table} ADD COLUMN {definition}"))
+    schema.metadata.create_all(connection)  # only the tables that are missing
+    connection.execute(update(schema.schema_version).values(version=schema.SCHEMA_VERSION))
+    return schema.SCHEMA_VERSION

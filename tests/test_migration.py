@@ -1,0 +1,197 @@
+"""A database of version 1 becomes one of this version when it is opened, with all it holds."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from pathlib import Path
+
+import pytest
+
+from dal_core.protocol import PRESETS
+from dal_core.store import Store, StoreError, schema
+from tests.store_kit import ask, give, new_run, spec
+
+# As version 1 made it.
+VERSION_1 = """
+CREATE TABLE schema_version (version INTEGER NOT NULL);
+CREATE TABLE runs (
+    number INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, run_id VARCHAR NOT NULL UNIQUE,
+    title VARCHAR NOT NULL, kind VARCHAR NOT NULL, baseline BOOLEAN NOT NULL,
+    fingerprint VARCHAR NOT NULL, protocol JSON NOT NULL, acquisition VARCHAR NOT NULL,
+    seed INTEGER NOT NULL, n_initial INTEGER NOT NULL, split_sizes JSON NOT NULL,
+    versions JSON NOT NULL, created_at VARCHAR NOT NULL, oracle_until INTEGER,
+    paused BOOLEAN NOT NULL, until_labels INTEGER, until_accuracy FLOAT);
+CREATE TABLE queries (
+    number INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, query_id VARCHAR NOT NULL UNIQUE,
+    run_id VARCHAR NOT NULL REFERENCES runs (run_id) ON DELETE CASCADE,
+    n_labelled INTEGER NOT NULL, asked_by INTEGER NOT NULL, ranking JSON NOT NULL,
+    scores JSON NOT NULL, batch_size INTEGER NOT NULL, "after" INTEGER NOT NULL,
+    at VARCHAR NOT NULL);
+CREATE INDEX ix_queries_run_id ON queries (run_id);
+CREATE TABLE query_probs (
+    query_id VARCHAR NOT NULL PRIMARY KEY REFERENCES queries (query_id) ON DELETE CASCADE,
+    npy BLOB NOT NULL);
+CREATE TABLE submissions (
+    number INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+    query_id VARCHAR NOT NULL REFERENCES queries (query_id) ON DELETE CASCADE,
+    run_id VARCHAR NOT NULL REFERENCES runs (run_id) ON DELETE CASCADE,
+    annotator VARCHAR NOT NULL, source VARCHAR NOT NULL, nonce VARCHAR NOT NULL,
+    at VARCHAR NOT NULL, UNIQUE (query_id, annotator));
+CREATE INDEX ix_submissions_run_id ON submissions (run_id);
+CREATE TABLE answers (
+    submission_id INTEGER NOT NULL REFERENCES submissions (number) ON DELETE CASCADE,
+    position INTEGER NOT NULL, image_id INTEGER NOT NULL, label INTEGER, seconds FLOAT,
+    PRIMARY KEY (submission_id, position), UNIQUE (submission_id, image_id));
+CREATE TABLE retractions (
+    number INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+    submission_id INTEGER NOT NULL UNIQUE REFERENCES submissions (number) ON DELETE CASCADE,
+    run_id VARCHAR NOT NULL REFERENCES runs (run_id) ON DELETE CASCADE, at VARCHAR NOT NULL);
+CREATE INDEX ix_retractions_run_id ON retractions (run_id);
+CREATE TABLE steps (
+    number INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+    run_id VARCHAR NOT NULL REFERENCES runs (run_id) ON DELETE CASCADE, step INTEGER NOT NULL,
+    n_labelled INTEGER NOT NULL, accuracy FLOAT, mutual_information FLOAT, train_loss FLOAT,
+    val_loss FLOAT, best_epoch INTEGER, seconds JSON NOT NULL, "after" INTEGER NOT NULL,
+    at VARCHAR NOT NULL);
+CREATE INDEX ix_steps_run_id ON steps (run_id);
+CREATE TABLE progress (
+    run_id VARCHAR NOT NULL PRIMARY KEY REFERENCES runs (run_id) ON DELETE CASCADE,
+    part VARCHAR NOT NULL, n_labelled INTEGER, epoch INTEGER, n_epochs INTEGER,
+    train_loss FLOAT, seconds_left FLOAT, message VARCHAR NOT NULL, at VARCHAR NOT NULL);
+CREATE TABLE experiments (
+    number INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, experiment_id VARCHAR NOT NULL UNIQUE,
+    title VARCHAR NOT NULL, protocol JSON NOT NULL, acquisitions JSON NOT NULL,
+    seeds JSON NOT NULL, full_data BOOLEAN NOT NULL, created_at VARCHAR NOT NULL);
+CREATE TABLE experiment_runs (
+    number INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+    experiment_id VARCHAR NOT NULL REFERENCES experiments (experiment_id) ON DELETE CASCADE,
+    run_id VARCHAR NOT NULL REFERENCES runs (run_id) ON DELETE CASCADE,
+    UNIQUE (experiment_id, run_id));
+CREATE INDEX ix_experiment_runs_experiment_id ON experiment_runs (experiment_id);
+CREATE INDEX ix_experiment_runs_run_id ON experiment_runs (run_id);
+INSERT INTO schema_version VALUES (1);
+"""
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Path:
+    """A home as version 1 left it: one run, two queries, the first answered and measured."""
+    connection = sqlite3.connect(tmp_path / schema.DATABASE_FILE)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.executescript(VERSION_1)
+    protocol = PRESETS["quick"].model_dump_json()
+    connection.execute(
+        "INSERT INTO runs VALUES (1, 'bald-s1-old', 'Ann', 'person', 0, 'fingerprint', ?, 'bald', "
+        "1, 20, '{\"pool\": 3000}', '{}', '2026-01-01T00:00:00.000+00:00', NULL, 0, 90, NULL)",
+        [protocol],
+    )
+    for number, query_id, n, after in ((1, "first", 20, 0), (2, "second", 30, 1)):
+        ranking = json.dumps(list(range(20 * number, 20 * number + 20)))
+        connection.execute(
+            "INSERT INTO queries VALUES (?, ?, 'bald-s1-old', ?, ?, ?, ?, 10, ?, 'then')",
+            [number, query_id, n, n, ranking, json.dumps([0.5] * 20), after],
+        )
+    connection.execute(
+        "INSERT INTO submissions VALUES (1, 'first', 'bald-s1-old', 'Ann', 'person', 'n', 'then')"
+    )
+    connection.executemany(
+        "INSERT INTO answers VALUES (1, ?, ?, ?, 1.5)", [(k, 20 + k, k) for k in range(10)]
+    )
+    for number, n, after, accuracy in ((1, 20, 0, 0.5), (2, 30, 1, 0.75)):
+        connection.execute(
+            "INSERT INTO steps VALUES (?, 'bald-s1-old', ?, ?, ?, 0.1, 0.2, NULL, NULL, "
+            "'{\"train\": 2.0}', ?, 'then')",
+            [number, after, n, accuracy, after],
+        )
+    connection.commit()
+    connection.close()
+    return tmp_path
+
+
+def columns(home: Path) -> dict[str, set[tuple[str, str, int, object]]]:
+    """By table: name, type, whether it must not be NULL, and default of each column."""
+    connection = sqlite3.connect(home / schema.DATABASE_FILE)
+    try:
+        return {
+            table.name: {
+                (row[1], row[2], row[3], row[4])
+                for row in connection.execute(f"PRAGMA table_info({table.name})")
+            }
+            for table in schema.metadata.sorted_tables
+        }
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize("create", [True, False])
+def test_a_run_of_version_1_is_read_as_what_it_was(old: Path, create: bool) -> None:
+    store = Store(old, create)
+    run = store.run("bald-s1-old")
+    assert run.spec == spec() and run.spec.noise == 0
+    assert (run.mode, run.forked_from, run.forked_after, run.forked_labels) == (
+        "strict",
+        None,
+        None,
+        None,
+    )
+    log = store.log(run.run_id)
+    assert log.labels() == [(20 + k, k) for k in range(10)]
+    assert [(s.n_labelled, s.accuracy, s.corrected) for s in log.steps] == [
+        (20, 0.5, 0),
+        (30, 0.75, 0),
+    ]
+    assert log.open_query is not None
+    assert (log.open_query.query_id, log.open_query.corrected) == ("second", 0)
+    assert log.corrections == ()
+    store.close()
+
+
+def test_a_run_of_version_1_goes_on(old: Path) -> None:
+    store = Store(old)
+    open_query = store.log("bald-s1-old").open_query
+    assert open_query is not None
+    assert give(store, open_query).status == "saved"
+    store.correct("bald-s1-old", 20, 9, annotator="Ann")
+    ask(store, "bald-s1-old", range(100, 120))
+    assert store.log("bald-s1-old").labels()[0] == (20, 9)
+    store.close()
+
+
+def test_a_migrated_database_has_the_columns_of_a_new_one(old: Path, tmp_path: Path) -> None:
+    Store(old).close()
+    Store(tmp_path / "new").close()
+    assert columns(old) == columns(tmp_path / "new")
+
+
+def test_a_database_is_migrated_once_by_whoever_comes_first(old: Path) -> None:
+    failed: list[BaseException] = []
+
+    def open_it() -> None:
+        try:
+            Store(old, create=False).close()
+        except BaseException as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=open_it) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    store = Store(old)
+    assert new_run(store).mode == "strict"
+    store.close()
+
+
+def test_a_migration_that_fails_leaves_the_database_as_it_was(old: Path) -> None:
+    connection = sqlite3.connect(old / schema.DATABASE_FILE)
+    connection.execute("CREATE INDEX ix_rankings_run_id ON runs (run_id)")  # in the way
+    connection.commit()
+    before = columns(old)
+    with pytest.raises(StoreError, match=r"^[^\n]*cannot be used as a store of runs[^\n]*$"):
+        Store(old)
+    assert columns(old) == before
+    assert connection.execute("SELECT version FROM schema_version").fetchall() == [(1,)]
+    connection.close()

@@ -1,0 +1,59 @@
+"""What labelling cost: along the curve, image by image, and nothing where nobody measured it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dal_core.minutes import has_times, labelling_minutes, labelling_seconds
+from dal_core.records import Answer
+from dal_core.store import Store
+from tests.store_kit import ask, give, new_result, new_run
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    opened = Store(tmp_path)
+    yield opened
+    opened.close()
+
+
+def answer(store: Store, run_id: str, first: int, seconds: float | None) -> int:
+    """Ten labels and a skipped image, each in so many seconds; the state they lead to."""
+    query = ask(store, run_id, range(first, first + 20))
+    given = [Answer(first, None, seconds)]
+    given += [Answer(first + k, 1, seconds) for k in range(1, 11)]
+    give(store, query, given)
+    return store.log(run_id).after
+
+
+def test_minutes_add_up_along_the_measured_steps(store: Store) -> None:
+    run_id = new_run(store).run_id
+    states = [0, answer(store, run_id, 0, 3.0), answer(store, run_id, 50, None)]
+    states.append(answer(store, run_id, 100, 6.0))
+    for k in (0, 1, 3):  # a gap at two
+        store.add_step(run_id, new_result(20 + 10 * k, states[k]))
+    log = store.log(run_id)
+    assert labelling_minutes(log) == pytest.approx({20: 0, 30: 33 / 60, 50: 99 / 60})
+    assert has_times(log)
+    seconds = labelling_seconds(log)
+    assert list(seconds)[:2] == [0, 1] and seconds[105] == 6.0
+    assert 55 not in seconds
+
+
+def test_a_batch_taken_back_costs_nothing(store: Store) -> None:
+    run_id = new_run(store).run_id
+    answer(store, run_id, 0, 3.0)
+    store.undo(run_id)
+    assert labelling_seconds(store.log(run_id)) == {}
+
+
+def test_the_oracle_takes_no_time(store: Store) -> None:
+    run_id = new_run(store).run_id
+    state = answer(store, run_id, 0, None)
+    store.add_step(run_id, new_result(30, state))
+    log = store.log(run_id)
+    assert not has_times(log)
+    assert labelling_minutes(log) == {30: 0}
