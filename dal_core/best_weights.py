@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import copy
 from collections import deque
+from collections.abc import Sequence
 from concurrent.futures import Executor, Future
 
+import torch
 from torch import Tensor
 
 from dal_core.models import BayesianCNN
@@ -27,7 +29,7 @@ class BestWeights:
         self.model, self.validation = model, validation
         self.losses: list[float | None] = []
         self.best_epoch = 0
-        self.weights: dict[str, Tensor] = {}
+        self.weights: Sequence[Tensor] = ()
 
     def look(self, epoch: int) -> float | None:
         """Validate the model as it is after an epoch; the loss, None where it was given up."""
@@ -39,7 +41,7 @@ class BestWeights:
 
     def restore(self) -> None:
         """Put the best weights into the model."""
-        self.model.load_state_dict(self.weights)
+        put(self.weights, self.model)
 
     def close(self) -> None:
         """End; nothing is under way."""
@@ -77,18 +79,25 @@ class BestWeightsBeside:
         """Wait for the last look and put the best weights into the model."""
         while self._pending:
             self._pending.popleft().result()
-        self.model.load_state_dict(self._looks.weights)
+        put(self._looks.weights, self.model)
 
     def close(self) -> None:
         """Drop what nobody waits for any more."""
         for look in self._pending:
             look.cancel()
 
-    def _look(self, epoch: int, weights: dict[str, Tensor]) -> float | None:
-        self._looks.model.load_state_dict(weights)
+    def _look(self, epoch: int, weights: Sequence[Tensor]) -> float | None:
+        put(weights, self._looks.model)
         return self._looks.look(epoch)
 
 
-def snapshot(model: BayesianCNN) -> dict[str, Tensor]:
-    """A copy of the weights."""
-    return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+def snapshot(model: BayesianCNN) -> list[Tensor]:
+    """A copy of the weights; models have no buffers, so these are all of their state."""
+    return [parameter.detach().clone() for parameter in model.parameters()]
+
+
+def put(weights: Sequence[Tensor], model: BayesianCNN) -> None:
+    """Copy a snapshot into a model."""
+    with torch.no_grad():
+        for parameter, kept in zip(model.parameters(), weights, strict=True):
+            parameter.copy_(kept)
