@@ -199,6 +199,46 @@ def _reproduce(
     )
 
 
+@app.command("replay")
+def _replay(
+    labels: Annotated[
+        str, typer.Argument(metavar="LABELS", help="File of labels, CSV or JSON lines; or a run")
+    ],
+    protocol: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="report, released, gal2017 or quick [default: the run's; of a file quick]",
+        ),
+    ] = None,
+    seed: Annotated[
+        str | None,
+        typer.Option(metavar="N", help="Of every random draw [default: the run's; of a file 1]"),
+    ] = None,
+    acquisition: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="What asked, for the record [default: the run's; of a file bald]"
+        ),
+    ] = None,
+    dataset: DataSet = None,
+    settings: Settings = None,
+    title: Annotated[str | None, typer.Option(metavar="TEXT", help="What to call it")] = None,
+    device: Device = None,
+    home: Home = None,
+    as_json: JsonObject = False,
+) -> None:
+    """Fit labels again, step by step, to the curve they give: those of `dal export`, or a run's.
+
+    Corrected labels give the whole curve anew. Prints the id of the new run first, then
+    progress; the last line is the result. Stopped or killed, the same command goes on.
+    """
+    from dal_core.cli import replaying
+
+    wanted = replaying.Wanted(protocol, acquisition, seed, dataset, tuple(settings or ()), title)
+    raise typer.Exit(replaying.replay(labels, wanted, device=device, home=home, as_json=as_json))
+
+
 @app.command("fork")
 def _fork(
     run: Run,
@@ -303,14 +343,19 @@ def _export(
     form: Annotated[
         str,
         typer.Option(
-            "--format", metavar="FORMAT", help="csv or jsonl: the labels; yaml: the record"
+            "--format",
+            metavar="FORMAT",
+            help="csv or jsonl: the labels; yaml: the record; safetensors: the newest model",
         ),
     ],
     out: Annotated[str, typer.Option(metavar="FILE", help="File to write, - for standard output")],
     force: Annotated[bool, typer.Option("--force", help="Overwrite FILE")] = False,
     home: Home = None,
 ) -> None:
-    """Write a run's labels, or its record in the report's form, to a file."""
+    """Write a run's labels, its record in the report's form, or its newest model to a file.
+
+    Beside a model lies predict.py, which shows how to use it without dal.
+    """
     from dal_core.cli import exporting
 
     exporting.export(run, form, out, force=force, home=home)
