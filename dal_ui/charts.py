@@ -26,7 +26,8 @@ HOW_TO_READ: dict[Metric, str] = {
     "mutual_information": "How much its passes contradict each other: lower is surer.",
 }
 OVER_MINUTES_HELP = (
-    "The curves over the time you spent labelling. Random is drawn at the minutes you needed for "
+    "The curves over the time you spent labelling; beside it the median seconds an image took you, "
+    "and the minutes of all. Random is drawn at the minutes you needed for "
     "as many labels, as if its images were as hard as yours."
 )
 

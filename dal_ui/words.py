@@ -107,10 +107,10 @@ def agreement(same: int, given: int) -> str:
 
 
 def pace(seconds: Sequence[float]) -> str:
-    """How long an image takes a person, and all of them together."""
+    """How long an image takes a person (the median), and all of them together."""
     if not seconds:
-        return "No time was measured yet."
-    return f"{median(seconds):.1f} s an image (median), {sum(seconds) / 60:.1f} min in all"
+        return "no time measured yet"
+    return f"{median(seconds):.1f} s an image, {sum(seconds) / 60:.1f} min"
 
 
 def revealed(one: Revealed, source: str) -> str:

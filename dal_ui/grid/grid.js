@@ -5,6 +5,7 @@
 
 const FIRST_RETRY_MS = 3000;
 const LAST_RETRY_MS = 60000;
+const REVIEW_DRAWN_MS = 10000;
 
 const SHELL = `
   <div class="stage">
@@ -22,9 +23,11 @@ const SHELL = `
     <button type="button" class="submit" data-do="submit"></button>
   </div>
   <p class="hint" id="hint">
-    <span class="with-keys"><kbd>0</kbd>–<kbd>9</kbd> label, <kbd>S</kbd> can’t tell,
-    <kbd>Backspace</kbd> clear, <kbd>Enter</kbd> submit</span>
-    <span class="without-keys">Click an image to label with the keyboard.</span>
+    <span class="texts">
+      <span class="with-keys"><kbd>0</kbd>–<kbd>9</kbd> label, <kbd>S</kbd> can’t tell,
+      <kbd>Backspace</kbd> clear, <kbd>Enter</kbd> submit</span>
+      <span class="without-keys">Click an image to label with the keyboard.</span>
+    </span>
     <button type="button" data-do="help" aria-expanded="false" aria-controls="keys">Keys
     <kbd>?</kbd></button>
   </p>
@@ -262,14 +265,16 @@ function switchReview(grid, reviewing) {
   grid.reviewing = reviewing;
   if (isFirst) return;
   if (!reviewing) grid.cells.focus();
-  else focusWhenDrawn(".st-key-review input", 60);
+  else focusWhenDrawn(grid, ".st-key-review input", performance.now() + REVIEW_DRAWN_MS);
 }
 
-/** Streamlit draws the review after the grid: looked for once a frame, for a while. */
-function focusWhenDrawn(selector, frames) {
+/** Streamlit draws the review after the grid: looked for until it is there. */
+function focusWhenDrawn(grid, selector, until) {
   const found = document.querySelector(selector);
   if (found) found.focus();
-  else if (frames) requestAnimationFrame(() => focusWhenDrawn(selector, frames - 1));
+  else if (grid.reviewing && performance.now() < until) {
+    setTimeout(() => focusWhenDrawn(grid, selector, until), 50);
+  }
 }
 
 function elapsed(grid) {
