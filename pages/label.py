@@ -20,13 +20,14 @@ from dal_ui.grid import (
     GridUndo,
     image_data_uri,
     label_grid,
+    sent_review,
     sent_submission,
     sent_undo,
 )
 from dal_ui.labelling import View
 from dal_ui.plain import plain_grid
 from dal_ui.reveal import last_batch
-from dal_ui.review_table import is_open, review_section, toggle
+from dal_ui.review_table import is_open, obey, review_section, toggle
 from dal_ui.start import start_form
 
 FIRST = "first"  # what the grid calls the query that is yet to come
@@ -50,6 +51,7 @@ def render() -> None:
         _other_run()
         return
     dataset = runtime.dataset(spec.protocol.dataset)
+    obey(sent_review())
     if _take(view, sent_submission()) or _take_back(view, sent_undo()):
         view = labelling.look(runtime.store(), run_id)
         labelling.ask_workers(runtime.store(), runtime.workers(), view)  # nobody waits for drawing
@@ -105,7 +107,6 @@ def _grid(view: View, dataset: Dataset) -> None:
             disabled=True,
             message=words.PLACES,
             reviewing=is_open(),
-            on_review=toggle,
         )
         return
     query, answered = shown
@@ -123,7 +124,6 @@ def _grid(view: View, dataset: Dataset) -> None:
             disabled=not waits,
             last=view.log.after or None,
             reviewing=is_open(),
-            on_review=toggle,
         )
     except ValueError as error:  # the browser sent something else than answers to this query
         st.error(f"Nothing was saved: {error}")
