@@ -20,6 +20,7 @@ PALETTE: Mapping[str, str] = {
     "grey": "#8C8C8C",
 }
 PRIMARY = PALETTE["blue"]  # this run, on the labelling page
+TEXT = "#7b7f87"  # for words inside a chart: 4 to 1 against a light page and against a dark one
 FULL_DATA = PALETTE["vermillion"]  # the full-data bound, a thin line everywhere
 
 _FUNCTIONS: Mapping[str, tuple[str, str, str]] = {  # name: long, short (the report's), colour
@@ -45,6 +46,11 @@ def display_name(acquisition: str, short: bool = False) -> str:
 def colour(acquisition: str) -> str:
     """The colour of a function, the same in every chart; vermillion for one we do not know."""
     return PALETTE[_FUNCTIONS.get(acquisition, ("", "", "vermillion"))[2]]
+
+
+def noise_name(noise: float) -> str:
+    """What people call a simulated oracle's noise; empty for one that is always right."""
+    return f"{100 * noise:g}% wrong answers" if noise else ""
 
 
 def in_order(acquisitions: list[str]) -> list[str]:

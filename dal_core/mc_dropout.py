@@ -63,12 +63,42 @@ def chunked_passes(
     """
     device = next(model.parameters()).device
     for number, start in enumerate(range(0, len(images), CHUNK)):
-        mask_seed = np.random.SeedSequence(seed, spawn_key=(number,)).generate_state(1, np.uint64)
-        generator = torch.Generator().manual_seed(int(mask_seed[0] >> np.uint64(1)))
         chunk = normalise(images[start : start + CHUNK]).to(device)
-        yield stochastic_passes(model, chunk, n_passes, generator)
+        yield stochastic_passes(model, chunk, n_passes, _chunk_generator(seed, number))
         if progress is not None:
             progress(min(start + CHUNK, len(images)), len(images))
+
+
+def passes_of_one(
+    model: BayesianCNN,
+    images: np.ndarray,
+    ids: np.ndarray,
+    position: int,
+    n_passes: int,
+    seed: int,
+) -> Tensor:
+    """What `chunked_passes` over `images[ids]` yields for one of them, computing its chunk alone.
+
+    More passes leave the first ones as they are.
+
+    Args:
+        ids: int64 [N] into `images`, in the order they were scored.
+        position: in `ids`, of the image wanted.
+
+    Returns:
+        [T, C] on the model's device.
+    """
+    number, place = divmod(position, CHUNK)
+    chunk = normalise(images[ids[number * CHUNK : (number + 1) * CHUNK]])
+    device = next(model.parameters()).device
+    generator = _chunk_generator(seed, number)
+    return stochastic_passes(model, chunk.to(device), n_passes, generator)[:, place]
+
+
+def _chunk_generator(seed: int, number: int) -> torch.Generator:
+    """Where the masks of a chunk come from."""
+    mask_seed = np.random.SeedSequence(seed, spawn_key=(number,)).generate_state(1, np.uint64)
+    return torch.Generator().manual_seed(int(mask_seed[0] >> np.uint64(1)))
 
 
 class StochasticHead:

@@ -7,6 +7,7 @@ is the work itself and is called by the command line in its own process just the
 
 Lines in:  {"do": "work", "run": ID, "steps": N | null}   bring the run up to what its directives
                ask, or N steps on the way
+           {"do": "weights", "run": ID, "after": SUBMISSION}   compute a step's weights again
            {"do": "hold"} / {"do": "go"}   pause between two epochs while a person waits; go on
 Lines out: {"event": "ready" | "done" | "busy" | "failed", "run": ID, "message": TEXT,
             "more": whether the run has work left, "n_labelled": labels it has now}
@@ -39,8 +40,10 @@ from dal_core.datasets import Dataset
 from dal_core.device import choose_device
 from dal_core.learner import CPU, Answered, Learner
 from dal_core.locks import RunBusy, run_dir, run_lock
+from dal_core.protocol import RunSpec
 from dal_core.records import RANKING_KEPT, Query, StepResult
 from dal_core.runfiles import write_records
+from dal_core.stepweights import recompute
 from dal_core.store import Progress, RunLog, RunNotFound, Store
 from dal_core.store.rows import Part
 from dal_core.training import Epoch
@@ -62,6 +65,8 @@ class Workbench:
         device: where everything is computed (see `device.choose_device`).
     """
 
+    learners_kept = LEARNERS_KEPT
+
     def __init__(self, store: Store, device: torch.device = CPU) -> None:
         self.store, self.device = store, device
         self._datasets: dict[str, Dataset] = {}
@@ -78,10 +83,10 @@ class Workbench:
         run = log.run
         learner = self._learners.get(run.run_id)
         if learner is None:
-            learner = Learner(run.spec, self.dataset(run.spec.protocol.dataset), self.device)
+            learner = self.new_learner(run.spec)
         self._learners[run.run_id] = learner
         self._learners.move_to_end(run.run_id)
-        while len(self._learners) > LEARNERS_KEPT:
+        while len(self._learners) > self.learners_kept:
             self._learners.popitem(last=False)
         answered = [
             Answered(log.queries[s.query_id], s.answers, s.submission_id) for s in log.submissions
@@ -92,6 +97,14 @@ class Workbench:
                 run_dir(self.store.home, run.run_id), learner, run.spec.key
             )
         return learner
+
+    def new_learner(self, spec: RunSpec) -> Learner:
+        """A run's learner at its start."""
+        return Learner(spec, self.dataset(spec.protocol.dataset), self.device)
+
+    def write_records(self, run_id: str) -> None:
+        """A step of the run was stored: bring its files up to date."""
+        write_records(self.store, run_id)
 
 
 def advance(
@@ -138,6 +151,7 @@ class Job:
         self._revision = log.revision
 
     def do(self, task: Task) -> Iterator[StepResult]:
+        """Do it and store what came of it; yields the step if one was measured."""
         if task is Task.ANSWER:
             self._answer()
             return
@@ -207,13 +221,14 @@ class Job:
                 result, seconds={**result.seconds, **self.learner.fitted.seconds}
             )
         if self.store.add_step(self.run.run_id, result):
-            write_records(self.store, self.run.run_id)
+            self.bench.write_records(self.run.run_id)
             yield result
 
     def _answer(self) -> None:
         query = self.log.open_query
         assert query is not None
-        answers = oracle.answer(query, self.learner.dataset)
+        spec = self.run.spec
+        answers = oracle.answer(query, self.learner.dataset, spec.noise, spec.seed)
         self.store.submit(query.query_id, answers, annotator="oracle", source="oracle")
 
     # -- watching ------------------------------------------------------------------------------
@@ -314,9 +329,22 @@ def _say(event: str, run_id: str = "", message: str = "", **more: Any) -> None:
     print(json.dumps({"event": event, "run": run_id, "message": message, **more}), flush=True)
 
 
-def _work(bench: Workbench, run_id: str, wait: Wait, max_steps: int | None) -> None:
+def weights(bench: Workbench, run_id: str, after: int, wait: Wait = lambda: None) -> Path:
+    """Compute a step's weights again; the errors are those of `stepweights.recompute`."""
+    dataset = bench.dataset(bench.store.run(run_id).spec.protocol.dataset)
+    path = recompute(bench.store, dataset, run_id, after, device=bench.device, wait=wait)
+    settle(bench.store, run_id)
+    return path
+
+
+def _work(bench: Workbench, job: dict[str, Any], wait: Wait) -> None:
+    run_id = job["run"]
     try:
-        for _ in advance(bench, run_id, wait, max_steps):
+        if job["do"] == "weights":
+            weights(bench, run_id, job["after"], wait)
+            _say("done", run_id)
+            return
+        for _ in advance(bench, run_id, wait, job["steps"]):
             pass
         log = bench.store.log(run_id)
         _say("done", run_id, more=agenda(log).has_work, n_labelled=log.n_labelled)
@@ -350,7 +378,7 @@ def main(home: str, device: str = "cpu") -> None:
     _say("ready")
     while True:
         job = inbox.jobs.get()
-        _work(bench, job["run"], inbox.wait, job["steps"])
+        _work(bench, job, inbox.wait)
 
 
 if __name__ == "__main__":

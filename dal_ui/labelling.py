@@ -6,7 +6,8 @@ the simulated oracle answer through the same door.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from dal_core.workers import Workers
 from dal_ui.grid import GridSubmission
 
 DEFAULT_ANNOTATOR = "me"
+LOOK_SECONDS = 0.02  # between two looks at the store while a page listens
 
 
 Pulse = tuple[tuple[Any, ...] | None, tuple[Any, ...] | None]  # of the run, of its baseline
@@ -107,6 +109,22 @@ def look(store: Store, run_id: str) -> View:
 def pulse(store: Store, run_id: str, baseline_id: str | None) -> Pulse:
     """Changes whenever the page has to be drawn anew; cheap enough to ask many times a second."""
     return store.pulse(run_id), store.pulse(baseline_id) if baseline_id else None
+
+
+def has_moved(
+    store: Store, run_id: str, baseline_id: str | None, heard: Pulse, patience: float
+) -> bool:
+    """Whether the pulse differs from the one `heard`; looks for up to `patience` seconds.
+
+    A look costs a millisecond, a draw by the page some twenty times that: listening between two
+    draws is what shows a person the next ten at once.
+    """
+    until = time.monotonic() + patience
+    while pulse(store, run_id, baseline_id) == heard:
+        if time.monotonic() >= until:
+            return False
+        time.sleep(LOOK_SECONDS)
+    return True
 
 
 def ask_baseline(store: Store, dataset: Dataset, view: View) -> bool:
@@ -267,4 +285,4 @@ def _beliefs(store: Store, query: Query) -> dict[int, tuple[int, float]]:
 
 
 def _random_spec(spec: RunSpec) -> RunSpec:
-    return RunSpec(spec.fingerprint, spec.protocol, "random", spec.seed)
+    return replace(spec, acquisition="random")  # and the same noise: wrong about the same images

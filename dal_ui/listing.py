@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from dal_core.display import display_name
+from dal_core.display import display_name, noise_name
 from dal_core.store import RunBusy, RunLog, RunNotFound, RunRow, Store
 from dal_ui.words import plain
 
@@ -75,4 +75,6 @@ def delete_run(store: Store, run_id: str) -> str | None:
 
 def _answered_by(log: RunLog) -> str:
     sources = {submission.source for submission in log.submissions} or {log.run.kind}
-    return " and ".join(source for source in ("person", "oracle") if source in sources)
+    who = " and ".join(source for source in ("person", "oracle") if source in sources)
+    noise = noise_name(log.run.spec.noise)
+    return f"{who} ({noise})" if noise else who

@@ -5,17 +5,16 @@ from __future__ import annotations
 import streamlit as st
 
 from dal_core.datasets import Dataset
-from dal_ui import labelling, runtime, words
+from dal_ui import labelling, words
 from dal_ui.grid import image_data_uri
-from dal_ui.labelling import View
+from dal_ui.labelling import Revealed, View
 
 IMAGE_WIDTH, SCALE = 56, 4  # pixels on the page; drawn larger, so that pixels stay sharp
 COLUMNS = 10
 
 
-def last_batch(view: View, dataset: Dataset) -> None:
+def last_batch(view: View, dataset: Dataset, revealed: list[Revealed]) -> None:
     """What was said, what MNIST says and what the network thought; nothing before a batch."""
-    revealed = labelling.reveal(runtime.store(), dataset, view.log)
     if not revealed:
         return
     who_answered = view.log.submissions[-1].source

@@ -25,6 +25,7 @@ def enter() -> None:
         [
             # The default page has no name in the address; the third entry gives it one.
             _page("label", "Label", ":material/draw:", default=True, url_path="start"),
+            _page("explain", "Explain", ":material/lightbulb:"),
             _page("reproduce", "Reproduce", ":material/science:"),
             _page("runs", "Runs", ":material/list_alt:"),
             _page("label", "Label", ":material/draw:", url_path="label", visibility="hidden"),

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from statistics import median
 
-from dal_core.display import display_name
+from dal_core.display import display_name, noise_name
 from dal_core.store import Progress, RunLog, SubmitOutcome
 from dal_ui.labelling import Revealed, View, hands_over
 
@@ -28,6 +28,7 @@ def about(log: RunLog) -> str:
     return (
         f"**{plain(log.run.title or log.run.run_id)}** · {display_name(spec.acquisition)} · "
         f"{spec.protocol.dataset} · {spec.protocol.describe()} · seed {spec.seed}"
+        f"{f' · {noise_name(spec.noise)}' if spec.noise else ''}"
     )
 
 

@@ -24,14 +24,15 @@ from dal_ui.grid import (
     sent_submission,
     sent_undo,
 )
-from dal_ui.labelling import View
+from dal_ui.labelling import Revealed, View
 from dal_ui.plain import plain_grid
 from dal_ui.reveal import last_batch
 from dal_ui.review_table import is_open, obey, review_section, toggle
 from dal_ui.start import start_form
 
 FIRST = "first"  # what the grid calls the query that is yet to come
-WORKING_SECONDS, WAITING_SECONDS = 0.25, 1.0  # between two looks at the store
+WORKING_SECONDS, WAITING_SECONDS = 0.25, 1.0  # between two draws of the state line
+LISTEN_SECONDS = 0.2  # of them the store is listened to while a person waits for the next ten
 STATE_HEIGHT = 88  # pixels, room for the longest text on a phone: nothing moves between states
 
 
@@ -63,15 +64,16 @@ def render() -> None:
 
 def _draw(view: View, dataset: Dataset) -> None:
     _header(view)
+    last = labelling.reveal(runtime.store(), dataset, view.log)
     left, right = st.columns([3, 2], gap="medium")
     with left:
         _grid(view, dataset)
-        _watch(view, dataset)
+        _watch(view, last)
         _controls(view)
     with right:
         charts(view)
     review_section(view, dataset)
-    last_batch(view, dataset)
+    last_batch(view, dataset, last)
     _details(view, dataset)
 
 
@@ -175,12 +177,11 @@ def _undo_last(view: View) -> None:
 # -- the state line ----------------------------------------------------------------------------
 
 
-def _watch(view: View, dataset: Dataset) -> None:
+def _watch(view: View, last: list[Revealed]) -> None:
     """The line under the grid; it redraws the page when the run, or its baseline, has moved."""
     run_id = view.log.run.run_id
     baseline_id = view.baseline.run.run_id if view.baseline else None
     moving = view.agenda.has_work or view.baseline_works
-    last = labelling.reveal(runtime.store(), dataset, view.log)
     source = view.log.submissions[-1].source if view.log.submissions else "person"
     last_ten = words.last_ten(last, source) or words.first_fit(view.log)
 
@@ -190,12 +191,15 @@ def _watch(view: View, dataset: Dataset) -> None:
 
     @st.fragment(run_every=WORKING_SECONDS if moving else WAITING_SECONDS)
     def line() -> None:
-        moved = labelling.pulse(runtime.store(), run_id, baseline_id) != view.pulse
-        if moved and not drawing:
-            st.rerun(scope="app")
         labelling.ask_workers(runtime.store(), runtime.workers(), view)
         with st.container(height=STATE_HEIGHT, border=False, gap="xsmall"):
             _state(view, runtime.store().progress(run_id), last_ten)
+        if drawing:
+            return
+        waits = view.agenda.has_work and not view.log.is_asked
+        patience = LISTEN_SECONDS if waits else 0
+        if labelling.has_moved(runtime.store(), run_id, baseline_id, view.pulse, patience):
+            st.rerun(scope="app")
 
     line()
     drawing = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,17 @@ def test_a_protocol_too_large_for_the_digits_makes_no_run(store: Store, mnist5k:
     with pytest.raises(ProtocolError):
         labelling.start_run(store, mnist5k, huge, "bald", 1, "Ann")
     assert store.runs() == []
+
+
+def test_listening_ends_with_news_or_with_patience(store: Store, mnist5k: Dataset) -> None:
+    run_id, _ = asked_run(store, mnist5k)
+    heard = labelling.pulse(store, run_id, None)
+    assert not labelling.has_moved(store, run_id, None, heard, patience=0)
+    with ThreadPoolExecutor(1) as listener:
+        # Far more patience than a test has: it ends because there is news.
+        moved = listener.submit(labelling.has_moved, store, run_id, None, heard, patience=600)
+        answer(store, mnist5k, run_id)
+        assert moved.result()
 
 
 def test_nothing_is_on_screen_before_the_first_query(store: Store, mnist5k: Dataset) -> None:

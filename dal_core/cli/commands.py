@@ -42,6 +42,12 @@ Device = Annotated[
         "--device", metavar="NAME", help="Where to compute: auto, cpu, cuda or mps [default: cpu]"
     ),
 ]
+Noise = Annotated[
+    str | None,
+    typer.Option(
+        "--noise", metavar="P", help="Probability of a wrong answer of the oracle [default: 0]"
+    ),
+]
 Run = Annotated[str, typer.Argument(metavar="RUN", help="Id of the run, or how it begins")]
 
 
@@ -80,6 +86,7 @@ def _run(
         str | None, typer.Option(metavar="N", help="Of every random draw [default: 1]")
     ] = None,
     dataset: DataSet = None,
+    noise: Noise = None,
     settings: Settings = None,
     until_labels: Annotated[
         str | None, typer.Option(metavar="N", help="Stop before there are more labels")
@@ -103,7 +110,13 @@ def _run(
     """
     from dal_core.cli import run
 
-    typed = {"protocol": protocol, "acquisition": acquisition, "seed": seed, "dataset": dataset}
+    typed = {
+        "protocol": protocol,
+        "acquisition": acquisition,
+        "seed": seed,
+        "dataset": dataset,
+        "noise": noise,
+    }
     given: dict[str, Any] = {name: text for name, text in typed.items() if text is not None}
     if settings:
         given["set"] = tuple(settings)
@@ -133,6 +146,7 @@ def _reproduce(
             help="Train on all images too, once a seed [default: --full-data]",
         ),
     ] = None,
+    noise: Noise = None,
     settings: Settings = None,
     title: Annotated[str | None, typer.Option(metavar="TEXT", help="What to call it")] = None,
     workers: Annotated[
@@ -141,6 +155,13 @@ def _reproduce(
     resume: Annotated[
         str | None,
         typer.Option(metavar="EXPERIMENT", help="Go on with this one: its id, or how it begins"),
+    ] = None,
+    lockstep: Annotated[
+        bool | None,
+        typer.Option(
+            "--lockstep/--no-lockstep",
+            help="All runs as one batch of models, in one process [default: on cuda]",
+        ),
     ] = None,
     device: Device = None,
     home: Home = None,
@@ -159,6 +180,7 @@ def _reproduce(
         "acquisitions": acquisitions,
         "seeds": seeds,
         "full_data": full_data,
+        "noise": noise,
         "title": title,
     }
     given: dict[str, Any] = {name: value for name, value in typed.items() if value is not None}
@@ -166,7 +188,13 @@ def _reproduce(
         given["set"] = tuple(settings)
     raise typer.Exit(
         reproduce.reproduce(
-            given, resume=resume, workers=workers, device=device, home=home, as_json=as_json
+            given,
+            resume=resume,
+            workers=workers,
+            device=device,
+            lockstep=lockstep,
+            home=home,
+            as_json=as_json,
         )
     )
 
@@ -209,6 +237,52 @@ def _replay(
 
     wanted = replaying.Wanted(protocol, acquisition, seed, dataset, tuple(settings or ()), title)
     raise typer.Exit(replaying.replay(labels, wanted, device=device, home=home, as_json=as_json))
+
+
+@app.command("fork")
+def _fork(
+    run: Run,
+    at: Annotated[str, typer.Option("--at", metavar="N", help="Labels they share: a step of RUN")],
+    acquisition: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Function from there on [default: RUN's]")
+    ] = None,
+    noise: Noise = None,
+    protocol: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Protocol from there on [default: RUN's]")
+    ] = None,
+    settings: Settings = None,
+    title: Annotated[str | None, typer.Option(metavar="TEXT", help="What to call it")] = None,
+    device: Device = None,
+    home: Home = None,
+    as_json: JsonObject = False,
+) -> None:
+    """A new run that begins with the history of another, answered by the oracle to its end.
+
+    RUN stays as it is. Seed, data and the division of the images must be RUN's. Prints the new
+    run's id first; Ctrl-C stops it and `dal run --resume` goes on.
+    """
+    from dal_core.cli import forking
+
+    wanted = forking.Wanted(at, acquisition, noise, protocol, tuple(settings or ()), title or "")
+    raise typer.Exit(forking.fork(run, wanted, device=device, home=home, as_json=as_json))
+
+
+@app.command("demo")
+def _demo(
+    workers: Annotated[
+        str | None, typer.Option(metavar="N", help="Processes [default: one per core]")
+    ] = None,
+    device: Device = None,
+    home: Home = None,
+    as_json: JsonObject = False,
+) -> None:
+    """Create the two runs that the app's guided tour shows: BALD and random, in a few minutes.
+
+    Uses the embedded digits: nothing is downloaded. Ctrl-C stops it, the same command goes on.
+    """
+    from dal_core.cli import demo
+
+    raise typer.Exit(demo.create(workers=workers, device=device, home=home, as_json=as_json))
 
 
 @app.command("experiments")

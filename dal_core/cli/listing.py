@@ -83,7 +83,7 @@ def _row(log: RunLog) -> list[str]:
         str(run["seed"]),
         str(run["n_labelled"]),
         "–" if run["accuracy"] is None else f"{run['accuracy']:.4f}",
-        ", ".join(run["annotators"]) or run["kind"],
+        results.answered_by(log) or run["kind"],
         run["mode"] + (f", {run['n_corrections']} corrected" if run["n_corrections"] else ""),
         run["created_at"][:16].replace("T", " "),
     ]

@@ -82,7 +82,7 @@ def _facts(log: RunLog) -> dict[str, str]:
         "labels": f"{log.n_labelled}, {len(log.skipped)} images skipped, "
         f"{log.n_retracted} queries taken back, {len(log.corrections)} labels corrected",
         "mode": MODES[log.run.mode],
-        "labelled by": ", ".join(run["annotators"]) or "nobody yet",
+        "labelled by": results.answered_by(log) or "nobody yet",
         "state": run["finished"] or "unfinished",
         "created": run["created_at"],
         "versions": _pairs(run["versions"]),
