@@ -77,15 +77,6 @@ def load_fitted(
         return None  # absent, cut short, or of another version
 
 
-def stored_after(folder: Path) -> int | None:
-    """The last submission in the stored model's training set; None where no model is stored."""
-    try:
-        with safe_open(folder / FILE_NAME, framework="pt") as file:
-            return int(json.loads((file.metadata() or {})["dal"])["after"])
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError):
-        return None
-
-
 def _read(path: Path, learner: Learner, spec_key: str) -> Fitted | None:
     with safe_open(path, framework="pt") as file:
         facts = json.loads((file.metadata() or {})["dal"])

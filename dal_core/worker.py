@@ -1,9 +1,10 @@
-"""The process that fits and scores: `python -m dal_core.worker HOME DEVICE`.
+"""The process that fits and scores: `python -m dal_core.worker HOME DEVICE [THREADS]`.
 
 It is fed one JSON line per job on standard input, answers with one JSON line per event on
 standard output, and ends with the end of its input, so that no worker outlives its server. What
 it computes goes to the store; the lines only say that there is something to read. `advance`
 is the work itself and is called by the command line in its own process just the same.
+With THREADS 2 a second thread helps on the second core; results are the same to the last bit.
 
 Lines in:  {"do": "work", "run": ID, "steps": N | null}   bring the run up to what its directives
                ask, or N steps on the way
@@ -25,6 +26,7 @@ import time
 import traceback
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -63,12 +65,15 @@ class Workbench:
 
     Args:
         device: where everything is computed (see `device.choose_device`).
+        helper: one thread for a second core, while there is one to spare.
     """
 
     learners_kept = LEARNERS_KEPT
 
-    def __init__(self, store: Store, device: torch.device = CPU) -> None:
-        self.store, self.device = store, device
+    def __init__(
+        self, store: Store, device: torch.device = CPU, helper: Executor | None = None
+    ) -> None:
+        self.store, self.device, self.helper = store, device, helper
         self._datasets: dict[str, Dataset] = {}
         self._learners: OrderedDict[str, Learner] = OrderedDict()
 
@@ -100,7 +105,8 @@ class Workbench:
 
     def new_learner(self, spec: RunSpec) -> Learner:
         """A run's learner at its start."""
-        return Learner(spec, self.dataset(spec.protocol.dataset), self.device)
+        dataset = self.dataset(spec.protocol.dataset)
+        return Learner(spec, dataset, self.device, self.helper)
 
     def write_records(self, run_id: str) -> None:
         """A step of the run was stored: bring its files up to date."""
@@ -367,11 +373,18 @@ def warm_up() -> None:
     torch.optim.AdamW([torch.zeros(1, requires_grad=True)])
 
 
-def main(home: str, device: str = "cpu") -> None:
+def helping_thread() -> Executor:
+    """A thread for a second core, its operations as single-threaded as everybody's."""
+    return ThreadPoolExecutor(1, "helper", torch.set_num_threads, (1,))
+
+
+def main(home: str, device: str = "cpu", threads: str = "1") -> None:
     """Serve jobs until the input ends."""
     keep_freed_memory()
     torch.set_num_threads(1)
-    bench = Workbench(Store(Path(home)), choose_device(device))
+    where = choose_device(device)
+    helper = helping_thread() if threads == "2" and where.type == "cpu" else None
+    bench = Workbench(Store(Path(home)), where, helper)
     inbox = _Inbox()
     inbox.start()
     warm_up()

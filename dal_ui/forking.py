@@ -12,6 +12,7 @@ from dal_core.display import display_name
 from dal_core.history import Moment
 from dal_core.protocol import (
     ACQUISITION_NAMES,
+    FULL_DATA,
     PRESETS,
     Protocol,
     RunSpec,
@@ -53,13 +54,17 @@ def fork(
 ) -> RunRow:
     """Make the fork; one for the oracle is ready to be worked on. Raises ValueError, one line."""
     spec = plan.spec(log.run.spec)
-    title = plan.title.strip() or _title(log.run, log.n_labelled_at(after))
     return experiment.fork_run(
         *(store, dataset, log.run.run_id, after, spec),
-        title=title,
+        title=plan.title.strip(),
         person=plan.person,
         device=device,
     )
+
+
+def can_be_forked(log: RunLog) -> bool:
+    """Whether the run asks questions at all; the full-data bound does not."""
+    return log.run.spec.acquisition != FULL_DATA
 
 
 def fork_form(store: Store, workers: Workers, log: RunLog, moment: Moment) -> RunRow | None:
@@ -93,7 +98,8 @@ def fork_form(store: Store, workers: Workers, log: RunLog, moment: Moment) -> Ru
             height=80,
         )
         st.caption("It must divide the images as this run does: same validation and test images.")
-    title = st.text_input("Name it, if you like", max_chars=60, key=f"{key}-title")
+    asks_name = "Your name" if who == PERSON else "Name it, if you like"  # stored with the labels
+    title = st.text_input(asks_name, max_chars=40, key=f"{key}-title")
     if not st.button("Fork", type="primary", icon=":material/fork_right:", key=f"{key}-go"):
         return None
     plan = ForkPlan(function, who == PERSON, noise / 100, named, overrides, title)
@@ -110,7 +116,3 @@ def fork_form(store: Store, workers: Workers, log: RunLog, moment: Moment) -> Ru
 
 def _base(name: str, origin: Protocol) -> Protocol:
     return origin if name == AS_HERE else with_dataset(preset(name), origin.dataset)
-
-
-def _title(origin: RunRow, n_labelled: int) -> str:
-    return f"fork of {origin.title or origin.run_id} at {n_labelled}"[:60]

@@ -22,6 +22,7 @@ from dal_core.runfiles import run_curve
 from dal_core.store import RunNotFound, Store
 from dal_core.workers import Workers
 from dal_ui import experiments, runtime
+from dal_ui.replay_words import points
 
 MOVING_SECONDS = 3.0
 FUNCTIONS = ("bald", "max_entropy", "random")
@@ -32,11 +33,11 @@ def noise_section(store: Store, workers: Workers) -> None:
     """Draw the stored comparisons, and the form that starts another."""
     st.subheader("A noisy annotator")
     st.write(
-        "People get tired and press the wrong key. An oracle that answers wrongly now and then "
-        "shows what that does. Choosing the images a network is least sure of has a known "
-        "weakness here: it asks for the hard ones, trains from scratch on every wrong answer, and "
-        "is unsure about the same corner again. In pairs below, everything but the wrong answers "
-        "is the same: first images, test images, and which images are answered wrongly."
+        "People get tired and press the wrong key. A simulated oracle that answers wrongly now and "
+        "then shows what that does to each function. Asking for what the network is least sure of "
+        "has a known weakness here: a wrong label on a hard image teaches most, and wrongly. In "
+        "the pairs below everything but the wrong answers is the same: first images, test images, "
+        "and every function meets the same wrong answers."
     )
     st.caption("Noisy oracles: Settles, Active Learning Literature Survey (2009), section 6.2.")
     there = comparisons(store)
@@ -72,13 +73,13 @@ def sentence(found: Sequence[Effect]) -> str:
     """What the pairs say, as far as they have come; Markdown."""
     if not found:
         return "Nothing is measured yet."
-    parts = [
-        f"**{display_name(one.acquisition)}** {100 * one.clean:.1f}% → {100 * one.noisy:.1f}% "
-        f"at {one.n_labelled} labels (on average {100 * one.mean_loss:.1f} points lost on the way)"
+    lines = [
+        f"- **{display_name(one.acquisition)}**: {one.clean:.1%} → {one.noisy:.1%} at "
+        f"{one.n_labelled} labels; on the way there {points(-one.mean_loss)} on average"
         for one in found
     ]
     few = " One seed is a hint, not a result." if max(one.n_pairs for one in found) == 1 else ""
-    return f"Right without and with wrong answers: {'; '.join(parts)}.{few}"
+    return "\n".join([f"Right without and with the wrong answers.{few}\n", *lines])
 
 
 # -- a stored comparison -----------------------------------------------------------------------

@@ -27,12 +27,12 @@ from dal_core.history import Moment
 from dal_core.protocol import FULL_DATA
 from dal_core.records import Confusion
 from dal_core.runfiles import run_curve
-from dal_core.stepweights import corrected_at, step_facts
+from dal_core.stepweights import corrected_at, step_facts, step_weights
 from dal_core.store import RunLog, RunNotFound, RunRow, Store
 from dal_core.workers import Workers
 from dal_ui import replay_words, runtime, shell
 from dal_ui.digits import digits_are_here
-from dal_ui.forking import fork_form
+from dal_ui.forking import can_be_forked, fork_form
 from dal_ui.grid import image_data_uri
 from dal_ui.noise import noise_section
 
@@ -47,9 +47,13 @@ def replay_section(store: Store, workers: Workers, run_id: str | None) -> None:
     if not runs:
         st.info("No run is stored here yet: label some digits, or create the demo of the tour.")
     else:
-        first = _choose_first(runs, run_id)
+        left, right = st.columns(2, gap="medium")
+        with left:
+            first = _choose_first(runs, run_id)
+        with right:
+            second = _choose_second(runs, first)
         if digits_are_here(first.spec.protocol.dataset, first.spec.fingerprint):
-            _player(store, workers, first, _choose_second(runs, first))
+            _player(store, workers, first, second)
     st.divider()
     noise_section(store, workers)
 
@@ -133,7 +137,9 @@ def _player(store: Store, workers: Workers, first: RunRow, second: RunRow | None
         histories = [history.moments(log) for log in logs]
         n_labelled = _slider(histories, first.run_id)
         _curves(logs, n_labelled)
-        for column, log, moments in zip(st.columns(len(logs)), logs, histories, strict=True):
+        for column, log, moments in zip(
+            st.columns(len(logs), gap="medium"), logs, histories, strict=True
+        ):
             with column:
                 _Step(store, workers, log, moments, n_labelled).draw(wide=len(logs) == 1)
         if moving != any(_moves(store, workers, run_id) for run_id in shown):
@@ -167,11 +173,17 @@ def _slider(histories: Sequence[Sequence[Moment]], run_id: str) -> int:
     if len(options) == 1:
         st.caption(f"There is one step so far, at {options[0]} labels.")
         return options[0]
+
+    def moved() -> None:
+        st.query_params["step"] = str(st.session_state[key])
+        st.session_state["replay-step-address"] = st.query_params["step"]
+
     return int(
         st.select_slider(
             "Labels in the training set",
             options,
             key=key,
+            on_change=moved,
             help="Every step of the run. The arrow keys go step by step.",
         )
     )
@@ -219,14 +231,14 @@ class _Step:
             self._changes()
             self._mistakes()
             self._balance()
-            self._fork()
+            self._actions()
             return
         left, right = st.columns(2, gap="medium")
         with left:
             self._images()
             self._changes()
             self._balance()
-            self._fork()
+            self._actions()
         with right:
             self._mistakes()
 
@@ -268,15 +280,49 @@ class _Step:
         st.caption("Classes of the labelled images beside those left in the pool.")
         _chart(balance_figure, _ints(labelled), _ints(pool), key=f"replay-{self.run_id}-balance")
 
-    def _fork(self) -> None:
-        with st.popover("Fork from here", icon=":material/fork_right:"):
-            made = fork_form(self.store, self.workers, self.log, self.moment)
+    def _actions(self) -> None:
+        made = None
+        n_forked = st.session_state.get("replay-forked", 0)  # another key: it closes after a fork
+        with st.container(horizontal=True, vertical_alignment="center"):
+            if can_be_forked(self.log):
+                key = f"replay-fork-{self.run_id}-{n_forked}"
+                with st.popover("Fork from here", icon=":material/fork_right:", key=key):
+                    made = fork_form(self.store, self.workers, self.log, self.moment)
+            if self.confusion is not None:
+                self._network()
         if made is None:
             return
+        st.session_state["replay-forked"] = n_forked + 1
         if made.kind == "person":
             shell.go_to(made.run_id)
         st.query_params["beside"] = made.run_id
         st.rerun(scope="app")
+
+    def _network(self) -> None:
+        """The step's network: only the newest is kept, any other can be computed again."""
+        after = self.moment.after
+        corrected = corrected_at(self.log, after)
+        if step_weights(self.store.home, self.run_id, after, corrected) is not None:
+            st.caption("Its network is kept: the other tabs can look at it.")
+        elif self.workers.weights_active(self.run_id, after):
+            self._computing()
+        elif st.button("Compute its network again", **self._again()):
+            self.workers.ask_weights(self.run_id, after)
+            st.rerun(scope="app")
+
+    def _again(self) -> dict[str, Any]:
+        """What the two buttons that ask for it share; one of them is shown at a time."""
+        return {
+            "icon": ":material/refresh:",
+            "key": f"again-{self.run_id}-{self.moment.after}",
+            "help": "Trains this one network again, to the same weights, in the background.",
+        }
+
+    def _computing(self) -> None:
+        progress = self.store.progress(self.run_id)
+        done = (progress.epoch or 0) if progress else 0
+        total = (progress.n_epochs if progress else None) or 1
+        st.progress(min(1.0, done / total), "Computing this step again ...")
 
     # -- what is not in the log ----------------------------------------------------------------
 
@@ -292,18 +338,10 @@ class _Step:
         """This step's mistakes are not recorded; a worker can compute that one step again."""
         after = self.moment.after
         if self.workers.weights_active(self.run_id, after):
-            progress = self.store.progress(self.run_id)
-            done = progress.epoch or 0 if progress else 0
-            total = (progress.n_epochs if progress else None) or 1
-            st.progress(min(1.0, done / total), "Computing this step again ...")
+            self._computing()
             return
         st.info("Which images it gets wrong was not recorded at this step.")
-        if st.button(
-            "Compute this step again",
-            icon=":material/refresh:",
-            key=f"again-{self.run_id}-{after}",
-            help="Trains this one model again, to the same weights, in the background.",
-        ):
+        if st.button("Compute this step again", **self._again()):
             self.workers.ask_weights(self.run_id, after)
             st.rerun(scope="app")
 

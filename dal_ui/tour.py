@@ -54,11 +54,8 @@ def current_stop() -> int | None:
 def fact(found: Demo, number: int) -> str:
     """What the demo's own runs say at a stop; empty where there is nothing to add."""
     if number == 1:
-        bald, random = (log.steps[0] for log in (found.bald, found.random))
-        return (
-            f"Here: {bald.accuracy:.1%} and {random.accuracy:.1%} right with "
-            f"{bald.n_labelled} labels."
-        )
+        bald, random = (f"{log.steps[0].accuracy:.1%}" for log in (found.bald, found.random))
+        return f"Here: {bald} (BALD) and {random} (Random)."
     if number == len(STOPS):
         bald_needs, random_needs = (_needed(log, 0.10) for log in (found.bald, found.random))
         return f"Here: first 90% right with {bald_needs} (BALD) and {random_needs} (Random)."

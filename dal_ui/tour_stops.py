@@ -75,7 +75,8 @@ STOPS = (
         "off, and what is left is their disagreement (*mutual information*).",
         equation=r"\mathbb{I} = \mathbb{H}\Big[\frac{1}{T}\sum_t p_t\Big] - "
         r"\frac{1}{T}\sum_t \mathbb{H}[p_t]",
-        do="Choose *Ambiguous*, then *Quarrel*.",
+        do="Choose *Ambiguous*, then *Quarrel*, and read the sums under *From the matrix to a "
+        "number*.",
         see="Entropy is high for both. BALD is high only for the quarrel.",
         source="Houlsby et al. 2011; report, section 2.2.2, equation 2.",
     ),
@@ -101,8 +102,11 @@ STOPS = (
         "which these differ most (*principal components*), images that look alike to it lie "
         "together.",
         do="Colour the map by a score, then move its slider through the run's queries.",
-        see="Questions fall between the clusters, where classes meet, and not in their middles.",
-        source="Features: the layer before the classifier, of the run's own network.",
+        see="Few questions fall into a cluster that holds one digit alone, more where several "
+        "digits run into each other. Two directions show only a part of it: the line under the "
+        "map says how much.",
+        source="Features: what the convolutions of the run's own network give, the same in every "
+        "pass (report, table 1).",
     ),
     Stop(
         title="Was it worth it?",

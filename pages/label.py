@@ -250,6 +250,7 @@ def _controls(view: View) -> None:
                 _oracle(view)
         if st.button("New run", icon=":material/add:"):
             shell.go_to(None)
+        st.page_link("pages/explain.py", label="Why these?", icon=":material/lightbulb:")
 
 
 def _undo(view: View) -> None:

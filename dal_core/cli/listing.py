@@ -78,7 +78,7 @@ def _row(log: RunLog) -> list[str]:
     return [
         run["id"],
         run["title"],
-        run["protocol"],
+        run["protocol"] + (f", fork at {log.run.forked_labels}" if log.run.forked_from else ""),
         run["acquisition"],
         str(run["seed"]),
         str(run["n_labelled"]),

@@ -25,6 +25,7 @@ def as_object(log: RunLog) -> dict[str, Any]:
         "acquisition": spec.acquisition,
         "seed": spec.seed,
         **noise_of(spec.noise),
+        **fork_of(log),
         "steps": [_step(step) for step in log.steps],
     }
 
@@ -56,6 +57,14 @@ def last_line(log: RunLog) -> str:
 def noise_of(noise: float) -> dict[str, float]:
     """The key that only a run with a noisy oracle has."""
     return {"noise": noise} if noise else {}
+
+
+def fork_of(log: RunLog) -> dict[str, Any]:
+    """The key that only a fork has: the run it begins with, and the labels they share."""
+    run = log.run
+    if run.forked_from is None:
+        return {}
+    return {"forked_from": {"id": run.forked_from, "n_labelled": run.forked_labels}}
 
 
 def answered_by(log: RunLog) -> str:

@@ -75,6 +75,7 @@ def _facts(log: RunLog) -> dict[str, str]:
     data = f"{run['dataset']}, SHA-256 {run['fingerprint'][:12]}"
     return {
         "run": run["id"] + (f" ({run['title']})" if run["title"] else ""),
+        **_fork(log),
         "protocol": run["protocol"],
         "function": run["acquisition"],
         "seed": str(run["seed"]),
@@ -88,6 +89,13 @@ def _facts(log: RunLog) -> dict[str, str]:
         "versions": _pairs(run["versions"]),
         "parameters": _pairs(run["parameters"]),
     }
+
+
+def _fork(log: RunLog) -> dict[str, str]:
+    run = log.run
+    if run.forked_from is None:
+        return {}
+    return {"forked from": f"{run.forked_from}, at {run.forked_labels} labels"}
 
 
 def _pairs(values_by_name: Mapping[str, Any]) -> str:

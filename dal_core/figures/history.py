@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from dal_core.curves import RunCurve
-from dal_core.display import FULL_DATA, PALETTE, PRIMARY
+from dal_core.display import PALETTE, PRIMARY
 from dal_core.figures.axes import (
     METRIC_TITLES,
     PADDING,
@@ -29,13 +29,14 @@ from dal_core.history import class_accuracy
 from dal_core.records import Confusion
 
 Width = int | str
-WRONG = FULL_DATA  # vermillion: the colour of mistakes in a confusion matrix
+# A confusion matrix has the same light cells with dark numbers on a light page and on a dark one.
+_RIGHT, _WRONG, _INK = "#a9cfe6", ("#fdeade", "#e8803f"), "#111827"
 _SERIES = (PRIMARY, PALETTE["orange"], PALETTE["green"], PALETTE["purple"])
 _BARS = {"labelled": PRIMARY, "pool": PALETTE["grey"]}
 
 
 def confusion_figure(
-    confusion: Confusion, *, width: Width = "container", height: int = 270
+    confusion: Confusion, *, width: Width = "container", height: int = 320
 ) -> alt.LayerChart | alt.FacetChart:
     """Test images by label (row) and predicted class (column); mistakes stand out by colour."""
     data = confusion_data(confusion)
@@ -49,18 +50,19 @@ def confusion_figure(
         alt.Tooltip("share:Q", title="Of this label", format=".1%"),
     ]
     base = alt.Chart(data).encode(x=x, y=y, tooltip=tooltip)
-    wrong = base.transform_filter(~alt.datum.right)
     cells = alt.layer(
-        base.transform_filter(alt.datum.right).mark_rect(color=PRIMARY, opacity=0.3),
-        wrong.mark_rect(color=WRONG).encode(
-            opacity=alt.Opacity(
+        base.transform_filter(alt.datum.right & (alt.datum.images > 0)).mark_rect(color=_RIGHT),
+        base.transform_filter(~alt.datum.right & (alt.datum.images > 0))
+        .mark_rect()
+        .encode(
+            color=alt.Color(
                 "images:Q",
-                scale=alt.Scale(domain=[0, most], range=[0.0, 0.75], type="sqrt"),
+                scale=alt.Scale(domain=[1, max(most, 2)], range=list(_WRONG), type="sqrt"),
                 legend=None,
             )
         ),
         base.transform_filter(alt.datum.images > 0)
-        .mark_text(fontSize=11)
+        .mark_text(fontSize=11, color=_INK)
         .encode(text=alt.Text("images:Q")),
     )
     return cells.properties(width=width, height=height, padding=PADDING)
@@ -91,7 +93,7 @@ def class_accuracy_figure(
     before: Confusion | None = None,
     *,
     width: Width = "container",
-    height: int = 150,
+    height: int = 180,
 ) -> alt.LayerChart | alt.FacetChart:
     """Accuracy of each class as a bar, with a mark where it stood one step before."""
     data = class_accuracy_data(confusion, before)
@@ -125,7 +127,7 @@ def class_accuracy_data(confusion: Confusion, before: Confusion | None = None) -
 
 
 def balance_figure(
-    labelled: Sequence[int], pool: Sequence[int], *, width: Width = "container", height: int = 150
+    labelled: Sequence[int], pool: Sequence[int], *, width: Width = "container", height: int = 200
 ) -> alt.Chart:
     """Each class's share of the labelled set beside its share of the pool."""
     data = balance_data(labelled, pool)
