@@ -183,7 +183,8 @@ def _watch(view: View, last: list[Revealed]) -> None:
     baseline_id = view.baseline.run.run_id if view.baseline else None
     moving = view.agenda.has_work or view.baseline_works
     source = view.log.submissions[-1].source if view.log.submissions else "person"
-    last_ten = words.last_ten(last, source) or words.first_fit(view.log)
+    about_these = words.asked_by(view.log) or words.last_ten(last, source)
+    below = about_these or words.first_fit(view.log)
 
     # While the page itself is drawn nothing starts it over: a click on a button further down,
     # undo for one, would be lost with it.
@@ -193,7 +194,7 @@ def _watch(view: View, last: list[Revealed]) -> None:
     def line() -> None:
         labelling.ask_workers(runtime.store(), runtime.workers(), view)
         with st.container(height=STATE_HEIGHT, border=False, gap="xsmall"):
-            _state(view, runtime.store().progress(run_id), last_ten)
+            _state(view, runtime.store().progress(run_id), below)
         if drawing:
             return
         waits = view.agenda.has_work and not view.log.is_asked
@@ -205,7 +206,7 @@ def _watch(view: View, last: list[Revealed]) -> None:
     drawing = False
 
 
-def _state(view: View, progress: Progress | None, last_ten: str) -> None:
+def _state(view: View, progress: Progress | None, below: str) -> None:
     if notice := st.session_state.pop("notice", None):
         st.toast(notice, icon=":material/info:", duration="long")
     if progress is not None and progress.part == "failed":
@@ -218,8 +219,8 @@ def _state(view: View, progress: Progress | None, last_ten: str) -> None:
         return
     else:
         st.markdown(words.waiting(view.log))
-    if last_ten:
-        st.caption(last_ten)
+    if below:
+        st.caption(below)
 
 
 def _failed(view: View, progress: Progress) -> None:
