@@ -128,7 +128,7 @@ def _grid(view: View, dataset: Dataset) -> None:
             reviewing=is_open(),
         )
     except ValueError as error:  # the browser sent something else than answers to this query
-        st.error(f"Nothing was saved: {error}")
+        st.error(f"Nothing was saved: {error}. Reload the page, and label these ten again.")
 
 
 @st.cache_data(show_spinner=False, max_entries=32)
@@ -149,7 +149,7 @@ def _take(view: View, submission: GridSubmission | None, redraw: bool = False) -
     try:
         outcome = labelling.submit(runtime.store(), view.log, submission)
     except ValueError as error:
-        st.error(f"Nothing was saved: {error}")
+        st.error(f"Nothing was saved: {error}. Reload the page, and label these ten again.")
         return False
     st.session_state["taken"] = submission.nonce
     if outcome.status == "refused":
