@@ -86,7 +86,7 @@ def asked_by(log: RunLog) -> str:
         return ""
     age = query.n_labelled - query.asked_by
     old = f"{age} labels old" if age else "the newest there can be"
-    return f"These are asked for by the model of {query.asked_by} labels, {old}."
+    return f"Asked for by the model of {query.asked_by} labels, {old}."
 
 
 def waiting(log: RunLog) -> str:

@@ -55,19 +55,24 @@ def render() -> None:
     obey(sent_review())
     if _take(view, sent_submission()) or _take_back(view, sent_undo()):
         view = labelling.look(runtime.store(), run_id)
-        labelling.ask_workers(runtime.store(), runtime.workers(), view)  # nobody waits for drawing
-    if labelling.ask_baseline(runtime.store(), dataset, view):
-        view = labelling.look(runtime.store(), run_id)
-    labelling.ask_workers(runtime.store(), runtime.workers(), view)
+    labelling.ask_workers(runtime.store(), runtime.workers(), view)  # nobody waits for drawing
     _draw(view, dataset)
 
 
 def _draw(view: View, dataset: Dataset) -> None:
+    """The page from top to bottom, save that the grid comes before all that costs time.
+
+    A person who has submitted waits for it to say "Saved.".
+    """
     _header(view)
-    last = labelling.reveal(runtime.store(), dataset, view.log)
     left, right = st.columns([3, 2], gap="medium")
     with left:
         _grid(view, dataset)
+    if labelling.ask_baseline(runtime.store(), dataset, view):
+        view = labelling.look(runtime.store(), view.log.run.run_id)
+        labelling.ask_workers(runtime.store(), runtime.workers(), view)
+    last = labelling.reveal(runtime.store(), dataset, view.log)
+    with left:
         _watch(view, last)
         _controls(view)
     with right:
