@@ -17,7 +17,7 @@ from dal_core.datasets import Dataset
 from dal_core.experiment import create_run
 from dal_core.protocol import FULL_DATA, Protocol, RunSpec
 from dal_core.records import Answer, Query, StepResult, Submission
-from dal_core.store import Progress, RunLog, RunNotFound, Store, SubmitOutcome
+from dal_core.store import Mode, Progress, RunLog, RunNotFound, Store, SubmitOutcome
 from dal_core.workers import Workers
 from dal_ui.grid import GridSubmission
 
@@ -87,14 +87,21 @@ def start_run(
     seed: int,
     name: str,
     device: str = "cpu",
+    mode: Mode = "strict",
 ) -> str:
     """Create a person's run, computed on `device`, and return its id.
+
+    Args:
+        mode: strict waits for the model of all labels before it asks, continuous never waits.
 
     Raises:
         ProtocolError: a parameter is out of range, or the data set too small for the protocol.
     """
     spec = RunSpec(dataset.fingerprint, protocol, acquisition, seed)
-    return create_run(store, dataset, spec, title=name.strip(), person=True, device=device).run_id
+    run = create_run(
+        store, dataset, spec, title=name.strip(), person=True, device=device, mode=mode
+    )
+    return run.run_id
 
 
 def look(store: Store, run_id: str) -> View:

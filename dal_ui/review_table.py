@@ -15,7 +15,7 @@ from dal_core.beliefs import load_beliefs
 from dal_core.datasets import Dataset
 from dal_core.locks import run_dir
 from dal_ui import review, runtime
-from dal_ui.grid import image_data_uri
+from dal_ui.grid import GridReview, image_data_uri
 from dal_ui.labelling import View, annotator
 from dal_ui.review import LABEL, ORDERS, SHOWN, ReviewRow
 
@@ -30,6 +30,13 @@ DOUBT = "how much of the network's belief goes to other digits than your label"
 def toggle() -> None:
     """Open the review, or close it."""
     st.session_state["reviewing"] = not is_open()
+
+
+def obey(sent: GridReview | None) -> None:
+    """Open or close the review as the grid's key asked, once."""
+    if sent is not None and sent.nonce != st.session_state.get("review-nonce"):
+        st.session_state["review-nonce"] = sent.nonce
+        st.session_state["reviewing"] = sent.open
 
 
 def is_open() -> bool:
@@ -63,6 +70,8 @@ def _section(view: View, dataset: Dataset) -> None:
     if not rows:
         st.info("No label was given yet. Answer the ten above: each will be listed here.")
         return
+    for said in st.session_state.pop("review-said", []):
+        st.toast(said, icon=":material/edit:")
     st.markdown(review.summary(rows))
     kept = _frozen(log.run.run_id, rows, *_choices())
     if not kept:
@@ -127,7 +136,7 @@ def _edited(view: View, key: str, ids: tuple[int, ...]) -> None:
     for image_id, label in changes.items():
         seen[image_id] = label
         said = review.correct(runtime.store(), view.log, image_id, label, annotator(view.log))
-        st.toast(said, icon=":material/edit:")
+        st.session_state.setdefault("review-said", []).append(said)
 
 
 _COLUMNS: dict[str, Any] = {

@@ -27,7 +27,7 @@ def about(log: RunLog) -> str:
     spec = log.run.spec
     return (
         f"**{plain(log.run.title or log.run.run_id)}** · {display_name(spec.acquisition)} · "
-        f"{spec.protocol.dataset} · {spec.protocol.describe()} · seed {spec.seed}"
+        f"{spec.protocol.dataset} · {spec.protocol.describe()} · seed {spec.seed} · {log.run.mode}"
         f"{f' · {noise_name(spec.noise)}' if spec.noise else ''}"
     )
 
@@ -72,7 +72,21 @@ def working(view: View, progress: Progress | None) -> tuple[float, str]:
 def _lead(view: View) -> str:
     if hands_over(view.log):
         return f"The oracle answers up to {view.log.run.oracle_until} labels. "
-    return "Saved. " if view.log.submissions and view.log.open_query is None else ""
+    if not view.log.submissions:
+        return ""
+    # In continuous mode the next ten are there already when the page says so.
+    has_answered = view.log.open_query is None or view.log.run.mode == "continuous"
+    return "Saved. " if has_answered else ""
+
+
+def asked_by(log: RunLog) -> str:
+    """How old the model is that asked for what is on screen; empty where nobody need wonder."""
+    query = log.open_query
+    if query is None or log.run.mode == "strict":
+        return ""
+    age = query.n_labelled - query.asked_by
+    old = f"{age} labels old" if age else "the newest there can be"
+    return f"Asked for by the model of {query.asked_by} labels, {old}."
 
 
 def waiting(log: RunLog) -> str:

@@ -20,13 +20,14 @@ from dal_ui.grid import (
     GridUndo,
     image_data_uri,
     label_grid,
+    sent_review,
     sent_submission,
     sent_undo,
 )
 from dal_ui.labelling import Revealed, View
 from dal_ui.plain import plain_grid
 from dal_ui.reveal import last_batch
-from dal_ui.review_table import is_open, review_section, toggle
+from dal_ui.review_table import is_open, obey, review_section, toggle
 from dal_ui.start import start_form
 
 FIRST = "first"  # what the grid calls the query that is yet to come
@@ -51,21 +52,27 @@ def render() -> None:
         _other_run()
         return
     dataset = runtime.dataset(spec.protocol.dataset)
+    obey(sent_review())
     if _take(view, sent_submission()) or _take_back(view, sent_undo()):
         view = labelling.look(runtime.store(), run_id)
-        labelling.ask_workers(runtime.store(), runtime.workers(), view)  # nobody waits for drawing
-    if labelling.ask_baseline(runtime.store(), dataset, view):
-        view = labelling.look(runtime.store(), run_id)
-    labelling.ask_workers(runtime.store(), runtime.workers(), view)
+    labelling.ask_workers(runtime.store(), runtime.workers(), view)  # nobody waits for drawing
     _draw(view, dataset)
 
 
 def _draw(view: View, dataset: Dataset) -> None:
+    """The page from top to bottom, save that the grid comes before all that costs time.
+
+    A person who has submitted waits for it to say "Saved.".
+    """
     _header(view)
-    last = labelling.reveal(runtime.store(), dataset, view.log)
     left, right = st.columns([3, 2], gap="medium")
     with left:
         _grid(view, dataset)
+    if labelling.ask_baseline(runtime.store(), dataset, view):
+        view = labelling.look(runtime.store(), view.log.run.run_id)
+        labelling.ask_workers(runtime.store(), runtime.workers(), view)
+    last = labelling.reveal(runtime.store(), dataset, view.log)
+    with left:
         _watch(view, last)
         _controls(view)
     with right:
@@ -107,7 +114,6 @@ def _grid(view: View, dataset: Dataset) -> None:
             disabled=True,
             message=words.PLACES,
             reviewing=is_open(),
-            on_review=toggle,
         )
         return
     query, answered = shown
@@ -125,10 +131,9 @@ def _grid(view: View, dataset: Dataset) -> None:
             disabled=not waits,
             last=view.log.after or None,
             reviewing=is_open(),
-            on_review=toggle,
         )
     except ValueError as error:  # the browser sent something else than answers to this query
-        st.error(f"Nothing was saved: {error}")
+        st.error(f"Nothing was saved: {error}. Reload the page, and label these ten again.")
 
 
 @st.cache_data(show_spinner=False, max_entries=32)
@@ -149,7 +154,7 @@ def _take(view: View, submission: GridSubmission | None, redraw: bool = False) -
     try:
         outcome = labelling.submit(runtime.store(), view.log, submission)
     except ValueError as error:
-        st.error(f"Nothing was saved: {error}")
+        st.error(f"Nothing was saved: {error}. Reload the page, and label these ten again.")
         return False
     st.session_state["taken"] = submission.nonce
     if outcome.status == "refused":
@@ -183,7 +188,8 @@ def _watch(view: View, last: list[Revealed]) -> None:
     baseline_id = view.baseline.run.run_id if view.baseline else None
     moving = view.agenda.has_work or view.baseline_works
     source = view.log.submissions[-1].source if view.log.submissions else "person"
-    last_ten = words.last_ten(last, source) or words.first_fit(view.log)
+    about_these = words.asked_by(view.log) or words.last_ten(last, source)
+    below = about_these or words.first_fit(view.log)
 
     # While the page itself is drawn nothing starts it over: a click on a button further down,
     # undo for one, would be lost with it.
@@ -193,7 +199,7 @@ def _watch(view: View, last: list[Revealed]) -> None:
     def line() -> None:
         labelling.ask_workers(runtime.store(), runtime.workers(), view)
         with st.container(height=STATE_HEIGHT, border=False, gap="xsmall"):
-            _state(view, runtime.store().progress(run_id), last_ten)
+            _state(view, runtime.store().progress(run_id), below)
         if drawing:
             return
         waits = view.agenda.has_work and not view.log.is_asked
@@ -205,7 +211,7 @@ def _watch(view: View, last: list[Revealed]) -> None:
     drawing = False
 
 
-def _state(view: View, progress: Progress | None, last_ten: str) -> None:
+def _state(view: View, progress: Progress | None, below: str) -> None:
     if notice := st.session_state.pop("notice", None):
         st.toast(notice, icon=":material/info:", duration="long")
     if progress is not None and progress.part == "failed":
@@ -218,8 +224,8 @@ def _state(view: View, progress: Progress | None, last_ten: str) -> None:
         return
     else:
         st.markdown(words.waiting(view.log))
-    if last_ten:
-        st.caption(last_ten)
+    if below:
+        st.caption(below)
 
 
 def _failed(view: View, progress: Progress) -> None:

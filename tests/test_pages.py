@@ -106,6 +106,37 @@ def test_the_start_form_takes_what_is_chosen(store: Store) -> None:
     assert (run.title, run.spec.acquisition, run.spec.seed) == ("Ada", "max_entropy", 7)
 
 
+def test_a_run_waits_for_the_retrained_model_unless_it_is_asked_never_to_wait(
+    store: Store, mnist5k: Dataset, workers: InlineWorkers
+) -> None:
+    page = click(label_page(), "Start labelling")
+    assert "· strict · **20** labels" in texts(page)
+    page = label_page()
+    page.toggle(key="continuous").set_value(True).run()
+    click(page, "Start labelling")
+    assert "· continuous · **20** labels" in texts(page)
+    modes = {run.mode for run in store.runs() if run.kind == "person"}
+    assert modes == {"strict", "continuous"}
+
+
+def test_in_continuous_mode_there_is_always_something_to_label_and_its_age_is_said(
+    store: Store, mnist5k: Dataset, workers: InlineWorkers
+) -> None:
+    protocol = fast.protocol()
+    run_id = labelling.start_run(store, mnist5k, protocol, "bald", 1, "Ann", mode="continuous")
+    workers.work(run_id)
+    page = label_page(run_id, plain="1")
+    assert "by the model of 20 labels, the newest there can be." in texts(page)
+    for age in (10, 20):  # nobody trains meanwhile
+        choose(page, list("0123456789"))
+        assert f"by the model of 20 labels, {age} labels old." in texts(page)
+    workers.work(run_id)
+    assert store.log(run_id).n_labelled == 40
+    choose(label_page(run_id, plain="1"), list("0123456789"))
+    query = open_query(store.log(run_id))
+    assert (query.n_labelled, query.asked_by) == (50, 40)
+
+
 def test_digits_that_are_not_here_offer_their_download_and_no_start(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -354,7 +385,8 @@ def test_a_run_that_is_worked_on_is_not_deleted(store: Store, mnist5k: Dataset) 
 def test_a_run_offers_its_labels_and_record(store: Store, mnist5k: Dataset) -> None:
     run_id, _ = asked_run(store, mnist5k)
     labels = [element.proto.label for element in runs_page(run_id).get("download_button")]
-    assert labels == ["Labels (CSV)", "Labels (JSON lines)", "Record (YAML)"]
+    assert labels[:3] == ["Labels (CSV)", "Labels (JSON lines)", "Record (YAML)"]
+    assert labels[3:] == ["Model (safetensors)", "How to use the model (predict.py)"]
 
 
 def test_an_unknown_run_in_the_address_of_the_runs_page_is_said(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 
@@ -17,20 +17,25 @@ import streamlit as st
 from PIL import Image
 
 from dal_ui.grid.submission import (
+    GridReview,
     GridSubmission,
     GridUndo,
     check_answers_query,
+    parse_review,
     parse_submission,
     parse_undo,
 )
 
 __all__ = [
+    "GridReview",
     "GridSubmission",
     "GridUndo",
     "image_data_uri",
     "label_grid",
+    "parse_review",
     "parse_submission",
     "parse_undo",
+    "sent_review",
     "sent_submission",
     "sent_undo",
 ]
@@ -47,7 +52,6 @@ def label_grid(
     last: int | None = None,
     message: str = "",
     reviewing: bool = False,
-    on_review: Callable[[], None] | None = None,
     key: str = "label_grid",
 ) -> GridSubmission | None:
     """Show a query and return what the person submitted for it.
@@ -69,7 +73,6 @@ def label_grid(
         last: number of the submission that the undo key takes back; None where there is none.
         message: said over the empty places.
         reviewing: the review is open: when it opens, its first field gets the keyboard.
-        on_review: called when the review key is pressed, before the page is drawn.
         key: Streamlit's key; one per grid on a page.
 
     Returns:
@@ -99,7 +102,7 @@ def label_grid(
         # without a callback the result lacks the attribute
         on_submission_change=_nothing,
         on_undo_change=_nothing,
-        on_review_change=on_review or _nothing,
+        on_review_change=_nothing,
     )
     submission = parse_submission(result.submission)
     if submission is None or submission.query_id != query_id:
@@ -128,6 +131,17 @@ def sent_undo(key: str = "label_grid") -> GridUndo | None:
     """
     try:
         return parse_undo(_sent(key, "undo"))
+    except ValueError:
+        return None
+
+
+def sent_review(key: str = "label_grid") -> GridReview | None:
+    """What the review key asked for last; it stays, and its nonce says whether it is new.
+
+    None when nothing was asked for, or nothing that can be read.
+    """
+    try:
+        return parse_review(_sent(key, "review"))
     except ValueError:
         return None
 

@@ -46,11 +46,10 @@ const SHELL = `
 
 const grids = new WeakMap();
 
-export default function render({ data, parentElement, setStateValue, setTriggerValue }) {
+export default function render({ data, parentElement, setStateValue }) {
   if (!grids.has(parentElement)) grids.set(parentElement, mount(parentElement));
   const grid = grids.get(parentElement);
   grid.send = setStateValue;
-  grid.review = () => setTriggerValue("review", true); // lost with the connection: pressed again
   update(grid, data);
   return () => {
     grid.stop();
@@ -184,7 +183,7 @@ function keepFocusOnCells(event) {
 function act(grid, action) {
   if (action.type === "help") return toggleKeys(grid);
   if (action.type === "close") return toggleKeys(grid, false);
-  if (action.type === "review") return grid.review();
+  if (action.type === "review") return askForReview(grid);
   if (action.type === "undo") return undo(grid);
   if (grid.note) {
     grid.note = "";
@@ -257,6 +256,11 @@ function takeFocus(grid) {
   while (active?.shadowRoot?.activeElement) active = active.shadowRoot.activeElement;
   if (active?.matches("input, textarea, select") || active?.isContentEditable) return;
   grid.cells.focus({ preventScroll: true });
+}
+
+/** What it is to be, not a change: a message that comes twice leaves it so. */
+function askForReview(grid) {
+  grid.send("review", { nonce: newNonce(), open: !grid.reviewing });
 }
 
 /** The keyboard follows the person into the review and back. */

