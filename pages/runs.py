@@ -33,7 +33,9 @@ def render() -> None:
     elif named is not None:
         st.error(f"There is no run {named!r} here. It may have been deleted.")
     else:
-        st.caption("Choose a run in the table to open it, download its labels or delete it.")
+        st.caption(
+            "Choose a run in the table to open it, fork it, download its labels or delete it."
+        )
     if st.button("Start a new run", icon=":material/add:"):
         shell.go_to(None)
 
