@@ -95,6 +95,19 @@ def test_the_address_says_where_the_replay_stands(app: Any, store: Store, mnist5
     assert test.query_params["beside"] == [bald.run_id]
 
 
+def test_the_replay_stands_where_it_stood_after_a_look_at_another_tab(
+    app: Any, store: Store, mnist5k: Dataset
+) -> None:
+    _pair(store, mnist5k)
+    bald = next(run for run in store.runs() if run.spec.acquisition == "bald")
+    script = "if st.checkbox('open', True):\n    " + REPLAY
+    test = app[0](script, run=bald.run_id, beside="", step="30")
+    assert "**30 labels**" in _text(test)
+    test.checkbox[0].set_value(False).run()
+    text = _text(test.checkbox[0].set_value(True).run())
+    assert "**30 labels**" in text and "#### BALD" in text and "#### Random" not in text
+
+
 def test_a_step_without_recorded_mistakes_is_computed_again_when_asked(
     app: Any, store: Store, mnist5k: Dataset
 ) -> None:
@@ -186,7 +199,7 @@ def test_pairs_with_and_without_noise_are_started_and_shown(
     ]
     workers.work()
     text = _text(test.run())
-    assert "Right without and with wrong answers" in text and "50% wrong answers" in str(
+    assert "Right without and with the wrong answers" in text and "50% wrong answers" in str(
         test.selectbox(key="noise-comparison").options
     )
     again = noise.start_pairs(store, workers, ["bald", "random"], "1", 0.5)
