@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -20,8 +22,17 @@ from dal_core.training import Training
 FILE_NAME = "weights.safetensors"
 
 
-def save_fitted(folder: Path, fitted: Fitted, spec_key: str) -> None:
-    """Write the model under a temporary name, then rename, so a reader never sees half a file."""
+def save_fitted(
+    folder: Path,
+    fitted: Fitted,
+    spec_key: str,
+    name: str = FILE_NAME,
+    measured: Mapping[str, Any] | None = None,
+) -> None:
+    """Write the model under a temporary name, then rename, so a reader never sees half a file.
+
+    `measured` goes along with the facts of the training, as plain values.
+    """
     training = fitted.training
     facts = {
         "spec": spec_key,
@@ -32,34 +43,38 @@ def save_fitted(folder: Path, fitted: Fitted, spec_key: str) -> None:
         "val_losses": training.val_losses,
         "best_epoch": training.best_epoch,
         "seconds": fitted.seconds,
+        **(measured or {}),
     }
     weights = {
         name: tensor.cpu().contiguous() for name, tensor in fitted.model.state_dict().items()
     }
     folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / (FILE_NAME + ".tmp")
+    temporary = folder / (name + ".tmp")
     with temporary.open("wb") as file:
         file.write(save(weights, metadata={"dal": json.dumps(facts)}))
         file.flush()
         os.fsync(file.fileno())
-    temporary.replace(folder / FILE_NAME)
+    temporary.replace(folder / name)
 
 
-def load_fitted(folder: Path, learner: Learner, spec_key: str) -> Fitted | None:
-    """The stored model if it is the one the learner's current labels ask for, else None."""
+def read_facts(path: Path) -> dict[str, Any] | None:
+    """What a file says of its model, without the weights; None where there is no whole file."""
     try:
-        return _read(folder / FILE_NAME, learner, spec_key)
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError):
-        return None  # absent, cut short, or of another version
-
-
-def stored_after(folder: Path) -> int | None:
-    """The last submission in the stored model's training set; None where no model is stored."""
-    try:
-        with safe_open(folder / FILE_NAME, framework="pt") as file:
-            return int(json.loads((file.metadata() or {})["dal"])["after"])
+        with safe_open(path, framework="pt") as file:
+            facts: dict[str, Any] = json.loads((file.metadata() or {})["dal"])
+            return facts
     except (SafetensorError, OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def load_fitted(
+    folder: Path, learner: Learner, spec_key: str, name: str = FILE_NAME
+) -> Fitted | None:
+    """The stored model if it is the one the learner's current labels ask for, else None."""
+    try:
+        return _read(folder / name, learner, spec_key)
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError):
+        return None  # absent, cut short, or of another version
 
 
 def _read(path: Path, learner: Learner, spec_key: str) -> Fitted | None:

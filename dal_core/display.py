@@ -48,6 +48,11 @@ def colour(acquisition: str) -> str:
     return PALETTE[_FUNCTIONS.get(acquisition, ("", "", "vermillion"))[2]]
 
 
+def noise_name(noise: float) -> str:
+    """What people call a simulated oracle's noise; empty for one that is always right."""
+    return f"{100 * noise:g}% wrong answers" if noise else ""
+
+
 def in_order(acquisitions: list[str]) -> list[str]:
     """Each once, in the report's order (Random last among ours), unknown ones after them."""
     known = [name for name in _FUNCTIONS if name in acquisitions]

@@ -26,6 +26,7 @@ __all__ = [
     "conduct",
     "create_experiment",
     "create_run",
+    "fork_run",
     "pause",
     "resume",
     "specs",
@@ -65,6 +66,37 @@ def create_run(
     )
 
 
+def fork_run(
+    store: Store,
+    dataset: Dataset,
+    run_id: str,
+    after: int,
+    spec: RunSpec,
+    *,
+    title: str = "",
+    person: bool = False,
+    mode: Mode = "strict",
+    device: str = "cpu",
+) -> RunRow:
+    """A new run that begins with another's history (`Store.fork_run`).
+
+    One for the oracle has been told to go to its end. Raises ValueError where it cannot be.
+    """
+    split_of(spec, dataset)  # the subsets of another protocol may be too large for the data
+    run = store.fork_run(
+        run_id,
+        after,
+        spec=spec,
+        title=title,
+        kind="person" if person else "oracle",
+        mode=mode,
+        device=device,
+    )
+    if not person:
+        store.set_directives(run.run_id, oracle_until=spec.max_labels)
+    return store.run(run.run_id)
+
+
 def specs(
     dataset: Dataset,
     protocol: Protocol,
@@ -72,15 +104,31 @@ def specs(
     seeds: Sequence[int],
     *,
     full_data: bool,
+    noise: float = 0.0,
 ) -> list[RunSpec]:
     """What an experiment's runs are, seed by seed. Raises ProtocolError as `create_experiment`."""
     _check_list("acquisition function", acquisitions)
     _check_list("seed", seeds)
-    names = [*acquisitions, FULL_DATA] if full_data else list(acquisitions)
-    made = [RunSpec(dataset.fingerprint, protocol, name, seed) for seed in seeds for name in names]
+    made = run_specs(dataset.fingerprint, protocol, acquisitions, seeds, full_data, noise)
     for spec in made:
         split_of(spec, dataset)
     return made
+
+
+def run_specs(
+    fingerprint: str,
+    protocol: Protocol,
+    acquisitions: Sequence[str],
+    seeds: Sequence[int],
+    full_data: bool,
+    noise: float,
+) -> list[RunSpec]:
+    """Seed by seed, each seed's bound last: nobody answers in it, so it knows no noise."""
+    return [
+        RunSpec(fingerprint, protocol, name, seed, 0.0 if name == FULL_DATA else noise)
+        for seed in seeds
+        for name in [*acquisitions, *([FULL_DATA] if full_data else [])]
+    ]
 
 
 def create_experiment(
@@ -91,22 +139,25 @@ def create_experiment(
     seeds: Sequence[int],
     *,
     full_data: bool,
+    noise: float = 0.0,
     title: str = "",
     device: str = "cpu",
 ) -> ExperimentRow:
     """Make the experiment and set its runs going; runs that exist already are shared.
 
+    `noise` is the oracle's (`RunSpec.noise`).
+
     Raises:
         ProtocolError: a function or seed is out of range or named twice, there is none, or the
             data are too few; nothing is written then.
     """
-    wanted = specs(dataset, protocol, acquisitions, seeds, full_data=full_data)
+    wanted = specs(dataset, protocol, acquisitions, seeds, full_data=full_data, noise=noise)
     runs = [
         store.find_oracle_run(spec) or create_run(store, dataset, spec, device=device)
         for spec in wanted
     ]
     experiment = store.experiments.create(
-        title, protocol, acquisitions, seeds, full_data, [run.run_id for run in runs]
+        title, protocol, acquisitions, seeds, full_data, [run.run_id for run in runs], noise
     )
     resume(store, experiment.experiment_id)
     return experiment

@@ -238,18 +238,16 @@ class Learner:
         ids = self.test_subset(fitted.n_labelled)
         seed = torch_seed(self.spec.seed, Purpose.MC_DROPOUT_TEST, fitted.n_labelled)
         score = acquisition.scorer("bald", self.protocol.entropy_eps)
-        labels = torch.from_numpy(self.dataset.labels[ids])
-        correct, information, start = 0, 0.0, 0
+        labels, predicted, information = self.dataset.labels[ids], [], 0.0
         for probs in self._passes(fitted.model, ids, seed, progress):
-            predicted = probs.mean(0).argmax(-1).cpu()
-            correct += int((predicted == labels[start : start + len(predicted)]).sum())
+            predicted.append(probs.mean(0).argmax(-1).cpu().numpy())
             information += float(score(probs).cpu().double().sum())
-            start += len(predicted)
+        confusion = confusion_counts(labels, np.concatenate(predicted), self.dataset.n_classes)
         fitted.seconds["evaluate"] = time.perf_counter() - started
         return StepResult(
             step=self.step,
             n_labelled=fitted.n_labelled,
-            accuracy=correct / len(ids),
+            accuracy=int(confusion.trace()) / len(ids),
             mutual_information=information / len(ids),
             train_loss=fitted.training.train_loss,
             val_loss=fitted.training.val_loss,
@@ -257,6 +255,7 @@ class Learner:
             seconds={"train": 0.0, "evaluate": 0.0, "score": 0.0, **fitted.seconds},
             after=fitted.after,
             corrected=fitted.corrected,
+            confusion=tuple(tuple(row) for row in confusion.tolist()),
         )
 
     def inspect(self, image_ids: Sequence[int]) -> np.ndarray:
@@ -412,6 +411,12 @@ class Learner:
         if self.open_query is None:
             raise StateError("no query is open; call query() first")
         return self.open_query
+
+
+def confusion_counts(labels: np.ndarray, predicted: np.ndarray, n_classes: int) -> np.ndarray:
+    """[C, C] int64: images by label (row) and predicted class (column)."""
+    cells = np.bincount(labels * n_classes + predicted, minlength=n_classes**2)
+    return cells.reshape(n_classes, n_classes)
 
 
 def reasked(query: Query) -> Query:

@@ -99,11 +99,15 @@ class StackedModel:
         return x
 
     def convolve(self, name: str, patches: Tensor) -> Tensor:
-        """[R, n, C k k, L] patches -> [R, n, C', H', W'], square: L = H' W'."""
+        """[R, n, C k k, L] patches -> [R, n, C', H', W'], square: L = H' W'; without the bias."""
         weight = self.parameters[f"{name}.weight"].flatten(2).unsqueeze(1)  # [R, 1, C', C k k]
-        x = weight @ patches + self.parameters[f"{name}.bias"][:, None, :, None]  # [R, n, C', L]
+        x = weight @ patches  # [R, n, C', L]
         side = math.isqrt(x.shape[-1])
         return x.unflatten(-1, (side, side))
+
+    def add_bias(self, name: str, x: Tensor) -> Tensor:
+        """[R, n, C', H', W'] with a convolution's bias; after pooling a quarter of the work."""
+        return x + self.parameters[f"{name}.bias"][:, None, :, None, None]
 
     def write_back(self, models: Sequence[BayesianCNN], weights: Mapping[str, Tensor]) -> None:
         """Copy each run's weights into its own model."""
@@ -120,8 +124,10 @@ class _StackedLeNet5(StackedModel):
         return _patches(F.pad(images, (2, 2, 2, 2)), 5)  # [R, n, 25, 784]
 
     def trunk(self, patches: Tensor) -> Tensor:
-        x = F.relu(_pool(self.convolve("conv1", patches)))  # [R, n, 6, 14, 14]
-        x = F.relu(_pool(self.convolve("conv2", _patches(x, 5))))  # [R, n, 16, 5, 5]
+        x = _pool(self.convolve("conv1", patches))
+        x = F.relu(self.add_bias("conv1", x))  # [R, n, 6, 14, 14]
+        x = _pool(self.convolve("conv2", _patches(x, 5)))
+        x = F.relu(self.add_bias("conv2", x))  # [R, n, 16, 5, 5]
         return x.flatten(2)
 
 
@@ -132,8 +138,9 @@ class _StackedGalCNN(StackedModel):
         return _patches(F.pad(images, (1, 2, 1, 2)), 4)  # [R, n, 16, 784]
 
     def trunk(self, patches: Tensor) -> Tensor:
-        x = F.relu(self.convolve("conv1", patches))  # [R, n, 32, 28, 28]
-        x = F.relu(_pool(self.convolve("conv2", _patches(x, 4))))  # [R, n, 32, 12, 12]
+        x = F.relu(self.add_bias("conv1", self.convolve("conv1", patches)))  # [R, n, 32, 28, 28]
+        x = _pool(self.convolve("conv2", _patches(x, 4)))
+        x = F.relu(self.add_bias("conv2", x))  # [R, n, 32, 12, 12]
         return x.flatten(2)
 
 

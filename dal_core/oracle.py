@@ -1,11 +1,36 @@
-"""Simulated oracles: they answer a query the way a person would, from the data set's labels."""
+"""Simulated oracles: they answer a query the way a person would, from the data set's labels.
+
+One may be noisy: it then says something wrong of an image with a fixed probability, as tired
+people do. What it says of an image depends on the seed and the image alone, so runs of one seed
+meet the same wrong answers, whichever function asks and whenever, and can be compared in pairs.
+"""
 
 from __future__ import annotations
 
 from dal_core.datasets import Dataset
+from dal_core.randomness import Purpose, numpy_generator
 from dal_core.records import Answer, Query
 
 
-def answer(query: Query, dataset: Dataset) -> list[Answer]:
-    """The data set's own label for every image shown; nothing is ever skipped."""
-    return [Answer(image_id, int(dataset.labels[image_id])) for image_id in query.shown()]
+def answer(query: Query, dataset: Dataset, noise: float = 0.0, seed: int = 0) -> list[Answer]:
+    """A label for every image shown; nothing is ever skipped.
+
+    Args:
+        noise: probability of a wrong label, by image; 0 gives the data set's own labels.
+        seed: the run's.
+    """
+    return [Answer(i, said(i, dataset, noise, seed)) for i in query.shown()]
+
+
+def said(image_id: int, dataset: Dataset, noise: float, seed: int) -> int:
+    """What the oracle says of one image: a wrong label is any of the others, equally likely.
+
+    An image that is answered wrongly at some noise is so, with the same label, at any higher one.
+    """
+    label = int(dataset.labels[image_id])
+    if noise == 0:
+        return label
+    generator = numpy_generator(seed, Purpose.NOISE, image_id)
+    if generator.random() >= noise:
+        return label
+    return (label + 1 + int(generator.integers(dataset.n_classes - 1))) % dataset.n_classes

@@ -40,6 +40,8 @@ ACQUISITION_NAMES = (
 FULL_DATA = "full_data"  # in place of a function: trained once on everything (SPEC section 7)
 DATASET_NAMES = ("mnist", "mnist5k")
 MAX_SEED = 2**32 - 1
+SPLIT_PARAMETERS = ("dataset", "train_size", "initial_with_replacement", "val_size", "test_size")
+"""What, besides data and seed, decides which images have which role (`datasets.splits`)."""
 
 
 class ProtocolError(ValueError):

@@ -26,10 +26,14 @@ class Purpose(IntEnum):
     RANDOM_SCORES = 9
     MC_DROPOUT_SHOWN = 10
     BATCH_ORDER = 11
+    NOISE = 12
 
 
 def sequence(seed: int, purpose: Purpose, n_labelled: int = 0) -> np.random.SeedSequence:
-    """The seed sequence of one purpose at one training set size."""
+    """The seed sequence of one purpose at one training set size.
+
+    `NOISE` has the image's id in place of the number of labels: see `oracle`.
+    """
     return np.random.SeedSequence(seed, spawn_key=(int(purpose), n_labelled))
 
 

@@ -28,7 +28,7 @@ OUR_MODELS = {theirs: ours for ours, theirs in MODEL_NAMES.items()}
 SECTIONS: Mapping[str, tuple[str, ...]] = {
     "exp": (
         *("protocol", "dataset", "train_size", "initial_with_replacement"),
-        *("val_size", "test_size"),
+        *("val_size", "test_size", "noise"),
     ),
     "al": (
         *("n_acquisition_steps", "n_samples_to_acquire", "pool_subset_size"),

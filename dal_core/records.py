@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Source = Literal["person", "oracle"]
-
+Confusion = tuple[tuple[int, ...], ...]  # [C][C] counts: by label, then by predicted class
 
 RANKING_KEPT = 100  # of a ranking: the ten shown, and what replaces the images a person skips
 
@@ -53,6 +53,16 @@ class Answer:
     image_id: int
     label: int | None
     seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Answers to one query that were given elsewhere; `at` is when, None: now."""
+
+    annotator: str
+    source: Source
+    at: str | None
+    answers: tuple[Answer, ...]  # in the order of training
 
 
 @dataclass(frozen=True)
@@ -102,6 +112,8 @@ class StepResult:
     `accuracy` is a fraction, `mutual_information` in nats, `seconds` by part (train, evaluate,
     score). `val_loss` and `best_epoch` are None where the protocol keeps the last weights.
     `after` and `corrected` are the last submission and correction in the training set; 0: none.
+    `confusion` counts the test images by label (row) and predicted class (column); None where it
+    was not recorded.
     """
 
     step: int
@@ -114,3 +126,4 @@ class StepResult:
     seconds: Mapping[str, float] = field(default_factory=dict)
     after: int = 0
     corrected: int = 0
+    confusion: Confusion | None = None

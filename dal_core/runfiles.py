@@ -34,7 +34,8 @@ def run_curve(log: RunLog | RunSummary) -> RunCurve:
 def run_record(log: RunLog | RunSummary) -> Record:
     """One run as the record of an experiment with one function and one seed."""
     curves, bounds = _split([log])
-    return build_record(curves, log.run.spec.protocol.model_dump(), bounds)
+    spec = log.run.spec
+    return build_record(curves, spec.protocol.model_dump() | {"noise": spec.noise}, bounds)
 
 
 def experiment_record(experiment: ExperimentRow, logs: Sequence[RunLog | RunSummary]) -> Record:
@@ -42,7 +43,8 @@ def experiment_record(experiment: ExperimentRow, logs: Sequence[RunLog | RunSumm
     curves, bounds = _split(logs)
     return build_record(
         curves,
-        experiment.protocol.model_dump() | {"protocol": experiment.protocol.describe()},
+        experiment.protocol.model_dump()
+        | {"protocol": experiment.protocol.describe(), "noise": experiment.noise},
         bounds,
         acquisitions=experiment.acquisitions,
         seeds=experiment.seeds,

@@ -8,6 +8,7 @@ With THREADS 2 a second thread helps on the second core; results are the same to
 
 Lines in:  {"do": "work", "run": ID, "steps": N | null}   bring the run up to what its directives
                ask, or N steps on the way
+           {"do": "weights", "run": ID, "after": SUBMISSION}   compute a step's weights again
            {"do": "hold"} / {"do": "go"}   pause between two epochs while a person waits; go on
 Lines out: {"event": "ready" | "done" | "busy" | "failed", "run": ID, "message": TEXT,
             "more": whether the run has work left, "n_labelled": labels it has now}
@@ -44,6 +45,7 @@ from dal_core.locks import RunBusy, run_dir, run_lock
 from dal_core.protocol import RunSpec
 from dal_core.records import RANKING_KEPT, Query, StepResult
 from dal_core.runfiles import write_records
+from dal_core.stepweights import recompute
 from dal_core.store import Progress, RunLog, RunNotFound, Store
 from dal_core.store.rows import Part
 from dal_core.training import Epoch
@@ -231,7 +233,8 @@ class Job:
     def _answer(self) -> None:
         query = self.log.open_query
         assert query is not None
-        answers = oracle.answer(query, self.learner.dataset)
+        spec = self.run.spec
+        answers = oracle.answer(query, self.learner.dataset, spec.noise, spec.seed)
         self.store.submit(query.query_id, answers, annotator="oracle", source="oracle")
 
     # -- watching ------------------------------------------------------------------------------
@@ -332,9 +335,22 @@ def _say(event: str, run_id: str = "", message: str = "", **more: Any) -> None:
     print(json.dumps({"event": event, "run": run_id, "message": message, **more}), flush=True)
 
 
-def _work(bench: Workbench, run_id: str, wait: Wait, max_steps: int | None) -> None:
+def weights(bench: Workbench, run_id: str, after: int, wait: Wait = lambda: None) -> Path:
+    """Compute a step's weights again; the errors are those of `stepweights.recompute`."""
+    dataset = bench.dataset(bench.store.run(run_id).spec.protocol.dataset)
+    path = recompute(bench.store, dataset, run_id, after, device=bench.device, wait=wait)
+    settle(bench.store, run_id)
+    return path
+
+
+def _work(bench: Workbench, job: dict[str, Any], wait: Wait) -> None:
+    run_id = job["run"]
     try:
-        for _ in advance(bench, run_id, wait, max_steps):
+        if job["do"] == "weights":
+            weights(bench, run_id, job["after"], wait)
+            _say("done", run_id)
+            return
+        for _ in advance(bench, run_id, wait, job["steps"]):
             pass
         log = bench.store.log(run_id)
         _say("done", run_id, more=agenda(log).has_work, n_labelled=log.n_labelled)
@@ -375,7 +391,7 @@ def main(home: str, device: str = "cpu", threads: str = "1") -> None:
     _say("ready")
     while True:
         job = inbox.jobs.get()
-        _work(bench, job["run"], inbox.wait, job["steps"])
+        _work(bench, job, inbox.wait)
 
 
 if __name__ == "__main__":

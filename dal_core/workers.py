@@ -23,17 +23,30 @@ from dal_core.store import Progress, RunNotFound, Store
 
 PACKAGE_ROOT = Path(__file__).resolve().parent.parent
 MAX_DEATHS = 3  # in a row, of workers on the same run, before it is left alone as failed
+WEIGHTS_RANK = -1  # somebody looks at that step now; runs have ranks from 0
 JOIN_SECONDS = 5.0  # for a worker to end by itself; it ends between two instructions
+
+
+JobKey = tuple[str, int | None]
 
 
 @dataclass(frozen=True, order=True)
 class Job:
-    """A run that waits for a worker; the smallest is taken first."""
+    """A run that waits for a worker; the smallest is taken first.
+
+    With `after` it is that step's weights that are wanted, not the run's next step.
+    """
 
     rank: int
     n_labelled: int
     number: int
     run_id: str
+    after: int | None = None
+
+    @property
+    def key(self) -> JobKey:
+        """Jobs of the same key are one."""
+        return self.run_id, self.after
 
 
 class Workers:
@@ -53,7 +66,7 @@ class Workers:
         self._lock = threading.Lock()
         self._interactive = _Worker(self, "interactive", 2 if (os.cpu_count() or 1) > 1 else 1)
         self._background = [_Worker(self, f"background-{i}", 1) for i in range(n_background)]
-        self._waiting: dict[bool, dict[str, Job]] = {True: {}, False: {}}  # by: a person waits
+        self._waiting: dict[bool, dict[JobKey, Job]] = {True: {}, False: {}}  # by: a person waits
         self._deaths: dict[str, int] = {}  # by run, since it was last worked on to an end
         self._n_asked = 0
         self._closed = False
@@ -69,15 +82,31 @@ class Workers:
             if self._closed:
                 return
             if person_waits:
-                self._waiting[False].pop(run_id, None)
+                self._waiting[False].pop((run_id, None), None)
             self._queue(person_waits, rank, n_labelled, run_id)
             self._dispatch()
+
+    def ask_weights(self, run_id: str, after: int) -> None:
+        """Have the weights of a step computed again (`stepweights`); returns at once.
+
+        Background work, before all other: no step of a run waits longer than for one of these.
+        """
+        with self._lock:
+            if not self._closed:
+                self._queue(False, WEIGHTS_RANK, 0, run_id, after)
+                self._dispatch()
 
     def is_active(self, run_id: str) -> bool:
         """Whether the run is waiting for a worker or being worked on."""
         with self._lock:
-            queued = any(run_id in queue for queue in self._waiting.values())
+            queued = any(job.run_id == run_id for job in self._queued())
             return queued or run_id in self._taken()
+
+    def weights_active(self, run_id: str, after: int) -> bool:
+        """Whether the weights of the step are waiting for a worker or being computed."""
+        with self._lock:
+            working = [worker.job for worker in self._all() if worker.job is not None]
+            return any(job.key == (run_id, after) for job in [*self._queued(), *working])
 
     def person_goes_first(self) -> bool:
         """Whether the background workers hold, because a person waits for the interactive one."""
@@ -106,10 +135,15 @@ class Workers:
     def _taken(self) -> set[str]:
         return {worker.job.run_id for worker in self._all() if worker.job is not None}
 
-    def _queue(self, person_waits: bool, rank: int, n_labelled: int, run_id: str) -> None:
+    def _queued(self) -> list[Job]:
+        return [job for queue in self._waiting.values() for job in queue.values()]
+
+    def _queue(
+        self, person_waits: bool, rank: int, n_labelled: int, run_id: str, after: int | None = None
+    ) -> None:
         self._n_asked += 1
-        job = Job(rank, n_labelled, self._n_asked, run_id)
-        self._waiting[person_waits].setdefault(run_id, job)
+        job = Job(rank, n_labelled, self._n_asked, run_id, after)
+        self._waiting[person_waits].setdefault(job.key, job)
 
     def _dispatch(self) -> None:
         self._hand_out(self._waiting[True], [self._interactive], max_steps=None)
@@ -118,7 +152,7 @@ class Workers:
             worker.hold(self._interactive.job is not None)
 
     def _hand_out(
-        self, queue: dict[str, Job], workers: list[_Worker], max_steps: int | None
+        self, queue: dict[JobKey, Job], workers: list[_Worker], max_steps: int | None
     ) -> None:
         for worker in workers:
             if worker.job is not None:
@@ -126,7 +160,7 @@ class Workers:
             free = [job for job in queue.values() if job.run_id not in self._taken()]
             if not free:
                 return
-            worker.work(queue.pop(min(free).run_id), max_steps)
+            worker.work(queue.pop(min(free).key), max_steps)
 
     def _on_event(self, worker: _Worker, event: dict[str, Any]) -> None:
         with self._lock:
@@ -150,7 +184,7 @@ class Workers:
             if job is not None and not self._closed:
                 self._deaths[job.run_id] = self._deaths.get(job.run_id, 0) + 1
                 if self._deaths[job.run_id] < MAX_DEATHS:
-                    self._waiting[worker is self._interactive][job.run_id] = job
+                    self._waiting[worker is self._interactive][job.key] = job
                 else:
                     del self._deaths[job.run_id]
                     self._mark_failed(job.run_id)
@@ -198,7 +232,10 @@ class _Worker:
     def work(self, job: Job, max_steps: int | None) -> None:
         self.job = job
         self.start()
-        self._send({"do": "work", "run": job.run_id, "steps": max_steps})
+        if job.after is None:
+            self._send({"do": "work", "run": job.run_id, "steps": max_steps})
+        else:
+            self._send({"do": "weights", "run": job.run_id, "after": job.after})
 
     def hold(self, hold: bool) -> None:
         if self.process is None or hold == self._held:

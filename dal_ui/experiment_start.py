@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dal_core.display import display_name
+from dal_core.display import display_name, noise_name
 from dal_core.protocol import (
     ACQUISITION_NAMES,
     DATASET_NAMES,
@@ -85,6 +85,14 @@ def _form() -> None:
         "first images.",
     )
     title = right.text_input("Name it, if you like (title)", "", max_chars=60, key="title")
+    noise = st.slider(
+        "Wrong answers of the oracle (noise)",
+        *(0, 50, 0, 5),
+        format="%d%%",
+        key="noise",
+        help="The simulated oracle answers wrongly with this probability, about the same images in "
+        "every run of a seed. The report's oracle is always right.",
+    )
     full_data = st.checkbox(
         "Also train on all images (full-data bound)",
         True,
@@ -93,7 +101,9 @@ def _form() -> None:
     )
     overrides = _overrides(PRESETS[protocol])
     try:
-        plan = experiments.make_plan(protocol, data, functions, seeds, full_data, overrides, title)
+        plan = experiments.make_plan(
+            *(protocol, data, functions, seeds, full_data, overrides, title, noise / 100)
+        )
     except ProtocolError as error:
         st.error(str(error), icon=":material/error:")
         return
@@ -205,7 +215,8 @@ def describe(row: ExperimentRow) -> str:
     which = ", ".join(functions) if len(functions) < 5 else f"{len(functions)} functions"
     n = len(row.seeds)
     bound = " + all images" if row.full_data else ""
+    noise = f" · {noise_name(row.noise)}" if row.noise else ""
     return (
-        f"{row.protocol.describe()} · {row.protocol.dataset} · {which}{bound} · "
+        f"{row.protocol.describe()} · {row.protocol.dataset} · {which}{bound}{noise} · "
         f"{n} {'seed' if n == 1 else 'seeds'} · {row.created_at[:16].replace('T', ' ')} UTC"
     )

@@ -57,13 +57,14 @@ class Plan:
     seeds: tuple[int, ...]
     full_data: bool
     title: str = ""
+    noise: float = 0.0
 
     def specs(self, fingerprint: str) -> list[RunSpec]:
         """One per run. Raises ProtocolError for a function or seed out of range."""
-        names = [*self.acquisitions, FULL_DATA] if self.full_data else list(self.acquisitions)
-        return [
-            RunSpec(fingerprint, self.protocol, name, seed) for seed in self.seeds for name in names
-        ]
+        return experiment.run_specs(
+            *(fingerprint, self.protocol, self.acquisitions, self.seeds),
+            *(self.full_data, self.noise),
+        )
 
 
 # -- choosing ----------------------------------------------------------------------------------
@@ -116,6 +117,7 @@ def make_plan(
     full_data: bool,
     overrides: str = "",
     title: str = "",
+    noise: float = 0.0,
 ) -> Plan:
     """A plan from a form's values. Raises ProtocolError, one line, for what cannot be run."""
     if not acquisitions:
@@ -124,17 +126,18 @@ def make_plan(
     if "dataset" in settings:
         raise ProtocolError("parameter 'dataset' is chosen above; take it out of the changes")
     chosen = override(with_dataset(preset(protocol), dataset), settings)
-    return Plan(chosen, tuple(acquisitions), parse_seeds(seeds), full_data, title.strip())
+    return Plan(chosen, tuple(acquisitions), parse_seeds(seeds), full_data, title.strip(), noise)
 
 
 def same_plan(store: Store, plan: Plan) -> ExperimentRow | None:
     """The newest stored experiment that asks for exactly this."""
-    wanted = (plan.protocol, set(plan.acquisitions), set(plan.seeds), plan.full_data)
+    wanted = (plan.protocol, set(plan.acquisitions), set(plan.seeds), plan.full_data, plan.noise)
     return next(
         (
             row
             for row in store.experiments.all()
-            if (row.protocol, set(row.acquisitions), set(row.seeds), row.full_data) == wanted
+            if wanted
+            == (row.protocol, set(row.acquisitions), set(row.seeds), row.full_data, row.noise)
         ),
         None,
     )
@@ -149,6 +152,7 @@ def start(store: Store, dataset: Dataset, plan: Plan, device: str = "cpu") -> st
         plan.acquisitions,
         plan.seeds,
         full_data=plan.full_data,
+        noise=plan.noise,
         title=plan.title,
         device=device,
     )

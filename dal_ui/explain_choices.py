@@ -58,10 +58,10 @@ def _tens(step: Step, chosen: dict[str, tuple[int, ...]]) -> None:
     own = step.log.run.spec.acquisition
     own = own if own in chosen and own != "random" else "bald"
     shared = ", ".join(
-        f"{overlap.loc[own, name]} with {display_name(name)}" for name in chosen if name != own
+        f"{int(overlap[own][name])} with {display_name(name)}" for name in chosen if name != own
     )
     st.caption(f"{display_name(own)}'s {step.batch_size} share {shared}.")
 
 
 def _show(chart: Any, key: str, width: Any) -> None:
-    st.vega_lite_chart(chart.to_dict(validate=False), width=width, key=f"explain-{key}")
+    st.vega_lite_chart(chart.to_dict(validate=False), width=width, key=f"explain-{key}-chart")

@@ -5,24 +5,24 @@ Draws what `dal_core.explain` computes. A fragment of the page: a slider draws i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import streamlit as st
 
 from dal_core.display import display_name
 from dal_core.explain.drawing import as_mnist
 from dal_core.explain.parts import Parts, parts_of, scored_functions, settling
 from dal_core.explain.pool import Place, PoolScores, ambiguous_image, place_of, quarrel_image
-from dal_core.figures.passes import passes_figure, settling_figure, sums_figure
-from dal_core.figures.places import places_data, places_figure
+from dal_core.figures.passes import passes_spec, settling_spec
+from dal_core.figures.places import places_data, places_spec
+from dal_core.figures.sums import sums_spec
 from dal_ui import explain_model, explain_words
 from dal_ui.canvas import digit_canvas
 from dal_ui.explain_model import MAX_PASSES, Step
 from dal_ui.grid import image_data_uri
+from dal_ui.vega import draw
 
 ASKED, AMBIGUOUS, QUARREL = "Asked for", "Ambiguous", "Quarrel"
 ANY, NUMBER, DRAW = "Any", "By number", "Draw one"
@@ -55,11 +55,11 @@ def image_view(step: Step) -> None:
     with right:
         st.caption(explain_words.MATRIX)
         with st.container(horizontal=True, gap="medium"):
-            _show(passes_figure(parts), "passes")
+            draw(passes_spec(parts), "explain-passes-chart")
             with st.container(width=268):
                 _outcome(step, parts, is_own)
                 lines = {name: settling(probs, name, eps) for name in scored_functions()}
-                _show(settling_figure(lines, n_passes), "settling", width="stretch")
+                draw(settling_spec(lines, n_passes), "explain-settling-chart", "stretch")
                 st.caption(explain_words.SETTLES)
     _scores(pool, chosen, parts)
 
@@ -101,15 +101,15 @@ def _image_id(source: str, step: Step, pool: PoolScores) -> int:
         place = np.random.default_rng(number).integers(len(pool))
         return int(pool.image_ids[place])
     images = step.images_wanted(pool)
-    place = st.pills(
+    chosen = st.pills(
         f"The {len(images)} it asks for now, best first",
-        range(1, len(images) + 1),
+        list(range(1, len(images) + 1)),
         default=1,
         required=True,
         wrap=True,
         key="explain-place",
     )
-    return images[min(place or 1, len(images)) - 1]
+    return images[min(chosen or 1, len(images)) - 1]
 
 
 def _another() -> None:
@@ -196,10 +196,10 @@ def _scores(pool: PoolScores, chosen: Chosen, parts: Parts) -> None:
     st.markdown("#### From the matrix to a number")
     st.caption(explain_words.SUMS)
     with st.container(horizontal=True, gap="large"):
-        _show(sums_figure(parts), "sums")
+        draw(sums_spec(parts), "explain-sums-chart")
         with st.container(width=600):
             st.markdown(explain_words.scores_table(parts, scores, places))
-            _show(places_figure(_bins(pool), scores), "places")
+            draw(places_spec(places_data(pool.scores), scores), "explain-places-chart")
             st.caption(
                 f"All {len(pool):,} pool images the run scored at this step, with its own "
                 f"T = {pool.n_passes}; heights are square roots. The line is this image."
@@ -225,13 +225,3 @@ def standing(
         scores["random"] = by_chance
     known = {name: scores[name] for name in pool.scores if name in scores}
     return known, {name: place_of(pool, name, s, image_id) for name, s in known.items()}
-
-
-def _bins(pool: PoolScores) -> pd.DataFrame:
-    return places_data(pool.scores)
-
-
-def _show(chart: Any, key: str, width: Any = "content") -> None:
-    """A chart as its specification: without the checks of the schema, which take longest."""
-    spec: Mapping[str, Any] = chart.to_dict(validate=False)
-    st.vega_lite_chart(dict(spec), width=width, key=f"explain-{key}")

@@ -13,6 +13,7 @@ from dal_core.explain.parts import scored_functions
 from dal_core.explain.pool import PoolScores
 from dal_core.explain.pool_map import UNASKED
 from dal_core.figures.pool_map import DIGIT, pool_map_figure
+from dal_core.figures.spec import form
 from dal_ui import explain_model, explain_words
 from dal_ui.explain_model import Step
 
@@ -32,23 +33,26 @@ def map_view(step: Step) -> None:
     )
     spec, explained = _spec(step.key, step, by or DIGIT)
     st.vega_lite_chart(spec, width="stretch", key=f"explain-map-{by}")
-    n_answered = len(step.learner.answered)
-    st.caption(
-        f"Diamonds: labelled before that query (the initial images too). Red rings: what query "
-        f"{n_answered} asks for now, or an earlier one asked for. Crosses: set aside. "
+    st.caption(_legend(by or DIGIT, len(step.learner.answered), explained))
+
+
+def _legend(by: str, n_answered: int, explained: np.ndarray) -> str:
+    labelled = "Diamonds" if by == DIGIT else "Blue diamonds (no score any more)"
+    return (
+        f"{labelled}: labelled before that query, the initial images too. Red rings: what that "
+        f"query asked for; number {n_answered} is what is asked for now. Crosses: set aside. "
         f"Point at any of them to see the image. The two directions hold {explained[0]:.0%} and "
-        f"{explained[1]:.0%} of the variance, so images that lie apart differ, but images that "
-        "lie together may still differ in the directions not shown."
+        f"{explained[1]:.0%} of the variance: images that lie apart differ, images that lie "
+        "together may still differ in the directions not shown."
     )
 
 
 @st.cache_data(show_spinner=False, max_entries=16)
-def _spec(key: tuple[str, int], _step: Step, by: str) -> tuple[dict[str, Any], np.ndarray]:
+def _spec(key: explain_model.Key, _step: Step, by: str) -> tuple[dict[str, Any], np.ndarray]:
     points, explained = explain_model.mapped(_step)
     pool = explain_model.pool_scores(_step)
     table = points_to_show(points, pool, by, _step)
-    spec = pool_map_figure(table, by, len(_step.learner.answered)).to_dict(validate=False)
-    return spec, explained
+    return form(pool_map_figure(table, by, len(_step.learner.answered))), explained
 
 
 def points_to_show(points: pd.DataFrame, pool: PoolScores, by: str, step: Step) -> pd.DataFrame:

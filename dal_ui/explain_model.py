@@ -1,8 +1,8 @@
 """The model behind the explaining page, and what was computed of it once: scores, map, features.
 
 Owns what is kept between two drawings of the page. A step of a run never changes, so everything
-is kept under (run, last submission). Nothing is trained here: one forward pass of an image or of a
-few thousand, in the page's own process.
+is kept under (run, last submission, last correction). Nothing is trained here: one
+forward pass of an image or of a few thousand, in the page's own process.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ import pandas as pd
 import streamlit as st
 import torch
 
-from dal_core.checkpoint import stored_after
 from dal_core.datasets import Dataset
 from dal_core.explain import choices, pool_map
 from dal_core.explain.passes import fresh_passes, scored_passes
 from dal_core.explain.pool import PoolScores, score_pool
-from dal_core.explain.step import fitted_of, stored_step
+from dal_core.explain.step import fitted_of, newest_model, stored_models, stored_step
 from dal_core.figures.thumbnails import thumbnail
 from dal_core.learner import Learner
 from dal_core.store import RunLog
 from dal_ui import runtime
 
 MAX_PASSES = 64
+Key = tuple[str, int, int]
 _RANDOM_DRAWS = 400  # of tens, for what redundancy chance alone gives
 
 
@@ -33,7 +33,7 @@ _RANDOM_DRAWS = 400  # of tens, for what redundancy chance alone gives
 class Step:
     """A run's newest stored model, and the state of the run it belongs to.
 
-    `key` names it in caches: run and last submission.
+    `key` names it in caches.
     """
 
     log: RunLog
@@ -41,9 +41,9 @@ class Step:
     dataset: Dataset
 
     @property
-    def key(self) -> tuple[str, int]:
-        """Run and last submission of the model's training set."""
-        return self.log.run.run_id, self.learner.after
+    def key(self) -> Key:
+        """The run, and the last submission and correction in the model's training set."""
+        return self.log.run.run_id, self.learner.after, self.learner.corrected
 
     @property
     def run_passes(self) -> int:
@@ -67,18 +67,30 @@ class Step:
         return self.query_images() or tuple(pool.ranking(name, self.batch_size).tolist())
 
 
-def open_step(log: RunLog, dataset: Dataset) -> Step | None:
-    """The run's newest stored model; None where none is stored."""
-    after = newest(log.run.run_id)
-    if after is None:
+def open_step(log: RunLog, dataset: Dataset, state: tuple[int, int] | None = None) -> Step | None:
+    """A stored model of the run; None where it is not stored.
+
+    Args:
+        state: last submission and correction of the model wanted; None for the newest.
+    """
+    state = state or newest(log.run.run_id)
+    if state is None or not log.is_state(state[0]):
         return None
-    learner = _learner((log.run.run_id, after), log, dataset)
-    return Step(log, learner, dataset) if learner is not None else None
+    learner = _learner((log.run.run_id, *state), log, dataset)
+    if learner is None:
+        _learner.clear()  # a model that could not be read this time may be whole the next
+        return None
+    return Step(log, learner, dataset)
 
 
-def newest(run_id: str) -> int | None:
-    """The last submission the newest stored model has learned from; None without a model."""
-    return stored_after(runtime.store().run_dir(run_id))
+def newest(run_id: str) -> tuple[int, int] | None:
+    """Last submission and correction of the run's newest stored model; None without one."""
+    return newest_model(runtime.store().home, run_id)
+
+
+def stored(log: RunLog) -> list[tuple[int, int]]:
+    """The same of every stored model of the run, by growing labels."""
+    return stored_models(runtime.store().home, log)
 
 
 def pool_scores(step: Step) -> PoolScores:
@@ -124,27 +136,27 @@ def one_thread() -> None:
 
 
 @st.cache_resource(show_spinner=False, max_entries=6)
-def _learner(key: tuple[str, int], _log: RunLog, _dataset: Dataset) -> Learner | None:
+def _learner(key: Key, _log: RunLog, _dataset: Dataset) -> Learner | None:
     """Read-only to everybody: nobody answers through it."""
     one_thread()
-    return stored_step(runtime.store().run_dir(key[0]), _log, _dataset)
+    return stored_step(runtime.store().home, _log, _dataset, key[1])
 
 
 @st.cache_data(show_spinner="The network looks at the pool ...", max_entries=12)
-def _pool_scores(key: tuple[str, int], _learner: Learner) -> PoolScores:
+def _pool_scores(key: Key, _learner: Learner) -> PoolScores:
     one_thread()
     return score_pool(_learner)
 
 
 @st.cache_data(show_spinner=False, max_entries=256)
-def _scored_passes(key: tuple[str, int], _learner: Learner, image_id: int) -> np.ndarray | None:
+def _scored_passes(key: Key, _learner: Learner, image_id: int) -> np.ndarray | None:
     one_thread()
     found = scored_passes(_learner, image_id, MAX_PASSES)
     return None if found is None else found.numpy()
 
 
 @st.cache_data(show_spinner="Placing the pool on the map ...", max_entries=6)
-def _mapped(key: tuple[str, int], _learner: Learner) -> tuple[pd.DataFrame, np.ndarray]:
+def _mapped(key: Key, _learner: Learner) -> tuple[pd.DataFrame, np.ndarray]:
     one_thread()
     points, projection = pool_map.map_of(_learner)
     images, labels = _learner.dataset.images, _learner.dataset.labels
@@ -155,7 +167,7 @@ def _mapped(key: tuple[str, int], _learner: Learner) -> tuple[pd.DataFrame, np.n
 
 @st.cache_data(show_spinner=False, max_entries=12)
 def _redundancies(
-    key: tuple[str, int], _learner: Learner, chosen: dict[str, tuple[int, ...]]
+    key: Key, _learner: Learner, chosen: dict[str, tuple[int, ...]]
 ) -> tuple[dict[str, float], np.ndarray]:
     one_thread()
     ids = _learner.pool_subset()

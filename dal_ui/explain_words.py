@@ -25,7 +25,7 @@ SETTLES = (
 )
 AMBIGUOUS = (
     "**Ambiguous**: the passes agree that it could be several digits. Its entropy is high, but "
-    "hardly any of it is disagreement, so BALD leaves it: another label would not settle it."
+    "little of it is disagreement, so BALD asks for others first: a label would settle little."
 )
 QUARREL = (
     "**Quarrel**: many passes are sure, but of different digits. Entropy is high and nearly all "

@@ -7,7 +7,7 @@ the simulated oracle answer through the same door.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -209,11 +209,19 @@ def submit(store: Store, log: RunLog, submission: GridSubmission) -> SubmitOutco
     answers += [
         Answer(image_id, None, submission.seconds.get(image_id)) for image_id in submission.skipped
     ]
-    annotator = log.run.title or DEFAULT_ANNOTATOR
     retry(store, log)
     return store.submit(
-        submission.query_id, answers, annotator=annotator, source="person", nonce=submission.nonce
+        submission.query_id,
+        answers,
+        annotator=annotator(log),
+        source="person",
+        nonce=submission.nonce,
     )
+
+
+def annotator(log: RunLog) -> str:
+    """Who answers in this run: the name it was started under."""
+    return log.run.title or DEFAULT_ANNOTATOR
 
 
 def undo(store: Store, log: RunLog) -> None:
@@ -277,4 +285,4 @@ def _beliefs(store: Store, query: Query) -> dict[int, tuple[int, float]]:
 
 
 def _random_spec(spec: RunSpec) -> RunSpec:
-    return RunSpec(spec.fingerprint, spec.protocol, "random", spec.seed)
+    return replace(spec, acquisition="random")  # and the same noise: wrong about the same images

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from dal_core.display import display_name
+from dal_core.display import display_name, noise_name
 from dal_core.store import RunBusy, RunLog, RunNotFound, RunRow, Store
 from dal_ui.words import plain
 
@@ -44,7 +44,7 @@ def run_line(log: RunLog) -> RunLine:
         name=run.title or run.run_id,
         digits=spec.protocol.dataset,
         function=display_name(spec.acquisition),
-        protocol=spec.protocol.describe(),
+        protocol=spec.protocol.describe() + fork_of(run),
         seed=spec.seed,
         labels=log.n_labelled,
         accuracy=log.steps[-1].accuracy if log.steps else None,
@@ -52,6 +52,11 @@ def run_line(log: RunLog) -> RunLine:
         created=datetime.fromisoformat(run.created_at),
         person_labels=sum(len(s.labels) for s in log.submissions if s.source == "person"),
     )
+
+
+def fork_of(run: RunRow) -> str:
+    """Where a fork begins, to be added to its protocol; empty for a run of its own."""
+    return "" if run.forked_from is None else f", fork at {run.forked_labels}"
 
 
 def describe(run: RunRow, n_labelled: int) -> str:
@@ -75,4 +80,6 @@ def delete_run(store: Store, run_id: str) -> str | None:
 
 def _answered_by(log: RunLog) -> str:
     sources = {submission.source for submission in log.submissions} or {log.run.kind}
-    return " and ".join(source for source in ("person", "oracle") if source in sources)
+    who = " and ".join(source for source in ("person", "oracle") if source in sources)
+    noise = noise_name(log.run.spec.noise)
+    return f"{who} ({noise})" if noise else who

@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 
 PAGES_FOLDER = Path(__file__).resolve().parent.parent / "pages"
 _INSIDE = "dal_inside_navigation"
-_CARRIED = ("run", "plain", "experiment")  # what the address says besides the page
+_CARRIED = ("run", "plain", "experiment", "tour")  # what the address says besides the page
 
 
 def enter() -> None:

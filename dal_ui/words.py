@@ -8,8 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import datetime
+from statistics import median
 
-from dal_core.display import display_name
+from dal_core.display import display_name, noise_name
 from dal_core.store import Progress, RunLog, SubmitOutcome
 from dal_ui.labelling import Revealed, View, hands_over
 
@@ -27,15 +28,18 @@ def about(log: RunLog) -> str:
     return (
         f"**{plain(log.run.title or log.run.run_id)}** · {display_name(spec.acquisition)} · "
         f"{spec.protocol.dataset} · {spec.protocol.describe()} · seed {spec.seed}"
+        f"{f' · {noise_name(spec.noise)}' if spec.noise else ''}"
     )
+
+
+PLACES = "The first ten will appear here."
 
 
 def first_fit(log: RunLog) -> str:
-    """What happens before there is anything to label."""
-    return (
-        f"**The network is learning its first {log.n_labelled} digits**, labelled already. "
-        "Then it asks you for the ten it would learn most from."
-    )
+    """What happens before there is anything to label; empty later."""
+    if log.submissions or log.open_query is not None:
+        return ""
+    return f"The network is learning its first {log.n_labelled} digits, labelled already."
 
 
 def accuracy(view: View) -> str:
@@ -100,6 +104,13 @@ def agreement(same: int, given: int) -> str:
     if not given:
         return ""
     return f"You and MNIST agree on {same} of the {given} digits you labelled in this run."
+
+
+def pace(seconds: Sequence[float]) -> str:
+    """How long an image takes a person (the median), and all of them together."""
+    if not seconds:
+        return "no time measured yet"
+    return f"{median(seconds):.1f} s an image, {sum(seconds) / 60:.1f} min"
 
 
 def revealed(one: Revealed, source: str) -> str:

@@ -15,15 +15,24 @@ from dal_ui import labelling, runtime, shell, words
 from dal_ui.charts import charts
 from dal_ui.digits import digits_are_here
 from dal_ui.downloads import download_buttons
-from dal_ui.grid import GridSubmission, image_data_uri, label_grid, sent_submission
+from dal_ui.grid import (
+    GridSubmission,
+    GridUndo,
+    image_data_uri,
+    label_grid,
+    sent_submission,
+    sent_undo,
+)
 from dal_ui.labelling import Revealed, View
 from dal_ui.plain import plain_grid
 from dal_ui.reveal import last_batch
+from dal_ui.review_table import is_open, review_section, toggle
 from dal_ui.start import start_form
 
+FIRST = "first"  # what the grid calls the query that is yet to come
 WORKING_SECONDS, WAITING_SECONDS = 0.25, 1.0  # between two draws of the state line
 LISTEN_SECONDS = 0.2  # of them the store is listened to while a person waits for the next ten
-GRID_HEIGHT, STATE_HEIGHT = 430, 72  # pixels; nothing moves between states
+STATE_HEIGHT = 88  # pixels, room for the longest text on a phone: nothing moves between states
 
 
 def render() -> None:
@@ -42,7 +51,7 @@ def render() -> None:
         _other_run()
         return
     dataset = runtime.dataset(spec.protocol.dataset)
-    if _take(view, sent_submission()):
+    if _take(view, sent_submission()) or _take_back(view, sent_undo()):
         view = labelling.look(runtime.store(), run_id)
         labelling.ask_workers(runtime.store(), runtime.workers(), view)  # nobody waits for drawing
     if labelling.ask_baseline(runtime.store(), dataset, view):
@@ -61,6 +70,7 @@ def _draw(view: View, dataset: Dataset) -> None:
         _controls(view)
     with right:
         charts(view)
+    review_section(view, dataset)
     last_batch(view, dataset, last)
     _details(view, dataset)
 
@@ -79,12 +89,9 @@ def _other_run() -> None:
 
 
 def _header(view: View) -> None:
-    left, right = st.columns([3, 2], vertical_alignment="center", gap="medium")
+    left, right = st.columns([3, 2], gap="medium")
     left.markdown(f"{words.about(view.log)} · **{view.log.n_labelled}** labels")
-    with right.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(words.accuracy(view))
-        if st.button("New run", icon=":material/add:", type="tertiary"):
-            shell.go_to(None)
+    right.markdown(words.accuracy(view))
 
 
 # -- the ten images ----------------------------------------------------------------------------
@@ -93,8 +100,15 @@ def _header(view: View) -> None:
 def _grid(view: View, dataset: Dataset) -> None:
     shown = labelling.batch_on_screen(view.log)
     if shown is None:
-        with st.container(height=GRID_HEIGHT, border=True, vertical_alignment="center"):
-            st.markdown(words.first_fit(view.log))
+        label_grid(
+            query_id=FIRST,
+            images=[],
+            batch_size=view.log.run.spec.protocol.n_samples_to_acquire,
+            disabled=True,
+            message=words.PLACES,
+            reviewing=is_open(),
+            on_review=toggle,
+        )
         return
     query, answered = shown
     waits = answered is None and not labelling.hands_over(view.log) and not view.agenda.finished
@@ -109,6 +123,9 @@ def _grid(view: View, dataset: Dataset) -> None:
             saved=answered is not None,
             stored=answered.labels if answered else None,
             disabled=not waits,
+            last=view.log.after or None,
+            reviewing=is_open(),
+            on_review=toggle,
         )
     except ValueError as error:  # the browser sent something else than answers to this query
         st.error(f"Nothing was saved: {error}")
@@ -142,6 +159,21 @@ def _take(view: View, submission: GridSubmission | None, redraw: bool = False) -
     return True
 
 
+def _take_back(view: View, undo: GridUndo | None) -> bool:
+    """Obey the undo key once; returns whether the view is out of date."""
+    if undo is None or undo.submission_id != view.log.after:
+        return False  # done already, or another tab was first
+    _undo_last(view)
+    return True
+
+
+def _undo_last(view: View) -> None:
+    try:
+        labelling.undo(runtime.store(), view.log)
+    except NothingToUndo as error:
+        st.session_state["notice"] = f"{error}."
+
+
 # -- the state line ----------------------------------------------------------------------------
 
 
@@ -151,7 +183,7 @@ def _watch(view: View, last: list[Revealed]) -> None:
     baseline_id = view.baseline.run.run_id if view.baseline else None
     moving = view.agenda.has_work or view.baseline_works
     source = view.log.submissions[-1].source if view.log.submissions else "person"
-    last_ten = words.last_ten(last, source)
+    last_ten = words.last_ten(last, source) or words.first_fit(view.log)
 
     # While the page itself is drawn nothing starts it over: a click on a button further down,
     # undo for one, would be lost with it.
@@ -204,27 +236,32 @@ def _failed(view: View, progress: Progress) -> None:
 def _controls(view: View) -> None:
     with st.container(horizontal=True):
         _undo(view)
+        st.button(
+            "Close the review" if is_open() else "Review labels",
+            icon=":material/fact_check:",
+            on_click=toggle,
+            help="Every label given, most suspicious first, to be corrected. Key: R",
+        )
         if labelling.hands_over(view.log):
             _hand_back(view)
         else:
             over = view.agenda.finished is not None
             with st.popover("Let the oracle answer", icon=":material/smart_toy:", disabled=over):
                 _oracle(view)
+        if st.button("New run", icon=":material/add:"):
+            shell.go_to(None)
+        st.page_link("pages/explain.py", label="Why these?", icon=":material/lightbulb:")
 
 
 def _undo(view: View) -> None:
-    if not st.button(
+    if st.button(
         "Undo the last ten",
         icon=":material/undo:",
         disabled=not view.log.submissions,
-        help="Take back the batch answered last; the same images are asked again.",
+        help="Take back the batch answered last; the same images are asked again. Key: U",
     ):
-        return
-    try:
-        labelling.undo(runtime.store(), view.log)
-    except NothingToUndo as error:
-        st.session_state["notice"] = f"{error}."
-    st.rerun()
+        _undo_last(view)
+        st.rerun()
 
 
 def _hand_back(view: View) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
+from dal_core.history import moments
 from dal_ui import listing, runtime, shell, words
 from dal_ui.downloads import download_buttons
+from dal_ui.forking import can_be_forked, fork_form
 from dal_ui.listing import RunLine
 
 ROWS_SHOWN, ROW_HEIGHT = 12, 35
@@ -84,13 +86,36 @@ def _chosen(line: RunLine) -> None:
         f"**{words.plain(line.name)}** · `{line.run_id}` · {line.function} on {line.digits}, "
         f"{line.labels} labels"
     )
-    open_it, download, delete, _ = st.columns([1, 1, 1, 2])
+    open_it, fork, download, delete, _ = st.columns([1, 1, 1, 1, 1])
     if open_it.button("Open", type="primary", icon=":material/draw:", width="stretch"):
         shell.go_to(line.run_id)
+    with fork.popover("Fork", icon=":material/fork_right:", width="stretch"):
+        _fork(line)
     with download.popover("Download", icon=":material/download:", width="stretch"):
         download_buttons(runtime.store().log(line.run_id))
     with delete.popover("Delete", icon=":material/delete:", width="stretch"):
         _delete(line)
+
+
+def _fork(line: RunLine) -> None:
+    """Fork at any step; a person's fork is opened at once, an oracle's is in the list."""
+    store = runtime.store()
+    log = store.log(line.run_id)
+    states = {moment.n_labelled: moment for moment in moments(log)}
+    if not can_be_forked(log):
+        st.write("This run asks for nothing, so there is nothing to fork.")
+        return
+    options = list(states)
+    at = options[-1]
+    if len(options) > 1:
+        at = st.select_slider("At how many labels", options, key=f"fork-at-{line.run_id}")
+    made = fork_form(store, runtime.workers(), log, states[at])
+    if made is None:
+        return
+    if made.kind == "person":
+        shell.go_to(made.run_id)
+    st.query_params["run"] = made.run_id
+    st.rerun()
 
 
 def _delete(line: RunLine) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -226,8 +227,10 @@ def test_a_summary_says_what_the_log_says(store: Store, mnist5k: Dataset) -> Non
     conduct(store, experiment_id, OneByOne(store), steps=3)
     for one, progress in store.experiments.summaries(experiment_id):
         log = store.log(one.run.run_id)
-        for name in vars(one):
+        for name in set(vars(one)) - {"steps"}:
             assert getattr(one, name) == getattr(log, name), name
+        # The counts of mistakes, which no table of runs shows, are not read for it.
+        assert one.steps == tuple(replace(step, confusion=None) for step in log.steps)
         assert progress == store.progress(one.run.run_id)
 
 

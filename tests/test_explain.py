@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from dal_core import acquisition
-from dal_core.checkpoint import save_fitted, stored_after
+from dal_core.checkpoint import save_fitted
 from dal_core.datasets import Dataset
 from dal_core.explain.parts import parts_of, settling
 from dal_core.explain.passes import fresh_passes, scored_passes, with_dropout
@@ -21,9 +21,10 @@ from dal_core.explain.pool import (
     quarrel_image,
     score_pool,
 )
-from dal_core.explain.step import learner_at, stored_step
+from dal_core.explain.step import newest_model, stored_models, stored_step
 from dal_core.learner import Learner
 from dal_core.records import Answer
+from dal_core.stepweights import recompute
 from dal_core.store import Store
 from dal_ui import labelling
 from tests import fast
@@ -241,7 +242,7 @@ def test_a_stored_model_scores_as_the_run_did(mnist5k: Dataset, dal_home: Path) 
     store = Store(dal_home)
     run_id, _ = asked_run(store, mnist5k)
     log = store.log(run_id)
-    learner = stored_step(store.run_dir(run_id), log, mnist5k)
+    learner = stored_step(store.home, log, mnist5k)
     assert learner is not None
     query = open_query(log)
     assert tuple(score_pool(learner).ranking("bald", 100).tolist()) == query.ranking
@@ -259,7 +260,7 @@ def test_while_the_next_model_trains_the_last_one_is_shown_in_its_own_state(
     query = open_query(store.log(run_id))
     answers = [Answer(i, int(mnist5k.labels[i])) for i in query.shown()]
     store.submit(query.query_id, answers, annotator="Ann", source="person")
-    learner = stored_step(store.run_dir(run_id), store.log(run_id), mnist5k)
+    learner = stored_step(store.home, store.log(run_id), mnist5k)
     assert learner is not None
     assert learner.n_labelled == 20 and store.log(run_id).n_labelled == 30
     assert query.ranking[0] in learner.pool_subset()
@@ -270,8 +271,8 @@ def test_a_run_without_weights_has_no_model_to_show(mnist5k: Dataset, dal_home: 
     run_id, _ = asked_run(store, mnist5k)
     folder = store.run_dir(run_id)
     (folder / "weights.safetensors").unlink()
-    assert stored_after(folder) is None
-    assert stored_step(folder, store.log(run_id), mnist5k) is None
+    assert newest_model(store.home, run_id) is None
+    assert stored_step(store.home, store.log(run_id), mnist5k) is None
 
 
 def test_a_broken_weights_file_is_no_model(mnist5k: Dataset, dal_home: Path) -> None:
@@ -280,20 +281,24 @@ def test_a_broken_weights_file_is_no_model(mnist5k: Dataset, dal_home: Path) -> 
     folder = store.run_dir(run_id)
     whole = (folder / "weights.safetensors").read_bytes()
     (folder / "weights.safetensors").write_bytes(whole[: len(whole) // 2])
-    assert stored_step(folder, store.log(run_id), mnist5k) is None
+    assert stored_step(store.home, store.log(run_id), mnist5k) is None
 
 
-def test_a_learner_of_an_earlier_step_has_its_labels_and_no_model(
-    mnist5k: Dataset, dal_home: Path
-) -> None:
+def test_every_stored_model_of_a_run_can_be_shown(mnist5k: Dataset, dal_home: Path) -> None:
     store = Store(dal_home)
     run_id, workers = asked_run(store, mnist5k)
     labelling.hand_over(store, store.log(run_id), 2)
     workers.work(run_id)
     log = store.log(run_id)
-    first = log.submissions[0].submission_id
-    learner = learner_at(log, mnist5k, first)
-    assert (learner.n_labelled, learner.fitted) == (30, None)
+    first, last = (one.submission_id for one in log.submissions)
+    assert stored_models(store.home, log) == [(last, 0)]
+    recompute(store, mnist5k, run_id, first)
+    assert stored_models(store.home, log) == [(first, 0), (last, 0)]
+    learner = stored_step(store.home, log, mnist5k, first)
+    assert learner is not None and learner.n_labelled == 30
+    asked = next(query for query in log.queries.values() if query.after == first)
+    assert tuple(score_pool(learner).ranking("bald", 100).tolist()) == asked.ranking
+    assert stored_step(store.home, log, mnist5k, 0) is None
 
 
 def test_weights_of_another_run_are_not_taken(mnist5k: Dataset, dal_home: Path) -> None:
@@ -303,4 +308,4 @@ def test_weights_of_another_run_are_not_taken(mnist5k: Dataset, dal_home: Path) 
     stranger.fit()
     assert stranger.fitted is not None
     save_fitted(store.run_dir(run_id), stranger.fitted, stranger.spec.key)
-    assert stored_step(store.run_dir(run_id), store.log(run_id), mnist5k) is None
+    assert stored_step(store.home, store.log(run_id), mnist5k) is None

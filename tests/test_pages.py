@@ -10,6 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from dal_core.datasets import DataMissing, Dataset
 from dal_core.locks import run_lock
+from dal_core.records import Answer
 from dal_core.store import Progress, Store
 from dal_ui import labelling, runtime
 from dal_ui.plain import SKIP
@@ -253,6 +254,54 @@ def test_a_run_on_other_digits_is_not_opened(store: Store, mnist5k: Dataset) -> 
 def test_a_title_is_shown_as_text(store: Store, mnist5k: Dataset) -> None:
     run_id = labelling.start_run(store, mnist5k, fast.protocol(), "bald", 1, "**A** [x](http://y)")
     assert "\\*\\*A\\*\\* \\[x\\]" in texts(label_page(run_id))
+
+
+# -- review and cost ---------------------------------------------------------------------------
+
+
+def test_the_review_lists_every_label_and_says_what_to_do_without_any(
+    store: Store, mnist5k: Dataset
+) -> None:
+    run_id, _ = asked_run(store, mnist5k)
+    page = click(label_page(run_id, plain="1"), "Review labels")
+    assert "No label was given yet. Answer the ten above" in texts(page)
+    choose(page, list("0123456789"))
+    assert "10 labels, 0 skipped, 0 corrected" in texts(page)
+    labels = store.log(run_id).labels()
+    (table,) = [frame.value for frame in page.dataframe if "your label" in frame.value]
+    assert sorted(zip(table["number"], table["your label"], strict=True)) == sorted(labels)
+    page.text_input(key="review-search").set_value("99999").run()
+    assert "No label is like that. Search for something else, or show all labels." in texts(page)
+    click(page, "Close the review")
+    assert "0 corrected" not in texts(page)
+
+
+def test_points_measured_before_a_correction_are_explained(store: Store, mnist5k: Dataset) -> None:
+    run_id, workers = asked_run(store, mnist5k)
+    choose(label_page(run_id, plain="1"), list("0123456789"))
+    workers.work(run_id)
+    hollow = "Hollow points were measured before you corrected a label."
+    assert hollow not in texts(label_page(run_id))
+    image_id, label = store.log(run_id).labels()[0]
+    store.correct(run_id, image_id, (label + 1) % 10, annotator="Ann")
+    assert hollow in texts(label_page(run_id))
+
+
+def test_the_charts_can_be_over_minutes_once_times_were_measured(
+    store: Store, mnist5k: Dataset
+) -> None:
+    run_id, _ = asked_run(store, mnist5k)
+    page = label_page(run_id)
+    assert page.toggle(key="over-minutes").disabled
+    assert "no time measured yet" in texts(page)
+    log = store.log(run_id)
+    query = open_query(log)
+    answers = [Answer(i, 1, 2.0) for i in query.shown()]
+    store.submit(query.query_id, answers, annotator="Ann", source="person")
+    page.run()
+    assert "2.0 s an image, 0.3 min" in texts(page)
+    page.toggle(key="over-minutes").set_value(True).run()
+    assert not page.exception
 
 
 # -- runs --------------------------------------------------------------------------------------

@@ -25,6 +25,7 @@ def test_purposes_keep_the_numbers_that_stored_runs_were_made_with() -> None:
         "RANDOM_SCORES": 9,
         "MC_DROPOUT_SHOWN": 10,
         "BATCH_ORDER": 11,
+        "NOISE": 12,
     }
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from dal_core.datasets import Dataset
 from dal_core.records import Query
 from dal_core.store import RunLog, Store
-from dal_core.worker import Workbench, advance
+from dal_core.worker import Workbench, advance, weights
 from dal_ui import labelling
 from dal_ui.grid import GridSubmission
 from tests import fast
@@ -20,16 +20,29 @@ class InlineWorkers:
 
     def __init__(self, store: Store) -> None:
         self.bench = Workbench(store)
+        self.home = store.home
         self.asked: dict[str, bool] = {}
+        self.asked_weights: list[tuple[str, int]] = []
 
-    def ask(self, run_id: str, *, person_waits: bool) -> None:
+    def ask(self, run_id: str, *, person_waits: bool, rank: int = 0, n_labelled: int = 0) -> None:
         self.asked[run_id] = person_waits
+
+    def ask_weights(self, run_id: str, after: int) -> None:
+        self.asked_weights.append((run_id, after))
+
+    def is_active(self, run_id: str) -> bool:
+        return run_id in self.asked
+
+    def weights_active(self, run_id: str, after: int) -> bool:
+        return (run_id, after) in self.asked_weights
 
     def warm_up(self) -> None:
         """There is no process to start."""
 
     def work(self, *run_ids: str) -> None:
         """Bring the runs up to their directives; without names, all that were asked for."""
+        while self.asked_weights:
+            weights(self.bench, *self.asked_weights.pop())
         for run_id in run_ids or tuple(self.asked):
             self.asked.pop(run_id, None)
             for _ in advance(self.bench, run_id):

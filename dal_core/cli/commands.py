@@ -42,6 +42,12 @@ Device = Annotated[
         "--device", metavar="NAME", help="Where to compute: auto, cpu, cuda or mps [default: cpu]"
     ),
 ]
+Noise = Annotated[
+    str | None,
+    typer.Option(
+        "--noise", metavar="P", help="Probability of a wrong answer of the oracle [default: 0]"
+    ),
+]
 Run = Annotated[str, typer.Argument(metavar="RUN", help="Id of the run, or how it begins")]
 
 
@@ -80,6 +86,7 @@ def _run(
         str | None, typer.Option(metavar="N", help="Of every random draw [default: 1]")
     ] = None,
     dataset: DataSet = None,
+    noise: Noise = None,
     settings: Settings = None,
     until_labels: Annotated[
         str | None, typer.Option(metavar="N", help="Stop before there are more labels")
@@ -103,7 +110,13 @@ def _run(
     """
     from dal_core.cli import run
 
-    typed = {"protocol": protocol, "acquisition": acquisition, "seed": seed, "dataset": dataset}
+    typed = {
+        "protocol": protocol,
+        "acquisition": acquisition,
+        "seed": seed,
+        "dataset": dataset,
+        "noise": noise,
+    }
     given: dict[str, Any] = {name: text for name, text in typed.items() if text is not None}
     if settings:
         given["set"] = tuple(settings)
@@ -133,6 +146,7 @@ def _reproduce(
             help="Train on all images too, once a seed [default: --full-data]",
         ),
     ] = None,
+    noise: Noise = None,
     settings: Settings = None,
     title: Annotated[str | None, typer.Option(metavar="TEXT", help="What to call it")] = None,
     workers: Annotated[
@@ -166,6 +180,7 @@ def _reproduce(
         "acquisitions": acquisitions,
         "seeds": seeds,
         "full_data": full_data,
+        "noise": noise,
         "title": title,
     }
     given: dict[str, Any] = {name: value for name, value in typed.items() if value is not None}
@@ -182,6 +197,92 @@ def _reproduce(
             as_json=as_json,
         )
     )
+
+
+@app.command("replay")
+def _replay(
+    labels: Annotated[
+        str, typer.Argument(metavar="LABELS", help="File of labels, CSV or JSON lines; or a run")
+    ],
+    protocol: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="report, released, gal2017 or quick [default: the run's; of a file quick]",
+        ),
+    ] = None,
+    seed: Annotated[
+        str | None,
+        typer.Option(metavar="N", help="Of every random draw [default: the run's; of a file 1]"),
+    ] = None,
+    acquisition: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="What asked, for the record [default: the run's; of a file bald]"
+        ),
+    ] = None,
+    dataset: DataSet = None,
+    settings: Settings = None,
+    title: Annotated[str | None, typer.Option(metavar="TEXT", help="What to call it")] = None,
+    device: Device = None,
+    home: Home = None,
+    as_json: JsonObject = False,
+) -> None:
+    """Fit labels again, step by step, to the curve they give: those of `dal export`, or a run's.
+
+    Corrected labels give the whole curve anew. Prints the id of the new run first, then
+    progress; the last line is the result. Stopped or killed, the same command goes on.
+    """
+    from dal_core.cli import replaying
+
+    wanted = replaying.Wanted(protocol, acquisition, seed, dataset, tuple(settings or ()), title)
+    raise typer.Exit(replaying.replay(labels, wanted, device=device, home=home, as_json=as_json))
+
+
+@app.command("fork")
+def _fork(
+    run: Run,
+    at: Annotated[str, typer.Option("--at", metavar="N", help="Labels they share: a step of RUN")],
+    acquisition: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Function from there on [default: RUN's]")
+    ] = None,
+    noise: Noise = None,
+    protocol: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Protocol from there on [default: RUN's]")
+    ] = None,
+    settings: Settings = None,
+    title: Annotated[str | None, typer.Option(metavar="TEXT", help="What to call it")] = None,
+    device: Device = None,
+    home: Home = None,
+    as_json: JsonObject = False,
+) -> None:
+    """A new run that begins with the history of another, answered by the oracle to its end.
+
+    RUN stays as it is. Seed, data and the division of the images must be RUN's. Prints the new
+    run's id first; Ctrl-C stops it and `dal run --resume` goes on.
+    """
+    from dal_core.cli import forking
+
+    wanted = forking.Wanted(at, acquisition, noise, protocol, tuple(settings or ()), title or "")
+    raise typer.Exit(forking.fork(run, wanted, device=device, home=home, as_json=as_json))
+
+
+@app.command("demo")
+def _demo(
+    workers: Annotated[
+        str | None, typer.Option(metavar="N", help="Processes [default: one per core]")
+    ] = None,
+    device: Device = None,
+    home: Home = None,
+    as_json: JsonObject = False,
+) -> None:
+    """Create the two runs that the app's guided tour shows: BALD and random, in a few minutes.
+
+    Uses the embedded digits: nothing is downloaded. Ctrl-C stops it, the same command goes on.
+    """
+    from dal_core.cli import demo
+
+    raise typer.Exit(demo.create(workers=workers, device=device, home=home, as_json=as_json))
 
 
 @app.command("experiments")
@@ -242,14 +343,19 @@ def _export(
     form: Annotated[
         str,
         typer.Option(
-            "--format", metavar="FORMAT", help="csv or jsonl: the labels; yaml: the record"
+            "--format",
+            metavar="FORMAT",
+            help="csv or jsonl: the labels; yaml: the record; safetensors: the newest model",
         ),
     ],
     out: Annotated[str, typer.Option(metavar="FILE", help="File to write, - for standard output")],
     force: Annotated[bool, typer.Option("--force", help="Overwrite FILE")] = False,
     home: Home = None,
 ) -> None:
-    """Write a run's labels, or its record in the report's form, to a file."""
+    """Write a run's labels, its record in the report's form, or its newest model to a file.
+
+    Beside a model lies predict.py, which shows how to use it without dal.
+    """
     from dal_core.cli import exporting
 
     exporting.export(run, form, out, force=force, home=home)
@@ -270,13 +376,16 @@ def _delete(
 @app.command("app")
 def _app(
     port: Annotated[str, typer.Option(metavar="N", help="Port of this machine")] = "8501",
+    share: Annotated[
+        bool, typer.Option("--share", help="For the whole network, a phone say: all may label")
+    ] = False,
     device: Device = None,
     home: Home = None,
 ) -> None:
-    """Start the app, for this machine only, and serve it until Ctrl-C."""
+    """Start the app and serve it until Ctrl-C; without --share for this machine only."""
     from dal_core.cli import serving
 
-    serving.serve(port, home, device)
+    serving.serve(port, home, device, share)
 
 
 @data_app.callback(invoke_without_command=True)

@@ -10,6 +10,7 @@ from dal_core import experiment
 from dal_core.cli import results, values
 from dal_core.cli.errors import WrongUse
 from dal_core.cli.tables import console, table
+from dal_core.display import noise_name
 from dal_core.experiment_status import ExperimentStatus, is_bound
 from dal_core.locks import default_home
 from dal_core.runfiles import FILE_NAME, experiment_dir
@@ -92,6 +93,7 @@ def _as_object(store: Store, now: ExperimentStatus) -> dict[str, Any]:
         "acquisitions": list(row.acquisitions),
         "seeds": list(row.seeds),
         "full_data": row.full_data,
+        **results.noise_of(row.noise),
         "state": _state(now),
         "n_done": now.n_done,
         "n_steps": now.n_steps,
@@ -113,7 +115,7 @@ def _row(one: dict[str, Any]) -> list[str]:
     return [
         one["id"],
         one["title"],
-        one["protocol"],
+        ", ".join(filter(None, (one["protocol"], noise_name(one.get("noise", 0.0))))),
         ", ".join(functions),
         ", ".join(map(str, one["seeds"])),
         f"{one['n_done']}/{one['n_steps']}",

@@ -78,12 +78,12 @@ def _row(log: RunLog) -> list[str]:
     return [
         run["id"],
         run["title"],
-        run["protocol"],
+        run["protocol"] + (f", fork at {log.run.forked_labels}" if log.run.forked_from else ""),
         run["acquisition"],
         str(run["seed"]),
         str(run["n_labelled"]),
         "–" if run["accuracy"] is None else f"{run['accuracy']:.4f}",
-        ", ".join(run["annotators"]) or run["kind"],
+        results.answered_by(log) or run["kind"],
         run["mode"] + (f", {run['n_corrections']} corrected" if run["n_corrections"] else ""),
         run["created_at"][:16].replace("T", " "),
     ]

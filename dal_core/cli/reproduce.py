@@ -11,8 +11,9 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,8 @@ from dal_core.workers import Workers
 REPORT_FUNCTIONS = "max_entropy,bald,variation_ratios,mean_std,random"
 MAX_WORKERS = 256
 
+Work = Callable[[Store, str], None]  # brings an experiment to its end and shows how it goes
+
 
 @dataclass(frozen=True)
 class Wanted:
@@ -46,6 +49,7 @@ class Wanted:
     acquisitions: str = REPORT_FUNCTIONS
     seeds: str = "1,2,3"
     full_data: bool = True
+    noise: str = "0"
     set: tuple[str, ...] = ()
     title: str = ""
 
@@ -66,22 +70,32 @@ def reproduce(
         given: those fields of `Wanted` that were typed; with `resume` there may be none.
         lockstep: None for where it is made for, on cuda.
     """
-    n_workers, where = _n_workers(workers), values.device(device)
-    together = _is_lockstep(lockstep, where, workers)
+    n_workers, where = n_processes(workers), values.device(device)
+    work: Work = with_workers(n_workers, where)
+    if _is_lockstep(lockstep, where, workers):
+        work = partial(_work_in_lockstep, device=where)
     if resume is None:
         store, row = _begin(Wanted(**given), where, home)
     else:
         refuse_changes(given, "experiment", "--workers, --lockstep, --device, --home, --json")
         store, row = _take_up(resume, where, home)
+    return conduct(store, row, work, home, as_json)
+
+
+def conduct(
+    store: Store,
+    row: ExperimentRow,
+    work: Work,
+    home: Path | None,
+    as_json: bool,
+) -> int:
+    """Print the experiment's id, have `work` end it, and print the result; the exit code."""
     experiment_id = row.experiment_id
     print(experiment_id, file=sys.stderr if as_json else sys.stdout, flush=True)
     at_home = f" --home {home}" if home else ""
     if experiment.status(store, experiment_id).has_work:
         try:
-            if together:
-                _work_in_lockstep(store, experiment_id, where)
-            else:
-                _work(store, experiment_id, n_workers, where)
+            work(store, experiment_id)
         except KeyboardInterrupt:
             experiment.pause(store, experiment_id)
             say(f"stopped; `dal reproduce --resume {experiment_id}{at_home}` goes on")
@@ -93,7 +107,13 @@ def reproduce(
     return DONE if now.is_complete else FAILED
 
 
-def _n_workers(text: str | None) -> int:
+def with_workers(n_workers: int, device: str) -> Work:
+    """Worker processes that take the experiment's runs a step at a time."""
+    return partial(_work, n_workers=n_workers, device=device)
+
+
+def n_processes(text: str | None) -> int:
+    """`--workers` as a number. Raises WrongUse."""
     if text is None:
         return os.cpu_count() or 1
     return values.whole_number("--workers", text, 1, MAX_WORKERS)
@@ -119,6 +139,7 @@ def _begin(wanted: Wanted, device: str, home: Path | None) -> tuple[Store, Exper
     acquisitions = [values.one_of("--acquisitions", name, ACQUISITION_NAMES) for name in names]
     numbers = values.several("--seeds", wanted.seeds)
     seeds = [values.whole_number("--seeds", number, 0, MAX_SEED) for number in numbers]
+    noise = values.noise(wanted.noise)
     data = datasets.load(protocol.dataset)
     with values.named("--set" if wanted.set else "--dataset"):
         experiment.specs(data, protocol, acquisitions, seeds, full_data=wanted.full_data)
@@ -126,6 +147,7 @@ def _begin(wanted: Wanted, device: str, home: Path | None) -> tuple[Store, Exper
     row = experiment.create_experiment(
         *(store, data, protocol, acquisitions, seeds),
         full_data=wanted.full_data,
+        noise=noise,
         title=wanted.title.strip(),
         device=device,
     )

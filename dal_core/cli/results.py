@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from dal_core.display import noise_name
 from dal_core.records import StepResult
 from dal_core.store import RunLog
 
@@ -23,6 +24,8 @@ def as_object(log: RunLog) -> dict[str, Any]:
         "dataset": spec.protocol.dataset,
         "acquisition": spec.acquisition,
         "seed": spec.seed,
+        **noise_of(spec.noise),
+        **fork_of(log),
         "steps": [_step(step) for step in log.steps],
     }
 
@@ -49,6 +52,26 @@ def last_line(log: RunLog) -> str:
         f"{step.n_labelled} labels, test accuracy {step.accuracy:.4f}, "
         f"test mutual information {step.mutual_information:.4f}"
     )
+
+
+def noise_of(noise: float) -> dict[str, float]:
+    """The key that only a run with a noisy oracle has."""
+    return {"noise": noise} if noise else {}
+
+
+def fork_of(log: RunLog) -> dict[str, Any]:
+    """The key that only a fork has: the run it begins with, and the labels they share."""
+    run = log.run
+    if run.forked_from is None:
+        return {}
+    return {"forked_from": {"id": run.forked_from, "n_labelled": run.forked_labels}}
+
+
+def answered_by(log: RunLog) -> str:
+    """Who gave labels, and how often the oracle is wrong on purpose."""
+    who = ", ".join(annotators(log))
+    noise = noise_name(log.run.spec.noise)
+    return f"{who or log.run.kind} ({noise})" if noise else who
 
 
 def annotators(log: RunLog) -> list[str]:

@@ -40,6 +40,7 @@ class Wanted:
     acquisition: str = "bald"
     seed: str = "1"
     dataset: str | None = None
+    noise: str = "0"
     set: tuple[str, ...] = ()
 
 
@@ -86,6 +87,13 @@ def run(
         refuse_changes(given, "run", "--until-labels, --until-accuracy, --device, --home, --json")
         store, row = _take_up(resume, stops, home)
         note = other_versions(row, where)
+    return finish(store, row, where, home, as_json, note)
+
+
+def finish(
+    store: Store, row: RunRow, where: str, home: Path | None, as_json: bool, note: str = ""
+) -> int:
+    """Print the run's id, bring it to its end and print the result; returns the exit code."""
     print(row.run_id, file=sys.stderr if as_json else sys.stdout, flush=True)
     say(note)
     code = DONE
@@ -101,10 +109,11 @@ def run(
 def _begin(wanted: Wanted, stops: Stops, device: str, home: Path | None) -> tuple[Store, RunRow]:
     acquisition = values.acquisition(wanted.acquisition)
     seed = values.whole_number("--seed", wanted.seed, 0, MAX_SEED)
+    noise = values.noise(wanted.noise)
     protocol = values.protocol(wanted.protocol, wanted.dataset, wanted.set)
     Stops(None, stops.until_accuracy).read(RunSpec("", protocol, acquisition, seed))
     data = datasets.load(protocol.dataset)
-    spec = RunSpec(data.fingerprint, protocol, acquisition, seed)
+    spec = RunSpec(data.fingerprint, protocol, acquisition, seed, noise)
     directives = stops.read(spec)
     with values.named("--set" if wanted.set else "--dataset"):
         split_of(spec, data)

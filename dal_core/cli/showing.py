@@ -75,6 +75,7 @@ def _facts(log: RunLog) -> dict[str, str]:
     data = f"{run['dataset']}, SHA-256 {run['fingerprint'][:12]}"
     return {
         "run": run["id"] + (f" ({run['title']})" if run["title"] else ""),
+        **_fork(log),
         "protocol": run["protocol"],
         "function": run["acquisition"],
         "seed": str(run["seed"]),
@@ -82,12 +83,19 @@ def _facts(log: RunLog) -> dict[str, str]:
         "labels": f"{log.n_labelled}, {len(log.skipped)} images skipped, "
         f"{log.n_retracted} queries taken back, {len(log.corrections)} labels corrected",
         "mode": MODES[log.run.mode],
-        "labelled by": ", ".join(run["annotators"]) or "nobody yet",
+        "labelled by": results.answered_by(log) or "nobody yet",
         "state": run["finished"] or "unfinished",
         "created": run["created_at"],
         "versions": _pairs(run["versions"]),
         "parameters": _pairs(run["parameters"]),
     }
+
+
+def _fork(log: RunLog) -> dict[str, str]:
+    run = log.run
+    if run.forked_from is None:
+        return {}
+    return {"forked from": f"{run.forked_from}, at {run.forked_labels} labels"}
 
 
 def _pairs(values_by_name: Mapping[str, Any]) -> str:

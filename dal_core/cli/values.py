@@ -66,14 +66,34 @@ def accuracy(option: str, text: str) -> float:
     return value
 
 
-def protocol(preset: str, dataset_name: str | None, settings: Sequence[str]) -> Protocol:
-    """The preset, on another data set if asked for, with single parameters changed."""
-    chosen = PRESETS[one_of("--protocol", preset, tuple(PRESETS))]
+def noise(text: str) -> float:
+    """A probability."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not 0 <= value <= 1:
+        raise WrongUse(f"--noise is {text!r}; allowed: a probability from 0 to 1")
+    return value
+
+
+def protocol(
+    preset: str,
+    dataset_name: str | None,
+    settings: Sequence[str],
+    own: Protocol | None = None,
+) -> Protocol:
+    """The preset (or `own`), on another data set if asked for, with single parameters changed."""
+    chosen = own or PRESETS[one_of("--protocol", preset, tuple(PRESETS))]
     if dataset_name is not None:
         chosen = on_dataset(chosen, dataset(dataset_name))
-    given = dict(_setting(text) for text in settings)
     with named("--set"):
-        return override(chosen, given)
+        return override(chosen, settings_of(settings))
+
+
+def settings_of(texts: Sequence[str]) -> dict[str, str]:
+    """KEY=VALUE texts by key."""
+    return dict(_setting(text) for text in texts)
 
 
 def _setting(text: str) -> tuple[str, str]:

@@ -1,52 +1,61 @@
 """The model of a step, brought back from a run's stored weights in the state it asked from.
 
-Owns the way from a log and a file to a `Learner` that has its model. It trains nothing: where
-there are no weights there is no model, and whoever wants one asks a worker.
+Owns which model is shown when nobody names a step. It trains nothing: where there are no weights
+there is no model, and whoever wants one asks a worker (`stepweights`).
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from dal_core.checkpoint import load_fitted, stored_after
+from dal_core.checkpoint import FILE_NAME, read_facts
 from dal_core.datasets import Dataset
-from dal_core.learner import Answered, Fitted, Learner
+from dal_core.learner import Fitted, Learner
+from dal_core.locks import run_dir
+from dal_core.stepweights import FOLDER, stored_learner
 from dal_core.store.log import RunLog
 
 
-def stored_step(folder: Path, log: RunLog, dataset: Dataset) -> Learner | None:
-    """The run's newest stored model, in a learner whose labels are those it was trained on.
+def newest_model(home: Path, run_id: str) -> tuple[int, int] | None:
+    """(last submission, last correction) of the run's newest stored model; None without one."""
+    return _state_of(run_dir(home, run_id) / FILE_NAME)
 
-    While a newer model is in training that is an earlier state of the run than the log's.
+
+def stored_models(home: Path, log: RunLog) -> list[tuple[int, int]]:
+    """The states of the run whose models are stored, by growing labels.
+
+    Those of answers taken back since are left out: they are no part of the run any more.
+    """
+    folder = run_dir(home, log.run.run_id)
+    paths = [*(folder / FOLDER).glob("*.safetensors"), folder / FILE_NAME]
+    known = {state for state in map(_state_of, paths) if state and log.is_state(state[0])}
+    return sorted(known)
+
+
+def stored_step(
+    home: Path, log: RunLog, dataset: Dataset, after: int | None = None
+) -> Learner | None:
+    """A stored model of the run, in a learner whose labels are those it was trained on.
 
     Args:
-        folder: of the run's files.
+        home: where the run is stored.
         log: the run's log.
         dataset: the data the run was made on.
+        after: the last submission of the step wanted. None: the newest model, which is of an
+            earlier state than the log's while the next one is in training.
 
     Returns:
-        None where no weights are stored, or only those of answers taken back since.
+        None where no such weights are stored, or only those of answers taken back since.
 
     Raises:
         ValueError: the data are not those the run was made on.
     """
-    after = stored_after(folder)
+    if after is None:
+        newest = newest_model(home, log.run.run_id)
+        after = None if newest is None else newest[0]
     if after is None or not log.is_state(after):
         return None
-    learner = learner_at(log, dataset, after)
-    learner.fitted = load_fitted(folder, learner, log.run.spec.key)
-    return learner if learner.fitted is not None else None
-
-
-def learner_at(log: RunLog, dataset: Dataset, after: int) -> Learner:
-    """A learner in the state just after the submission `after` (0: the initial set), no model."""
-    learner = Learner(log.run.spec, dataset)
-    learner.replay(
-        Answered(log.queries[one.query_id], one.answers, one.submission_id)
-        for one in log.submissions
-        if one.submission_id <= after
-    )
-    return learner
+    return stored_learner(home, log, after, dataset)
 
 
 def fitted_of(learner: Learner) -> Fitted:
@@ -54,3 +63,10 @@ def fitted_of(learner: Learner) -> Fitted:
     if learner.fitted is None:
         raise ValueError("the learner has no model; load one or fit it first")
     return learner.fitted
+
+
+def _state_of(path: Path) -> tuple[int, int] | None:
+    facts = read_facts(path)
+    if facts is None or "after" not in facts:
+        return None
+    return int(facts["after"]), int(facts.get("corrected", 0))

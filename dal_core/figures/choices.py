@@ -16,7 +16,7 @@ _CELL = 46
 NAMES = 70  # pixels; a page counts the names of the rows as width
 
 
-def correlation_figure(table: pd.DataFrame) -> alt.LayerChart:
+def correlation_figure(table: pd.DataFrame) -> alt.LayerChart | alt.FacetChart:
     """Spearman's rank correlation of every two functions, as numbers on their colours.
 
     Args:
@@ -55,14 +55,14 @@ def correlation_data(table: pd.DataFrame) -> pd.DataFrame:
     return data.assign(text=["–" if np.isnan(r) else f"{round(r, 2) + 0:.2f}" for r in data.r])
 
 
-def _on_cells(field: str, dark_from: float) -> dict[str, Any]:
+def _on_cells(field: str, dark_from: float) -> Any:
     """Numbers on cells that get darker: white on the dark ones, a grey for both themes else."""
     return alt.condition(alt.datum[field] > dark_from, alt.value("white"), alt.value(TEXT))
 
 
 def redundancy_figure(
     values: Mapping[str, float], by_chance: np.ndarray, n_images: int
-) -> alt.LayerChart:
+) -> alt.LayerChart | alt.FacetChart:
     """How alike each function's images are, beside as many drawn at random.
 
     Args:
@@ -121,7 +121,7 @@ def redundancy_data(values: Mapping[str, float]) -> pd.DataFrame:
     return pd.DataFrame({"function": names, "similarity": list(values.values())})
 
 
-def balance_figure(counts: Mapping[str, np.ndarray]) -> alt.LayerChart:
+def balance_figure(counts: Mapping[str, np.ndarray]) -> alt.LayerChart | alt.FacetChart:
     """How many of each digit a function asks for: a row per function, a column per digit."""
     data = balance_data(counts)
     order = list(dict.fromkeys(data.function))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
+from typing import Any
 
 import altair as alt
 import numpy as np
@@ -10,21 +12,22 @@ import pandas as pd
 
 from dal_core.display import PALETTE, colour, display_name
 from dal_core.figures.axes import PADDING, axis
+from dal_core.figures.spec import filled, form
 
 N_BINS = 40
 _WIDTH, _HEIGHT = 330, 34
 
 
-def places_figure(bins: pd.DataFrame, scores: Mapping[str, float]) -> alt.VConcatChart:
+def places_spec(bins: pd.DataFrame, scores: Mapping[str, float]) -> dict[str, Any]:
     """The pool's scores, a row per function, and a line where this image's score lies.
 
     Args:
         bins: as `places_data` gives them.
         scores: the image's own, by function; those of functions without bins are left out.
     """
-    names = [name for name in dict.fromkeys(bins.function) if name in scores]
-    rows = [_row(bins[bins.function == name], name, scores[name]) for name in names]
-    return alt.vconcat(*rows, spacing=4, padding=PADDING).resolve_scale(x="independent")
+    names = tuple(name for name in dict.fromkeys(bins.function) if name in scores)
+    own = pd.DataFrame({"function": list(names), "score": [float(scores[n]) for n in names]})
+    return filled(_form(names), {"bins": bins, "own": own})
 
 
 def places_data(pool: Mapping[str, np.ndarray]) -> pd.DataFrame:
@@ -38,12 +41,17 @@ def places_data(pool: Mapping[str, np.ndarray]) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def _row(bins: pd.DataFrame, name: str, score: float) -> alt.LayerChart:
-    top = max(float(bins.high.max()), score)
+@cache
+def _form(names: tuple[str, ...]) -> dict[str, Any]:
+    rows = alt.vconcat(*map(_row, names), spacing=4, padding=PADDING)
+    return form(rows.resolve_scale(x="independent"))
+
+
+def _row(name: str) -> alt.LayerChart | alt.FacetChart:
     x = alt.X(
         "low:Q",
         title=None,
-        scale=alt.Scale(domain=[0, top], nice=False),
+        scale=alt.Scale(nice=False, zero=True),
         axis=axis(tickCount=5, grid=False, labelFontSize=9),
     )
     # Square roots: most of a pool is certain, and the few that are not are what is looked for.
@@ -61,12 +69,15 @@ def _row(bins: pd.DataFrame, name: str, score: float) -> alt.LayerChart:
         alt.Tooltip("images:Q", title="Images"),
     ]
     bars = (
-        alt.Chart(bins)
+        alt.Chart(alt.NamedData("bins"))
+        .transform_filter(alt.datum.function == name)
         .mark_rect(color=PALETTE["grey"], opacity=0.75)
         .encode(x=x, x2="high:Q", y=y, y2=alt.datum(0), tooltip=tooltip)
     )
-    mark = alt.Chart(pd.DataFrame({"score": [score]})).encode(
-        x="score:Q", tooltip=alt.Tooltip("score:Q", title="This image", format=".3f")
+    rule = (
+        alt.Chart(alt.NamedData("own"))
+        .transform_filter(alt.datum.function == name)
+        .mark_rule(color=colour(name), strokeWidth=3)
+        .encode(x="score:Q", tooltip=alt.Tooltip("score:Q", title="This image", format=".3f"))
     )
-    rule = mark.mark_rule(color=colour(name), strokeWidth=3)
     return alt.layer(bars, rule).properties(width=_WIDTH, height=_HEIGHT)

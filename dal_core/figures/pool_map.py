@@ -11,9 +11,9 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from dal_core.display import PALETTE, display_name
+from dal_core.display import PALETTE, PRIMARY, display_name
 from dal_core.figures.axes import PADDING, axis, plain_legend
-from dal_core.figures.passes import CLASS_COLOURS
+from dal_core.figures.sums import CLASS_COLOURS
 
 DIGIT = "digit"
 ASKED = PALETTE["vermillion"]
@@ -22,7 +22,7 @@ _COLUMNS = ["image_id", "x", "y", "step", "skipped", "digit", "said", "image"]
 
 def pool_map_figure(
     points: pd.DataFrame, by: str, n_steps: int, height: int = 520
-) -> alt.LayerChart:
+) -> alt.LayerChart | alt.FacetChart:
     """Points of images; bigger and ringed those a query asked for.
 
     Args:
@@ -34,11 +34,10 @@ def pool_map_figure(
         n_steps: queries answered; the slider goes from 0 to it.
     """
     columns = _COLUMNS if by == DIGIT else [*_COLUMNS, by]
-    step = alt.param(
-        name="step",
-        value=n_steps,
-        bind=alt.binding_range(min=0, max=max(n_steps, 1), step=1, name="Query  "),
-    )
+    if by != DIGIT:  # the highest scores on top of the others
+        points = points.sort_values(by, na_position="last", kind="stable")
+    slider = alt.binding_range(min=0, max=n_steps, step=1, name="Query  ")
+    step = alt.param(name="step", value=n_steps, bind=slider if n_steps else alt.Undefined)
     asked, before, rest, skipped = _states()
     base = (
         alt.Chart(_compact(points[columns]))
@@ -52,9 +51,7 @@ def pool_map_figure(
     )
     layers = [
         base.transform_filter(rest).mark_circle(size=22, opacity=0.55),
-        base.transform_filter(before)
-        .mark_point(shape="diamond", size=80, filled=True, opacity=1, strokeWidth=1.2)
-        .encode(stroke=alt.value(PALETTE["grey"])),
+        _labelled(base.transform_filter(before), by),
         base.transform_filter(skipped)
         .mark_point(shape="cross", size=110, filled=True, opacity=1, angle=45)
         .encode(color=alt.value(PALETTE["grey"])),
@@ -69,6 +66,14 @@ def pool_map_figure(
         .add_params(step)
         .properties(width="container", height=height, padding=PADDING)
     )
+
+
+def _labelled(base: alt.Chart, by: str) -> alt.Chart:
+    """What has a label has no score any more."""
+    marks = base.mark_point(shape="diamond", size=80, filled=True, opacity=1, strokeWidth=1.2)
+    if by == DIGIT:
+        return marks.encode(stroke=alt.value(PALETTE["grey"]))
+    return marks.encode(color=alt.value(PRIMARY))
 
 
 def _states() -> tuple[str, str, str, str]:
@@ -117,7 +122,9 @@ def _colour(points: pd.DataFrame, by: str) -> alt.Color:
         f"{by}:Q",
         title=display_name(by),
         # from grey to a warm colour: both ends are seen on a light page and on a dark one
-        scale=alt.Scale(domain=[0, top], range=["#9ca3af33", "#f59e0b", "#d5245e"]),
+        scale=alt.Scale(
+            domain=[0, top / 2, top], range=["#a3adbb", "#f59e0b", "#c2185b"], interpolate="rgb"
+        ),
         legend=plain_legend("top", gradientLength=220, titleOrient="left"),
     )
 

@@ -19,7 +19,9 @@ _CELL, _IMAGE = 58, 46
 _NAMES = 150  # pixels; a page counts the names of the rows as width
 
 
-def tens_figure(dataset: LabelledImages, chosen: Mapping[str, Sequence[int]]) -> alt.LayerChart:
+def tens_figure(
+    dataset: LabelledImages, chosen: Mapping[str, Sequence[int]]
+) -> alt.LayerChart | alt.FacetChart:
     """Images best first; pointing at one marks it wherever it comes again.
 
     Args:

@@ -26,7 +26,10 @@ class ExperimentNotFound(ValueError):
 
 @dataclass(frozen=True)
 class ExperimentRow:
-    """What was asked for: every function with every seed, and the bounds where `full_data`."""
+    """What was asked for: every function with every seed, and the bounds where `full_data`.
+
+    `noise` is the oracle's in every run but the bounds.
+    """
 
     experiment_id: str
     title: str
@@ -35,6 +38,7 @@ class ExperimentRow:
     seeds: tuple[int, ...]
     full_data: bool
     created_at: str
+    noise: float = 0.0
 
 
 class Experiments:
@@ -51,6 +55,7 @@ class Experiments:
         seeds: Sequence[int],
         full_data: bool,
         run_ids: Sequence[str],
+        noise: float = 0.0,
     ) -> ExperimentRow:
         """A new experiment of runs that exist already."""
         row = ExperimentRow(
@@ -61,6 +66,7 @@ class Experiments:
             seeds=tuple(seeds),
             full_data=full_data,
             created_at=now(),
+            noise=noise,
         )
         with self._writing.begin() as connection:
             connection.execute(
@@ -131,6 +137,7 @@ def _to_experiment(row: Row[Any]) -> ExperimentRow:
         seeds=tuple(row.seeds),
         full_data=row.full_data,
         created_at=row.created_at,
+        noise=row.noise,
     )
 
 

@@ -22,7 +22,8 @@ NEW_COLUMNS = {  # by the version that brought them
     2: {
         "runs": ("mode", "noise", "forked_from", "forked_after", "forked_labels"),
         "queries": ("corrected",),
-        "steps": ("corrected",),
+        "steps": ("corrected", "confusion"),
+        "experiments": ("noise",),
     }
 }
 

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Column, Connection, Row, Select, func, or_, select
 
 from dal_core.protocol import RunSpec, make_protocol
-from dal_core.records import Answer, Correction, Query, StepResult, Submission
+from dal_core.records import Answer, Confusion, Correction, Query, StepResult, Submission
 from dal_core.store import schema
 from dal_core.store.log import Model, RunLog, replay
 from dal_core.store.rows import Control, Progress, RunNotFound, RunRow
@@ -45,6 +45,13 @@ def has_person(connection: Connection, run_id: str) -> bool:
     corrected = select(schema.corrections.c.number).filter_by(run_id=run_id)
     query = select(or_(answered.exists(), corrected.exists()))
     return bool(connection.execute(query).scalar_one())
+
+
+def find_submitted(connection: Connection, nonce: str) -> str | None:
+    """The newest run with a submission of this nonce."""
+    submissions = schema.submissions.c
+    query = select(submissions.run_id).where(submissions.nonce == nonce)
+    return connection.scalars(query.order_by(submissions.number.desc()).limit(1)).first()
 
 
 def read_log(connection: Connection, run_id: str) -> RunLog:
@@ -206,7 +213,12 @@ def to_step(row: Row[Any]) -> StepResult:
         seconds=row.seconds,
         after=row.after,
         corrected=row.corrected,
+        confusion=_confusion(getattr(row, "confusion", None)),  # a summary leaves it out
     )
+
+
+def _confusion(counts: list[list[int]] | None) -> Confusion | None:
+    return None if counts is None else tuple(tuple(row) for row in counts)
 
 
 def _number(value: float | None) -> float:

@@ -186,6 +186,7 @@ steps = _log_table(
     Column("after", Integer, nullable=False),
     Column("at", String, nullable=False),
     _corrected(),
+    Column("confusion", JSON(none_as_null=True)),  # [label][predicted] counts of test images
 )
 
 progress = Table(
@@ -211,6 +212,7 @@ experiments = _log_table(
     Column("seeds", JSON, nullable=False),
     Column("full_data", Boolean, nullable=False),
     Column("created_at", String, nullable=False),
+    Column("noise", Float, nullable=False, server_default="0"),
 )
 
 experiment_runs = _log_table(

@@ -22,8 +22,8 @@ from sqlalchemy.exc import IntegrityError
 from dal_core.answers import AnswerError, check_complete, clean_answers, same_answers
 from dal_core.locks import run_dir, run_lock
 from dal_core.protocol import RunSpec
-from dal_core.records import Answer, Correction, Query, StepResult, Submission
-from dal_core.store import asking, checks, migration, reading, schema, writing
+from dal_core.records import Answer, Batch, Correction, Query, StepResult, Submission
+from dal_core.store import asking, checks, forking, migration, reading, schema, writing
 from dal_core.store.experiments import Experiments
 from dal_core.store.log import RunLog
 from dal_core.store.rows import (
@@ -91,15 +91,26 @@ class Store:
         until_accuracy: float | None = None,
         device: str = "cpu",
         mode: Mode = "strict",
+        answered: Sequence[Batch] = (),
+        nonce: str = "",
     ) -> RunRow:
-        """A new run without queries; `device` is where it is to be computed, for the record.
+        """A new run; `device` is where it is to be computed, for the record.
 
-        Raises ValueError for a stop rule out of range, or a mode that its kind does not have.
+        Args:
+            answered: answers it has from the start, given elsewhere; by default there are none.
+            nonce: what `find_submitted` finds it by, if it has such answers.
+
+        Raises:
+            ValueError: a stop rule out of range, a mode that its kind does not have, or an answer
+                that cannot be one. Nothing is written.
         """
+        for batch in answered:
+            checks.check_author(batch.annotator, batch.source)
+        answered = [replace(batch, answers=clean_answers(batch.answers)) for batch in answered]
         checks.check_directives({"until_labels": until_labels, "until_accuracy": until_accuracy})
         checks.check_mode(mode, kind)
         run = RunRow(
-            run_id=f"{spec.acquisition.replace('_', '-')}-s{spec.seed}-{uuid.uuid4().hex[:6]}",
+            run_id=_new_id(spec),
             title=title,
             kind=kind,
             baseline=baseline,
@@ -114,6 +125,65 @@ class Store:
         )
         with self._writing.begin() as connection:
             writing.insert_run(connection, run)
+            writing.insert_batches(connection, run, answered, nonce)
+        return run
+
+    def find_submitted(self, nonce: str) -> RunRow | None:
+        """The newest run with a submission of this nonce, or None."""
+        with self._reading.connect() as connection:
+            run_id = reading.find_submitted(connection, nonce)
+            return None if run_id is None else reading.read_run(connection, run_id)
+
+    def fork_run(
+        self,
+        run_id: str,
+        after: int,
+        *,
+        spec: RunSpec,
+        title: str = "",
+        kind: Kind = "oracle",
+        mode: Mode = "strict",
+        until_labels: int | None = None,
+        until_accuracy: float | None = None,
+        device: str = "cpu",
+    ) -> RunRow:
+        """A new run that begins with what the run had just after the submission `after`.
+
+        It shares data, seed and split, and has a copy of the history: queries, answers as they
+        stand (corrections included) and results. From there it goes its own way, by its own
+        function, protocol and oracle; nothing is trained here. What the run did later, and what
+        becomes of it, is no concern of the fork.
+
+        Raises:
+            RunNotFound: no such run.
+            ValueError: `after` is no state of it, the spec has other data, another seed or
+                another split, or ends before the fork; a stop rule is out of range, or the kind
+                does not have the mode. One line; nothing is written.
+        """
+        checks.check_directives({"until_labels": until_labels, "until_accuracy": until_accuracy})
+        checks.check_mode(mode, kind)
+        with self._writing.begin() as connection:
+            log = reading.read_log(connection, run_id)
+            forking.check_fork(log, after, spec)
+            run = RunRow(
+                run_id=_new_id(spec),
+                title=title,
+                kind=kind,
+                baseline=False,
+                spec=spec,
+                n_initial=log.run.n_initial,
+                split_sizes=log.run.split_sizes,
+                versions=current_versions(device),
+                created_at=now(),
+                until_labels=until_labels,
+                until_accuracy=until_accuracy,
+                mode=mode,
+                forked_from=run_id,
+                forked_after=after,
+                forked_labels=log.n_labelled_at(after),
+            )
+            writing.insert_run(connection, run)
+            forking.copy_history(connection, log, after, spec, run.run_id)
         return run
 
     def run(self, run_id: str) -> RunRow:
@@ -400,6 +470,10 @@ class Store:
         """What a fit polls, in one cheap read; `deleted` when there is no such run."""
         with self._reading.connect() as connection:
             return reading.read_control(connection, run_id)
+
+
+def _new_id(spec: RunSpec) -> str:
+    return f"{spec.acquisition.replace('_', '-')}-s{spec.seed}-{uuid.uuid4().hex[:6]}"
 
 
 def _make_folder(home: Path) -> None:

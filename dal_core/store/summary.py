@@ -26,7 +26,9 @@ def read_summaries(connection: Connection, run_ids: Sequence[str]) -> list[RunSu
     ranked = _ranked(connection, run_ids)
     unanswered = _unanswered(connection, run_ids)
     steps = defaultdict(list)
-    query = select(schema.steps).where(schema.steps.c.run_id.in_(run_ids))
+    # The counts of mistakes are most of a step's row, and no table of runs shows them.
+    columns = [column for column in schema.steps.c if column.name != "confusion"]
+    query = select(*columns).where(schema.steps.c.run_id.in_(run_ids))
     for row in connection.execute(query.order_by(schema.steps.c.number)):
         steps[row.run_id].append(reading.to_step(row))
     summaries = []

@@ -1,0 +1,71 @@
+"""`dal fork`: a new run that begins with another's history, worked on in this very process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from dal_core import datasets, experiment
+from dal_core.cli import values
+from dal_core.cli.errors import WrongUse
+from dal_core.cli.run import finish
+from dal_core.history import moments
+from dal_core.protocol import Protocol, RunSpec, override
+from dal_core.store import RunLog, RunRow, Store
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the fork is to be, as typed; None and empty: as in the run it begins with."""
+
+    at: str
+    acquisition: str | None = None
+    noise: str | None = None
+    protocol: str | None = None
+    set: tuple[str, ...] = ()
+    title: str = ""
+
+
+def fork(text: str, wanted: Wanted, *, device: str | None, home: Path | None, as_json: bool) -> int:
+    """Fork the run named by `text` and bring the fork to its end; returns the exit code."""
+    where = values.device(device)
+    store = values.open_store(home, create=False)
+    log = store.log(values.find_run(store, text).run_id)
+    row = _make(store, log, wanted, where)
+    return finish(store, row, where, home, as_json)
+
+
+def _make(store: Store, log: RunLog, wanted: Wanted, device: str) -> RunRow:
+    origin = log.run.spec
+    name, noise = wanted.acquisition, wanted.noise
+    spec = RunSpec(
+        origin.fingerprint,
+        _protocol(wanted, origin.protocol),
+        origin.acquisition if name is None else values.acquisition(name),
+        origin.seed,
+        origin.noise if noise is None else values.noise(noise),
+    )
+    after = _state(log, wanted.at)
+    try:
+        data = datasets.load(origin.protocol.dataset)
+        return experiment.fork_run(
+            *(store, data, log.run.run_id, after, spec), title=wanted.title.strip(), device=device
+        )
+    except ValueError as error:
+        raise WrongUse(str(error)) from None
+
+
+def _protocol(wanted: Wanted, origin: Protocol) -> Protocol:
+    if wanted.protocol is not None:
+        return values.protocol(wanted.protocol, origin.dataset, wanted.set)
+    with values.named("--set"):
+        return override(origin, values.settings_of(wanted.set))
+
+
+def _state(log: RunLog, text: str) -> int:
+    """The state with so many labels, as the last submission in it."""
+    states = {moment.n_labelled: moment.after for moment in moments(log)}
+    if not (text.isascii() and text.isdigit() and len(text) < 20 and int(text) in states):
+        listed = ", ".join(map(str, states))
+        raise WrongUse(f"--at is {text!r}; allowed: {listed}, the labels at a step of the run")
+    return states[int(text)]

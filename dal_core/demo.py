@@ -1,0 +1,73 @@
+"""The demo: two stored runs that the guided tour and the Explain page can show.
+
+BALD and random from the same twenty digits, answered by the oracle, under the protocol made for
+people. An experiment as any other: it can be paused, resumed, looked at and forgotten, and takes
+over runs that are stored already.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dal_core import experiment
+from dal_core.agenda import finished
+from dal_core.datasets import Dataset
+from dal_core.protocol import Protocol, RunSpec, preset
+from dal_core.store import ExperimentRow, RunLog, Store
+
+TITLE = "Demo: BALD beside random"
+ACQUISITIONS = ("bald", "random")
+SEED = 1
+
+
+@dataclass(frozen=True)
+class Demo:
+    """The two runs, as far as they have come."""
+
+    bald: RunLog
+    random: RunLog
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether both have been measured to their end."""
+        return all(
+            finished(log) is not None and any(step.after == log.after for step in log.steps)
+            for log in (self.bald, self.random)
+        )
+
+    @property
+    def share(self) -> float:
+        """How much of both is measured, 0 to 1."""
+        n_steps = protocol().n_acquisition_steps + 1
+        return min(1.0, (len(self.bald.steps) + len(self.random.steps)) / (2 * n_steps))
+
+
+def protocol() -> Protocol:
+    """`quick`, on the embedded digits: about two minutes for both runs on two cores."""
+    return preset("quick")
+
+
+def find(store: Store, dataset: Dataset) -> Demo | None:
+    """The demo's runs where both were begun, by whoever; None otherwise."""
+    found = [store.find_oracle_run(spec) for spec in _specs(dataset)]
+    if any(run is None for run in found):
+        return None
+    return Demo(*(store.log(run.run_id) for run in found if run is not None))
+
+
+def create(store: Store, dataset: Dataset, device: str = "cpu") -> ExperimentRow:
+    """Set the demo's runs going, under the experiment that has them; made if there is none."""
+    for row in store.experiments.all():
+        if row.title == TITLE and row.protocol == protocol():
+            experiment.resume(store, row.experiment_id)
+            return row
+    return experiment.create_experiment(
+        *(store, dataset, protocol(), ACQUISITIONS, (SEED,)),
+        full_data=False,
+        title=TITLE,
+        device=device,
+    )
+
+
+def _specs(dataset: Dataset) -> list[RunSpec]:
+    return [RunSpec(dataset.fingerprint, protocol(), name, SEED) for name in ACQUISITIONS]

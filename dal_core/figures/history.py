@@ -1,0 +1,207 @@
+"""Charts of one step of a run: confusion matrix, accuracy by class, balance of the labels.
+
+Owns their look. The numbers come from `dal_core.history`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from dal_core.curves import RunCurve
+from dal_core.display import PALETTE, PRIMARY
+from dal_core.figures.axes import (
+    METRIC_TITLES,
+    PADDING,
+    ROOM,
+    VALUE_FORMATS,
+    axis,
+    ends,
+    labels_axis,
+    legend,
+    metric_axis,
+    plain_legend,
+)
+from dal_core.history import class_accuracy
+from dal_core.records import Confusion
+
+Width = int | str
+# A confusion matrix has the same light cells with dark numbers on a light page and on a dark one.
+_RIGHT, _WRONG, _INK = "#a9cfe6", ("#fdeade", "#e8803f"), "#111827"
+_SERIES = (PRIMARY, PALETTE["orange"], PALETTE["green"], PALETTE["purple"])
+_BARS = {"labelled": PRIMARY, "pool": PALETTE["grey"]}
+
+
+def confusion_figure(
+    confusion: Confusion, *, width: Width = "container", height: int = 320
+) -> alt.LayerChart | alt.FacetChart:
+    """Test images by label (row) and predicted class (column); mistakes stand out by colour."""
+    data = confusion_data(confusion)
+    most = max(int(data.images[~data.right].max()), 1)
+    x = alt.X("predicted:O", title="Predicted", axis=axis(orient="top", labelAngle=0))
+    y = alt.Y("label:O", title="Label", axis=axis())
+    tooltip = [
+        alt.Tooltip("label:O", title="Label"),
+        alt.Tooltip("predicted:O", title="Predicted"),
+        alt.Tooltip("images:Q", title="Images"),
+        alt.Tooltip("share:Q", title="Of this label", format=".1%"),
+    ]
+    base = alt.Chart(data).encode(x=x, y=y, tooltip=tooltip)
+    cells = alt.layer(
+        base.transform_filter(alt.datum.right & (alt.datum.images > 0)).mark_rect(color=_RIGHT),
+        base.transform_filter(~alt.datum.right & (alt.datum.images > 0))
+        .mark_rect()
+        .encode(
+            color=alt.Color(
+                "images:Q",
+                scale=alt.Scale(domain=[1, max(most, 2)], range=list(_WRONG), type="sqrt"),
+                legend=None,
+            )
+        ),
+        base.transform_filter(alt.datum.images > 0)
+        .mark_text(fontSize=11, color=_INK)
+        .encode(text=alt.Text("images:Q")),
+    )
+    return cells.properties(width=width, height=height, padding=PADDING)
+
+
+def confusion_data(confusion: Confusion) -> pd.DataFrame:
+    """The numbers behind `confusion_figure`.
+
+    Returns:
+        Columns `label`, `predicted`, `images`, `share` (of the label's images), `right`.
+    """
+    counts = np.array(confusion)
+    rows, columns = np.indices(counts.shape)
+    of_label = np.maximum(counts.sum(1), 1)
+    return pd.DataFrame(
+        {
+            "label": rows.ravel(),
+            "predicted": columns.ravel(),
+            "images": counts.ravel(),
+            "share": (counts / of_label[:, None]).ravel(),
+            "right": (rows == columns).ravel(),
+        }
+    )
+
+
+def class_accuracy_figure(
+    confusion: Confusion,
+    before: Confusion | None = None,
+    *,
+    width: Width = "container",
+    height: int = 180,
+) -> alt.LayerChart | alt.FacetChart:
+    """Accuracy of each class as a bar, with a mark where it stood one step before."""
+    data = class_accuracy_data(confusion, before)
+    y = alt.Y(
+        "accuracy:Q",
+        title="Right",
+        scale=alt.Scale(domain=[0, 1]),
+        axis=axis(format=".0%", tickCount=4),
+    )
+    x = alt.X("label:O", title="Class", axis=axis(labelAngle=0))
+    tooltip = [
+        alt.Tooltip("label:O", title="Class"),
+        alt.Tooltip("accuracy:Q", title="Right now", format=".1%"),
+        alt.Tooltip("before:Q", title="Step before", format=".1%"),
+    ]
+    base = alt.Chart(data).encode(x=x, tooltip=tooltip)
+    chart = alt.layer(
+        base.mark_bar(color=PRIMARY, opacity=0.75).encode(y=y),
+        base.transform_filter("isValid(datum.before)")
+        .mark_tick(color=PALETTE["orange"], thickness=3, width=16)
+        .encode(y="before:Q"),
+    )
+    return chart.properties(width=width, height=height, padding=PADDING)
+
+
+def class_accuracy_data(confusion: Confusion, before: Confusion | None = None) -> pd.DataFrame:
+    """The numbers behind `class_accuracy_figure`: `label`, `accuracy`, `before` (or missing)."""
+    now = class_accuracy(confusion)
+    then = np.full(len(now), np.nan) if before is None else class_accuracy(before)
+    return pd.DataFrame({"label": np.arange(len(now)), "accuracy": now, "before": then})
+
+
+def balance_figure(
+    labelled: Sequence[int], pool: Sequence[int], *, width: Width = "container", height: int = 200
+) -> alt.Chart:
+    """Each class's share of the labelled set beside its share of the pool."""
+    data = balance_data(labelled, pool)
+    x = alt.X("label:O", title="Class", axis=axis(labelAngle=0))
+    y = alt.Y("share:Q", title="Share", axis=axis(format=".0%", tickCount=4))
+    colour = alt.Color(
+        "of:N",
+        title=None,
+        scale=alt.Scale(domain=list(_BARS), range=list(_BARS.values())),
+        legend=plain_legend(symbolType="square"),
+    )
+    tooltip = [
+        alt.Tooltip("of:N", title="Of"),
+        alt.Tooltip("label:O", title="Class"),
+        alt.Tooltip("images:Q", title="Images"),
+        alt.Tooltip("share:Q", title="Share", format=".1%"),
+    ]
+    offset = alt.XOffset("of:N", sort=list(_BARS))
+    chart = alt.Chart(data).mark_bar().encode(x=x, y=y, xOffset=offset, color=colour)
+    return chart.encode(tooltip=tooltip).properties(width=width, height=height, padding=PADDING)
+
+
+def balance_data(labelled: Sequence[int], pool: Sequence[int]) -> pd.DataFrame:
+    """The numbers behind `balance_figure`: `of` (labelled, pool), `label`, `images`, `share`."""
+    frames = []
+    for name, counts in (("labelled", labelled), ("pool", pool)):
+        images = np.asarray(counts)
+        share = images / max(int(images.sum()), 1)
+        values = {"of": name, "label": np.arange(len(images)), "images": images, "share": share}
+        frames.append(pd.DataFrame(values))
+    return pd.concat(frames, ignore_index=True)
+
+
+def steps_figure(
+    runs: Mapping[str, RunCurve],
+    n_labelled: int,
+    *,
+    width: Width = "container",
+    height: int = 200,
+) -> alt.LayerChart | alt.FacetChart:
+    """Test accuracy of some runs over their labels, with a rule at the step that is looked at.
+
+    Args:
+        runs: by the name to call them; the first in the primary colour.
+    """
+    frames = [
+        pd.DataFrame({"series": name, "n_labelled": run.n_labelled, "value": run.accuracy})
+        for name, run in runs.items()
+    ]
+    data = pd.concat(frames, ignore_index=True)
+    colour = alt.Color(
+        "series:N",
+        title=None,
+        scale=alt.Scale(domain=list(runs), range=list(_SERIES[: len(runs)])),
+        legend=legend(columns=2),
+    )
+    tooltip = [
+        alt.Tooltip("series:N", title="Run"),
+        alt.Tooltip("n_labelled:Q", title="Labels"),
+        alt.Tooltip("value:Q", title=METRIC_TITLES["accuracy"], format=VALUE_FORMATS["accuracy"]),
+    ]
+    x = labels_axis([*data.n_labelled, n_labelled], at_least=ROOM, title="Labels")
+    y = metric_axis(data.value, "accuracy")
+    base = alt.Chart(data).encode(x=x, color=colour)
+    rule = alt.Chart(pd.DataFrame({"n_labelled": [n_labelled]}))
+    layers = [
+        rule.mark_rule(color=PALETTE["grey"], strokeWidth=1.5, strokeDash=[4, 3]).encode(
+            x="n_labelled:Q"
+        ),
+        base.mark_line(strokeWidth=2, clip=True).encode(y=y),
+        ends(base, "series").mark_circle(size=20, opacity=1).encode(y=y),
+        base.transform_filter(alt.datum.n_labelled == n_labelled)
+        .mark_circle(size=70, opacity=1)
+        .encode(y=y),
+        base.mark_circle(size=80, opacity=0).encode(y=y, tooltip=tooltip),
+    ]
+    return alt.layer(*layers).properties(width=width, height=height, padding=PADDING)

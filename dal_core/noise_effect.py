@@ -1,0 +1,94 @@
+"""What a noisy oracle does: runs in pairs, one with wrong answers and one without.
+
+Pairs share data, protocol, function and seed, and so the initial and test images; the wrong
+answers of a seed are the same whatever the function. Owns the pairing and the differences.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from dal_core.curves import RunCurve
+from dal_core.protocol import Protocol, RunSpec
+from dal_core.store import RunRow, Store
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Stored pairs of one protocol and one noise: (noisy run, the same run without noise)."""
+
+    protocol: Protocol
+    fingerprint: str
+    noise: float
+    pairs: tuple[tuple[RunRow, RunRow], ...]
+
+
+@dataclass(frozen=True)
+class Effect:
+    """How one function's accuracy differs under noise.
+
+    Attributes:
+        n_pairs: seeds that both runs of a pair exist for.
+        n_labelled: labels at the last step that all of them have measured.
+        clean, noisy: mean accuracy there.
+        mean_loss: accuracy lost (clean - noisy), the mean over all steps to there and all pairs.
+    """
+
+    acquisition: str
+    n_pairs: int
+    n_labelled: int
+    clean: float
+    noisy: float
+    mean_loss: float
+
+
+def comparisons(store: Store) -> list[Comparison]:
+    """Every stored comparison, the one with the newest run first."""
+    rows = store.runs()
+    own = [run for run in rows if run.kind == "oracle" and run.forked_from is None]
+    clean: dict[RunSpec, RunRow] = {run.spec: run for run in own if run.spec.noise == 0}
+    found: dict[tuple[Protocol, str, float], list[tuple[RunRow, RunRow]]] = {}
+    for run in own:
+        partner = clean.get(replace(run.spec, noise=0.0))
+        if run.spec.noise and partner is not None:
+            key = (run.spec.protocol, run.spec.fingerprint, run.spec.noise)
+            found.setdefault(key, []).append((run, partner))
+    return [Comparison(*key, tuple(pairs)) for key, pairs in found.items()]
+
+
+def effects(pairs: Sequence[tuple[RunCurve, RunCurve]]) -> list[Effect]:
+    """The effect on each function, most hurt first.
+
+    Args:
+        pairs: (noisy, clean) curves; pairs without a common step are left out.
+    """
+    by_function: dict[str, list[tuple[np.ndarray, np.ndarray, np.ndarray]]] = {}
+    for noisy, clean in pairs:
+        common = np.intersect1d(noisy.n_labelled, clean.n_labelled)
+        if len(common):
+            values = (common, _at(noisy, common), _at(clean, common))
+            by_function.setdefault(noisy.acquisition, []).append(values)
+    found = [_effect(name, values) for name, values in by_function.items()]
+    return sorted(found, key=lambda one: -one.mean_loss)
+
+
+def _effect(name: str, pairs: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> Effect:
+    n = min(len(labels) for labels, _, _ in pairs)
+    noisy = np.mean([values[:n] for _, values, _ in pairs], axis=0)
+    clean = np.mean([values[:n] for _, _, values in pairs], axis=0)
+    return Effect(
+        acquisition=name,
+        n_pairs=len(pairs),
+        n_labelled=int(pairs[0][0][n - 1]),
+        clean=float(clean[-1]),
+        noisy=float(noisy[-1]),
+        mean_loss=float((clean - noisy).mean()),
+    )
+
+
+def _at(curve: RunCurve, labels: np.ndarray) -> np.ndarray:
+    by_labels = dict(zip(curve.n_labelled, curve.accuracy, strict=True))
+    return np.array([by_labels[int(n)] for n in labels])

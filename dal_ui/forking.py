@@ -1,0 +1,118 @@
+"""Forking a run from the page: another function, protocol or oracle from one of its steps on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import streamlit as st
+
+from dal_core import experiment
+from dal_core.datasets import Dataset
+from dal_core.display import display_name
+from dal_core.history import Moment
+from dal_core.protocol import (
+    ACQUISITION_NAMES,
+    FULL_DATA,
+    PRESETS,
+    Protocol,
+    RunSpec,
+    override,
+    preset,
+    with_dataset,
+)
+from dal_core.store import RunLog, RunRow, Store
+from dal_core.workers import Workers
+from dal_ui import runtime
+from dal_ui.experiments import parse_overrides
+
+AS_HERE = "as in this run"
+ORACLE, PERSON = "the simulated oracle", "me"
+MOST_NOISE = 50  # percent, on the slider
+
+
+@dataclass(frozen=True)
+class ForkPlan:
+    """What a fork is to be; `protocol` is the origin's unless a preset is named."""
+
+    acquisition: str
+    person: bool = False
+    noise: float = 0.0
+    preset: str = AS_HERE
+    overrides: str = ""
+    title: str = ""
+
+    def spec(self, origin: RunSpec) -> RunSpec:
+        """The fork's spec. Raises ProtocolError, one line."""
+        settings = parse_overrides(self.overrides)
+        protocol = override(_base(self.preset, origin.protocol), settings)
+        noise = 0.0 if self.person else self.noise
+        return RunSpec(origin.fingerprint, protocol, self.acquisition, origin.seed, noise)
+
+
+def fork(
+    store: Store, dataset: Dataset, log: RunLog, after: int, plan: ForkPlan, device: str = "cpu"
+) -> RunRow:
+    """Make the fork; one for the oracle is ready to be worked on. Raises ValueError, one line."""
+    spec = plan.spec(log.run.spec)
+    return experiment.fork_run(
+        *(store, dataset, log.run.run_id, after, spec),
+        title=plan.title.strip(),
+        person=plan.person,
+        device=device,
+    )
+
+
+def can_be_forked(log: RunLog) -> bool:
+    """Whether the run asks questions at all; the full-data bound does not."""
+    return log.run.spec.acquisition != FULL_DATA
+
+
+def fork_form(store: Store, workers: Workers, log: RunLog, moment: Moment) -> RunRow | None:
+    """Draw the form; returns the fork when one was made just now, already in the queue."""
+    origin, key = log.run.spec, f"fork-{log.run.run_id}"
+    st.markdown(
+        f"A new run that shares the first **{moment.n_labelled}** labels with this one and goes "
+        "its own way from there. This run stays as it is."
+    )
+    others = [name for name in ACQUISITION_NAMES if name != origin.acquisition]
+    function = st.selectbox(
+        "Chooses by (acquisition function)",
+        [*others, origin.acquisition],
+        format_func=display_name,
+        key=f"{key}-function",
+    )
+    who = st.radio("Answered by", [ORACLE, PERSON], horizontal=True, key=f"{key}-who")
+    noise = st.slider(
+        "Wrong answers of the oracle (noise)",
+        *(0, MOST_NOISE, round(100 * origin.noise), 5),
+        format="%d%%",
+        disabled=who == PERSON,
+        key=f"{key}-noise",
+    )
+    with st.expander("Another protocol"):
+        named = st.selectbox("Protocol", [AS_HERE, *PRESETS], key=f"{key}-preset")
+        overrides = st.text_area(
+            "One KEY=VALUE a line",
+            placeholder="n_epochs=50\nweights=last",
+            key=f"{key}-overrides",
+            height=80,
+        )
+        st.caption("It must divide the images as this run does: same validation and test images.")
+    asks_name = "Your name" if who == PERSON else "Name it, if you like"  # stored with the labels
+    title = st.text_input(asks_name, max_chars=40, key=f"{key}-title")
+    if not st.button("Fork", type="primary", icon=":material/fork_right:", key=f"{key}-go"):
+        return None
+    plan = ForkPlan(function, who == PERSON, noise / 100, named, overrides, title)
+    try:
+        dataset = runtime.dataset(origin.protocol.dataset)
+        made = fork(store, dataset, log, moment.after, plan, runtime.device())
+    except ValueError as error:  # ProtocolError is one
+        st.error(str(error), icon=":material/error:")
+        return None
+    if made.kind == "oracle":
+        workers.ask(made.run_id, person_waits=False)
+    return made
+
+
+def _base(name: str, origin: Protocol) -> Protocol:
+    return origin if name == AS_HERE else with_dataset(preset(name), origin.dataset)

@@ -1,0 +1,188 @@
+"""The noisy annotator: what wrong answers do to each function's curve, from pairs of runs.
+
+Shows stored pairs and starts missing ones in the queue; pairing and differences are
+`dal_core.noise_effect`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import streamlit as st
+
+from dal_core import experiment
+from dal_core.agenda import agenda
+from dal_core.curves import RunCurve
+from dal_core.display import display_name, noise_name
+from dal_core.figures import compare_figure
+from dal_core.noise_effect import Comparison, Effect, comparisons, effects
+from dal_core.protocol import ACQUISITION_NAMES, ProtocolError
+from dal_core.runfiles import run_curve
+from dal_core.store import RunNotFound, Store
+from dal_core.workers import Workers
+from dal_ui import experiments, runtime
+from dal_ui.replay_words import points
+
+MOVING_SECONDS = 3.0
+FUNCTIONS = ("bald", "max_entropy", "random")
+CLEAN = "always right"
+
+
+def noise_section(store: Store, workers: Workers) -> None:
+    """Draw the stored comparisons, and the form that starts another."""
+    st.subheader("A noisy annotator")
+    st.write(
+        "People get tired and press the wrong key. A simulated oracle that answers wrongly now and "
+        "then shows what that does to each function. Asking for what the network is least sure of "
+        "has a known weakness here: a wrong label on a hard image teaches most, and wrongly. In "
+        "the pairs below everything but the wrong answers is the same: first images, test images, "
+        "and every function meets the same wrong answers."
+    )
+    st.caption("Noisy oracles: Settles, Active Learning Literature Survey (2009), section 6.2.")
+    there = comparisons(store)
+    left, right = st.columns([3, 1.2], gap="large")
+    with right:
+        _start(store, workers)
+    with left:
+        if there:
+            chosen = st.selectbox(
+                "Stored comparisons",
+                range(len(there)),
+                format_func=lambda place: describe(there[place]),
+                key="noise-comparison",
+            )
+            _comparison(store, workers, there[min(chosen, len(there) - 1)])
+        else:
+            st.info("No pair of runs with and without noise is stored yet: start one beside.")
+
+
+def describe(one: Comparison) -> str:
+    """A comparison in one line of plain text."""
+    functions = list(dict.fromkeys(run.spec.acquisition for run, _ in one.pairs))
+    names = ", ".join(display_name(name, short=True) for name in functions)
+    seeds = sorted({run.spec.seed for run, _ in one.pairs})
+    listed = ", ".join(map(str, seeds))
+    return (
+        f"{noise_name(one.noise)} · {one.protocol.describe()} · {one.protocol.dataset} · {names} · "
+        f"{'seed' if len(seeds) == 1 else 'seeds'} {listed}"
+    )
+
+
+def sentence(found: Sequence[Effect]) -> str:
+    """What the pairs say, as far as they have come; Markdown."""
+    if not found:
+        return "Nothing is measured yet."
+    lines = [
+        f"- **{display_name(one.acquisition)}**: {one.clean:.1%} → {one.noisy:.1%} at "
+        f"{one.n_labelled} labels; on the way there {points(-one.mean_loss)} on average"
+        for one in found
+    ]
+    few = " One seed is a hint, not a result." if max(one.n_pairs for one in found) == 1 else ""
+    return "\n".join([f"Right without and with the wrong answers.{few}\n", *lines])
+
+
+# -- a stored comparison -----------------------------------------------------------------------
+
+
+def _comparison(store: Store, workers: Workers, one: Comparison) -> None:
+    run_ids = [run.run_id for pair in one.pairs for run in pair]
+    moving = any(workers.is_active(run_id) for run_id in run_ids)
+
+    @st.fragment(run_every=MOVING_SECONDS if moving else None)
+    def draw() -> None:
+        try:
+            pairs = [
+                (run_curve(store.log(a.run_id)), run_curve(store.log(b.run_id)))
+                for a, b in one.pairs
+            ]
+        except RunNotFound:  # deleted in another tab a moment ago
+            st.rerun(scope="app")
+        pairs = [pair for pair in pairs if len(pair[0]) and len(pair[1])]
+        st.markdown(sentence(effects(pairs)))
+        if pairs:
+            st.vega_lite_chart(
+                _spec(tuple(c for _, c in pairs), tuple(n for n, _ in pairs), one.noise),
+                width="content",
+                key="noise-chart",
+            )
+        if moving:
+            steps = sum(len(noisy) + len(clean) for noisy, clean in pairs)
+            total = 2 * len(one.pairs) * (one.protocol.n_acquisition_steps + 1)
+            st.progress(min(1.0, steps / total), f"{steps} of {total} steps measured")
+            if not any(workers.is_active(run_id) for run_id in run_ids):
+                st.rerun(scope="app")
+
+    draw()
+    if not moving and any(agenda(store.log(run_id)).has_work for run_id in run_ids):
+        st.caption("These runs are not finished; the Reproduce page lists and resumes them.")
+
+
+@st.cache_data(show_spinner=False, max_entries=32)
+def _spec(clean: tuple[RunCurve, ...], noisy: tuple[RunCurve, ...], noise: float) -> dict[str, Any]:
+    records = {CLEAN: clean, noise_name(noise): noisy}
+    spec: dict[str, Any] = compare_figure(records, width=250, height=170).to_dict()
+    return spec
+
+
+# -- starting one ------------------------------------------------------------------------------
+
+
+def start_pairs(
+    store: Store,
+    workers: Workers,
+    functions: Sequence[str],
+    seeds: str,
+    noise: float,
+    device: str = "cpu",
+) -> list[str]:
+    """Put the runs with and without noise in the queue, as two experiments; returns their ids.
+
+    Runs that are stored already are shared, finished ones cost nothing. Raises ProtocolError.
+    """
+    started = []
+    for this_noise in (0.0, noise):
+        plan = experiments.make_plan(
+            *("quick", "mnist5k", functions, seeds, False),
+            title=noise_name(this_noise) or "without noise",
+            noise=this_noise,
+        )
+        same = experiments.same_plan(store, plan)
+        if same is None:
+            dataset = runtime.dataset(plan.protocol.dataset)
+            experiment_id = experiments.start(store, dataset, plan, device)
+        else:
+            experiment_id = same.experiment_id
+            experiment.resume(store, experiment_id)
+        experiment.ask_workers(workers, experiment.status(store, experiment_id))
+        started.append(experiment_id)
+    return started
+
+
+def _start(store: Store, workers: Workers) -> None:
+    with st.form("noise-start", border=True):
+        st.markdown("**Start a comparison**")
+        functions = st.multiselect(
+            "Functions",
+            ACQUISITION_NAMES,
+            default=list(FUNCTIONS),
+            format_func=display_name,
+            key="noise-functions",
+        )
+        noise = st.slider("Wrong answers", 5, 50, 20, 5, format="%d%%", key="noise-share")
+        seeds = st.text_input("Seeds", "1", key="noise-seeds")
+        st.caption(
+            "Protocol `quick` on the embedded digits: about a minute a run. Runs already stored "
+            "are used again; the others go on in the background."
+        )
+        clicked = st.form_submit_button(
+            "Start in the queue", icon=":material/play_arrow:", type="primary"
+        )
+    if not clicked:
+        return
+    try:
+        start_pairs(store, workers, functions, seeds, noise / 100, runtime.device())
+    except ProtocolError as error:
+        st.error(str(error), icon=":material/error:")
+        return
+    st.rerun()

@@ -1,0 +1,184 @@
+"""The guided tour: about ten minutes, six stops, on the demo's stored runs.
+
+Drawn above the page's tabs, so that what to do stands beside what to see. `?tour=3` is its third
+stop: the address is enough to come back to it. A stop opens its tab and, for the replay, its runs
+and step; from there on the page is the visitor's. Words are in `tour_stops`.
+
+The page has its tabs as `st.tabs(titles, key=VIEW_KEY, on_change="rerun")` with the titles that
+`tour_stops` names, and calls `tour` before them.
+"""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from dal_core import demo, experiment
+from dal_core.analysis import first_crossing
+from dal_core.datasets import Dataset
+from dal_core.demo import Demo
+from dal_core.store import RunLog, Store
+from dal_core.workers import Workers
+from dal_ui import runtime
+from dal_ui.tour_stops import STOPS, Stop
+
+VIEW_KEY = "explain-view"
+WAITING_SECONDS = 1.0
+_APPLIED = "tour-applied"
+
+
+def tour(store: Store, workers: Workers, run_id: str | None) -> None:
+    """Draw the way in, or the stop that the address names.
+
+    Args:
+        run_id: the run the page looks at; a stop looks at the demo's.
+    """
+    number = current_stop()
+    if number is None:
+        _way_in()
+        return
+    dataset = runtime.dataset(demo.protocol().dataset)
+    found = demo.find(store, dataset)
+    if found is not None and found.is_complete:
+        _open(found, number, run_id)
+        _draw(found, number)
+    else:
+        _make_demo(store, workers, dataset, found)
+
+
+def current_stop() -> int | None:
+    """The stop in the address, from 1; None outside the tour or for one that is not there."""
+    text = st.query_params.get("tour", "")
+    return int(text) if text in {str(n + 1) for n in range(len(STOPS))} else None
+
+
+def fact(found: Demo, number: int) -> str:
+    """What the demo's own runs say at a stop; empty where there is nothing to add."""
+    if number == 1:
+        bald, random = (f"{log.steps[0].accuracy:.1%}" for log in (found.bald, found.random))
+        return f"Here: {bald} (BALD) and {random} (Random)."
+    if number == len(STOPS):
+        bald_needs, random_needs = (_needed(log, 0.10) for log in (found.bald, found.random))
+        return f"Here: first 90% right with {bald_needs} (BALD) and {random_needs} (Random)."
+    return ""
+
+
+def _needed(log: RunLog, error: float) -> str:
+    steps = log.steps
+    n = first_crossing([s.n_labelled for s in steps], [s.accuracy for s in steps], error)
+    return f"{n} labels" if n is not None else "no number of labels it had"
+
+
+# -- drawing -----------------------------------------------------------------------------------
+
+
+def _way_in() -> None:
+    if st.button(
+        "Take the guided tour (ten minutes)",
+        icon=":material/explore:",
+        type="tertiary",
+        key="tour-start",
+    ):
+        _go(1)
+
+
+def _draw(found: Demo, number: int) -> None:
+    stop = STOPS[number - 1]
+    with st.container(border=True, key="tour"):
+        head, back, on, leave = st.columns([6, 1, 1, 1], vertical_alignment="center")
+        head.markdown(f"#### {number} of {len(STOPS)} · {stop.title}")
+        if back.button("Back", disabled=number == 1, width="stretch", key="tour-back"):
+            _go(number - 1)
+        last = number == len(STOPS)
+        if on.button(
+            "Finish" if last else "Next", type="primary", width="stretch", key="tour-next"
+        ):
+            _go(None if last else number + 1)
+        if leave.button("Leave", type="tertiary", width="stretch", key="tour-leave"):
+            _go(None)
+        _words(found, number, stop)
+
+
+def _words(found: Demo, number: int, stop: Stop) -> None:
+    left, right = st.columns([3, 2], gap="medium")
+    with left:
+        st.markdown(stop.text)
+        if stop.equation:
+            st.latex(stop.equation)
+        st.caption(stop.source)
+    with right:
+        st.markdown(f":material/touch_app: **Do:** {stop.do}")
+        st.markdown(f":material/visibility: **See:** {stop.see} {fact(found, number)}")
+        if st.session_state.get(VIEW_KEY, stop.view) != stop.view and st.button(
+            f"Show “{stop.view}” again", type="tertiary", key="tour-again"
+        ):
+            _go(number)
+
+
+def _make_demo(store: Store, workers: Workers, dataset: Dataset, found: Demo | None) -> None:
+    """Offer to create the demo's runs, or show how far they are."""
+    with st.container(border=True, key="tour"):
+        st.markdown("#### The guided tour")
+        going = found is not None and any(
+            workers.is_active(log.run.run_id) for log in (found.bald, found.random)
+        )
+        if going:
+            _progress(store, dataset)
+            return
+        st.markdown(
+            "Six short stops, about ten minutes. The tour runs on two stored runs on the embedded "
+            "digits: one that chooses its images, one that draws lots. Making them takes about "
+            "two minutes, in the background."
+        )
+        create, leave, _ = st.columns([2, 1, 4])
+        title = "Create the two runs" if found is None else "Go on with the two runs"
+        if create.button(title, type="primary", icon=":material/play_arrow:", width="stretch"):
+            row = demo.create(store, dataset, runtime.device())
+            experiment.ask_workers(workers, experiment.status(store, row.experiment_id))
+            st.rerun()
+        if leave.button("Not now", width="stretch", key="tour-leave"):
+            _go(None)
+
+
+def _progress(store: Store, dataset: Dataset) -> None:
+    first = STOPS[0]
+    st.markdown(f"Making the two runs. Meanwhile, what the first stop is about: {first.text}")
+
+    @st.fragment(run_every=WAITING_SECONDS)
+    def look() -> None:
+        now = demo.find(store, dataset)
+        if now is None or now.is_complete:
+            st.rerun(scope="app")
+        else:
+            st.progress(now.share, f"{now.share:.0%} of both runs measured")
+
+    look()
+
+
+# -- going from stop to stop -------------------------------------------------------------------
+
+
+def _open(found: Demo, number: int, run_id: str | None) -> None:
+    """Bring the page to the stop, once: from there on it is the visitor's."""
+    if st.session_state.get(_APPLIED) == number:
+        return
+    stop = STOPS[number - 1]
+    st.session_state[_APPLIED] = number
+    st.session_state[VIEW_KEY] = stop.view
+    wanted = {"run": found.bald.run.run_id}
+    if stop.n_labelled is not None:
+        wanted |= {"beside": found.random.run.run_id, "step": str(stop.n_labelled)}
+        st.session_state.pop("replay-step-address", None)
+    for name in ("beside", "step"):
+        st.query_params.pop(name, None)
+    st.query_params.update(wanted)
+    if run_id != found.bald.run.run_id:
+        st.rerun()
+
+
+def _go(number: int | None) -> None:
+    st.session_state.pop(_APPLIED, None)
+    if number is None:
+        st.query_params.pop("tour", None)
+    else:
+        st.query_params["tour"] = str(number)
+    st.rerun()

@@ -1,0 +1,165 @@
+"""A run is read off its log step by step: what was asked, said and measured."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dal_core import experiment, history
+from dal_core.datasets import Dataset
+from dal_core.datasets.splits import split_of
+from dal_core.figures.history import (
+    balance_data,
+    balance_figure,
+    class_accuracy_figure,
+    confusion_data,
+    confusion_figure,
+    steps_figure,
+)
+from dal_core.learner import confusion_counts
+from dal_core.runfiles import run_curve
+from dal_core.stepweights import learner_at
+from dal_core.store import RunLog, Store
+from dal_core.worker import Workbench, advance
+from tests import experiment_kit, store_kit
+
+CONFUSION = ((3, 1, 0), (0, 0, 0), (2, 2, 4))
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory, mnist5k: Dataset) -> RunLog:
+    """A finished run with two answered queries."""
+    store = Store(tmp_path_factory.mktemp("home"))
+    run = experiment_kit.new_run(store, mnist5k)
+    list(advance(Workbench(store), run.run_id))
+    return store.log(run.run_id)
+
+
+def test_every_state_has_what_its_model_measured_and_asked(log: RunLog) -> None:
+    moments = history.moments(log)
+    assert [m.n_labelled for m in moments] == [20, 30, 40]
+    assert [m.step for m in moments] == list(log.steps)
+    assert [m.number for m in moments] == [0, 1, 2]
+    assert [m.submission for m in moments] == [*log.submissions, None]
+    assert moments[0].query == log.queries[log.submissions[0].query_id]
+    assert moments[-1].query is None and moments[-1].after == log.after
+
+
+def test_a_state_that_was_not_measured_is_there_without_a_result(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    run = store_kit.new_run(store)
+    store_kit.give(store, store_kit.ask(store, run.run_id, range(100)))
+    query = store_kit.ask(store, run.run_id, range(100, 200))
+    first, second = history.moments(store.log(run.run_id))
+    assert first.step is None and second.step is None
+    assert second.query == query and second.submission is None
+
+
+def test_a_number_of_labels_between_two_steps_shows_the_one_before(log: RunLog) -> None:
+    moments = history.moments(log)
+    shown = [history.at_labels(moments, n).n_labelled for n in (5, 20, 29, 30, 999)]
+    assert shown == [20, 20, 20, 30, 40]
+
+
+def test_images_asked_for_come_with_what_was_said_and_what_is_true(
+    tmp_path: Path, mnist5k: Dataset
+) -> None:
+    store = Store(tmp_path)
+    run = store_kit.new_run(store)
+    query = store_kit.ask(store, run.run_id, range(100, 0, -1))
+    (now,) = history.moments(store.log(run.run_id))
+    images = history.asked_images(now, mnist5k)
+    assert [i.image_id for i in images] == list(query.shown())
+    assert not any(i.answered for i in images)
+    store_kit.give(store, query, store_kit.answers_to(query, skipped=[99]))
+    images = history.asked_images(history.moments(store.log(run.run_id))[0], mnist5k)
+    assert [i.image_id for i in images] == list(range(100, 89, -1))
+    skipped = images[1]
+    assert skipped.answered and skipped.given is None and not skipped.is_wrong
+    for image in [images[0], *images[2:]]:
+        assert image.given == image.image_id % 10
+        assert image.truth == mnist5k.labels[image.image_id]
+        assert image.is_wrong == (image.given != image.truth)
+
+
+def test_classes_are_counted_as_the_learner_has_them(log: RunLog, mnist5k: Dataset) -> None:
+    split = split_of(log.run.spec, mnist5k)
+    for moment in history.moments(log):
+        learner = learner_at(log, moment.after, mnist5k)
+        labelled, pool = history.class_counts(log, moment, mnist5k, split)
+        _, labels = learner.training_set()
+        assert labelled.tolist() == np.bincount(labels, minlength=10).tolist()
+        assert pool.tolist() == np.bincount(mnist5k.labels[learner.pool()], minlength=10).tolist()
+        assert labelled.sum() == moment.n_labelled
+
+
+def test_wrong_labels_are_counted_up_to_the_step(tmp_path: Path, mnist5k: Dataset) -> None:
+    store = Store(tmp_path)
+    spec = replace(experiment_kit.new_run(store, mnist5k).spec, noise=1.0)
+    run = experiment.create_run(store, mnist5k, spec)
+    store.set_directives(run.run_id, oracle_until=spec.max_labels)
+    list(advance(Workbench(store), run.run_id))
+    log = store.log(run.run_id)
+    assert [history.n_wrong(log, m, mnist5k) for m in history.moments(log)] == [0, 10, 20]
+
+
+def test_the_confusion_of_a_step_counts_every_test_image_once(
+    log: RunLog, mnist5k: Dataset
+) -> None:
+    truth = mnist5k.labels[split_of(log.run.spec, mnist5k).test]
+    for step in log.steps:
+        assert step.confusion is not None
+        counts = np.array(step.confusion)
+        assert counts.sum(1).tolist() == np.bincount(truth, minlength=10).tolist()
+        assert counts.trace() / counts.sum() == step.accuracy
+
+
+def test_confusion_counts_are_those_of_a_loop() -> None:
+    rng = np.random.default_rng(0)
+    labels, predicted = rng.integers(0, 10, (2, 500))
+    expected = np.zeros((10, 10), dtype=int)
+    for label, said in zip(labels, predicted, strict=True):
+        expected[label, said] += 1
+    assert (confusion_counts(labels, predicted, 10) == expected).all()
+
+
+def test_accuracy_by_class_is_of_that_classs_images() -> None:
+    accuracy = history.class_accuracy(CONFUSION)
+    assert accuracy[[0, 2]].tolist() == [0.75, 0.5]
+    assert np.isnan(accuracy[1])
+
+
+def test_the_most_frequent_mistakes_come_first_and_right_answers_never() -> None:
+    assert history.worst_confusions(CONFUSION) == [(2, 0, 2), (2, 1, 2), (0, 1, 1)]
+    assert history.worst_confusions(CONFUSION, n=1) == [(2, 0, 2)]
+    assert history.worst_confusions(((5, 0), (0, 5))) == []
+
+
+def test_figures_of_a_step_show_its_numbers(log: RunLog) -> None:
+    data = confusion_data(CONFUSION)
+    assert data.images.sum() == 12 and len(data) == 9
+    assert data[data.right].images.sum() == 7
+    assert data[(data.label == 2) & (data.predicted == 0)].share.item() == 0.25
+    shares = balance_data([1, 3], [5, 5])
+    assert shares[shares["of"] == "labelled"].share.tolist() == [0.25, 0.75]
+    for figure in (
+        confusion_figure(CONFUSION),
+        class_accuracy_figure(CONFUSION, CONFUSION),
+        class_accuracy_figure(CONFUSION),
+        balance_figure([1, 3], [5, 5]),
+        steps_figure({"a": run_curve(log), "b": run_curve(log)}, 30),
+    ):
+        assert figure.to_dict()["width"] == "container"
+
+
+def test_a_step_whose_mistakes_were_not_recorded_says_so(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    run = store_kit.new_run(store)
+    store.add_step(run.run_id, store_kit.new_result())
+    assert store.log(run.run_id).steps[0].confusion is None
+    recorded = replace(store_kit.new_result(), confusion=CONFUSION)
+    store.add_step(run.run_id, recorded)
+    assert store.log(run.run_id).steps == (recorded,)

@@ -1,0 +1,257 @@
+"""Replay, forks, the noisy annotator and the tour on the page, each in a test app of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from dal_core import demo, experiment
+from dal_core.datasets import Dataset
+from dal_core.protocol import ProtocolError, override
+from dal_core.runfiles import run_curve
+from dal_core.store import RunRow, Store
+from dal_core.worker import Workbench, advance
+from dal_ui import forking, noise, replay_words, runtime, tour, tour_stops
+from tests import experiment_kit
+from tests.ui_kit import InlineWorkers
+
+
+@pytest.fixture
+def store(dal_home: Path) -> Store:
+    return Store(dal_home)
+
+
+@pytest.fixture
+def app(store: Store, monkeypatch: pytest.MonkeyPatch) -> tuple[Callable[..., AppTest], Any]:
+    """Makes a test app of a part of the page, with workers that work when told to."""
+    workers = InlineWorkers(store)
+    runtime.store.clear()
+    monkeypatch.setattr(runtime, "store", lambda: store)
+    monkeypatch.setattr(runtime, "workers", lambda: workers)
+
+    def make(script: str, **parameters: str) -> AppTest:
+        text = (
+            "import streamlit as st\n"
+            "from dal_ui import noise, replay, runtime, tour\n"
+            "store, workers = runtime.store(), runtime.workers()\n"
+            "run = st.query_params.get('run')\n" + script
+        )
+        test = AppTest.from_string(text, default_timeout=60)
+        for name, value in parameters.items():
+            test.query_params[name] = value
+        return test.run()
+
+    return make, workers
+
+
+REPLAY = "replay.replay_section(store, workers, run)"
+TOUR = "tour.tour(store, workers, run)"
+
+
+def _pair(store: Store, dataset: Dataset) -> tuple[RunRow, RunRow]:
+    """A finished run of BALD and one of random, same seed: 20, 30, 40 labels."""
+    runs = [experiment_kit.new_run(store, dataset, name) for name in ("bald", "random")]
+    for run in runs:
+        list(advance(Workbench(store), run.run_id))
+    return runs[0], runs[1]
+
+
+def _text(test: AppTest) -> str:
+    assert not test.exception, test.exception
+    return "\n".join(element.value for element in [*test.markdown, *test.caption, *test.info])
+
+
+# -- replay ------------------------------------------------------------------------------------
+
+
+def test_without_a_run_the_replay_says_what_to_do(app: Any) -> None:
+    assert "No run is stored here yet" in _text(app[0](REPLAY))
+
+
+def test_two_runs_go_in_step_and_start_equal(app: Any, store: Store, mnist5k: Dataset) -> None:
+    bald, _ = _pair(store, mnist5k)
+    test = app[0](REPLAY, run=bald.run_id)
+    start = store.log(bald.run_id).steps[0]
+    assert _text(test).count(f"**20 labels** · **{start.accuracy:.1%}**") == 2
+    slider = test.select_slider[0]
+    assert slider.options == ["20", "30", "40"]
+    text = _text(slider.set_value(30).run())
+    assert test.query_params["step"] == ["30"]
+    assert text.count("**30 labels**") == 2 and "10 new labels by oracle" in text
+
+
+def test_the_address_says_where_the_replay_stands(app: Any, store: Store, mnist5k: Dataset) -> None:
+    bald, random = _pair(store, mnist5k)
+    test = app[0](REPLAY, run=random.run_id, beside="", step="40")
+    text = _text(test)
+    assert "#### Random" in text and "#### BALD" not in text
+    assert "**40 labels**" in text and "Nothing was asked after this step." in text
+    test.selectbox(key=f"replay-beside-{random.run_id}").set_value(bald.run_id).run()
+    assert test.query_params["beside"] == [bald.run_id]
+
+
+def test_a_step_without_recorded_mistakes_is_computed_again_when_asked(
+    app: Any, store: Store, mnist5k: Dataset
+) -> None:
+    bald, _ = _pair(store, mnist5k)
+    step = store.log(bald.run_id).steps[-1]
+    store.add_step(bald.run_id, replace(step, confusion=None))  # as an older version wrote it
+    make, workers = app
+    test = make(REPLAY, run=bald.run_id, beside="", step="40")
+    assert "was not recorded" in _text(test)
+    test.button(key=f"again-{bald.run_id}-{step.after}").click().run()
+    assert workers.asked_weights == [(bald.run_id, step.after)]
+    workers.work()
+    test.run()
+    assert "was not recorded" not in _text(test)
+    assert "mistakes are coloured" in _text(test)
+
+
+def test_forking_from_a_step_makes_a_run_and_puts_it_in_the_queue(
+    app: Any, store: Store, mnist5k: Dataset
+) -> None:
+    bald, _ = _pair(store, mnist5k)
+    make, workers = app
+    test = make(REPLAY, run=bald.run_id, beside="", step="30")
+    key = f"fork-{bald.run_id}"
+    test.selectbox(key=f"{key}-function").set_value("random")
+    test.slider(key=f"{key}-noise").set_value(20)
+    test.button(key=f"{key}-go").click().run()
+    assert not test.exception
+    made = store.runs()[0]
+    assert (made.forked_from, made.forked_labels) == (bald.run_id, 30)
+    assert (made.spec.acquisition, made.spec.noise) == ("random", 0.2)
+    assert test.query_params["beside"] == [made.run_id]
+    workers.work(made.run_id)
+    assert store.log(made.run_id).n_labelled == 40
+    assert "Random, 20% wrong answers, forked at 30" in _text(test.run())
+
+
+def test_a_fork_that_cannot_be_is_refused_in_one_line(
+    app: Any, store: Store, mnist5k: Dataset
+) -> None:
+    bald, _ = _pair(store, mnist5k)
+    test = app[0](REPLAY, run=bald.run_id, beside="", step="40")
+    test.button(key=f"fork-{bald.run_id}-go").click().run()
+    assert "has nothing left to ask" in test.error[0].value
+    assert len(store.runs()) == 2
+
+
+def test_a_fork_takes_its_origins_protocol_unless_told_otherwise(mnist5k: Dataset) -> None:
+    protocol = experiment_kit.protocol()
+    origin = experiment.RunSpec(mnist5k.fingerprint, protocol, "bald", 3, 0.1)
+    assert forking.ForkPlan("random", noise=0.3).spec(origin) == replace(
+        origin, acquisition="random", noise=0.3
+    )
+    plan = forking.ForkPlan("random", person=True, noise=0.3, overrides="n_epochs=7")
+    made = plan.spec(origin)
+    assert (made.noise, made.protocol) == (0.0, override(protocol, {"n_epochs": 7}))
+    named = forking.ForkPlan("bald", preset="report").spec(origin).protocol
+    assert (named.preset, named.dataset) == ("report", "mnist5k")
+    with pytest.raises(ProtocolError, match="n_epochs is 0"):
+        forking.ForkPlan("bald", overrides="n_epochs=0").spec(origin)
+
+
+def test_names_tell_two_alike_runs_apart(store: Store, mnist5k: Dataset) -> None:
+    one, other = (experiment_kit.new_run(store, mnist5k) for _ in range(2))
+    assert replay_words.curve_name(one) == "BALD"
+    names = {replay_words.curve_name(one, other), replay_words.curve_name(other, one)}
+    assert len(names) == 2
+
+
+# -- the noisy annotator -----------------------------------------------------------------------
+
+
+def test_pairs_with_and_without_noise_are_started_and_shown(
+    app: Any, store: Store, mnist5k: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make, workers = app
+    monkeypatch.setattr(
+        noise.experiments, "preset", lambda name: experiment_kit.protocol()
+    )  # quick, in a second
+    test = make("noise.noise_section(store, workers)")
+    assert "No pair of runs" in _text(test)
+    test.multiselect(key="noise-functions").set_value(["bald", "random"])
+    test.slider(key="noise-share").set_value(50)
+    test.button[0].click().run()
+    assert not test.exception
+    runs = store.runs()
+    assert sorted((r.spec.acquisition, r.spec.noise) for r in runs) == [
+        *(("bald", 0.0), ("bald", 0.5), ("random", 0.0), ("random", 0.5))
+    ]
+    workers.work()
+    text = _text(test.run())
+    assert "Right without and with wrong answers" in text and "50% wrong answers" in str(
+        test.selectbox(key="noise-comparison").options
+    )
+    again = noise.start_pairs(store, workers, ["bald", "random"], "1", 0.5)
+    assert len(store.runs()) == 4 and len(store.experiments.all()) == len(again) == 2
+
+
+# -- the tour ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def quick_demo(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The demo's two runs, over in a second."""
+    monkeypatch.setattr(demo, "protocol", experiment_kit.protocol)
+
+
+def test_the_tour_offers_to_make_its_runs_and_then_begins(
+    app: Any, store: Store, mnist5k: Dataset, quick_demo: None
+) -> None:
+    make, workers = app
+    test = make(TOUR)
+    test.button(key="tour-start").click().run()
+    assert test.query_params["tour"] == ["1"]
+    assert "two stored runs" in _text(test)
+    next(b for b in test.button if b.label == "Create the two runs").click().run()
+    assert {run.spec.acquisition for run in store.runs()} == {"bald", "random"}
+    assert "Making the two runs" in _text(test)
+    workers.work()
+    text = _text(test.run())
+    assert f"1 of {len(tour_stops.STOPS)}" in text
+    found = demo.find(store, mnist5k)
+    assert found is not None and found.is_complete and found.share == 1.0
+    assert f"Here: {found.bald.steps[0].accuracy:.1%} (BALD)" in text
+
+
+def test_every_stop_says_one_thing_to_do_and_one_to_see(
+    app: Any, store: Store, mnist5k: Dataset, quick_demo: None
+) -> None:
+    make, workers = app
+    for run in store.experiments.runs(demo.create(store, mnist5k).experiment_id):
+        workers.work(run.run_id)
+    test = make(TOUR, tour="1")
+    for number, stop in enumerate(tour_stops.STOPS, 1):
+        text = _text(test)
+        assert f"{number} of 6 · {stop.title}" in text
+        assert text.count("**Do:**") == text.count("**See:**") == 1
+        assert stop.source in text
+        assert test.session_state[tour.VIEW_KEY] == stop.view
+        found = demo.find(store, mnist5k)
+        assert found is not None
+        assert test.query_params["run"] == [found.bald.run.run_id]
+        test.button(key="tour-next").click().run()
+    assert "tour" not in test.query_params and test.button(key="tour-start")
+
+
+def test_a_stop_that_is_not_there_is_no_stop(app: Any) -> None:
+    for number in ("0", "7", "x", "01"):
+        assert app[0](TOUR, tour=number).button(key="tour-start")
+
+
+def test_the_demo_is_made_once_and_gone_on_with(store: Store, mnist5k: Dataset) -> None:
+    first = demo.create(store, mnist5k)
+    experiment.stop(store, first.experiment_id)
+    assert demo.create(store, mnist5k) == first
+    assert len(store.runs()) == 2
+    found = demo.find(store, mnist5k)
+    assert found is not None and not found.is_complete and found.share == 0
+    assert found.bald.run.oracle_until == found.bald.run.spec.max_labels
+    assert len(run_curve(found.bald)) == 0

@@ -1,0 +1,138 @@
+"""The weights of an earlier step, computed again, are those the run had at that step."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dal_core.checkpoint import load_fitted
+from dal_core.datasets import Dataset
+from dal_core.locks import run_lock
+from dal_core.stepweights import (
+    corrected_at,
+    learner_at,
+    recompute,
+    step_facts,
+    step_file,
+    step_weights,
+    stored_learner,
+)
+from dal_core.store import RunBusy, Store
+from dal_core.worker import Workbench, advance
+from tests import experiment_kit, fast
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "home")
+
+
+def _watched_run(
+    store: Store, dataset: Dataset, **changes: Any
+) -> tuple[str, list[list[np.ndarray]]]:
+    """A finished run, and the weights it had at each of its steps."""
+    run = experiment_kit.new_run(store, dataset, **changes)
+    bench, weights = Workbench(store), []
+    for step in advance(bench, run.run_id):
+        learner = learner_at(store.log(run.run_id), step.after, dataset)
+        learner.fitted = load_fitted(store.run_dir(run.run_id), learner, run.spec.key)
+        weights.append([one.copy() for one in fast.weights(learner)])
+    return run.run_id, weights
+
+
+def test_a_steps_weights_are_those_the_run_had_bit_for_bit(store: Store, mnist5k: Dataset) -> None:
+    run_id, had = _watched_run(store, mnist5k, dropout=[0.3, 0.25], weights="best")
+    log = store.log(run_id)
+    assert len(log.steps) == len(had) == 3
+    for step, weights in zip(log.steps, had, strict=True):
+        recompute(store, mnist5k, run_id, step.after)
+        assert step_weights(store.home, run_id, step.after) == step_file(
+            store.home, run_id, step.after
+        )
+        learner = stored_learner(store.home, log, step.after, mnist5k)
+        assert learner is not None
+        assert fast.same(fast.weights(learner), weights)
+    assert store.log(run_id) == log  # nothing was written to the log
+
+
+def test_a_step_computed_again_is_measured_as_it_was(store: Store, mnist5k: Dataset) -> None:
+    run_id, _ = _watched_run(store, mnist5k)
+    step = store.log(run_id).steps[1]
+    path = recompute(store, mnist5k, run_id, step.after)
+    facts = step_facts(store.home, run_id, step.after)
+    assert facts is not None
+    assert facts["accuracy"] == step.accuracy
+    assert facts["confusion"] == [list(row) for row in step.confusion or ()]
+    assert step_weights(store.home, run_id, step.after) == path
+
+
+def test_the_newest_steps_weights_are_the_runs_own(store: Store, mnist5k: Dataset) -> None:
+    run_id, had = _watched_run(store, mnist5k)
+    log = store.log(run_id)
+    path = step_weights(store.home, run_id, log.after)
+    assert path == store.run_dir(run_id) / "weights.safetensors"
+    learner = stored_learner(store.home, log, log.after, mnist5k)
+    assert learner is not None and fast.same(fast.weights(learner), had[-1])
+    assert step_weights(store.home, run_id, 0) is None
+    assert stored_learner(store.home, log, 0, mnist5k) is None
+
+
+def test_what_is_kept_is_not_computed_again(store: Store, mnist5k: Dataset) -> None:
+    run_id, _ = _watched_run(store, mnist5k)
+    path = recompute(store, mnist5k, run_id, 0)
+    written = path.stat().st_mtime_ns
+    assert recompute(store, mnist5k, run_id, 0) == path == step_file(store.home, run_id, 0)
+    assert path.stat().st_mtime_ns == written
+
+
+def test_a_label_corrected_later_is_what_it_was_at_the_step(store: Store, mnist5k: Dataset) -> None:
+    run_id, had = _watched_run(store, mnist5k)
+    first = store.log(run_id).submissions[0]
+    image_id, label = next(iter(first.labels.items()))
+    for other in (label + 1, label + 2):
+        store.correct(run_id, image_id, other % 10, annotator="ann")
+    corrected = store.log(run_id)
+    assert dict(corrected.labels())[image_id] == (label + 2) % 10
+    assert corrected_at(corrected, first.submission_id) == 0
+    learner = learner_at(corrected, first.submission_id, mnist5k)
+    ids, labels = learner.training_set()
+    assert labels[ids.tolist().index(image_id)] == label
+    learner.fit()
+    assert fast.same(fast.weights(learner), had[1])
+
+
+def test_a_step_measured_after_a_correction_has_the_corrected_label(
+    store: Store, mnist5k: Dataset
+) -> None:
+    run_id, _ = _watched_run(store, mnist5k)
+    image_id, label = next(iter(store.log(run_id).submissions[0].labels.items()))
+    made = store.correct(run_id, image_id, (label + 1) % 10, annotator="ann")
+    list(advance(Workbench(store), run_id))  # a finished run is measured once more
+    log = store.log(run_id)
+    assert corrected_at(log, log.after) == made.correction_id
+    ids, labels = learner_at(log, log.after, mnist5k).training_set()
+    assert labels[ids.tolist().index(image_id)] == (label + 1) % 10
+
+
+def test_only_states_of_the_run_can_be_computed_again(store: Store, mnist5k: Dataset) -> None:
+    run_id, _ = _watched_run(store, mnist5k)
+    with pytest.raises(ValueError, match=r"after is 9999; allowed for run .*: 0, \d+"):
+        recompute(store, mnist5k, run_id, 9999)
+
+
+def test_a_run_that_is_worked_on_is_left_alone(store: Store, mnist5k: Dataset) -> None:
+    run_id, _ = _watched_run(store, mnist5k)
+    with run_lock(store.home, run_id), pytest.raises(RunBusy):
+        recompute(store, mnist5k, run_id, 0)
+    assert step_weights(store.home, run_id, 0) is None
+
+
+def test_a_files_weights_are_refused_for_other_labels(store: Store, mnist5k: Dataset) -> None:
+    run_id, _ = _watched_run(store, mnist5k)
+    path = recompute(store, mnist5k, run_id, 0)
+    log = store.log(run_id)
+    elsewhere = learner_at(log, log.submissions[0].submission_id, mnist5k)
+    assert load_fitted(path.parent, elsewhere, log.run.spec.key, path.name) is None
