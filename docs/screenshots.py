@@ -45,6 +45,8 @@ def main() -> None:
         address = _label(page, url)
         _settle(page)
         _type_some(page)
+        page.mouse.move(0, 0)  # or the button that began the run would leave its hint there
+        page.wait_for_timeout(500)
         _save(page.screenshot(), "label.png")
         reveal = page.get_by_test_id("stExpander").first
         reveal.scroll_into_view_if_needed()

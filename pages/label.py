@@ -240,11 +240,12 @@ def _failed(view: View, progress: Progress) -> None:
 
 
 def _controls(view: View) -> None:
-    with st.container(horizontal=True):
+    with st.container(horizontal=True, gap="xsmall"):  # one row at 1280 pixels
         _undo(view)
         st.button(
-            "Close the review" if is_open() else "Review labels",
+            "Review",
             icon=":material/fact_check:",
+            type="primary" if is_open() else "secondary",
             on_click=toggle,
             help="Every label given, most suspicious first, to be corrected. Key: R",
         )
@@ -254,7 +255,7 @@ def _controls(view: View) -> None:
             over = view.agenda.finished is not None
             with st.popover("Let the oracle answer", icon=":material/smart_toy:", disabled=over):
                 _oracle(view)
-        if st.button("New run", icon=":material/add:"):
+        if st.button("New run"):
             shell.go_to(None)
         st.page_link("pages/explain.py", label="Why these?", icon=":material/lightbulb:")
 

@@ -294,7 +294,7 @@ def test_the_review_lists_every_label_and_says_what_to_do_without_any(
     store: Store, mnist5k: Dataset
 ) -> None:
     run_id, _ = asked_run(store, mnist5k)
-    page = click(label_page(run_id, plain="1"), "Review labels")
+    page = click(label_page(run_id, plain="1"), "Review")
     assert "No label was given yet. Answer the ten above" in texts(page)
     choose(page, list("0123456789"))
     assert "10 labels, 0 skipped, 0 corrected" in texts(page)
@@ -303,7 +303,7 @@ def test_the_review_lists_every_label_and_says_what_to_do_without_any(
     assert sorted(zip(table["number"], table["your label"], strict=True)) == sorted(labels)
     page.text_input(key="review-search").set_value("99999").run()
     assert "No label is like that. Search for something else, or show all labels." in texts(page)
-    click(page, "Close the review")
+    click(page, "Review")
     assert "0 corrected" not in texts(page)
 
 
