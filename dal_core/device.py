@@ -6,6 +6,7 @@ same on every device; results differ between devices in rounding only.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -30,3 +31,25 @@ def choose_device(name: str) -> torch.device:
     if not present.get(name, True):
         raise ValueError(f"device is {name!r}, which this machine or its PyTorch does not have")
     return torch.device(name)
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that tensors on it can still take; on the CPU half of what is free.
+
+    On the CPU nothing but the kernel's killer tells that there was too little.
+    """
+    if device.type != "cuda":
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    import torch
+
+    free, _ = torch.cuda.mem_get_info(device)
+    kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return free + kept
+
+
+def without_tf32() -> None:
+    """Have this process calculate float32 as float32 on GPUs that would round it to TF32."""
+    import torch
+
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False

@@ -20,6 +20,7 @@ PALETTE: Mapping[str, str] = {
     "grey": "#8C8C8C",
 }
 PRIMARY = PALETTE["blue"]  # this run, on the labelling page
+TEXT = "#7b7f87"  # for words inside a chart: 4 to 1 against a light page and against a dark one
 FULL_DATA = PALETTE["vermillion"]  # the full-data bound, a thin line everywhere
 
 _FUNCTIONS: Mapping[str, tuple[str, str, str]] = {  # name: long, short (the report's), colour

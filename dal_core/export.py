@@ -2,7 +2,7 @@
 
 Pure: log and data set in, text out; who writes it where is the caller's business. An image is
 named by its id in the data set and by the SHA-256 of its pixels, so that the labels can be used
-without this program.
+without this program. The model is `export_model`'s; reading labels back is `labelfile`'s.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import csv
 import hashlib
 import io
 import json
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -19,17 +18,18 @@ import numpy as np
 
 from dal_core.datasets import Dataset
 from dal_core.record import dump_record
-from dal_core.records import Submission
 from dal_core.runfiles import run_record
 from dal_core.store import RunLog
 
 FORMATS = ("csv", "jsonl", "yaml")
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+# What a spreadsheet takes for a formula, and the mark itself, so that the way back is unique.
+_MARK = "'"
+_MARKED = ("=", "+", "-", "@", "\t", "\r", _MARK)
 
 
 @dataclass(frozen=True)
 class LabelRow:
-    """One answer.
+    """One answer, as corrected since.
 
     Attributes:
         image_sha256: of the image's 784 bytes, uint8, row by row.
@@ -37,7 +37,11 @@ class LabelRow:
         source: "person" or "oracle".
         at: ISO 8601, UTC, when the answers to the query were saved.
         seconds: how long the person took for it, where that is known.
-        step: acquisition step k whose model asked (SPEC section 1); 0 asked first.
+        query_id: the query it answers; rows of one query were submitted together.
+        step: acquisition step k: how many queries had been answered before (SPEC section 1).
+        n_labelled: labels in the training set before those of this query.
+        position: place in the order of training, from 0; skipped images have one too.
+        corrected: whether the label was said anew after its submission.
     """
 
     run: str
@@ -51,6 +55,9 @@ class LabelRow:
     seconds: float | None
     query_id: str
     step: int
+    n_labelled: int
+    position: int
+    corrected: bool
 
 
 COLUMNS = tuple(field.name for field in fields(LabelRow))
@@ -69,11 +76,31 @@ def label_rows(log: RunLog, dataset: Dataset) -> list[LabelRow]:
             f"run {log.run.run_id} was made on other data: its fingerprint is "
             f"{log.run.spec.fingerprint[:12]}, that of {dataset.name} is {dataset.fingerprint[:12]}"
         )
-    return [
-        row
-        for step, submission in enumerate(log.submissions)
-        for row in _rows(log, dataset, submission, step)
-    ]
+    corrected = {one.image_id for one in log.corrections}
+    rows: list[LabelRow] = []
+    n_labelled = log.run.n_initial
+    for step, submission in enumerate(log.submissions):
+        for answer in log.in_ranking_order(submission):
+            rows.append(
+                LabelRow(
+                    run=log.run.run_id,
+                    image_id=answer.image_id,
+                    image_sha256=image_sha256(dataset.images[answer.image_id]),
+                    label=answer.label,
+                    skipped=answer.label is None,
+                    annotator=submission.annotator,
+                    source=submission.source,
+                    at=submission.at,
+                    seconds=answer.seconds,
+                    query_id=submission.query_id,
+                    step=step,
+                    n_labelled=n_labelled,
+                    position=len(rows),
+                    corrected=answer.image_id in corrected,
+                )
+            )
+        n_labelled += len(submission.labels)
+    return rows
 
 
 def to_csv(rows: list[LabelRow]) -> str:
@@ -107,31 +134,20 @@ def render(log: RunLog, dataset: Dataset, form: str) -> str:
 
 
 def spreadsheet_safe(value: Any) -> Any:
-    """Text that a spreadsheet would calculate gets a leading apostrophe; numbers stay numbers."""
-    if isinstance(value, str) and value.startswith(_FORMULA_STARTS):
-        return "'" + value
+    """Text that a spreadsheet would calculate gets a leading apostrophe; numbers stay numbers.
+
+    So does text that begins with an apostrophe, so that `spreadsheet_plain` can undo it.
+    """
+    if isinstance(value, str) and value.startswith(_MARKED):
+        return _MARK + value
     return value
+
+
+def spreadsheet_plain(cell: str) -> str:
+    """The text that `spreadsheet_safe` made this cell of."""
+    return cell.removeprefix(_MARK)
 
 
 def image_sha256(image: np.ndarray) -> str:
     """SHA-256 (hex) of an image's pixels, uint8 [28, 28], row by row."""
     return hashlib.sha256(np.ascontiguousarray(image, dtype=np.uint8).data).hexdigest()
-
-
-def _rows(log: RunLog, dataset: Dataset, submission: Submission, step: int) -> Iterator[LabelRow]:
-    """The answers of one submission, in the order of its query's ranking."""
-    ranking = log.queries[submission.query_id].ranking
-    for answer in sorted(submission.answers, key=lambda answer: ranking.index(answer.image_id)):
-        yield LabelRow(
-            run=log.run.run_id,
-            image_id=answer.image_id,
-            image_sha256=image_sha256(dataset.images[answer.image_id]),
-            label=answer.label,
-            skipped=answer.label is None,
-            annotator=submission.annotator,
-            source=submission.source,
-            at=submission.at,
-            seconds=answer.seconds,
-            query_id=submission.query_id,
-            step=step,
-        )

@@ -15,6 +15,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -82,13 +83,20 @@ class Learner:
         dataset: the data it was made on.
         device: where it trains and scores (see `device.choose_device`); random numbers are
             drawn on the CPU whatever it is.
+        helper: one thread for a second core, if there is one to spare; changes no result.
 
     Raises:
         ProtocolError: the data set is too small for the protocol.
         ValueError: the data are not those the run was made on.
     """
 
-    def __init__(self, spec: RunSpec, dataset: Dataset, device: torch.device = CPU) -> None:
+    def __init__(
+        self,
+        spec: RunSpec,
+        dataset: Dataset,
+        device: torch.device = CPU,
+        helper: Executor | None = None,
+    ) -> None:
         if spec.fingerprint != dataset.fingerprint:
             raise ValueError(
                 f"this run was made on other data: its fingerprint is {spec.fingerprint[:12]}, "
@@ -96,7 +104,7 @@ class Learner:
             )
         self.spec = spec
         self.dataset = dataset
-        self.device = device
+        self.device, self.helper = device, helper
         self.split: Split = split_of(spec, dataset)
         self.answered: list[Answered] = []
         self.open_query: Query | None = None
@@ -169,10 +177,15 @@ class Learner:
             self._validation() if self.protocol.weights == "best" else None,
             watch,
             self._batches(),
+            helper=self.helper,
         )
-        seconds = {"train": training.seconds}
-        self.fitted = Fitted(model, training, n, self.after, seconds, self.corrected)
+        self.take(model, training)
         return training
+
+    def take(self, model: BayesianCNN, training: Training) -> None:
+        """Make a model that was trained on the current labels the run's own."""
+        seconds = {"train": training.seconds}
+        self.fitted = Fitted(model, training, self.n_labelled, self.after, seconds, self.corrected)
 
     def query(
         self, progress: Progress | None = None, n_kept: int | None = None
@@ -370,7 +383,8 @@ class Learner:
         self, model: BayesianCNN, ids: np.ndarray, seed: int, progress: Progress | None
     ) -> Iterable[Tensor]:
         images = self.dataset.images[ids]
-        return chunked_passes(model, images, self.protocol.num_mc_samples, seed, progress)
+        n_passes = self.protocol.num_mc_samples
+        return chunked_passes(model, images, n_passes, seed, progress, self.helper)
 
     def _images(self, ids: np.ndarray) -> Tensor:
         return normalise(self.dataset.images[ids]).to(self.device)

@@ -37,12 +37,16 @@ class KeepBits:
     def next_pass(self) -> Tensor:
         """[N, U] int32: all bits set where the unit is kept, none where it is dropped."""
         if self._left == 0:
-            self._words = self._draw().to(self.device)
+            self._words = self.next_words()
             self._left = BITS
         else:
             self._words <<= 1
         self._left -= 1
         return self._words >> (BITS - 1)  # the sign bit, copied to all others
+
+    def next_words(self) -> Tensor:
+        """[N, U] int32: the next 32 passes at once, the first in the sign bit."""
+        return self._draw().to(self.device)
 
     def _draw(self) -> Tensor:
         """Words whose every bit is set with probability 0.d1 d2 d3 ... in binary.

@@ -13,6 +13,7 @@ PyTorch's default is MKL (on AMD's processors 1.9 times as fast), the rest.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
 
 import numpy as np
 import torch
@@ -51,24 +52,73 @@ def chunked_passes(
     n_passes: int,
     seed: int,
     progress: Callable[[int, int], None] | None = None,
+    helper: Executor | None = None,
 ) -> Iterator[Tensor]:
     """`stochastic_passes` over uint8 [N, 28, 28] images, CHUNK images at a time.
 
     Args:
         seed: with the number of the chunk it seeds that chunk's masks.
         progress: called with (images done, N) after each chunk.
+        helper: a thread that computes every second chunk; the numbers are the same.
 
     Yields:
         [T, n, C] for each chunk of n images, in order, on the model's device.
     """
     device = next(model.parameters()).device
-    for number, start in enumerate(range(0, len(images), CHUNK)):
-        mask_seed = np.random.SeedSequence(seed, spawn_key=(number,)).generate_state(1, np.uint64)
-        generator = torch.Generator().manual_seed(int(mask_seed[0] >> np.uint64(1)))
+
+    def passes(number: int, start: int) -> Tensor:
         chunk = normalise(images[start : start + CHUNK]).to(device)
-        yield stochastic_passes(model, chunk, n_passes, generator)
+        return stochastic_passes(model, chunk, n_passes, _chunk_generator(seed, number))
+
+    chunks = list(enumerate(range(0, len(images), CHUNK)))
+    for chunk, probs in zip(chunks, _in_order(passes, chunks, helper), strict=True):
+        yield probs
         if progress is not None:
-            progress(min(start + CHUNK, len(images)), len(images))
+            progress(min(chunk[1] + CHUNK, len(images)), len(images))
+
+
+def _in_order(
+    passes: Callable[[int, int], Tensor], chunks: list[tuple[int, int]], helper: Executor | None
+) -> Iterator[Tensor]:
+    """The passes of chunk after chunk; with a helper every second one is computed beside."""
+    step = 2 if helper else 1
+    for i in range(0, len(chunks), step):
+        beside = helper.submit(passes, *chunks[i + 1]) if helper and i + 1 < len(chunks) else None
+        yield passes(*chunks[i])
+        if beside:
+            yield beside.result()
+
+
+def passes_of_one(
+    model: BayesianCNN,
+    images: np.ndarray,
+    ids: np.ndarray,
+    position: int,
+    n_passes: int,
+    seed: int,
+) -> Tensor:
+    """What `chunked_passes` over `images[ids]` yields for one of them, computing its chunk alone.
+
+    More passes leave the first ones as they are.
+
+    Args:
+        ids: int64 [N] into `images`, in the order they were scored.
+        position: in `ids`, of the image wanted.
+
+    Returns:
+        [T, C] on the model's device.
+    """
+    number, place = divmod(position, CHUNK)
+    chunk = normalise(images[ids[number * CHUNK : (number + 1) * CHUNK]])
+    device = next(model.parameters()).device
+    generator = _chunk_generator(seed, number)
+    return stochastic_passes(model, chunk.to(device), n_passes, generator)[:, place]
+
+
+def _chunk_generator(seed: int, number: int) -> torch.Generator:
+    """Where the masks of a chunk come from."""
+    mask_seed = np.random.SeedSequence(seed, spawn_key=(number,)).generate_state(1, np.uint64)
+    return torch.Generator().manual_seed(int(mask_seed[0] >> np.uint64(1)))
 
 
 class StochasticHead:

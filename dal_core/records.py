@@ -56,6 +56,16 @@ class Answer:
 
 
 @dataclass(frozen=True)
+class Batch:
+    """Answers to one query that were given elsewhere; `at` is when, None: now."""
+
+    annotator: str
+    source: Source
+    at: str | None
+    answers: tuple[Answer, ...]  # in the order of training
+
+
+@dataclass(frozen=True)
 class Submission:
     """All answers to one query, given in one go by one annotator."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -62,6 +62,16 @@ def write_records(store: Store, run_id: str) -> None:
     log = store.log(run_id)
     write_record(run_record(log), run_dir(store.home, run_id) / FILE_NAME)
     for experiment_id in store.experiments.of_run(run_id):
+        write_experiment_record(store, experiment_id)
+
+
+def write_records_of(store: Store, run_ids: Collection[str]) -> None:
+    """`write_records` of runs of experiments that made a step together, each file once."""
+    for experiment_id in sorted({e for run in run_ids for e in store.experiments.of_run(run)}):
+        for log, _ in store.experiments.summaries(experiment_id):
+            if log.run.run_id in run_ids:
+                path = run_dir(store.home, log.run.run_id) / FILE_NAME
+                write_record(run_record(log), path)
         write_experiment_record(store, experiment_id)
 
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from dal_core.best_weights import BestWeights, BestWeightsBeside
 from dal_core.models import BayesianCNN
 from dal_core.protocol import Protocol
 from dal_core.validation import Validation
@@ -24,7 +26,8 @@ from dal_core.validation import Validation
 class Epoch:
     """What is known after one epoch; `seconds_left` is extrapolated from the epochs so far.
 
-    `val_loss` is None where there is no validation, or where it was given up (see `validation`).
+    `val_loss` is None where there is no validation, where it was given up (see `validation`), or
+    where it is not over yet (see `best_weights`).
     """
 
     number: int
@@ -84,6 +87,7 @@ def train(
     watch: Watch | None = None,
     batches: BatchOrder | None = None,
     full_curve: bool = False,
+    helper: Executor | None = None,
 ) -> Training:
     """Train `model` in place and leave the kept weights in it.
 
@@ -98,6 +102,8 @@ def train(
         batches: how to divide each epoch into mini-batches.
         full_curve: measure every epoch's validation loss, also where it cannot be the lowest; the
             kept weights are the same.
+        helper: one thread that validates an epoch while the next one trains; the result is the
+            same to the last bit.
 
     All tensors and the model are on one device; the generator is the CPU's.
 
@@ -115,18 +121,22 @@ def train(
     )
     keeper = None
     if protocol.weights == "best" and validation is not None:
-        keeper = _BestWeights(model, Validation(*validation, full_curve))
+        keeper = _keeper(model, Validation(*validation, full_curve), helper)
     train_losses: list[float] = []
     started = time.perf_counter()
-    for number in range(1, protocol.n_epochs + 1):
-        parts = batches.epoch(len(images)) if batches else [slice(None)]
-        train_losses.append(_train_epoch(model, images, labels, parts, optimiser, generator))
-        val_loss = keeper.look(number) if keeper else None
-        if watch is not None:
-            left = (time.perf_counter() - started) / number * (protocol.n_epochs - number)
-            watch(Epoch(number, protocol.n_epochs, train_losses[-1], val_loss, left))
-    if keeper:
-        keeper.restore()
+    try:
+        for number in range(1, protocol.n_epochs + 1):
+            parts = batches.epoch(len(images)) if batches else [slice(None)]
+            train_losses.append(_train_epoch(model, images, labels, parts, optimiser, generator))
+            val_loss = keeper.look(number) if keeper else None
+            if watch is not None:
+                left = (time.perf_counter() - started) / number * (protocol.n_epochs - number)
+                watch(Epoch(number, protocol.n_epochs, train_losses[-1], val_loss, left))
+        if keeper:
+            keeper.restore()
+    finally:
+        if keeper:
+            keeper.close()
     return Training(
         tuple(train_losses),
         tuple(keeper.losses) if keeper else (),
@@ -157,22 +167,9 @@ def _train_epoch(
     return total / len(images)
 
 
-class _BestWeights:
-    """Keeps a copy (not a reference) of the weights with the lowest validation loss so far."""
-
-    def __init__(self, model: BayesianCNN, validation: Validation) -> None:
-        self.model, self.validation = model, validation
-        self.losses: list[float | None] = []
-        self.best_epoch = 0
-        self.weights: dict[str, Tensor] = {}
-
-    def look(self, epoch: int) -> float | None:
-        validated = self.validation.measure(self.model)
-        if validated.is_lowest:
-            self.best_epoch = epoch
-            self.weights = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
-        self.losses.append(validated.loss)
-        return validated.loss
-
-    def restore(self) -> None:
-        self.model.load_state_dict(self.weights)
+def _keeper(
+    model: BayesianCNN, validation: Validation, helper: Executor | None
+) -> BestWeights | BestWeightsBeside:
+    if helper is None:
+        return BestWeights(model, validation)
+    return BestWeightsBeside(model, validation, helper)

@@ -1,9 +1,10 @@
-"""The process that fits and scores: `python -m dal_core.worker HOME DEVICE`.
+"""The process that fits and scores: `python -m dal_core.worker HOME DEVICE [THREADS]`.
 
 It is fed one JSON line per job on standard input, answers with one JSON line per event on
 standard output, and ends with the end of its input, so that no worker outlives its server. What
 it computes goes to the store; the lines only say that there is something to read. `advance`
 is the work itself and is called by the command line in its own process just the same.
+With THREADS 2 a second thread helps on the second core; results are the same to the last bit.
 
 Lines in:  {"do": "work", "run": ID, "steps": N | null}   bring the run up to what its directives
                ask, or N steps on the way
@@ -25,6 +26,7 @@ import time
 import traceback
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,7 @@ from dal_core.datasets import Dataset
 from dal_core.device import choose_device
 from dal_core.learner import CPU, Answered, Learner
 from dal_core.locks import RunBusy, run_dir, run_lock
+from dal_core.protocol import RunSpec
 from dal_core.records import RANKING_KEPT, Query, StepResult
 from dal_core.runfiles import write_records
 from dal_core.stepweights import recompute
@@ -62,10 +65,15 @@ class Workbench:
 
     Args:
         device: where everything is computed (see `device.choose_device`).
+        helper: one thread for a second core, while there is one to spare.
     """
 
-    def __init__(self, store: Store, device: torch.device = CPU) -> None:
-        self.store, self.device = store, device
+    learners_kept = LEARNERS_KEPT
+
+    def __init__(
+        self, store: Store, device: torch.device = CPU, helper: Executor | None = None
+    ) -> None:
+        self.store, self.device, self.helper = store, device, helper
         self._datasets: dict[str, Dataset] = {}
         self._learners: OrderedDict[str, Learner] = OrderedDict()
 
@@ -80,10 +88,10 @@ class Workbench:
         run = log.run
         learner = self._learners.get(run.run_id)
         if learner is None:
-            learner = Learner(run.spec, self.dataset(run.spec.protocol.dataset), self.device)
+            learner = self.new_learner(run.spec)
         self._learners[run.run_id] = learner
         self._learners.move_to_end(run.run_id)
-        while len(self._learners) > LEARNERS_KEPT:
+        while len(self._learners) > self.learners_kept:
             self._learners.popitem(last=False)
         answered = [
             Answered(log.queries[s.query_id], s.answers, s.submission_id) for s in log.submissions
@@ -94,6 +102,15 @@ class Workbench:
                 run_dir(self.store.home, run.run_id), learner, run.spec.key
             )
         return learner
+
+    def new_learner(self, spec: RunSpec) -> Learner:
+        """A run's learner at its start."""
+        dataset = self.dataset(spec.protocol.dataset)
+        return Learner(spec, dataset, self.device, self.helper)
+
+    def write_records(self, run_id: str) -> None:
+        """A step of the run was stored: bring its files up to date."""
+        write_records(self.store, run_id)
 
 
 def advance(
@@ -118,7 +135,7 @@ def advance(
                 task = agenda(log).task
                 if task in (Task.WAIT, Task.NOTHING):
                     return
-                job = _Job(bench, log, wait)
+                job = Job(bench, log, wait)
                 try:
                     for step in job.do(task):
                         n_steps += 1
@@ -126,10 +143,10 @@ def advance(
                 except GivenUp:
                     continue  # the log says what is wanted now
         finally:
-            _settle(store, run_id)
+            settle(store, run_id)
 
 
-class _Job:
+class Job:
     """One task on one state of a run."""
 
     def __init__(self, bench: Workbench, log: RunLog, wait: Wait) -> None:
@@ -140,6 +157,7 @@ class _Job:
         self._revision = log.revision
 
     def do(self, task: Task) -> Iterator[StepResult]:
+        """Do it and store what came of it; yields the step if one was measured."""
         if task is Task.ANSWER:
             self._answer()
             return
@@ -209,7 +227,7 @@ class _Job:
                 result, seconds={**result.seconds, **self.learner.fitted.seconds}
             )
         if self.store.add_step(self.run.run_id, result):
-            write_records(self.store, self.run.run_id)
+            self.bench.write_records(self.run.run_id)
             yield result
 
     def _answer(self) -> None:
@@ -281,7 +299,7 @@ class _Job:
         self.store.set_progress(self.run.run_id, progress)
 
 
-def _settle(store: Store, run_id: str, message: str = "") -> None:
+def settle(store: Store, run_id: str, message: str = "") -> None:
     """Nothing is being done any more (or it failed, with `message`)."""
     part: Part = "failed" if message else "idle"
     # A run deleted meanwhile has no progress row to write.
@@ -321,7 +339,7 @@ def weights(bench: Workbench, run_id: str, after: int, wait: Wait = lambda: None
     """Compute a step's weights again; the errors are those of `stepweights.recompute`."""
     dataset = bench.dataset(bench.store.run(run_id).spec.protocol.dataset)
     path = recompute(bench.store, dataset, run_id, after, device=bench.device, wait=wait)
-    _settle(bench.store, run_id)
+    settle(bench.store, run_id)
     return path
 
 
@@ -343,7 +361,7 @@ def _work(bench: Workbench, job: dict[str, Any], wait: Wait) -> None:
     except Exception as error:  # a worker reports and lives on; the next job may be sound
         traceback.print_exc()
         message = f"{type(error).__name__}: {error}"
-        _settle(bench.store, run_id, message)
+        settle(bench.store, run_id, message)
         _say("failed", run_id, message)
 
 
@@ -355,11 +373,18 @@ def warm_up() -> None:
     torch.optim.AdamW([torch.zeros(1, requires_grad=True)])
 
 
-def main(home: str, device: str = "cpu") -> None:
+def helping_thread() -> Executor:
+    """A thread for a second core, its operations as single-threaded as everybody's."""
+    return ThreadPoolExecutor(1, "helper", torch.set_num_threads, (1,))
+
+
+def main(home: str, device: str = "cpu", threads: str = "1") -> None:
     """Serve jobs until the input ends."""
     keep_freed_memory()
     torch.set_num_threads(1)
-    bench = Workbench(Store(Path(home)), choose_device(device))
+    where = choose_device(device)
+    helper = helping_thread() if threads == "2" and where.type == "cpu" else None
+    bench = Workbench(Store(Path(home)), where, helper)
     inbox = _Inbox()
     inbox.start()
     warm_up()

@@ -2,8 +2,9 @@
 
 One interactive worker stays warm for people and takes their runs whole; the others do baselines
 and oracle runs a step at a time, the least advanced run first, and hold between two epochs while
-a person waits. Nothing per user lives here: a job is a run's id, and what is to be done with it
-stands in the store. Jobs are idempotent, so asking twice is harmless.
+a person waits: the interactive worker then uses the second core too. Nothing per user lives here:
+a job is a run's id, and what is to be done with it stands in the store. Jobs are idempotent, so
+asking twice is harmless.
 """
 
 from __future__ import annotations
@@ -63,8 +64,8 @@ class Workers:
     ) -> None:
         self.home, self.log, self.device = home, log, device
         self._lock = threading.Lock()
-        self._interactive = _Worker(self, "interactive")
-        self._background = [_Worker(self, f"background-{i}") for i in range(n_background)]
+        self._interactive = _Worker(self, "interactive", 2 if (os.cpu_count() or 1) > 1 else 1)
+        self._background = [_Worker(self, f"background-{i}", 1) for i in range(n_background)]
         self._waiting: dict[bool, dict[JobKey, Job]] = {True: {}, False: {}}  # by: a person waits
         self._deaths: dict[str, int] = {}  # by run, since it was last worked on to an end
         self._n_asked = 0
@@ -202,8 +203,8 @@ class Workers:
 class _Worker:
     """One subprocess: started on the first job, restarted after a death."""
 
-    def __init__(self, pool: Workers, name: str) -> None:
-        self.pool, self.name = pool, name
+    def __init__(self, pool: Workers, name: str, threads: int) -> None:
+        self.pool, self.name, self.threads = pool, name, threads
         self.process: subprocess.Popen[str] | None = None
         self.job: Job | None = None
         self._held = False
@@ -214,9 +215,10 @@ class _Worker:
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
         path = [str(PACKAGE_ROOT), environment.get("PYTHONPATH", "")]
         environment["PYTHONPATH"] = os.pathsep.join(part for part in path if part)
+        arguments = [str(self.pool.home), self.pool.device, str(self.threads)]
         with self._complaints() as stderr:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "dal_core.worker", str(self.pool.home), self.pool.device],
+                [sys.executable, "-m", "dal_core.worker", *arguments],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr,

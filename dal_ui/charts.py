@@ -13,25 +13,67 @@ import streamlit as st
 from dal_core.analysis import Metric
 from dal_core.curves import RunCurve
 from dal_core.figures import learning_curve
+from dal_core.minutes import labelling_minutes, labelling_seconds
 from dal_core.runfiles import run_curve
+from dal_core.store import RunLog
+from dal_ui import words
 from dal_ui.labelling import View
 
-HEIGHT = 282  # pixels, title and legend included
+HEIGHT = 240  # pixels, title and legend included
 METRICS: tuple[Metric, Metric] = ("accuracy", "mutual_information")
+HOW_TO_READ: dict[Metric, str] = {
+    "accuracy": "Share of test digits it gets right: above the grey line is better.",
+    "mutual_information": "How much its passes contradict each other: lower is surer.",
+}
+OVER_MINUTES_HELP = (
+    "The curves over the time you spent labelling; beside it the median seconds an image took you, "
+    "and the minutes of all. Random is drawn at the minutes you needed for "
+    "as many labels, as if its images were as hard as yours."
+)
 
 
 def charts(view: View) -> None:
-    """Accuracy and mutual information over labels, this run against the random baseline."""
+    """Accuracy and mutual information, this run against the random baseline."""
     base = view.baseline
     baseline = run_curve(base) if base is not None and base.steps else None
-    for metric in METRICS:
-        spec = _spec(run_curve(view.log), baseline, metric)
-        st.vega_lite_chart(spec, width="stretch", height=HEIGHT, key=f"chart-{metric}")
+    with st.container(gap="xsmall"):
+        minutes = _cost(view.log)
+        stale = tuple(s.n_labelled for s in view.log.steps if view.log.is_before_correction(s))
+        for metric in METRICS:
+            spec = _spec(run_curve(view.log), baseline, metric, minutes, stale)
+            st.vega_lite_chart(spec, width="stretch", height=HEIGHT, key=f"chart-{metric}")
+            st.caption(HOW_TO_READ[metric])
+        if stale:
+            st.caption("Hollow points were measured before you corrected a label.")
+
+
+def _cost(log: RunLog) -> tuple[tuple[int, float], ...] | None:
+    """What labelling cost; returns the minutes by labels where the charts are to be over them."""
+    seconds = list(labelling_seconds(log).values())
+    with st.container(horizontal=True, vertical_alignment="center"):
+        over_minutes = st.toggle(
+            "Over minutes", disabled=not seconds, help=OVER_MINUTES_HELP, key="over-minutes"
+        )
+        st.caption(words.pace(seconds))
+    return tuple(labelling_minutes(log).items()) if over_minutes and seconds else None
 
 
 @st.cache_data(show_spinner=False, max_entries=64)
-def _spec(curve: RunCurve, baseline: RunCurve | None, metric: Metric) -> dict[str, Any]:
-    chart = learning_curve(curve, [baseline] if baseline else [], metric, height=HEIGHT)
+def _spec(
+    curve: RunCurve,
+    baseline: RunCurve | None,
+    metric: Metric,
+    minutes: tuple[tuple[int, float], ...] | None,
+    stale: tuple[int, ...],
+) -> dict[str, Any]:
+    chart = learning_curve(
+        curve,
+        [baseline] if baseline else [],
+        metric,
+        minutes=None if minutes is None else dict(minutes),
+        stale=stale,
+        height=HEIGHT,
+    )
     spec = chart.to_dict()
     spec["padding"] = {"left": 0, "top": 2, "right": 6, "bottom": 2}
     spec["config"] |= {

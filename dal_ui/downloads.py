@@ -1,12 +1,14 @@
-"""Download buttons of a run: its labels as CSV or JSON lines, its record as YAML."""
+"""Download buttons of a run: labels as CSV or JSON lines, record as YAML, the newest model."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import streamlit as st
 
 from dal_core.export import render
+from dal_core.export_model import has_model, model_bytes, predict_script
 from dal_core.store import RunLog
 from dal_ui import runtime
 from dal_ui.digits import why_unreadable
@@ -35,6 +37,32 @@ def download_buttons(log: RunLog) -> None:
             on_click="ignore",
             width="stretch",
         )
+    if has_model(runtime.store().home, log.run.run_id):
+        _model_buttons(log.run.run_id)
+
+
+def _model_buttons(run_id: str) -> None:
+    """The newest model, and the script that shows how to use it without this program."""
+    files: dict[str, tuple[Callable[[], str | bytes], str]] = {
+        "Model (safetensors)": (partial(_model, run_id), f"{run_id}.safetensors"),
+        "How to use the model (predict.py)": (predict_script, "predict.py"),
+    }
+    for title, (data, file_name) in files.items():
+        st.download_button(
+            title,
+            data=data,
+            file_name=file_name,
+            mime="application/octet-stream",
+            icon=":material/download:",
+            key=f"download-{file_name}",
+            on_click="ignore",
+            width="stretch",
+        )
+
+
+def _model(run_id: str) -> bytes:
+    store = runtime.store()
+    return model_bytes(store.home, store.log(run_id))
 
 
 def _text(run_id: str, form: str) -> str:

@@ -17,7 +17,7 @@ from dal_core.datasets import Dataset
 from dal_core.experiment import create_run
 from dal_core.protocol import FULL_DATA, Protocol, RunSpec
 from dal_core.records import Answer, Query, StepResult, Submission
-from dal_core.store import Progress, RunLog, RunNotFound, Store, SubmitOutcome
+from dal_core.store import Mode, Progress, RunLog, RunNotFound, Store, SubmitOutcome
 from dal_core.workers import Workers
 from dal_ui.grid import GridSubmission
 
@@ -87,14 +87,21 @@ def start_run(
     seed: int,
     name: str,
     device: str = "cpu",
+    mode: Mode = "strict",
 ) -> str:
     """Create a person's run, computed on `device`, and return its id.
+
+    Args:
+        mode: strict waits for the model of all labels before it asks, continuous never waits.
 
     Raises:
         ProtocolError: a parameter is out of range, or the data set too small for the protocol.
     """
     spec = RunSpec(dataset.fingerprint, protocol, acquisition, seed)
-    return create_run(store, dataset, spec, title=name.strip(), person=True, device=device).run_id
+    run = create_run(
+        store, dataset, spec, title=name.strip(), person=True, device=device, mode=mode
+    )
+    return run.run_id
 
 
 def look(store: Store, run_id: str) -> View:
@@ -209,11 +216,19 @@ def submit(store: Store, log: RunLog, submission: GridSubmission) -> SubmitOutco
     answers += [
         Answer(image_id, None, submission.seconds.get(image_id)) for image_id in submission.skipped
     ]
-    annotator = log.run.title or DEFAULT_ANNOTATOR
     retry(store, log)
     return store.submit(
-        submission.query_id, answers, annotator=annotator, source="person", nonce=submission.nonce
+        submission.query_id,
+        answers,
+        annotator=annotator(log),
+        source="person",
+        nonce=submission.nonce,
     )
+
+
+def annotator(log: RunLog) -> str:
+    """Who answers in this run: the name it was started under."""
+    return log.run.title or DEFAULT_ANNOTATOR
 
 
 def undo(store: Store, log: RunLog) -> None:

@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 
 PAGES_FOLDER = Path(__file__).resolve().parent.parent / "pages"
 _INSIDE = "dal_inside_navigation"
-_CARRIED = ("run", "plain", "experiment")  # what the address says besides the page
+_CARRIED = ("run", "plain", "experiment", "tour")  # what the address says besides the page
 
 
 def enter() -> None:
@@ -25,6 +25,7 @@ def enter() -> None:
         [
             # The default page has no name in the address; the third entry gives it one.
             _page("label", "Label", ":material/draw:", default=True, url_path="start"),
+            _page("explain", "Explain", ":material/lightbulb:"),
             _page("reproduce", "Reproduce", ":material/science:"),
             _page("runs", "Runs", ":material/list_alt:"),
             _page("label", "Label", ":material/draw:", url_path="label", visibility="hidden"),

@@ -16,6 +16,7 @@ from dal_core.protocol import (
     preset,
     with_dataset,
 )
+from dal_core.store import Mode
 from dal_ui import labelling, runtime, shell
 from dal_ui.digits import digits_are_here, why_unreadable
 from dal_ui.listing import describe
@@ -74,19 +75,25 @@ def _form() -> None:
     protocol = with_dataset(preset(protocol_name), data)
     if protocol.changes():
         st.caption(f"On these digits this is {protocol.describe()}: not the preset's procedure.")
+    never_wait = st.toggle("Never wait for the network (continuous mode)", key="continuous")
+    st.caption(
+        "The next ten come at once, from the newest model there is, while it learns from your "
+        "last; left off, they come from the retrained model, as in the report (strict)."
+    )
     with st.spinner("Reading the digits ...", show_time=False):
         why_unreadable(data)  # the first reading of a server takes a moment
     if not digits_are_here(data):
         return
     if st.button("Start labelling", type="primary", icon=":material/play_arrow:"):
-        _start(name, protocol, function, int(seed))
+        _start(name, protocol, function, int(seed), "continuous" if never_wait else "strict")
 
 
-def _start(name: str, protocol: Protocol, function: str, seed: int) -> None:
+def _start(name: str, protocol: Protocol, function: str, seed: int, mode: Mode) -> None:
     try:
         run_id = labelling.start_run(
             *(runtime.store(), runtime.dataset(protocol.dataset), protocol, function, seed, name),
             device=runtime.device(),
+            mode=mode,
         )
     except ProtocolError as error:
         st.error(str(error))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import datetime
+from statistics import median
 
 from dal_core.display import display_name, noise_name
 from dal_core.store import Progress, RunLog, SubmitOutcome
@@ -26,17 +27,19 @@ def about(log: RunLog) -> str:
     spec = log.run.spec
     return (
         f"**{plain(log.run.title or log.run.run_id)}** · {display_name(spec.acquisition)} · "
-        f"{spec.protocol.dataset} · {spec.protocol.describe()} · seed {spec.seed}"
+        f"{spec.protocol.dataset} · {spec.protocol.describe()} · seed {spec.seed} · {log.run.mode}"
         f"{f' · {noise_name(spec.noise)}' if spec.noise else ''}"
     )
 
 
+PLACES = "The first ten will appear here."
+
+
 def first_fit(log: RunLog) -> str:
-    """What happens before there is anything to label."""
-    return (
-        f"**The network is learning its first {log.n_labelled} digits**, labelled already. "
-        "Then it asks you for the ten it would learn most from."
-    )
+    """What happens before there is anything to label; empty later."""
+    if log.submissions or log.open_query is not None:
+        return ""
+    return f"The network is learning its first {log.n_labelled} digits, labelled already."
 
 
 def accuracy(view: View) -> str:
@@ -69,7 +72,21 @@ def working(view: View, progress: Progress | None) -> tuple[float, str]:
 def _lead(view: View) -> str:
     if hands_over(view.log):
         return f"The oracle answers up to {view.log.run.oracle_until} labels. "
-    return "Saved. " if view.log.submissions and view.log.open_query is None else ""
+    if not view.log.submissions:
+        return ""
+    # In continuous mode the next ten are there already when the page says so.
+    has_answered = view.log.open_query is None or view.log.run.mode == "continuous"
+    return "Saved. " if has_answered else ""
+
+
+def asked_by(log: RunLog) -> str:
+    """How old the model is that asked for what is on screen; empty where nobody need wonder."""
+    query = log.open_query
+    if query is None or log.run.mode == "strict":
+        return ""
+    age = query.n_labelled - query.asked_by
+    old = f"{age} labels old" if age else "the newest there can be"
+    return f"Asked for by the model of {query.asked_by} labels, {old}."
 
 
 def waiting(log: RunLog) -> str:
@@ -101,6 +118,13 @@ def agreement(same: int, given: int) -> str:
     if not given:
         return ""
     return f"You and MNIST agree on {same} of the {given} digits you labelled in this run."
+
+
+def pace(seconds: Sequence[float]) -> str:
+    """How long an image takes a person (the median), and all of them together."""
+    if not seconds:
+        return "no time measured yet"
+    return f"{median(seconds):.1f} s an image, {sum(seconds) / 60:.1f} min"
 
 
 def revealed(one: Revealed, source: str) -> str:

@@ -1,7 +1,7 @@
 """Makes the pictures of the README: `python docs/screenshots.py` (needs Chromium and `.[test]`).
 
-A run in a store of its own, labelled in a real browser with MNIST's own labels up to about a
-hundred; nobody's runs are read or written.
+A run in a store of its own, labelled in a real browser up to about a hundred, with MNIST's own
+labels but for two slips that the review finds; nobody's runs are read or written.
 """
 
 from __future__ import annotations
@@ -24,13 +24,16 @@ from playwright.sync_api import Page, expect, sync_playwright
 ROOT = Path(__file__).resolve().parent.parent
 IMAGES = Path(__file__).resolve().parent / "images"
 SIZE = {"width": 1280, "height": 800}
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 BATCHES = 9  # of ten, after the twenty to begin with
+SLIPS = (2, 5)  # batches whose first image gets a wrong label
+KEY_MS = 250  # between two keys: what the times on the page are made of
 WAIT_MS = 300_000
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 
 def main() -> None:
-    """Label a run and take the three pictures."""
+    """Label a run and take the pictures."""
     sys.path.insert(0, str(ROOT))
     IMAGES.mkdir(exist_ok=True)
     chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
@@ -46,12 +49,19 @@ def main() -> None:
         reveal = page.get_by_test_id("stExpander").first
         reveal.scroll_into_view_if_needed()
         _save(reveal.screenshot(), "reveal.png")
+        _review(page)
+        _save(page.locator(".st-key-review").screenshot(), "review.png")
         dark = browser.new_context(viewport=SIZE, color_scheme="dark").new_page()  # type: ignore[arg-type]
         dark.goto(address)
         _ready(dark)
         _settle(dark)
         _type_some(dark)
         _save(dark.screenshot(), "label-dark.png")
+        phone = browser.new_context(**PHONE, color_scheme="light").new_page()  # type: ignore[arg-type]
+        phone.goto(address)
+        _ready(phone)
+        _settle(phone)
+        _save(phone.screenshot(), "label-phone.png")
         browser.close()
 
 
@@ -62,11 +72,16 @@ def _label(page: Page, url: str) -> str:
     truth = load("mnist5k").labels
     page.goto(url)
     page.get_by_role("button", name="Start labelling").click(timeout=WAIT_MS)
-    for _ in range(BATCHES):
+    for batch in range(BATCHES):
         _ready(page)
-        ids = _ids(page)
         page.locator(".cells").focus()
-        page.keyboard.type("".join(str(truth[i]) for i in ids))
+        if batch == 1:
+            page.keyboard.press("s")
+        ids = _ids(page)
+        labels = [int(truth[i]) for i in ids]
+        if batch in SLIPS:
+            labels[0] = (labels[0] + 4) % 10
+        page.keyboard.type("".join(map(str, labels)), delay=KEY_MS)
         page.keyboard.press("Enter")
         first = page.locator(".cell").first
         expect(first).not_to_have_attribute("data-image-id", str(ids[0]), timeout=WAIT_MS)
@@ -99,6 +114,14 @@ def _type_some(page: Page) -> None:
     page.locator(".cells").focus()
     page.keyboard.type("".join(str(truth[i]) for i in _ids(page)[:3]))
     page.wait_for_timeout(300)
+
+
+def _review(page: Page) -> None:
+    """Open the review with its key."""
+    page.locator(".cells").focus()
+    page.keyboard.press("r")
+    expect(page.locator(".st-key-review canvas").first).to_be_visible(timeout=WAIT_MS)
+    page.wait_for_timeout(2000)
 
 
 def _save(png: bytes, name: str) -> None:

@@ -15,15 +15,25 @@ from dal_ui import labelling, runtime, shell, words
 from dal_ui.charts import charts
 from dal_ui.digits import digits_are_here
 from dal_ui.downloads import download_buttons
-from dal_ui.grid import GridSubmission, image_data_uri, label_grid, sent_submission
+from dal_ui.grid import (
+    GridSubmission,
+    GridUndo,
+    image_data_uri,
+    label_grid,
+    sent_review,
+    sent_submission,
+    sent_undo,
+)
 from dal_ui.labelling import Revealed, View
 from dal_ui.plain import plain_grid
 from dal_ui.reveal import last_batch
+from dal_ui.review_table import is_open, obey, review_section, toggle
 from dal_ui.start import start_form
 
+FIRST = "first"  # what the grid calls the query that is yet to come
 WORKING_SECONDS, WAITING_SECONDS = 0.25, 1.0  # between two draws of the state line
 LISTEN_SECONDS = 0.2  # of them the store is listened to while a person waits for the next ten
-GRID_HEIGHT, STATE_HEIGHT = 430, 72  # pixels; nothing moves between states
+STATE_HEIGHT = 88  # pixels, room for the longest text on a phone: nothing moves between states
 
 
 def render() -> None:
@@ -42,25 +52,32 @@ def render() -> None:
         _other_run()
         return
     dataset = runtime.dataset(spec.protocol.dataset)
-    if _take(view, sent_submission()):
+    obey(sent_review())
+    if _take(view, sent_submission()) or _take_back(view, sent_undo()):
         view = labelling.look(runtime.store(), run_id)
-        labelling.ask_workers(runtime.store(), runtime.workers(), view)  # nobody waits for drawing
-    if labelling.ask_baseline(runtime.store(), dataset, view):
-        view = labelling.look(runtime.store(), run_id)
-    labelling.ask_workers(runtime.store(), runtime.workers(), view)
+    labelling.ask_workers(runtime.store(), runtime.workers(), view)  # nobody waits for drawing
     _draw(view, dataset)
 
 
 def _draw(view: View, dataset: Dataset) -> None:
+    """The page from top to bottom, save that the grid comes before all that costs time.
+
+    A person who has submitted waits for it to say "Saved.".
+    """
     _header(view)
-    last = labelling.reveal(runtime.store(), dataset, view.log)
     left, right = st.columns([3, 2], gap="medium")
     with left:
         _grid(view, dataset)
+    if labelling.ask_baseline(runtime.store(), dataset, view):
+        view = labelling.look(runtime.store(), view.log.run.run_id)
+        labelling.ask_workers(runtime.store(), runtime.workers(), view)
+    last = labelling.reveal(runtime.store(), dataset, view.log)
+    with left:
         _watch(view, last)
         _controls(view)
     with right:
         charts(view)
+    review_section(view, dataset)
     last_batch(view, dataset, last)
     _details(view, dataset)
 
@@ -79,12 +96,9 @@ def _other_run() -> None:
 
 
 def _header(view: View) -> None:
-    left, right = st.columns([3, 2], vertical_alignment="center", gap="medium")
+    left, right = st.columns([3, 2], gap="medium")
     left.markdown(f"{words.about(view.log)} · **{view.log.n_labelled}** labels")
-    with right.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(words.accuracy(view))
-        if st.button("New run", icon=":material/add:", type="tertiary"):
-            shell.go_to(None)
+    right.markdown(words.accuracy(view))
 
 
 # -- the ten images ----------------------------------------------------------------------------
@@ -93,8 +107,14 @@ def _header(view: View) -> None:
 def _grid(view: View, dataset: Dataset) -> None:
     shown = labelling.batch_on_screen(view.log)
     if shown is None:
-        with st.container(height=GRID_HEIGHT, border=True, vertical_alignment="center"):
-            st.markdown(words.first_fit(view.log))
+        label_grid(
+            query_id=FIRST,
+            images=[],
+            batch_size=view.log.run.spec.protocol.n_samples_to_acquire,
+            disabled=True,
+            message=words.PLACES,
+            reviewing=is_open(),
+        )
         return
     query, answered = shown
     waits = answered is None and not labelling.hands_over(view.log) and not view.agenda.finished
@@ -109,9 +129,11 @@ def _grid(view: View, dataset: Dataset) -> None:
             saved=answered is not None,
             stored=answered.labels if answered else None,
             disabled=not waits,
+            last=view.log.after or None,
+            reviewing=is_open(),
         )
     except ValueError as error:  # the browser sent something else than answers to this query
-        st.error(f"Nothing was saved: {error}")
+        st.error(f"Nothing was saved: {error}. Reload the page, and label these ten again.")
 
 
 @st.cache_data(show_spinner=False, max_entries=32)
@@ -132,7 +154,7 @@ def _take(view: View, submission: GridSubmission | None, redraw: bool = False) -
     try:
         outcome = labelling.submit(runtime.store(), view.log, submission)
     except ValueError as error:
-        st.error(f"Nothing was saved: {error}")
+        st.error(f"Nothing was saved: {error}. Reload the page, and label these ten again.")
         return False
     st.session_state["taken"] = submission.nonce
     if outcome.status == "refused":
@@ -140,6 +162,21 @@ def _take(view: View, submission: GridSubmission | None, redraw: bool = False) -
     if redraw:
         st.rerun()
     return True
+
+
+def _take_back(view: View, undo: GridUndo | None) -> bool:
+    """Obey the undo key once; returns whether the view is out of date."""
+    if undo is None or undo.submission_id != view.log.after:
+        return False  # done already, or another tab was first
+    _undo_last(view)
+    return True
+
+
+def _undo_last(view: View) -> None:
+    try:
+        labelling.undo(runtime.store(), view.log)
+    except NothingToUndo as error:
+        st.session_state["notice"] = f"{error}."
 
 
 # -- the state line ----------------------------------------------------------------------------
@@ -151,7 +188,8 @@ def _watch(view: View, last: list[Revealed]) -> None:
     baseline_id = view.baseline.run.run_id if view.baseline else None
     moving = view.agenda.has_work or view.baseline_works
     source = view.log.submissions[-1].source if view.log.submissions else "person"
-    last_ten = words.last_ten(last, source)
+    about_these = words.asked_by(view.log) or words.last_ten(last, source)
+    below = about_these or words.first_fit(view.log)
 
     # While the page itself is drawn nothing starts it over: a click on a button further down,
     # undo for one, would be lost with it.
@@ -161,7 +199,7 @@ def _watch(view: View, last: list[Revealed]) -> None:
     def line() -> None:
         labelling.ask_workers(runtime.store(), runtime.workers(), view)
         with st.container(height=STATE_HEIGHT, border=False, gap="xsmall"):
-            _state(view, runtime.store().progress(run_id), last_ten)
+            _state(view, runtime.store().progress(run_id), below)
         if drawing:
             return
         waits = view.agenda.has_work and not view.log.is_asked
@@ -173,7 +211,7 @@ def _watch(view: View, last: list[Revealed]) -> None:
     drawing = False
 
 
-def _state(view: View, progress: Progress | None, last_ten: str) -> None:
+def _state(view: View, progress: Progress | None, below: str) -> None:
     if notice := st.session_state.pop("notice", None):
         st.toast(notice, icon=":material/info:", duration="long")
     if progress is not None and progress.part == "failed":
@@ -186,8 +224,8 @@ def _state(view: View, progress: Progress | None, last_ten: str) -> None:
         return
     else:
         st.markdown(words.waiting(view.log))
-    if last_ten:
-        st.caption(last_ten)
+    if below:
+        st.caption(below)
 
 
 def _failed(view: View, progress: Progress) -> None:
@@ -204,27 +242,32 @@ def _failed(view: View, progress: Progress) -> None:
 def _controls(view: View) -> None:
     with st.container(horizontal=True):
         _undo(view)
+        st.button(
+            "Close the review" if is_open() else "Review labels",
+            icon=":material/fact_check:",
+            on_click=toggle,
+            help="Every label given, most suspicious first, to be corrected. Key: R",
+        )
         if labelling.hands_over(view.log):
             _hand_back(view)
         else:
             over = view.agenda.finished is not None
             with st.popover("Let the oracle answer", icon=":material/smart_toy:", disabled=over):
                 _oracle(view)
+        if st.button("New run", icon=":material/add:"):
+            shell.go_to(None)
+        st.page_link("pages/explain.py", label="Why these?", icon=":material/lightbulb:")
 
 
 def _undo(view: View) -> None:
-    if not st.button(
+    if st.button(
         "Undo the last ten",
         icon=":material/undo:",
         disabled=not view.log.submissions,
-        help="Take back the batch answered last; the same images are asked again.",
+        help="Take back the batch answered last; the same images are asked again. Key: U",
     ):
-        return
-    try:
-        labelling.undo(runtime.store(), view.log)
-    except NothingToUndo as error:
-        st.session_state["notice"] = f"{error}."
-    st.rerun()
+        _undo_last(view)
+        st.rerun()
 
 
 def _hand_back(view: View) -> None:

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -414,6 +415,29 @@ def test_the_app_is_served_to_this_machine_from_wherever_dal_was_called(
     assert arguments[1:5] == ["-m", "streamlit", "run", str(tmp_path / "app.py")]
     assert "--server.address=localhost" in arguments and "--server.port=8599" in arguments
     assert environment["DAL_HOME"] == str(tmp_path / "mine")
+
+
+def test_the_app_is_shared_with_the_network_only_when_asked_and_says_what_that_means(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    called: list[Any] = []
+    monkeypatch.setattr("os.execve", lambda *given: called.extend(given))
+    monkeypatch.setattr(serving, "network_address", lambda: "10.1.2.3")
+    assert main(["app", "--port", "8599", "--home", str(tmp_path)]) == 0
+    assert capsys.readouterr().out == ""
+    assert main(["app", "--port", "8599", "--home", str(tmp_path), "--share"]) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("Shared: http://10.1.2.3:8599 - anybody in your network can")
+    alone, shared = called[1], called[4]
+    assert "--server.address=localhost" in alone and "--server.address=0.0.0.0" not in alone
+    assert "--server.address=0.0.0.0" in shared and "--server.address=localhost" not in shared
+    assert "--browser.serverAddress=10.1.2.3" in shared  # it need not ask anybody for it
+
+
+def test_make_run_and_the_settings_listen_on_this_machine_only() -> None:
+    settings = tomllib.loads((ROOT / ".streamlit/config.toml").read_text())
+    assert settings["server"]["address"] == "localhost"
+    assert "server.address" not in (ROOT / "Makefile").read_text()
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dal_core import export
 from dal_core.datasets import Dataset
@@ -90,7 +92,8 @@ def test_labels_are_not_put_to_the_images_of_another_data_set(
 def test_the_csv_has_the_columns_promised_and_every_row(log: RunLog, dataset: Dataset) -> None:
     read = list(csv.DictReader(io.StringIO(export.render(log, dataset, "csv"))))
     assert ",".join(read[0]) == (
-        "run,image_id,image_sha256,label,skipped,annotator,source,at,seconds,query_id,step"
+        "run,image_id,image_sha256,label,skipped,annotator,source,at,seconds,query_id,step,"
+        "n_labelled,position,corrected"
     )
     assert len(read) == 21
     assert [row["label"] for row in read if row["skipped"] == "True"] == [""]
@@ -104,9 +107,24 @@ def test_no_cell_of_the_csv_is_a_formula(log: RunLog, dataset: Dataset) -> None:
     assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@"))]
 
 
-@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "'", "'="])
 def test_text_that_a_spreadsheet_calculates_is_quoted(start: str) -> None:
     assert export.spreadsheet_safe(start + "1") == "'" + start + "1"
+
+
+@given(st.text() | st.text("=+-@\t\r'", max_size=4))
+def test_the_text_of_a_cell_can_be_had_back(text: str) -> None:
+    assert export.spreadsheet_plain(export.spreadsheet_safe(text)) == text
+
+
+def test_a_row_says_how_many_labels_there_were_its_place_and_whether_it_was_corrected(
+    store: Store, log: RunLog, dataset: Dataset
+) -> None:
+    store.correct(log.run.run_id, 53, 7, annotator="bea")
+    rows = export.label_rows(store.log(log.run.run_id), dataset)
+    assert [row.position for row in rows] == list(range(21))
+    assert [row.n_labelled for row in rows] == [20] * 11 + [30] * 10
+    assert [(row.image_id, row.label) for row in rows if row.corrected] == [(53, 7)]
 
 
 @pytest.mark.parametrize("value", ["Zoë", "", "a=b", -1.5, 3, None])

@@ -71,6 +71,35 @@ def test_the_learning_curve_shows_run_random_published_and_bound() -> None:
     assert by_kind["random"].series.iloc[0] == "random, mean of 2 seeds"
 
 
+def test_over_minutes_every_curve_is_placed_at_the_minutes_its_labels_took(tmp_path: Path) -> None:
+    curve, minutes = run((0.6, 0.75)), {20: 0.0, 30: 1.5}
+    data = figures.learning_curve_data(curve, RANDOM[:1], bound=0.99, minutes=minutes)
+    placed = {kind: list(group.minutes.dropna()) for kind, group in data.groupby("kind")}
+    assert placed == {"run": [0.0, 1.5], "random": [0.0, 1.5], "bound": []}  # 40 labels: no time
+    text = svg(figures.learning_curve(curve, RANDOM[:1], minutes=minutes), data, tmp_path)
+    assert "Minutes of labelling" in text and "Labels given" not in text
+
+
+def test_points_measured_before_a_correction_are_hollow(tmp_path: Path) -> None:
+    curve = run((0.6, 0.7, 0.75))
+    data = figures.learning_curve_data(curve, stale=(20, 30))
+    assert list(data.stale) == [True, True, False]
+    chart = figures.learning_curve(curve, stale=(20, 30)).to_dict()
+    marks = [layer["mark"] for layer in chart["layer"]]
+    assert [mark["type"] for mark in marks] == ["line", "circle", "point"]
+    assert marks[-1]["filled"] is False
+    assert len(figures.learning_curve(curve).to_dict()["layer"]) == 2
+
+
+def test_a_screen_reader_is_told_where_the_curves_stand() -> None:
+    chart = figures.learning_curve(run((0.6, 0.75)), RANDOM[:1]).to_dict()
+    assert chart["description"] == (
+        "Test accuracy: this run (BALD) 75.0% at 30 labels, random 80.0% at 40 labels"
+    )
+    empty = figures.learning_curve(run(()), metric="mutual_information").to_dict()
+    assert empty["description"] == "Mutual information (nats): nothing measured yet"
+
+
 def test_one_random_run_has_no_band() -> None:
     data = figures.learning_curve_data(run((0.6,)), RANDOM[:1])
     assert data.low.isna().all()

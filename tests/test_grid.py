@@ -11,7 +11,16 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from dal_ui.grid import GridSubmission, image_data_uri, label_grid, parse_submission
+from dal_ui.grid import (
+    GridReview,
+    GridSubmission,
+    GridUndo,
+    image_data_uri,
+    label_grid,
+    parse_review,
+    parse_submission,
+    parse_undo,
+)
 from dal_ui.grid.submission import check_answers_query
 
 
@@ -38,6 +47,34 @@ def test_a_valid_message_becomes_a_submission_with_times_in_seconds() -> None:
 
 def test_nothing_submitted_yet_is_no_submission() -> None:
     assert parse_submission(None) is None
+    assert parse_undo(None) is None and parse_review(None) is None
+
+
+def test_an_undo_names_the_submission_and_a_review_what_it_is_to_be() -> None:
+    nonce = "0123456789abcdef"
+    assert parse_undo({"nonce": nonce, "submission_id": 7}) == GridUndo(nonce, 7)
+    assert parse_review({"nonce": nonce, "open": False}) == GridReview(nonce, False)
+
+
+@pytest.mark.parametrize(
+    ("raw", "field"),
+    [
+        ({"nonce": "0123456789", "submission_id": 0}, "submission_id"),
+        ({"nonce": "0123456789", "submission_id": True}, "submission_id"),
+        ({"nonce": "0123456789", "submission_id": "7"}, "submission_id"),
+        ({"nonce": "short", "submission_id": 7}, "nonce"),
+        ([7], "undo"),
+    ],
+)
+def test_an_undo_that_is_none_is_refused_in_one_line(raw: object, field: str) -> None:
+    with pytest.raises(ValueError, match=f"^submission: {field} is ") as refusal:
+        parse_undo(raw)
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_review_is_open_or_not() -> None:
+    with pytest.raises(ValueError, match=r"^submission: open is 'yes'; allowed: true or false"):
+        parse_review({"nonce": "0123456789", "open": "yes"})
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -136,3 +137,15 @@ def test_progress_counts_the_images_done(model: BayesianCNN, mnist5k: Dataset) -
     for _ in chunked_passes(model, images, 1, 0, lambda done, total: seen.append((done, total))):
         pass
     assert seen == [(CHUNK, CHUNK + 30), (CHUNK + 30, CHUNK + 30)]
+
+
+@pytest.mark.parametrize("n_images", [30, CHUNK + 30, 2 * CHUNK])
+def test_a_helping_thread_changes_no_bit_and_no_order(
+    model: BayesianCNN, mnist5k: Dataset, n_images: int
+) -> None:
+    images = mnist5k.images[:n_images]
+    alone = list(chunked_passes(model, images, T, seed=11))
+    with ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,)) as helper:
+        helped = list(chunked_passes(model, images, T, seed=11, helper=helper))
+    assert all(map(torch.equal, alone, helped))
+    assert [chunk.shape[1] for chunk in alone] == [chunk.shape[1] for chunk in helped]

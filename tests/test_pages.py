@@ -10,6 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from dal_core.datasets import DataMissing, Dataset
 from dal_core.locks import run_lock
+from dal_core.records import Answer
 from dal_core.store import Progress, Store
 from dal_ui import labelling, runtime
 from dal_ui.plain import SKIP
@@ -103,6 +104,37 @@ def test_the_start_form_takes_what_is_chosen(store: Store) -> None:
     click(page, "Start labelling")
     run = next(run for run in store.runs() if run.kind == "person")
     assert (run.title, run.spec.acquisition, run.spec.seed) == ("Ada", "max_entropy", 7)
+
+
+def test_a_run_waits_for_the_retrained_model_unless_it_is_asked_never_to_wait(
+    store: Store, mnist5k: Dataset, workers: InlineWorkers
+) -> None:
+    page = click(label_page(), "Start labelling")
+    assert "· strict · **20** labels" in texts(page)
+    page = label_page()
+    page.toggle(key="continuous").set_value(True).run()
+    click(page, "Start labelling")
+    assert "· continuous · **20** labels" in texts(page)
+    modes = {run.mode for run in store.runs() if run.kind == "person"}
+    assert modes == {"strict", "continuous"}
+
+
+def test_in_continuous_mode_there_is_always_something_to_label_and_its_age_is_said(
+    store: Store, mnist5k: Dataset, workers: InlineWorkers
+) -> None:
+    protocol = fast.protocol()
+    run_id = labelling.start_run(store, mnist5k, protocol, "bald", 1, "Ann", mode="continuous")
+    workers.work(run_id)
+    page = label_page(run_id, plain="1")
+    assert "by the model of 20 labels, the newest there can be." in texts(page)
+    for age in (10, 20):  # nobody trains meanwhile
+        choose(page, list("0123456789"))
+        assert f"by the model of 20 labels, {age} labels old." in texts(page)
+    workers.work(run_id)
+    assert store.log(run_id).n_labelled == 40
+    choose(label_page(run_id, plain="1"), list("0123456789"))
+    query = open_query(store.log(run_id))
+    assert (query.n_labelled, query.asked_by) == (50, 40)
 
 
 def test_digits_that_are_not_here_offer_their_download_and_no_start(
@@ -255,6 +287,54 @@ def test_a_title_is_shown_as_text(store: Store, mnist5k: Dataset) -> None:
     assert "\\*\\*A\\*\\* \\[x\\]" in texts(label_page(run_id))
 
 
+# -- review and cost ---------------------------------------------------------------------------
+
+
+def test_the_review_lists_every_label_and_says_what_to_do_without_any(
+    store: Store, mnist5k: Dataset
+) -> None:
+    run_id, _ = asked_run(store, mnist5k)
+    page = click(label_page(run_id, plain="1"), "Review labels")
+    assert "No label was given yet. Answer the ten above" in texts(page)
+    choose(page, list("0123456789"))
+    assert "10 labels, 0 skipped, 0 corrected" in texts(page)
+    labels = store.log(run_id).labels()
+    (table,) = [frame.value for frame in page.dataframe if "your label" in frame.value]
+    assert sorted(zip(table["number"], table["your label"], strict=True)) == sorted(labels)
+    page.text_input(key="review-search").set_value("99999").run()
+    assert "No label is like that. Search for something else, or show all labels." in texts(page)
+    click(page, "Close the review")
+    assert "0 corrected" not in texts(page)
+
+
+def test_points_measured_before_a_correction_are_explained(store: Store, mnist5k: Dataset) -> None:
+    run_id, workers = asked_run(store, mnist5k)
+    choose(label_page(run_id, plain="1"), list("0123456789"))
+    workers.work(run_id)
+    hollow = "Hollow points were measured before you corrected a label."
+    assert hollow not in texts(label_page(run_id))
+    image_id, label = store.log(run_id).labels()[0]
+    store.correct(run_id, image_id, (label + 1) % 10, annotator="Ann")
+    assert hollow in texts(label_page(run_id))
+
+
+def test_the_charts_can_be_over_minutes_once_times_were_measured(
+    store: Store, mnist5k: Dataset
+) -> None:
+    run_id, _ = asked_run(store, mnist5k)
+    page = label_page(run_id)
+    assert page.toggle(key="over-minutes").disabled
+    assert "no time measured yet" in texts(page)
+    log = store.log(run_id)
+    query = open_query(log)
+    answers = [Answer(i, 1, 2.0) for i in query.shown()]
+    store.submit(query.query_id, answers, annotator="Ann", source="person")
+    page.run()
+    assert "2.0 s an image, 0.3 min" in texts(page)
+    page.toggle(key="over-minutes").set_value(True).run()
+    assert not page.exception
+
+
 # -- runs --------------------------------------------------------------------------------------
 
 
@@ -305,7 +385,8 @@ def test_a_run_that_is_worked_on_is_not_deleted(store: Store, mnist5k: Dataset) 
 def test_a_run_offers_its_labels_and_record(store: Store, mnist5k: Dataset) -> None:
     run_id, _ = asked_run(store, mnist5k)
     labels = [element.proto.label for element in runs_page(run_id).get("download_button")]
-    assert labels == ["Labels (CSV)", "Labels (JSON lines)", "Record (YAML)"]
+    assert labels[:3] == ["Labels (CSV)", "Labels (JSON lines)", "Record (YAML)"]
+    assert labels[3:] == ["Model (safetensors)", "How to use the model (predict.py)"]
 
 
 def test_an_unknown_run_in_the_address_of_the_runs_page_is_said(

@@ -1,57 +1,82 @@
-"""The max-pool of comparisons against PyTorch's own."""
+"""The convolution with its max-pool against PyTorch's own two layers."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dal_core.pooling import max_pool_2x2
+from dal_core.pooling import convolve_and_pool
 
-SHAPES = [(3, 6, 28, 28), (2, 16, 10, 10), (2, 3, 25, 25), (1, 1, 2, 3), (0, 6, 28, 28)]
+Layer = Callable[[nn.Conv2d, Tensor], Tensor]
+SHAPES = [(3, 1, 28, 28), (2, 2, 9, 14), (2, 1, 14, 9), (1, 1, 6, 7), (0, 1, 28, 28)]
 
 
-def drawn(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+def stock(layer: nn.Conv2d, x: Tensor) -> Tensor:
+    return F.max_pool2d(layer(x), 2)
+
+
+def layer(channels: int, padding: int, dtype: torch.dtype = torch.float64) -> nn.Conv2d:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(2)
+        return nn.Conv2d(channels, 6, 5, padding=padding).to(dtype)
+
+
+def drawn(shape: tuple[int, ...], dtype: torch.dtype = torch.float64) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(1), dtype=dtype)
 
 
-def gradients(pool: object, x: Tensor, grad: Tensor) -> Tensor:
+def gradients(way: Layer, one: nn.Conv2d, x: Tensor) -> list[Tensor]:
+    """Of the input, the weights and the bias."""
     x = x.clone().requires_grad_()
-    out: Tensor = pool(x)  # type: ignore[operator]
-    out.backward(grad)
-    assert x.grad is not None
-    return x.grad
+    out = way(one, x)
+    return list(torch.autograd.grad(out, [x, *one.parameters()], drawn(tuple(out.shape))))
 
 
+@pytest.mark.parametrize("padding", [0, 2])
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-def test_values_and_gradients_are_those_of_stock_pooling(
-    shape: tuple[int, int, int, int], layout: torch.memory_format
+def test_values_and_gradients_are_those_of_the_stock_layers(
+    shape: tuple[int, int, int, int], padding: int
 ) -> None:
-    x = drawn(shape, torch.float64).contiguous(memory_format=layout)
-    expected = F.max_pool2d(x, 2)
-    assert torch.equal(max_pool_2x2(x), expected)
-    grad = drawn(tuple(expected.shape), torch.float64)
-    stock = gradients(lambda x: F.max_pool2d(x, 2), x, grad)
-    assert torch.equal(gradients(max_pool_2x2, x, grad), stock)
+    one, x = layer(shape[1], padding), drawn(shape)
+    close = {"rtol": 1e-11, "atol": 1e-11}
+    torch.testing.assert_close(convolve_and_pool(one, x), stock(one, x), **close)
+    pairs = zip(gradients(convolve_and_pool, one, x), gradients(stock, one, x), strict=True)
+    for mine, theirs in pairs:
+        torch.testing.assert_close(mine, theirs, **close)
 
 
-def test_the_gradient_is_that_of_finite_differences() -> None:
-    x = drawn((2, 2, 4, 6), torch.float64).requires_grad_()
-    assert torch.autograd.gradcheck(max_pool_2x2, (x,))
+def test_the_gradients_are_those_of_finite_differences() -> None:
+    small = nn.Conv2d(1, 2, 2).double()
+    arguments = (drawn((2, 1, 5, 5)).requires_grad_(), *small.parameters())
+
+    def function(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        return convolve_and_pool(small, x)
+
+    assert torch.autograd.gradcheck(function, arguments)
 
 
 def test_among_equal_elements_the_first_in_reading_order_gets_the_gradient() -> None:
-    """Every window of values out of {0, 1}: all ties there are."""
+    """Every window of values out of {0, 1}, through a convolution that changes nothing."""
     windows = torch.cartesian_prod(*[torch.tensor([0.0, 1.0])] * 4).view(-1, 1, 2, 2)
-    grad = torch.ones(len(windows), 1, 1, 1)
-    ours = gradients(max_pool_2x2, windows, grad)
-    assert torch.equal(ours, gradients(lambda x: F.max_pool2d(x, 2), windows, grad))
-    assert ours[0].flatten().tolist() == [1, 0, 0, 0]  # all equal
-    assert ours[6].flatten().tolist() == [0, 1, 0, 0]  # 0 1 / 1 0
+    same = nn.Conv2d(1, 1, 1)
+    with torch.no_grad():
+        same.weight.fill_(1)
+        same.bias.fill_(0)
+    grads = []
+    for way in (convolve_and_pool, stock):
+        x = windows.clone().requires_grad_()
+        way(same, x).sum().backward()
+        grads.append(x.grad)
+    assert torch.equal(*grads)
+    assert grads[0][0].flatten().tolist() == [1, 0, 0, 0]  # all equal
+    assert grads[0][6].flatten().tolist() == [0, 1, 0, 0]  # 0 1 / 1 0
 
 
 def test_nan_stays_visible() -> None:
-    x = torch.tensor([[[[1.0, float("nan")], [2.0, 3.0]]]])
-    assert max_pool_2x2(x).isnan().all()
+    x = torch.zeros(1, 1, 28, 28)
+    x[0, 0, 3, 3] = float("nan")
+    assert convolve_and_pool(layer(1, 2, torch.float32), x).isnan().any()

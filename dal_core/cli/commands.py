@@ -156,6 +156,13 @@ def _reproduce(
         str | None,
         typer.Option(metavar="EXPERIMENT", help="Go on with this one: its id, or how it begins"),
     ] = None,
+    lockstep: Annotated[
+        bool | None,
+        typer.Option(
+            "--lockstep/--no-lockstep",
+            help="All runs as one batch of models, in one process [default: on cuda]",
+        ),
+    ] = None,
     device: Device = None,
     home: Home = None,
     as_json: JsonObject = False,
@@ -181,9 +188,55 @@ def _reproduce(
         given["set"] = tuple(settings)
     raise typer.Exit(
         reproduce.reproduce(
-            given, resume=resume, workers=workers, device=device, home=home, as_json=as_json
+            given,
+            resume=resume,
+            workers=workers,
+            device=device,
+            lockstep=lockstep,
+            home=home,
+            as_json=as_json,
         )
     )
+
+
+@app.command("replay")
+def _replay(
+    labels: Annotated[
+        str, typer.Argument(metavar="LABELS", help="File of labels, CSV or JSON lines; or a run")
+    ],
+    protocol: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="report, released, gal2017 or quick [default: the run's; of a file quick]",
+        ),
+    ] = None,
+    seed: Annotated[
+        str | None,
+        typer.Option(metavar="N", help="Of every random draw [default: the run's; of a file 1]"),
+    ] = None,
+    acquisition: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="What asked, for the record [default: the run's; of a file bald]"
+        ),
+    ] = None,
+    dataset: DataSet = None,
+    settings: Settings = None,
+    title: Annotated[str | None, typer.Option(metavar="TEXT", help="What to call it")] = None,
+    device: Device = None,
+    home: Home = None,
+    as_json: JsonObject = False,
+) -> None:
+    """Fit labels again, step by step, to the curve they give: those of `dal export`, or a run's.
+
+    Corrected labels give the whole curve anew. Prints the id of the new run first, then
+    progress; the last line is the result. Stopped or killed, the same command goes on.
+    """
+    from dal_core.cli import replaying
+
+    wanted = replaying.Wanted(protocol, acquisition, seed, dataset, tuple(settings or ()), title)
+    raise typer.Exit(replaying.replay(labels, wanted, device=device, home=home, as_json=as_json))
 
 
 @app.command("fork")
@@ -290,14 +343,19 @@ def _export(
     form: Annotated[
         str,
         typer.Option(
-            "--format", metavar="FORMAT", help="csv or jsonl: the labels; yaml: the record"
+            "--format",
+            metavar="FORMAT",
+            help="csv or jsonl: the labels; yaml: the record; safetensors: the newest model",
         ),
     ],
     out: Annotated[str, typer.Option(metavar="FILE", help="File to write, - for standard output")],
     force: Annotated[bool, typer.Option("--force", help="Overwrite FILE")] = False,
     home: Home = None,
 ) -> None:
-    """Write a run's labels, or its record in the report's form, to a file."""
+    """Write a run's labels, its record in the report's form, or its newest model to a file.
+
+    Beside a model lies predict.py, which shows how to use it without dal.
+    """
     from dal_core.cli import exporting
 
     exporting.export(run, form, out, force=force, home=home)
@@ -318,13 +376,16 @@ def _delete(
 @app.command("app")
 def _app(
     port: Annotated[str, typer.Option(metavar="N", help="Port of this machine")] = "8501",
+    share: Annotated[
+        bool, typer.Option("--share", help="For the whole network, a phone say: all may label")
+    ] = False,
     device: Device = None,
     home: Home = None,
 ) -> None:
-    """Start the app, for this machine only, and serve it until Ctrl-C."""
+    """Start the app and serve it until Ctrl-C; without --share for this machine only."""
     from dal_core.cli import serving
 
-    serving.serve(port, home, device)
+    serving.serve(port, home, device, share)
 
 
 @data_app.callback(invoke_without_command=True)

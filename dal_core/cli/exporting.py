@@ -11,22 +11,51 @@ from dal_core import datasets
 from dal_core import export as exports
 from dal_core.cli import values
 from dal_core.cli.errors import Failed, WrongUse
+from dal_core.store import RunLog, Store
+
+MODEL_FORMAT = "safetensors"
 
 
 def export(text: str, form: str, out: str, *, force: bool, home: Path | None) -> None:
     """Write the run to `out`, whole or not at all. Raises WrongUse before anything is written."""
-    values.one_of("--format", form, exports.FORMATS)
+    values.one_of("--format", form, (*exports.FORMATS, MODEL_FORMAT))
     if out != "-":
         _check(Path(out), force)
     store = values.open_store(home, create=False)
     log = store.log(values.find_run(store, text).run_id)
-    dataset = datasets.load(log.run.spec.protocol.dataset)
-    content = exports.render(log, dataset, form)
-    if out == "-":
-        sys.stdout.write(content)
+    if form == MODEL_FORMAT:
+        content = _model(store, text, log)
     else:
-        _write(Path(out), content)
-        print(f"wrote {out}", file=sys.stderr)
+        dataset = datasets.load(log.run.spec.protocol.dataset)
+        content = exports.render(log, dataset, form).encode()
+    if out == "-":
+        sys.stdout.flush()
+        sys.stdout.buffer.write(content)
+        return
+    _write(Path(out), content)
+    print(f"wrote {out}", file=sys.stderr)
+    if form == MODEL_FORMAT:
+        _write_script(Path(out).with_name("predict.py"))
+
+
+def _model(store: Store, text: str, log: RunLog) -> bytes:
+    from dal_core.export_model import NoModel, model_bytes  # imports torch
+
+    try:
+        return model_bytes(store.home, log)
+    except NoModel as error:
+        raise WrongUse(f"RUN is {text!r}; {error}; allowed: a run that was fitted") from None
+
+
+def _write_script(path: Path) -> None:
+    """The example beside the model; a file that is there is somebody's and stays."""
+    from dal_core.export_model import predict_script
+
+    if path.exists():
+        print(f"left {path} as it is", file=sys.stderr)
+        return
+    _write(path, predict_script().encode())
+    print(f"wrote {path}, which shows how to use it", file=sys.stderr)
 
 
 def _check(path: Path, force: bool) -> None:
@@ -38,12 +67,12 @@ def _check(path: Path, force: bool) -> None:
         raise WrongUse(f"--out is '{path}', which exists; allowed: a new file, or add --force")
 
 
-def _write(path: Path, content: str) -> None:
+def _write(path: Path, content: bytes) -> None:
     """Under a temporary name first, so that a full disk leaves no half of a file."""
     temporary: str | None = None
     try:
         handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+        with os.fdopen(handle, "wb") as file:
             file.write(content)
         os.chmod(temporary, 0o644)  # mkstemp makes it private
         os.replace(temporary, path)

@@ -1,8 +1,9 @@
 """`dal reproduce`: a whole experiment from its first step to its record.
 
 Owns what may be typed and what is printed at the end. Runs are worked on by a pool of processes
-of its own (`workers`), in the order that `experiment` decides, and shown by `table_of_runs`;
-everything is in the store and the record as it happens, so nothing has to be saved on leaving.
+of its own (`workers`), in the order that `experiment` decides, or on a GPU all at once in this
+process (`lockstep_experiment`), and shown by `table_of_runs`; everything is in the store and the
+record as it happens, so nothing has to be saved on leaving.
 """
 
 from __future__ import annotations
@@ -10,14 +11,15 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from dal_core import datasets, experiment
 from dal_core.cli import experiments, values
-from dal_core.cli.errors import DONE, FAILED, INTERRUPTED
+from dal_core.cli.errors import DONE, FAILED, INTERRUPTED, WrongUse
 from dal_core.cli.resuming import (
     check_same_data,
     other_dataset,
@@ -34,6 +36,8 @@ from dal_core.workers import Workers
 
 REPORT_FUNCTIONS = "max_entropy,bald,variation_ratios,mean_std,random"
 MAX_WORKERS = 256
+
+Work = Callable[[Store, str], None]  # brings an experiment to its end and shows how it goes
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,7 @@ def reproduce(
     resume: str | None,
     workers: str | None,
     device: str | None,
+    lockstep: bool | None,
     home: Path | None,
     as_json: bool,
 ) -> int:
@@ -63,31 +68,34 @@ def reproduce(
 
     Args:
         given: those fields of `Wanted` that were typed; with `resume` there may be none.
+        lockstep: None for where it is made for, on cuda.
     """
     n_workers, where = n_processes(workers), values.device(device)
+    work: Work = with_workers(n_workers, where)
+    if _is_lockstep(lockstep, where, workers):
+        work = partial(_work_in_lockstep, device=where)
     if resume is None:
         store, row = _begin(Wanted(**given), where, home)
     else:
-        refuse_changes(given, "experiment", "--workers, --device, --home, --json")
+        refuse_changes(given, "experiment", "--workers, --lockstep, --device, --home, --json")
         store, row = _take_up(resume, where, home)
-    return conduct(store, row, n_workers, where, home, as_json)
+    return conduct(store, row, work, home, as_json)
 
 
 def conduct(
     store: Store,
     row: ExperimentRow,
-    n_workers: int,
-    where: str,
+    work: Work,
     home: Path | None,
     as_json: bool,
 ) -> int:
-    """Print the experiment's id, bring it to its end and print the result; the exit code."""
+    """Print the experiment's id, have `work` end it, and print the result; the exit code."""
     experiment_id = row.experiment_id
     print(experiment_id, file=sys.stderr if as_json else sys.stdout, flush=True)
     at_home = f" --home {home}" if home else ""
     if experiment.status(store, experiment_id).has_work:
         try:
-            _work(store, experiment_id, n_workers, where)
+            work(store, experiment_id)
         except KeyboardInterrupt:
             experiment.pause(store, experiment_id)
             say(f"stopped; `dal reproduce --resume {experiment_id}{at_home}` goes on")
@@ -99,11 +107,29 @@ def conduct(
     return DONE if now.is_complete else FAILED
 
 
+def with_workers(n_workers: int, device: str) -> Work:
+    """Worker processes that take the experiment's runs a step at a time."""
+    return partial(_work, n_workers=n_workers, device=device)
+
+
 def n_processes(text: str | None) -> int:
     """`--workers` as a number. Raises WrongUse."""
     if text is None:
         return os.cpu_count() or 1
     return values.whole_number("--workers", text, 1, MAX_WORKERS)
+
+
+def _is_lockstep(wanted: bool | None, device: str, workers: str | None) -> bool:
+    """Whether all runs go as one batch of models; nothing that was typed is passed over."""
+    chosen = device == "cuda" if wanted is None else wanted
+    if chosen and device not in ("cpu", "cuda"):
+        raise WrongUse(f"--lockstep with --device {device}; allowed: cpu, cuda")
+    if chosen and workers is not None:
+        raise WrongUse(
+            f"--workers is {workers!r} but in lock-step one process does it all; allowed: no "
+            "--workers, or --no-lockstep with it"
+        )
+    return chosen
 
 
 def _begin(wanted: Wanted, device: str, home: Path | None) -> tuple[Store, ExperimentRow]:
@@ -151,6 +177,20 @@ def _work(store: Store, experiment_id: str, n_workers: int, device: str) -> None
                 watch.show(now)
     finally:
         pool.close()
+
+
+def _work_in_lockstep(store: Store, experiment_id: str, device: str) -> None:
+    import torch
+
+    from dal_core.allocator import keep_freed_memory
+    from dal_core.device import without_tf32
+    from dal_core.lockstep_experiment import conduct
+
+    keep_freed_memory()
+    without_tf32()
+    torch.set_num_threads(1)  # results differ in bits between one and two threads
+    with watching(store.home, 1) as watch:
+        conduct(store, experiment_id, torch.device(device), watch.show)
 
 
 def _say_why_not_complete(now: ExperimentStatus, at_home: str) -> None:

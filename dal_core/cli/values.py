@@ -77,9 +77,14 @@ def noise(text: str) -> float:
     return value
 
 
-def protocol(preset: str, dataset_name: str | None, settings: Sequence[str]) -> Protocol:
-    """The preset, on another data set if asked for, with single parameters changed."""
-    chosen = PRESETS[one_of("--protocol", preset, tuple(PRESETS))]
+def protocol(
+    preset: str,
+    dataset_name: str | None,
+    settings: Sequence[str],
+    own: Protocol | None = None,
+) -> Protocol:
+    """The preset (or `own`), on another data set if asked for, with single parameters changed."""
+    chosen = own or PRESETS[one_of("--protocol", preset, tuple(PRESETS))]
     if dataset_name is not None:
         chosen = on_dataset(chosen, dataset(dataset_name))
     with named("--set"):

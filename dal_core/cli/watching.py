@@ -24,10 +24,11 @@ PARTS = {"train": "training", "score": "scoring", "evaluate": "evaluating"}
 class Lines:
     """One line a step, for a log file or a pipe."""
 
-    def __init__(self, store: Store, run_id: str) -> None:
+    def __init__(self, store: Store, run_id: str, sizes: list[int] | None = None) -> None:
         log = store.log(run_id)
         self.steps = list(log.steps)
-        self._ahead = sizes_ahead(log, store.control(run_id).until_labels)
+        known = sizes_ahead(log, store.control(run_id).until_labels) if sizes is None else sizes
+        self._ahead = known
 
     def step(self, step: StepResult) -> None:
         """A step was measured."""
@@ -61,8 +62,10 @@ class Lines:
 class Bar(Lines):
     """One line that lives: steps done, and how far the one in hand is."""
 
-    def __init__(self, store: Store, run_id: str, progress: Progress) -> None:
-        super().__init__(store, run_id)
+    def __init__(
+        self, store: Store, run_id: str, sizes: list[int] | None, progress: Progress
+    ) -> None:
+        super().__init__(store, run_id, sizes)
         self._store, self._run_id, self._progress = store, run_id, progress
         total = len(self.steps) + len(self.ahead())
         self._task: TaskID = progress.add_task(self.line(), total=total, part="starting")
@@ -91,15 +94,18 @@ class Bar(Lines):
 
 
 @contextmanager
-def watching(store: Store, run_id: str) -> Iterator[Lines]:
-    """What the run is shown by, for as long as it is worked on."""
+def watching(store: Store, run_id: str, sizes: list[int] | None = None) -> Iterator[Lines]:
+    """What the run is shown by, for as long as it is worked on.
+
+    `sizes` are the training set sizes it measures in all, where its protocol does not tell.
+    """
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield Lines(store, run_id)
+        yield Lines(store, run_id, sizes)
         return
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[part]}"))
     with Progress(*columns, console=console) as progress:
-        yield Bar(store, run_id, progress)
+        yield Bar(store, run_id, sizes, progress)
 
 
 def sizes_ahead(log: RunLog, until_labels: int | None) -> list[int]:

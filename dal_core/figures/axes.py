@@ -17,6 +17,7 @@ METRIC_TITLES: dict[Metric, str] = {
 VALUE_FORMATS: dict[Metric, str] = {"accuracy": ".1%", "mutual_information": ".3f"}
 _AXIS_FORMATS: dict[Metric, str] = {"accuracy": ".0%", "mutual_information": ".2f"}
 
+FEW_MINUTES = 2.0  # an axis of minutes shows at least these
 ROOM = 100  # labels an axis shows at least: ten steps lie ahead of a run that has just begun
 PADDING = {"left": 5, "top": 5, "right": 5, "bottom": 5}
 """Pixels around a chart. Each side by name: Streamlit's theme fails on a single number, and given
@@ -55,6 +56,14 @@ def labels_axis(values: Iterable[float], at_least: int = 0, title: str = "Labels
     domain = [low, max(high, low + at_least)]
     scale = alt.Scale(domain=domain, nice=False, zero=False)
     return alt.X("n_labelled:Q", title=title, scale=scale, axis=axis(grid=False, tickCount=6))
+
+
+def minutes_axis(values: Iterable[float]) -> alt.X:
+    """The x axis: minutes a person has labelled, from none."""
+    domain = [0.0, max([*values, FEW_MINUTES])]
+    scale = alt.Scale(domain=domain, nice=False, zero=True)
+    title = "Minutes of labelling"
+    return alt.X("minutes:Q", title=title, scale=scale, axis=axis(grid=False, tickCount=6))
 
 
 def ends(chart: alt.Chart, *groups: str) -> alt.Chart:

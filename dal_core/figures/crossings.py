@@ -69,21 +69,24 @@ def crossings_figure(
     base = alt.Chart(data).encode(color=by_series)
     kind = alt.datum.kind
     reached = alt.expr.isValid(alt.datum.n_labelled)
+    errors, found = data[data.kind == "error"], data[data.kind != "error"]
+    of_runs, of_mean = errors.series != _MEAN, errors.series == _MEAN
+    # aria: a layer that holds nothing would be read out as a nameless one
     layers = [
         alt.Chart(pd.DataFrame({"value": [error]}))
         .mark_rule(strokeWidth=1, color=PALETTE["grey"])
         .encode(y=y),
         base.transform_filter((kind == "error") & (alt.datum.series != _MEAN))
-        .mark_line(strokeWidth=1.25)
+        .mark_line(strokeWidth=1.25, aria=bool(of_runs.any()))
         .encode(x=x, y=y),
         base.transform_filter((kind == "error") & (alt.datum.series == _MEAN))
-        .mark_line(strokeWidth=2.75)
+        .mark_line(strokeWidth=2.75, aria=bool(of_mean.any()))
         .encode(x=x, y=y),
         base.transform_filter(kind == "error")
         .mark_circle(size=60, opacity=0)
         .encode(x=x, y=y, tooltip=["series:N", *number, error_tooltip]),
         base.transform_filter((kind != "error") & reached)
-        .mark_rule(strokeWidth=1.5)
+        .mark_rule(strokeWidth=1.5, aria=bool(found.n_labelled.notna().any()))
         .encode(x=x, strokeDash=by_line, tooltip=["series:N", "label:N", *number]),
     ]
     return alt.layer(*layers).properties(width=width, height=height, padding=PADDING)

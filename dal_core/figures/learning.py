@@ -1,12 +1,13 @@
 """The labelling page's chart: this run over its labels, against the random baseline.
 
 Owns the encoding of "this run": primary colour with points; random grey with its band; published
-values dotted; the full-data bound a thin line.
+values dotted; the full-data bound a thin line; points measured before a correction hollow.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import altair as alt
 import pandas as pd
@@ -23,9 +24,8 @@ from dal_core.figures.axes import (
     labels_axis,
     legend,
     metric_axis,
+    minutes_axis,
 )
-
-_COLUMNS = ["series", "n_labelled", "value", "low", "high"]
 
 
 def learning_curve(
@@ -35,6 +35,8 @@ def learning_curve(
     bound: float | None = None,
     published: Mapping[int, float] | None = None,
     *,
+    minutes: Mapping[int, float] | None = None,
+    stale: Collection[int] = (),
     colour: str = PRIMARY,
     width: int | str = "container",
     height: int = 230,
@@ -48,13 +50,14 @@ def learning_curve(
             population standard deviation, which ends with the shortest.
         bound: the value of the model trained on all images, a thin line.
         published: published values by number of labels, dotted.
+        minutes: minutes of labelling by number of labels; given, they are the x axis, for every
+            curve alike, and points without any are left out.
+        stale: numbers of labels of this run that were measured before a correction: hollow.
         colour: of this run.
         width: in pixels, or "container" to fill the page's column.
     """
-    data = learning_curve_data(run, baseline, metric, bound, published)
+    data = learning_curve_data(run, baseline, metric, bound, published, minutes, stale)
     values = [*data.value, *data.low.dropna(), *data.high.dropna().clip(upper=1.0)]
-    x = labels_axis(data.n_labelled.dropna(), at_least=ROOM, title="Labels given")
-    y = metric_axis(values, metric)
     names = list(dict.fromkeys(data.series)) or ["this run"]  # a legend of nothing is no size
     looks = {name: _look(name, colour) for name in names}
     series = alt.Color(
@@ -68,35 +71,22 @@ def learning_curve(
         title=None,
         scale=alt.Scale(domain=names, range=[looks[name][1] for name in names]),
     )
+    if minutes is None:
+        x = labels_axis(data.n_labelled.dropna(), at_least=ROOM, title="Labels given")
+    else:
+        x = minutes_axis(data.minutes.dropna())
+    place = _Place(x, metric_axis(values, metric), dash, _tooltips(metric, minutes is not None))
     base = alt.Chart(data).encode(color=series)
-    this, others = alt.datum.kind == "run", alt.datum.kind != "run"
     layers = [
-        base.transform_filter(alt.datum.kind == "random")
-        .mark_area(opacity=0.25, clip=True)
-        .encode(x=x, y=alt.Y("low:Q"), y2="high:Q"),
-        base.transform_filter(alt.datum.kind == "bound")
-        .mark_rule(strokeWidth=1)
-        .encode(y=y, strokeDash=dash, tooltip=_tooltips(metric)[:1] + _tooltips(metric)[2:]),
-        base.transform_filter(others & (alt.datum.kind != "bound"))
-        .mark_line(strokeWidth=2, clip=True)
-        .encode(x=x, y=y, strokeDash=dash),
-        ends(base.transform_filter(alt.datum.kind == "random"), "series")
-        .mark_circle(size=24, opacity=1)
-        .encode(x=x, y=y),
-        base.transform_filter(others & (alt.datum.kind != "bound"))
-        .mark_circle(size=90, opacity=0)  # unseen: something for the pointer to find
-        .encode(x=x, y=y, tooltip=_tooltips(metric)),
-        base.transform_filter(alt.datum.kind == "published")
-        .mark_point(shape="diamond", size=45, strokeWidth=1.75, opacity=1)
-        .encode(x=x, y=y),
-        base.transform_filter(this)
-        .mark_line(strokeWidth=2.5, clip=True)
-        .encode(x=x, y=y, strokeDash=dash),
-        base.transform_filter(this)
-        .mark_circle(size=36, opacity=1)
-        .encode(x=x, y=y, tooltip=_tooltips(metric)),
+        layer
+        for kind in ("random", "bound", "published", "run")
+        if kind == "run" or kind in set(data.kind)  # an empty layer is a nameless one to a reader
+        for layer in _LAYERS[kind](base.transform_filter(alt.datum.kind == kind), place, data)
     ]
-    return alt.layer(*layers).properties(width=width, height=height, padding=PADDING)
+    summary = _in_words(data, metric)
+    return alt.layer(*layers).properties(
+        width=width, height=height, padding=PADDING, description=summary
+    )
 
 
 def learning_curve_data(
@@ -105,17 +95,21 @@ def learning_curve_data(
     metric: Metric = "accuracy",
     bound: float | None = None,
     published: Mapping[int, float] | None = None,
+    minutes: Mapping[int, float] | None = None,
+    stale: Collection[int] = (),
 ) -> pd.DataFrame:
     """The numbers behind `learning_curve`.
 
     Returns:
         Columns `kind` (run, random, published, bound), `series` (its name for people),
-        `n_labelled` (missing for the bound), `value`, and `low`, `high` of the band (missing
-        where there is none).
+        `n_labelled` (missing for the bound), `value`, `low`, `high` of the band (missing where
+        there is none), `stale` (measured before a correction) and, where they are given,
+        `minutes` of labelling.
     """
     curve = run if isinstance(run, RunCurve) else as_curve(run)
     name = f"this run ({display_name(curve.acquisition)})" if curve.acquisition else "this run"
     parts = [_points("run", name, dict(zip(curve.n_labelled, getattr(curve, metric), strict=True)))]
+    parts[0]["stale"] = parts[0].n_labelled.isin(list(stale))
     baseline = [one for one in baseline if len(one)]
     if baseline:
         mean = band(baseline, metric)
@@ -128,7 +122,79 @@ def learning_curve_data(
         parts.append(_points("published", "published", dict(sorted(published.items()))))
     if bound is not None:
         parts.append(_points("bound", "trained on all images", {None: bound}))
-    return pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
+    data = pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
+    if minutes is None:
+        return data
+    data["minutes"] = [minutes.get(int(n)) if pd.notna(n) else None for n in data.n_labelled]
+    return data[data.minutes.notna() | (data.kind == "bound")].reset_index(drop=True)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a value is drawn and what the pointer finds there."""
+
+    x: alt.X
+    y: alt.Y
+    dash: alt.StrokeDash
+    tooltip: list[alt.Tooltip]
+
+
+def _random_layers(base: alt.Chart, at: _Place, data: pd.DataFrame) -> Iterator[alt.Chart]:
+    if data.low.notna().any():
+        band = base.mark_area(opacity=0.25, clip=True)
+        yield band.encode(x=at.x, y=alt.Y("low:Q"), y2="high:Q")
+    yield base.mark_line(strokeWidth=2, clip=True).encode(x=at.x, y=at.y, strokeDash=at.dash)
+    yield ends(base, "series").mark_circle(size=24, opacity=1).encode(x=at.x, y=at.y)
+    yield _unseen(base, at)
+
+
+def _bound_layers(base: alt.Chart, at: _Place, data: pd.DataFrame) -> Iterator[alt.Chart]:
+    tooltip = at.tooltip[:1] + at.tooltip[-1:]
+    yield base.mark_rule(strokeWidth=1).encode(y=at.y, strokeDash=at.dash, tooltip=tooltip)
+
+
+def _published_layers(base: alt.Chart, at: _Place, data: pd.DataFrame) -> Iterator[alt.Chart]:
+    yield base.mark_line(strokeWidth=2, clip=True).encode(x=at.x, y=at.y, strokeDash=at.dash)
+    yield _unseen(base, at)
+    points = base.mark_point(shape="diamond", size=45, strokeWidth=1.75, opacity=1)
+    yield points.encode(x=at.x, y=at.y)
+
+
+def _run_layers(base: alt.Chart, at: _Place, data: pd.DataFrame) -> Iterator[alt.Chart]:
+    mine = data[data.kind == "run"]
+    line = base.mark_line(strokeWidth=2.5, clip=True, aria=len(mine) > 0)
+    yield line.encode(x=at.x, y=at.y, strokeDash=at.dash)
+    sure = base.transform_filter(~alt.datum.stale).mark_circle(size=36, opacity=1)
+    hollow = base.transform_filter(alt.datum.stale).mark_point(
+        size=40, strokeWidth=1.75, opacity=1, filled=False
+    )
+    if not mine.stale.all():
+        yield sure.encode(x=at.x, y=at.y, tooltip=at.tooltip)
+    if mine.stale.any():
+        yield hollow.encode(x=at.x, y=at.y, tooltip=at.tooltip)
+
+
+def _unseen(base: alt.Chart, at: _Place) -> alt.Chart:
+    """Something for the pointer to find."""
+    return base.mark_circle(size=90, opacity=0).encode(x=at.x, y=at.y, tooltip=at.tooltip)
+
+
+_LAYERS = {
+    "random": _random_layers,
+    "bound": _bound_layers,
+    "published": _published_layers,
+    "run": _run_layers,
+}
+
+
+def _in_words(data: pd.DataFrame, metric: Metric) -> str:
+    """What a screen reader says of the chart: where each curve stands now."""
+    latest = data[data.n_labelled.notna()].groupby("series", sort=False).tail(1)
+    parts = [
+        f"{row.series} {row.value:{VALUE_FORMATS[metric]}} at {row.n_labelled} labels"
+        for row in latest.itertuples()
+    ]
+    return f"{METRIC_TITLES[metric]}: {', '.join(parts) or 'nothing measured yet'}"
 
 
 def _points(kind: str, series: str, values: Mapping[int | None, float]) -> pd.DataFrame:
@@ -140,6 +206,7 @@ def _points(kind: str, series: str, values: Mapping[int | None, float]) -> pd.Da
             "value": pd.array(list(values.values()), dtype="float64"),
             "low": float("nan"),
             "high": float("nan"),
+            "stale": False,
         }
     )
 
@@ -153,9 +220,11 @@ def _look(series: str, colour: str) -> tuple[str, list[int]]:
     return (FULL_DATA if series == "trained on all images" else colour), [1, 0]
 
 
-def _tooltips(metric: Metric) -> list[alt.Tooltip]:
+def _tooltips(metric: Metric, minutes: bool) -> list[alt.Tooltip]:
+    spent = [alt.Tooltip("minutes:Q", title="Minutes", format=".1f")] if minutes else []
     return [
         alt.Tooltip("series:N", title="Curve"),
         alt.Tooltip("n_labelled:Q", title="Labels"),
+        *spent,
         alt.Tooltip("value:Q", title=METRIC_TITLES[metric], format=VALUE_FORMATS[metric]),
     ]

@@ -130,13 +130,17 @@ def _panel(
         alt.Tooltip("report:Q", title="The report's", format=number),
     ]
     base = alt.Chart(data).encode(y=y, yOffset=offset)
+    # a layer that holds nothing would be read out as a nameless one
+    intervals = bool((data.low.notna() & data.high.notna()).any())
     layers: list[Any] = [
         base.mark_bar(height=alt.RelativeBandSize(0.92)).encode(
             x=x, color=fill, opacity=strength, tooltip=tooltip
         ),
         # light around dark, to be seen on bars of any colour and on a light and a dark page
-        base.mark_rule(strokeWidth=4, color=_LIGHT).encode(x="low:Q", x2="high:Q"),
-        base.mark_rule(strokeWidth=1.75, color=_DARK).encode(x="low:Q", x2="high:Q"),
+        base.mark_rule(strokeWidth=4, color=_LIGHT, aria=intervals).encode(x="low:Q", x2="high:Q"),
+        base.mark_rule(strokeWidth=1.75, color=_DARK, aria=intervals).encode(
+            x="low:Q", x2="high:Q"
+        ),
         base.mark_text(align="left", dx=4, fontSize=10, color=PALETTE["grey"]).encode(
             x=alt.datum(0), text="note:N"
         ),

@@ -62,31 +62,35 @@ def bands_figure(
     names = list(dict.fromkeys(data.series)) or [FULL_DATA_NAME]
     base = alt.Chart(data).encode(color=series_colour(data, names, legend_columns))
     kind = alt.datum.kind
+    has = {name: name in set(data.kind) for name in ("mean", "bound", "run", "published")}
     tooltip = _tooltips(metric)
+    # aria: a layer that holds nothing would be read out as a nameless one
     layers = [
         base.transform_filter(kind == "mean")
-        .mark_area(opacity=0.18, clip=True)
+        .mark_area(opacity=0.18, clip=True, aria=has["mean"])
         .encode(x=x, y=alt.Y("low:Q"), y2="high:Q"),
         base.transform_filter(kind == "bound")
-        .mark_rule(strokeWidth=1)
+        .mark_rule(strokeWidth=1, aria=has["bound"])
         .encode(y=y, tooltip=[tooltip[0], *tooltip[2:]]),
         base.transform_filter(kind == "run")
-        .mark_line(strokeWidth=1, opacity=0.45, clip=True)
+        .mark_line(strokeWidth=1, opacity=0.45, clip=True, aria=has["run"])
         .encode(x=x, y=y, detail="seed:N"),
         ends(base.transform_filter(kind == "run"), "series", "seed")
-        .mark_circle(size=14, opacity=0.45)
+        .mark_circle(size=14, opacity=0.45, aria=has["run"])
         .encode(x=x, y=y),
         base.transform_filter(kind == "mean")
-        .mark_line(strokeWidth=1.75, clip=True)
+        .mark_line(strokeWidth=1.75, clip=True, aria=has["mean"])
         .encode(x=x, y=y),
         ends(base.transform_filter(kind == "mean"), "series")
-        .mark_circle(size=20, opacity=1)
+        .mark_circle(size=20, opacity=1, aria=has["mean"])
         .encode(x=x, y=y),
         base.transform_filter(kind == "mean")
-        .mark_circle(size=60, opacity=0)  # unseen: something for the pointer to find
+        .mark_circle(
+            size=60, opacity=0, aria=has["mean"]
+        )  # unseen: something for the pointer to find
         .encode(x=x, y=y, tooltip=tooltip),
         base.transform_filter(kind == "published")
-        .mark_point(shape="diamond", size=70, strokeWidth=2, opacity=1)
+        .mark_point(shape="diamond", size=70, strokeWidth=2, opacity=1, aria=has["published"])
         .encode(x=x, y=y, tooltip=tooltip),
     ]
     figure = alt.layer(*layers).properties(width=width, height=height, padding=PADDING)

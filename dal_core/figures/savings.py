@@ -46,7 +46,7 @@ def savings_figure(
         .mark_rule(strokeWidth=1, color=PALETTE["grey"])
         .encode(y=y),
         base.transform_filter(alt.expr.isValid(alt.datum.low))
-        .mark_area(opacity=0.15)
+        .mark_area(opacity=0.15, aria=bool(data.low.notna().any()))
         .encode(y=alt.Y("low:Q"), y2="high:Q"),
         base.mark_line(strokeWidth=1.75).encode(y=y),
         base.mark_circle(size=22, opacity=1).encode(y=y, tooltip=tooltip),

@@ -90,7 +90,37 @@ class RunLog:
         Within a submission that is the order of the ranking, not of typing, so that a fit
         depends on what was said and not on how.
         """
-        return [pair for one in self.submissions for pair in self._in_ranking_order(one)]
+        return [
+            (answer.image_id, answer.label)
+            for one in self.submissions
+            for answer in self.in_ranking_order(one)
+            if answer.label is not None
+        ]
+
+    def in_ranking_order(self, submission: Submission) -> list[Answer]:
+        """A submission's answers in the order of training, skipped images at their places."""
+        answers = {answer.image_id: answer for answer in submission.answers}
+        ranking = self.queries[submission.query_id].ranking
+        return [answers[image_id] for image_id in ranking if image_id in answers]
+
+    def until(self, after: int) -> RunLog:
+        """The state just after the submission `after`: its labels, and nothing that came later.
+
+        What was measured stays. Raises ValueError for what is no state of the run.
+        """
+        if not self.is_state(after):
+            raise ValueError(f"after is {after}; allowed: 0 or a submission of {self.run.run_id}")
+        given = tuple(one for one in self.submissions if one.submission_id <= after)
+        return replace(
+            self,
+            submissions=given,
+            open_query=None,
+            n_labelled=self.n_labelled_at(after),
+            skipped=frozenset(image_id for one in given for image_id in one.skipped),
+            after=after,
+            corrections=tuple(one for one in self.corrections if one.submission_id <= after),
+            is_ranked=False,
+        )
 
     def is_state(self, after: int) -> bool:
         """Whether `after` still is a state of this run: the initial one, or not retracted."""
@@ -122,11 +152,6 @@ class RunLog:
                 then, _ = since.get(one.image_id, (one.before, None))
                 since[one.image_id] = (then, one.label)
         return since
-
-    def _in_ranking_order(self, submission: Submission) -> list[tuple[int, int]]:
-        labels = submission.labels
-        ranking = self.queries[submission.query_id].ranking
-        return [(image_id, labels[image_id]) for image_id in ranking if image_id in labels]
 
 
 def replay(

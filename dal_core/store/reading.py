@@ -47,6 +47,13 @@ def has_person(connection: Connection, run_id: str) -> bool:
     return bool(connection.execute(query).scalar_one())
 
 
+def find_submitted(connection: Connection, nonce: str) -> str | None:
+    """The newest run with a submission of this nonce."""
+    submissions = schema.submissions.c
+    query = select(submissions.run_id).where(submissions.nonce == nonce)
+    return connection.scalars(query.order_by(submissions.number.desc()).limit(1)).first()
+
+
 def read_log(connection: Connection, run_id: str) -> RunLog:
     """The replayed state of the run. Raises RunNotFound."""
     run = read_run(connection, run_id)

@@ -22,7 +22,7 @@ from sqlalchemy.exc import IntegrityError
 from dal_core.answers import AnswerError, check_complete, clean_answers, same_answers
 from dal_core.locks import run_dir, run_lock
 from dal_core.protocol import RunSpec
-from dal_core.records import Answer, Correction, Query, StepResult, Submission
+from dal_core.records import Answer, Batch, Correction, Query, StepResult, Submission
 from dal_core.store import asking, checks, forking, migration, reading, schema, writing
 from dal_core.store.experiments import Experiments
 from dal_core.store.log import RunLog
@@ -91,11 +91,22 @@ class Store:
         until_accuracy: float | None = None,
         device: str = "cpu",
         mode: Mode = "strict",
+        answered: Sequence[Batch] = (),
+        nonce: str = "",
     ) -> RunRow:
-        """A new run without queries; `device` is where it is to be computed, for the record.
+        """A new run; `device` is where it is to be computed, for the record.
 
-        Raises ValueError for a stop rule out of range, or a mode that its kind does not have.
+        Args:
+            answered: answers it has from the start, given elsewhere; by default there are none.
+            nonce: what `find_submitted` finds it by, if it has such answers.
+
+        Raises:
+            ValueError: a stop rule out of range, a mode that its kind does not have, or an answer
+                that cannot be one. Nothing is written.
         """
+        for batch in answered:
+            checks.check_author(batch.annotator, batch.source)
+        answered = [replace(batch, answers=clean_answers(batch.answers)) for batch in answered]
         checks.check_directives({"until_labels": until_labels, "until_accuracy": until_accuracy})
         checks.check_mode(mode, kind)
         run = RunRow(
@@ -114,7 +125,14 @@ class Store:
         )
         with self._writing.begin() as connection:
             writing.insert_run(connection, run)
+            writing.insert_batches(connection, run, answered, nonce)
         return run
+
+    def find_submitted(self, nonce: str) -> RunRow | None:
+        """The newest run with a submission of this nonce, or None."""
+        with self._reading.connect() as connection:
+            run_id = reading.find_submitted(connection, nonce)
+            return None if run_id is None else reading.read_run(connection, run_id)
 
     def fork_run(
         self,

@@ -7,6 +7,7 @@ written (`checks`, `log`), nor transactions.
 from __future__ import annotations
 
 import io
+import uuid
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -15,7 +16,7 @@ import numpy as np
 from sqlalchemy import Connection, insert
 from sqlalchemy.dialects import sqlite
 
-from dal_core.records import Answer, Query, StepResult
+from dal_core.records import Answer, Batch, Query, StepResult
 from dal_core.store import schema
 from dal_core.store.rows import Progress, RunRow, now
 
@@ -52,22 +53,42 @@ def insert_query(connection: Connection, run_id: str, query: Query, npy: bytes |
 
 def insert_submission(
     connection: Connection, row: dict[str, Any], answers: Sequence[Answer]
-) -> None:
-    """Append the submission (a row without number and time) and its answers."""
-    inserted = connection.execute(insert(schema.submissions).values(at=now(), **row))
+) -> int:
+    """Append the submission (a row without number; the time is now unless it has one)."""
+    values = {**row, "at": row.get("at") or now()}
+    inserted = connection.execute(insert(schema.submissions).values(values))
     assert inserted.inserted_primary_key is not None
-    number = inserted.inserted_primary_key[0]
+    number: int = inserted.inserted_primary_key[0]
     rows = [
         {"submission_id": number, "position": position, **asdict(answer)}
         for position, answer in enumerate(answers)
     ]
     connection.execute(insert(schema.answers), rows)
+    return number
 
 
 def insert_retraction(connection: Connection, run_id: str, submission_id: int) -> None:
     """Append that the submission is taken back."""
     row = {"submission_id": submission_id, "run_id": run_id, "at": now()}
     connection.execute(insert(schema.retractions).values(row))
+
+
+def insert_batches(
+    connection: Connection, run: RunRow, batches: Sequence[Batch], nonce: str
+) -> None:
+    """Append queries for answers that were given elsewhere, and the answers."""
+    n_labelled, after = run.n_initial, 0
+    for batch in batches:
+        n_labels = sum(answer.label is not None for answer in batch.answers)
+        ranking = tuple(answer.image_id for answer in batch.answers)
+        scores = (0.0,) * len(ranking)  # nobody scored them here
+        query_id = uuid.uuid4().hex
+        query = Query(query_id, n_labelled, n_labelled, ranking, scores, max(1, n_labels), after)
+        insert_query(connection, run.run_id, query, None)
+        row = {"run_id": run.run_id, "query_id": query_id, "nonce": nonce, "at": batch.at}
+        row |= {"annotator": batch.annotator, "source": batch.source}
+        after = insert_submission(connection, row, batch.answers)
+        n_labelled += n_labels
 
 
 def insert_correction(connection: Connection, run_id: str, row: dict[str, Any]) -> int:

@@ -1,7 +1,7 @@
 """The labelling grid: a Streamlit component (v2) with which a person answers one query.
 
 Owns the grid on the page and the reading of what it sends. It neither stores answers nor decides
-which images are shown: the page passes a query in and a submission on.
+which images are shown: the page passes a query in, and a submission or its undoing on.
 """
 
 from __future__ import annotations
@@ -16,9 +16,29 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
-from dal_ui.grid.submission import GridSubmission, check_answers_query, parse_submission
+from dal_ui.grid.submission import (
+    GridReview,
+    GridSubmission,
+    GridUndo,
+    check_answers_query,
+    parse_review,
+    parse_submission,
+    parse_undo,
+)
 
-__all__ = ["GridSubmission", "image_data_uri", "label_grid", "parse_submission", "sent_submission"]
+__all__ = [
+    "GridReview",
+    "GridSubmission",
+    "GridUndo",
+    "image_data_uri",
+    "label_grid",
+    "parse_review",
+    "parse_submission",
+    "parse_undo",
+    "sent_review",
+    "sent_submission",
+    "sent_undo",
+]
 
 
 def label_grid(
@@ -29,6 +49,9 @@ def label_grid(
     saved: bool = False,
     stored: Mapping[int, int] | None = None,
     disabled: bool = False,
+    last: int | None = None,
+    message: str = "",
+    reviewing: bool = False,
     key: str = "label_grid",
 ) -> GridSubmission | None:
     """Show a query and return what the person submitted for it.
@@ -40,12 +63,16 @@ def label_grid(
         query_id: names the query. Labels not yet submitted are kept in the browser under it; the
             grid is drawn anew only when it changes.
         images: (image id, data URI), best first. The first `batch_size` are shown, the rest
-            replace skipped images.
+            replace skipped images. None yet: as many empty places, so that nothing moves when
+            they come.
         batch_size: images shown at a time.
         saved: the submission for this query is stored. The grid says "saved" only then.
         stored: with `saved`, the labels that are stored, by image id. The grid shows them, whoever
             gave them.
         disabled: grey, takes no keys (the oracle answers, or a model is training).
+        last: number of the submission that the undo key takes back; None where there is none.
+        message: said over the empty places.
+        reviewing: the review is open: when it opens, its first field gets the keyboard.
         key: Streamlit's key; one per grid on a page.
 
     Returns:
@@ -68,8 +95,14 @@ def label_grid(
             "saved": saved,
             "stored": None if stored is None else {str(i): stored[i] for i in stored},
             "disabled": disabled,
+            "last": last,
+            "message": message,
+            "reviewing": reviewing,
         },
-        on_submission_change=_nothing,  # without a callback the result lacks the attribute
+        # without a callback the result lacks the attribute
+        on_submission_change=_nothing,
+        on_undo_change=_nothing,
+        on_review_change=_nothing,
     )
     submission = parse_submission(result.submission)
     if submission is None or submission.query_id != query_id:
@@ -86,9 +119,35 @@ def sent_submission(key: str = "label_grid") -> GridSubmission | None:
     names what is wrong with it.
     """
     try:
-        return parse_submission(getattr(st.session_state.get(key), "submission", None))
+        return parse_submission(_sent(key, "submission"))
     except ValueError:
         return None
+
+
+def sent_undo(key: str = "label_grid") -> GridUndo | None:
+    """What the undo key asked for last; it stays, so whoever obeys must know what it has done.
+
+    None when nothing was asked for, or nothing that can be read.
+    """
+    try:
+        return parse_undo(_sent(key, "undo"))
+    except ValueError:
+        return None
+
+
+def sent_review(key: str = "label_grid") -> GridReview | None:
+    """What the review key asked for last; it stays, and its nonce says whether it is new.
+
+    None when nothing was asked for, or nothing that can be read.
+    """
+    try:
+        return parse_review(_sent(key, "review"))
+    except ValueError:
+        return None
+
+
+def _sent(key: str, name: str) -> object:
+    return getattr(st.session_state.get(key), name, None)
 
 
 def image_data_uri(image: np.ndarray, scale: int = 1) -> str:
@@ -127,4 +186,4 @@ def _asset(kind: str) -> str:
 
 
 def _nothing() -> None:
-    """The page reads the submission from the return value of `label_grid`."""
+    """The page reads what was sent before it draws."""

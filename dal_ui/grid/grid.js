@@ -1,14 +1,18 @@
-// The labelling grid on the page: draws the state, hears keys and taps and sends one submission per
-// query. What a key does to the labels is in state.js, what survives a reload in mirror.js; both
-// stand before this file in one module. Nothing here decides that a submission is saved: Python
-// says so.
+// The labelling grid on the page: draws the state, hears keys and taps, sends one submission per
+// query and takes the last one back. What a key does to the labels is in state.js, what survives a
+// reload in mirror.js; both stand before this file in one module. Nothing here decides that a
+// submission is saved or taken back: Python says so.
 
 const FIRST_RETRY_MS = 3000;
 const LAST_RETRY_MS = 60000;
+const REVIEW_DRAWN_MS = 10000;
 
 const SHELL = `
-  <div class="cells" role="listbox" tabindex="0" aria-label="Images to label"
-       aria-describedby="hint"></div>
+  <div class="stage">
+    <div class="cells" role="listbox" tabindex="0" aria-label="Images to label"
+         aria-describedby="hint"></div>
+    <p class="message" hidden></p>
+  </div>
   <div class="pad">
     <div class="digits" role="group" aria-label="Label of the marked image"></div>
     <button type="button" data-do="skip">Can’t tell</button>
@@ -19,9 +23,11 @@ const SHELL = `
     <button type="button" class="submit" data-do="submit"></button>
   </div>
   <p class="hint" id="hint">
-    <span class="with-keys"><kbd>0</kbd>–<kbd>9</kbd> label, <kbd>S</kbd> can’t tell,
-    <kbd>Backspace</kbd> clear, <kbd>Enter</kbd> submit</span>
-    <span class="without-keys">Click an image to label with the keyboard.</span>
+    <span class="texts">
+      <span class="with-keys"><kbd>0</kbd>–<kbd>9</kbd> label, <kbd>S</kbd> can’t tell,
+      <kbd>Backspace</kbd> clear, <kbd>Enter</kbd> submit</span>
+      <span class="without-keys">Click an image to label with the keyboard.</span>
+    </span>
     <button type="button" data-do="help" aria-expanded="false" aria-controls="keys">Keys
     <kbd>?</kbd></button>
   </p>
@@ -32,6 +38,8 @@ const SHELL = `
       <dt><kbd>Backspace</kbd></dt><dd>clear the previous label</dd>
       <dt><kbd>S</kbd> or <kbd>Space</kbd></dt><dd>can’t tell: take another image instead</dd>
       <dt><kbd>Enter</kbd></dt><dd>submit when every image has a label</dd>
+      <dt><kbd>U</kbd></dt><dd>take back the ten submitted last, to answer them again</dd>
+      <dt><kbd>R</kbd></dt><dd>review and correct all labels given; again to go back</dd>
       <dt><kbd>?</kbd></dt><dd>show or hide this list</dd>
     </dl>
   </div>`;
@@ -41,7 +49,7 @@ const grids = new WeakMap();
 export default function render({ data, parentElement, setStateValue }) {
   if (!grids.has(parentElement)) grids.set(parentElement, mount(parentElement));
   const grid = grids.get(parentElement);
-  grid.send = (submission) => setStateValue("submission", submission);
+  grid.send = setStateValue;
   update(grid, data);
   return () => {
     grid.stop();
@@ -61,6 +69,8 @@ function mount(parentElement) {
   parentElement.append(root);
 
   const grid = { root, cells: root.querySelector(".cells"), queryId: null, pending: null };
+  grid.undoing = null; // what is being taken back, until Python has done it
+  grid.note = ""; // said instead of the count until the next key
   grid.since = performance.now();
   const countTime = () => {
     if (document.hidden) grid.state = spend(grid.state, elapsed(grid));
@@ -69,7 +79,7 @@ function mount(parentElement) {
   root.addEventListener("keydown", (event) => onKey(grid, event));
   root.addEventListener("mousedown", keepFocusOnCells);
   root.addEventListener("click", (event) => onClick(grid, event));
-  const backOnline = () => grid.pending && transmit(grid);
+  const backOnline = () => (grid.pending || grid.undoing) && transmit(grid);
   document.addEventListener("visibilitychange", countTime);
   window.addEventListener("online", backOnline);
   grid.stop = () => {
@@ -87,6 +97,10 @@ function update(grid, data) {
   if (isNew) open(grid, data);
   grid.saved = data.saved;
   grid.disabled = data.disabled;
+  grid.message = data.message;
+  grid.last = data.last;
+  if (data.reviewing !== grid.reviewing) switchReview(grid, data.reviewing);
+  if (grid.undoing && grid.undoing.submission_id !== grid.last) settleUndo(grid);
   if (grid.saved) {
     showStored(grid, data);
     settle(grid);
@@ -104,8 +118,11 @@ function open(grid, data) {
   const mirrored = readMirror(data.query_id);
   grid.queryId = data.query_id;
   grid.elsewhere = false;
+  grid.note = "";
   grid.sources = new Map(data.images.map(({ id, src }) => [id, src]));
-  grid.state = restore(mirrored?.state, ids, data.batch_size);
+  grid.state = ids.length
+    ? restore(mirrored?.state, ids, data.batch_size)
+    : empty(data.batch_size);
   grid.pending = (isComplete(grid.state) && mirrored?.pending) || null;
   grid.cells.replaceChildren(...grid.state.slots.map((_, slot) => cell(slot)));
 }
@@ -126,8 +143,15 @@ function settle(grid) {
   forget(grid.queryId);
 }
 
+/** Python has taken the submission back, or another one is the last by now. */
+function settleUndo(grid) {
+  clearTimeout(grid.retry);
+  grid.undoing = null;
+  grid.late = false;
+}
+
 function isLocked(grid) {
-  return Boolean(grid.saved || grid.disabled || grid.pending);
+  return Boolean(grid.saved || grid.disabled || grid.pending || grid.undoing);
 }
 
 // ---- what the person does ----------------------------------------------------------------------
@@ -159,9 +183,15 @@ function keepFocusOnCells(event) {
 function act(grid, action) {
   if (action.type === "help") return toggleKeys(grid);
   if (action.type === "close") return toggleKeys(grid, false);
+  if (action.type === "review") return askForReview(grid);
+  if (action.type === "undo") return undo(grid);
+  if (grid.note) {
+    grid.note = "";
+    draw(grid);
+  }
   if (grid.saved || grid.disabled) return undefined;
   if (action.type === "submit") return submit(grid);
-  if (grid.pending) return undefined;
+  if (grid.pending || grid.undoing) return undefined;
   const before = spend(grid.state, elapsed(grid));
   grid.since = performance.now();
   grid.state = next(before, action);
@@ -178,8 +208,25 @@ function submit(grid) {
   draw(grid);
 }
 
-function canSubmit({ state, saved, disabled, pending, late }) {
-  return !saved && !disabled && (!pending || Boolean(late)) && isComplete(state);
+/**
+ * Takes the last submission back; labels typed since are dropped only when the key comes twice.
+ * It is named, so that a message delivered twice takes back one submission and not two.
+ */
+function undo(grid) {
+  if (grid.pending || (grid.undoing && !grid.late)) return;
+  if (!grid.last) grid.note = "Nothing was submitted yet: there is nothing to take back.";
+  else if (!isLocked(grid) && isTouched(grid.state) && !grid.note) {
+    grid.note = "U again takes back the last ten and drops what is typed here.";
+  } else {
+    grid.note = "";
+    grid.undoing ??= { nonce: newNonce(), submission_id: grid.last };
+    transmit(grid);
+  }
+  draw(grid);
+}
+
+function canSubmit({ state, saved, disabled, pending, undoing, late }) {
+  return !saved && !disabled && !undoing && (!pending || Boolean(late)) && isComplete(state);
 }
 
 /**
@@ -194,7 +241,8 @@ function transmit(grid, wait = FIRST_RETRY_MS) {
     transmit(grid, Math.min(2 * wait, LAST_RETRY_MS));
     draw(grid);
   }, wait);
-  grid.send(grid.pending);
+  if (grid.undoing) grid.send("undo", grid.undoing);
+  else grid.send("submission", grid.pending);
 }
 
 function toggleKeys(grid, show = grid.root.querySelector(".keys").hidden) {
@@ -208,6 +256,29 @@ function takeFocus(grid) {
   while (active?.shadowRoot?.activeElement) active = active.shadowRoot.activeElement;
   if (active?.matches("input, textarea, select") || active?.isContentEditable) return;
   grid.cells.focus({ preventScroll: true });
+}
+
+/** What it is to be, not a change: a message that comes twice leaves it so. */
+function askForReview(grid) {
+  grid.send("review", { nonce: newNonce(), open: !grid.reviewing });
+}
+
+/** The keyboard follows the person into the review and back. */
+function switchReview(grid, reviewing) {
+  const isFirst = grid.reviewing === undefined; // a page that opens with it leaves the focus alone
+  grid.reviewing = reviewing;
+  if (isFirst) return;
+  if (!reviewing) grid.cells.focus();
+  else focusWhenDrawn(grid, ".st-key-review input", performance.now() + REVIEW_DRAWN_MS);
+}
+
+/** Streamlit draws the review after the grid: looked for until it is there. */
+function focusWhenDrawn(grid, selector, until) {
+  const found = document.querySelector(selector);
+  if (found) found.focus();
+  else if (grid.reviewing && performance.now() < until) {
+    setTimeout(() => focusWhenDrawn(grid, selector, until), 50);
+  }
 }
 
 function elapsed(grid) {
@@ -253,6 +324,10 @@ function draw(grid) {
   if (marked) cells.setAttribute("aria-activedescendant", `cell-${state.focus}`);
   else cells.removeAttribute("aria-activedescendant");
   cells.setAttribute("aria-disabled", String(locked));
+  const message = root.querySelector(".message");
+  message.hidden = !grid.message;
+  cells.setAttribute("aria-busy", String(Boolean(grid.message))); // a list without options yet
+  setText(message, grid.message);
   setText(root.querySelector(".status"), statusText(grid));
   const submitButton = root.querySelector(".submit");
   setText(submitButton, submitText(grid));
@@ -288,7 +363,10 @@ function drawCell(grid, element, id, slot) {
   setText(label, given === undefined ? "" : String(given));
 }
 
-function statusText({ state, saved, elsewhere, pending, late }) {
+function statusText({ state, saved, elsewhere, pending, undoing, late, note, message }) {
+  if (note) return note;
+  if (undoing) return late ? "Not taken back yet, trying again." : "Taking back the last ten…";
+  if (message) return "";
   const skipped = state.skipped.length ? `, ${state.skipped.length} skipped` : "";
   const count = `${labelledCount(state)} of ${shownIds(state).length} labelled${skipped}`;
   if (saved && elsewhere) return "Answered elsewhere. Shown is what is stored.";
@@ -300,7 +378,7 @@ function statusText({ state, saved, elsewhere, pending, late }) {
 
 function submitText({ state, pending, late }) {
   if (pending && late) return "Send again";
-  const count = shownIds(state).length;
+  const count = shownIds(state).length || state.slots.length;
   return `Submit ${count} ${count === 1 ? "label" : "labels"}`;
 }
 

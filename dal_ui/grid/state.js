@@ -27,6 +27,8 @@ export function actionFor({ key, repeat, ctrlKey, metaKey, altKey }) {
   if (key === "Backspace") return { type: "clear" };
   if (key === " " || key === "s" || key === "S") return { type: "skip" };
   if (key === "Enter") return { type: "submit" };
+  if (key === "u" || key === "U") return { type: "undo" };
+  if (key === "r" || key === "R") return { type: "review" };
   if (key === "?") return { type: "help" };
   if (key === "Escape") return { type: "close" };
   return null;
@@ -38,6 +40,11 @@ export function start(ids, batchSize) {
     { slots, reserve: ids.slice(batchSize), labels: {}, given: [], skipped: [], ms: {} },
     slots.length ? 0 : null,
   );
+}
+
+/** Before the first query: places for its images and nothing to label. */
+export function empty(batchSize) {
+  return { ...start([], batchSize), slots: Array(batchSize).fill(null) };
 }
 
 /** The state after an action; the same object when the action changes nothing. */
@@ -131,6 +138,11 @@ export function shownIds(state) {
 
 export function labelledCount(state) {
   return state.given.length;
+}
+
+/** Whether there is work in it that an undo would throw away. */
+export function isTouched(state) {
+  return state.given.length + state.skipped.length > 0;
 }
 
 /** Every image that is left has a label, and there is something to send. */

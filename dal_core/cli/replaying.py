@@ -1,0 +1,144 @@
+"""`dal replay`: labels fitted again step by step, in this very process.
+
+Owns: where the labels come from and what is printed. What labels may be is `labelfile`'s, what a
+replay is `replaying`'s. Everything that can be wrong is found before the first thing is written.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dal_core import datasets, labelfile
+from dal_core.cli import results, values
+from dal_core.cli.errors import DONE, FAILED, INTERRUPTED, Failed, WrongUse
+from dal_core.cli.resuming import other_dataset
+from dal_core.cli.run import say
+from dal_core.cli.watching import watching
+from dal_core.datasets import Dataset
+from dal_core.export import label_rows
+from dal_core.locks import RunBusy, default_home, is_locked
+from dal_core.protocol import FULL_DATA, MAX_SEED, Protocol, RunSpec
+from dal_core.records import Batch
+from dal_core.store import RunLog, RunNotFound, Store
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the replay is to be, as typed; None is the run's own or the default."""
+
+    protocol: str | None = None
+    acquisition: str | None = None
+    seed: str | None = None
+    dataset: str | None = None
+    set: tuple[str, ...] = ()
+    title: str | None = None
+
+
+def replay(
+    labels: str, wanted: Wanted, *, device: str | None, home: Path | None, as_json: bool
+) -> int:
+    """Replay a file of labels or a stored run's; returns the exit code."""
+    where = values.device(device)
+    source = None if Path(labels).is_file() else _stored(labels, home)
+    protocol = _protocol(wanted, source)
+    acquisition = values.acquisition(wanted.acquisition or _of(source, "acquisition", "bald"))
+    typed = wanted.seed or str(_of(source, "seed", 1))
+    seed = values.whole_number("--seed", typed, 0, MAX_SEED)
+    data = datasets.load(protocol.dataset)
+    spec = RunSpec(data.fingerprint, protocol, acquisition, seed)
+    batches = _batches(labels, wanted, source, data, spec)
+    store = values.open_store(home, create=True)
+    title = f"replay of {Path(labels).name}" if wanted.title is None else wanted.title
+    run_id = _begin(store, data, spec, batches, title, where)
+    print(run_id, file=sys.stderr if as_json else sys.stdout, flush=True)
+    if wanted.protocol or source is None:
+        say(other_dataset(wanted.protocol or "quick", protocol))
+    code = _work(store, run_id, where)
+    if code == DONE:
+        log = store.log(run_id)
+        print(json.dumps(results.as_object(log)) if as_json else results.last_line(log))
+    return code
+
+
+def _begin(
+    store: Store, data: Dataset, spec: RunSpec, batches: Sequence[Batch], title: str, device: str
+) -> str:
+    from dal_core import replaying
+
+    run = replaying.begin(store, data, spec, batches, title=title, device=device)
+    if is_locked(store.home, run.run_id):
+        raise RunBusy(f"run {run.run_id}, which replays the same, is being worked on elsewhere")
+    return run.run_id
+
+
+def _stored(labels: str, home: Path | None) -> RunLog:
+    """The log of the run that is meant where there is no such file."""
+    allowed = "a file of labels (CSV or JSON lines), or the id of a run"
+    if not (Path(home or default_home()) / "dal.db").is_file():
+        raise WrongUse(f"LABELS is {labels!r}, which is no file; allowed: {allowed}")
+    store = values.open_store(home, create=False)
+    try:
+        log = store.log(values.find_run(store, labels, "LABELS").run_id)
+    except WrongUse as error:
+        raise WrongUse(f"{error}; allowed: {allowed}") from None
+    if log.run.spec.acquisition == FULL_DATA or not log.submissions:
+        raise WrongUse(f"LABELS is {labels!r}, a run without answers; allowed: {allowed}")
+    return log
+
+
+def _protocol(wanted: Wanted, source: RunLog | None) -> Protocol:
+    own = None if source is None or wanted.protocol else source.run.spec.protocol
+    return values.protocol(wanted.protocol or "quick", wanted.dataset, wanted.set, own)
+
+
+def _of(source: RunLog | None, name: str, default: object) -> str:
+    return str(default if source is None else getattr(source.run.spec, name))
+
+
+def _batches(
+    labels: str, wanted: Wanted, source: RunLog | None, data: Dataset, spec: RunSpec
+) -> list[Batch]:
+    try:
+        if source is None:
+            rows = labelfile.read_labels(Path(labels).read_bytes())
+        else:
+            there = datasets.load(source.run.spec.protocol.dataset)
+            rows = labelfile.given_labels(label_rows(source, there))
+        with values.named("--set" if wanted.set else "--protocol"):
+            return labelfile.to_batches(rows, data, spec)
+    except OSError as error:
+        raise WrongUse(f"LABELS is {labels!r}, which cannot be read: {error.strerror}") from None
+    except labelfile.LabelFileError as error:
+        raise WrongUse(f"LABELS is {labels!r}: {error}") from None
+
+
+def _work(store: Store, run_id: str, device: str) -> int:
+    """Measure what is not measured yet; returns the exit code."""
+    import torch
+
+    from dal_core import replaying
+    from dal_core.allocator import keep_freed_memory
+    from dal_core.worker import Workbench
+
+    keep_freed_memory()
+    torch.set_num_threads(1)  # results differ in bits between one and two threads
+    log = store.log(run_id)
+    sizes = [log.n_labelled_at(after) for after in replaying.states(log)]
+    bench = Workbench(store, torch.device(device))
+    try:
+        with watching(store, run_id, sizes) as watch:
+            for step in replaying.measure(bench, run_id, watch.tick):
+                watch.step(step)
+    except KeyboardInterrupt:
+        say("stopped; the same command goes on")
+        return INTERRUPTED
+    except RunNotFound:
+        raise Failed(f"run {run_id} was deleted meanwhile") from None
+    if replaying.unmeasured(store.log(run_id)):
+        say(f"run {run_id} was paused or changed from elsewhere; the same command goes on")
+        return FAILED
+    return DONE

@@ -1,0 +1,78 @@
+"""What each acquisition function would ask for, and how their choices differ; pure.
+
+Owns overlaps, rank correlation and redundancy. Scores come from `pool`, features from `pool_map`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from dal_core.explain.pool import PoolScores
+
+
+def choices(pool: PoolScores, n: int) -> dict[str, tuple[int, ...]]:
+    """The n images each function asks for from this pool, best first."""
+    return {name: tuple(pool.ranking(name, n).tolist()) for name in pool.scores}
+
+
+def shared(chosen: Mapping[str, Sequence[int]]) -> dict[int, tuple[str, ...]]:
+    """Image id -> the functions that ask for it, for every image that any asks for."""
+    askers: dict[int, tuple[str, ...]] = {}
+    for name, image_ids in chosen.items():
+        for image_id in image_ids:
+            askers[image_id] = (*askers.get(image_id, ()), name)
+    return askers
+
+
+def overlap(chosen: Mapping[str, Sequence[int]]) -> pd.DataFrame:
+    """[F, F] how many images two functions both ask for; the diagonal has their own number."""
+    sets = {name: set(image_ids) for name, image_ids in chosen.items()}
+    rows = [[len(one & other) for other in sets.values()] for one in sets.values()]
+    return pd.DataFrame(rows, index=list(sets), columns=list(sets))
+
+
+def spearman(scores: Mapping[str, np.ndarray]) -> pd.DataFrame:
+    """[F, F] Spearman's rank correlation of the scores over all images.
+
+    The Pearson correlation of the ranks, equal scores sharing their mean rank. NaN against a
+    function that gives every image the same score.
+    """
+    return pd.DataFrame(dict(scores)).rank(method="average").corr(method="pearson")
+
+
+def class_counts(labels: np.ndarray, n_classes: int) -> np.ndarray:
+    """[C] how often each class occurs in int64 labels [n]."""
+    return np.bincount(labels, minlength=n_classes)
+
+
+def redundancy(features: np.ndarray) -> float:
+    """How alike images are: the mean cosine similarity of all pairs.
+
+    Args:
+        features: [n, F], a row per image.
+
+    Returns:
+        -1 .. 1 (0 .. 1 for features after a relu); NaN for fewer than two images. A row of zeros
+        is like no other: its similarities are 0.
+    """
+    n = len(features)
+    if n < 2:
+        return float("nan")
+    rows = features.astype(np.float64)
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    units = np.divide(rows, norms, out=np.zeros_like(rows), where=norms > 0)
+    # The sum over all ordered pairs is the squared length of the sum, less each with itself.
+    total = float((units.sum(0) ** 2).sum() - (units**2).sum())
+    return total / (n * (n - 1))
+
+
+def random_redundancy(
+    features: np.ndarray, n: int, repeats: int, generator: np.random.Generator
+) -> np.ndarray:
+    """[repeats] redundancy of n distinct rows of [N, F] drawn at random, for comparison."""
+    size = min(n, len(features))
+    draws = (generator.choice(len(features), size, replace=False) for _ in range(repeats))
+    return np.array([redundancy(features[drawn]) for drawn in draws])

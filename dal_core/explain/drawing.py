@@ -1,0 +1,57 @@
+"""A drawn digit made into one like MNIST's: 20 x 20 box, centred by mass in 28 x 28.
+
+As LeCun, Bottou, Bengio and Haffner (1998) made theirs: the ink is scaled, its proportions kept,
+into a box of 20 pixels a side with grey levels from the reduction, then moved so that its centre
+of mass lies in the middle. Knows nothing of browsers and networks.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image
+
+SIDE, BOX = 28, 20
+
+
+def as_mnist(drawing: np.ndarray) -> np.ndarray:
+    """White on black ink of any size -> uint8 [28, 28].
+
+    Args:
+        drawing: uint8 [H, W], 0 where there is no ink.
+
+    Raises:
+        ValueError: another type or shape, or no ink.
+    """
+    if drawing.ndim != 2 or drawing.dtype != np.uint8:
+        shape = f"{drawing.dtype} {list(drawing.shape)}"
+        raise ValueError(f"drawing is {shape}; allowed: uint8 [height, width]")
+    ink = drawing > 0
+    if not ink.any():
+        raise ValueError("drawing is empty; allowed: at least one stroke")
+    rows, columns = np.flatnonzero(ink.any(1)), np.flatnonzero(ink.any(0))
+    cut = drawing[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    return _centred(_into_box(cut))
+
+
+def _into_box(cut: np.ndarray) -> np.ndarray:
+    """Scaled so that the longer side is BOX pixels; a pixel is the mean of what it covers."""
+    height, width = cut.shape
+    scale = BOX / max(height, width)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return np.asarray(Image.fromarray(cut).resize(size, Image.Resampling.BOX))
+
+
+def _centred(digit: np.ndarray) -> np.ndarray:
+    """Its centre of mass on pixel 14 of 28, where MNIST has it, as far as it stays inside."""
+    height, width = digit.shape
+    weight = digit.astype(np.float64) + 1e-9  # ink too thin to survive the reduction has a middle
+    total = weight.sum()
+    middle = (
+        float((weight.sum(1) * np.arange(height)).sum() / total),
+        float((weight.sum(0) * np.arange(width)).sum() / total),
+    )
+    top = int(np.clip(round(SIDE / 2 - middle[0]), 0, SIDE - height))
+    left = int(np.clip(round(SIDE / 2 - middle[1]), 0, SIDE - width))
+    image = np.zeros((SIDE, SIDE), dtype=np.uint8)
+    image[top : top + height, left : left + width] = digit
+    return image

@@ -1,0 +1,91 @@
+"""What the scores of one image are made of, part by part.
+
+Owns the parts; the scores themselves are `acquisition`'s functions on the same numbers, so what a
+person adds up with the eye and what the run ranks by cannot drift apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from dal_core import acquisition
+from dal_core.acquisition import entropy, scorer
+
+
+@dataclass(frozen=True)
+class Parts:
+    """One image's passes and what each score takes from them; entropies in nats.
+
+    Attributes:
+        probs: [T, C] softmax outputs, a row per pass.
+        mean: [C] their mean over the passes.
+        entropy_terms: [C] -m log m of the mean; their sum is the max-entropy score.
+        entropies: [T] entropy of each pass; BALD takes their mean off.
+        votes: [C] passes whose likeliest class it is.
+        spreads: [C] population standard deviation over the passes.
+        scores: by name, of every function that scores probabilities.
+    """
+
+    probs: np.ndarray
+    mean: np.ndarray
+    entropy_terms: np.ndarray
+    entropies: np.ndarray
+    votes: np.ndarray
+    spreads: np.ndarray
+    scores: Mapping[str, float]
+
+    @property
+    def entropy_of_mean(self) -> float:
+        """H(mean_t p_t), the max-entropy score."""
+        return float(self.entropy_terms.sum())
+
+    @property
+    def mean_of_entropies(self) -> float:
+        """mean_t H(p_t)."""
+        return float(self.entropies.mean())
+
+    @property
+    def mode(self) -> int:
+        """The class most passes vote for; of equal counts the lowest."""
+        return int(self.votes.argmax())
+
+
+def scored_functions() -> list[str]:
+    """The registered functions that score probabilities: all but `random`."""
+    return [name for name in acquisition.ACQUISITIONS if name != "random"]
+
+
+def parts_of(probs: Tensor, eps: float = 0.0) -> Parts:
+    """The parts of one image's scores.
+
+    Args:
+        probs: [T, C] rows that sum to 1.
+        eps: the protocol's `entropy_eps` (see `acquisition.entropy`).
+
+    Raises:
+        ValueError: another shape.
+    """
+    if probs.ndim != 2 or not len(probs):
+        raise ValueError(f"probs is {list(probs.shape)}; allowed: [T, C] with T of 1 or more")
+    as_image = probs[:, None, :]  # [T, 1, C]
+    mean = probs.mean(0)
+    terms = entropy(mean[:, None], eps)  # the entropy's sum, a class at a time
+    return Parts(
+        probs=probs.numpy(),
+        mean=mean.numpy(),
+        entropy_terms=terms.numpy(),
+        entropies=entropy(probs, eps).numpy(),
+        votes=np.bincount(probs.argmax(-1).numpy(), minlength=probs.shape[1]),
+        spreads=probs.std(0, correction=0).numpy(),
+        scores={name: float(scorer(name, eps)(as_image)[0]) for name in scored_functions()},
+    )
+
+
+def settling(probs: Tensor, name: str, eps: float = 0.0) -> np.ndarray:
+    """A score as it would stand after 1, 2, ... T passes: [T, C] -> [T]."""
+    score = scorer(name, eps)
+    return np.array([float(score(probs[:n, None, :])[0]) for n in range(1, len(probs) + 1)])

@@ -1,0 +1,142 @@
+"""The scores of every pool image at a step, by every acquisition function, and an image's place.
+
+Owns one scoring of the pool with the run's own subset, masks and order of ties, so that the
+numbers are those the run asked by. Keeps no passes of the whole pool.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from dal_core import acquisition
+from dal_core.explain.parts import scored_functions
+from dal_core.explain.step import fitted_of
+from dal_core.learner import Learner
+from dal_core.mc_dropout import chunked_passes
+from dal_core.randomness import Purpose, numpy_generator, torch_seed
+
+HIGH_ENTROPY_SHARE = 0.05  # of the pool: what counts as "high" when an example is looked for
+
+
+@dataclass(frozen=True)
+class PoolScores:
+    """The pool of a step, scored.
+
+    Attributes:
+        image_ids: [N] int64, the images scored.
+        scores: [N] by function, `random` among them.
+        priority: [N] which of equally scored images comes first: the lower number.
+        mean: [N, C] mean softmax output.
+        n_passes: T.
+        n_labelled: labels the model was trained on.
+    """
+
+    image_ids: np.ndarray
+    scores: Mapping[str, np.ndarray]
+    priority: np.ndarray
+    mean: np.ndarray
+    n_passes: int
+    n_labelled: int
+
+    def __len__(self) -> int:
+        return len(self.image_ids)
+
+    def ranking(self, name: str, n: int | None = None) -> np.ndarray:
+        """Image ids by descending score, as the run with this function would rank them."""
+        order = acquisition.rank(self.scores[name], self.priority)
+        return self.image_ids[order[:n]]
+
+    def score_of(self, name: str, image_id: int) -> float | None:
+        """The image's score, None where it was not scored."""
+        found = np.flatnonzero(self.image_ids == image_id)
+        return float(self.scores[name][found[0]]) if len(found) else None
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a score stands among the pool's: `rank` 1 is the best; `equal` others share it."""
+
+    rank: int
+    equal: int
+    n_images: int
+
+
+def score_pool(learner: Learner, progress: Callable[[int, int], None] | None = None) -> PoolScores:
+    """Score the images the run itself scores at this step, with the same passes.
+
+    Args:
+        learner: with its model (see `step.stored_step`).
+        progress: called with (images done, N) after each chunk.
+
+    Raises:
+        ValueError: the learner has no model.
+    """
+    model = fitted_of(learner).model
+    seed, n_labelled = learner.spec.seed, learner.n_labelled
+    ids, protocol = learner.pool_subset(), learner.protocol
+    names = scored_functions()
+    functions = {name: acquisition.scorer(name, protocol.entropy_eps) for name in names}
+    scores = {name: np.empty(len(ids), dtype=np.float32) for name in names}
+    mean = np.empty((len(ids), learner.dataset.n_classes), dtype=np.float32)
+    mask_seed, start = torch_seed(seed, Purpose.MC_DROPOUT_POOL, n_labelled), 0
+    images, n_passes = learner.dataset.images[ids], protocol.num_mc_samples
+    for probs in chunked_passes(model, images, n_passes, mask_seed, progress):
+        chunk = slice(start, start + probs.shape[1])
+        for name in names:
+            scores[name][chunk] = functions[name](probs).cpu().numpy()
+        mean[chunk] = probs.mean(0).cpu().numpy()
+        start = chunk.stop
+    chance = numpy_generator(seed, Purpose.RANDOM_SCORES, n_labelled)
+    ties = numpy_generator(seed, Purpose.TIES, n_labelled)
+    return PoolScores(
+        image_ids=ids,
+        scores=scores | {"random": acquisition.random(len(ids), chance)},
+        priority=acquisition.tie_order(len(ids), protocol.ties, ties),
+        mean=mean,
+        n_passes=n_passes,
+        n_labelled=n_labelled,
+    )
+
+
+def place_of(pool: PoolScores, name: str, score: float, image_id: int | None = None) -> Place:
+    """The place a score takes among the pool's, the image itself left out.
+
+    Args:
+        image_id: whose score it is, None for an image outside the pool.
+    """
+    others = pool.scores[name][pool.image_ids != image_id] if image_id is not None else None
+    others = pool.scores[name] if others is None else others
+    value = others.dtype.type(score)  # as the pool's are stored: float32 must not miss an equal
+    return Place(
+        rank=1 + int((others > value).sum()),
+        equal=int((others == value).sum()),
+        n_images=len(others) + 1,
+    )
+
+
+def ambiguous_image(pool: PoolScores) -> int:
+    """Passes agree that it could be several digits: high entropy, of that the least BALD share.
+
+    Report, section 2.2.2: max entropy would ask for it, BALD would not. Raises ValueError for an
+    empty pool.
+    """
+    high = _high_entropy(pool)
+    share = pool.scores["bald"][high] / pool.scores["max_entropy"][high]
+    return int(pool.image_ids[high[share.argmin()]])
+
+
+def quarrel_image(pool: PoolScores) -> int:
+    """Passes contradict each other: high entropy, of that the most BALD. Raises ValueError."""
+    high = _high_entropy(pool)
+    return int(pool.image_ids[high[pool.scores["bald"][high].argmax()]])
+
+
+def _high_entropy(pool: PoolScores) -> np.ndarray:
+    """Positions of the share of the pool with the highest entropy, at least one."""
+    if not len(pool):
+        raise ValueError("the pool is empty: there is no image to show")
+    n = max(1, round(HIGH_ENTROPY_SHARE * len(pool)))
+    return acquisition.rank(pool.scores["max_entropy"], pool.priority)[:n]

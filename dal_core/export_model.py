@@ -1,0 +1,71 @@
+"""A run's newest model to take away: safetensors that say what they are, and a script to use them.
+
+Owns the exported file's metadata. The run's own checkpoint (`checkpoint`) is where the weights
+come from; it has what dal needs to go on, the export what anybody else needs. Importing this does
+not import torch, which the pages can do without.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from dal_core.locks import run_dir
+from dal_core.store import RunLog
+
+WEIGHTS = "weights.safetensors"  # checkpoint.FILE_NAME
+SCRIPT = Path(__file__).with_name("predict.py")  # complete in itself, to be copied
+
+
+class NoModel(ValueError):
+    """The run has no model on disk; the message is one line."""
+
+
+def has_model(home: Path, run_id: str) -> bool:
+    """Whether the run has a model on disk."""
+    return (run_dir(home, run_id) / WEIGHTS).is_file()
+
+
+def model_bytes(home: Path, log: RunLog) -> bytes:
+    """The newest finished model as a safetensors file.
+
+    Its metadata (all text): `model` (name of the architecture), `pixel_mean` and `pixel_std` (of
+    pixels scaled to [0, 1]), `classes`, `dropout`, `run`, `dataset`, `n_labelled` (labels it was
+    trained on), and `test_accuracy` where it was measured.
+
+    Raises:
+        NoModel: the run was not fitted yet, or not on this machine.
+    """
+    try:
+        with safe_open(run_dir(home, log.run.run_id) / WEIGHTS, framework="np") as file:
+            facts = json.loads(file.metadata()["dal"])
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError):
+        raise NoModel(f"run {log.run.run_id} has no model yet: its first fit is to come") from None
+    from dal_core.models import PIXEL_MEAN, PIXEL_STD  # imports torch
+
+    protocol = log.run.spec.protocol
+    about = {
+        "format": "pt",
+        "model": protocol.which_model,
+        "pixel_mean": str(PIXEL_MEAN),
+        "pixel_std": str(PIXEL_STD),
+        "classes": "0 1 2 3 4 5 6 7 8 9",
+        "dropout": " ".join(map(str, protocol.dropout)),
+        "run": log.run.run_id,
+        "dataset": protocol.dataset,
+        "n_labelled": str(facts["n_labelled"]),
+    }
+    model = (facts["after"], facts.get("corrected", 0))
+    measured = [step for step in log.steps if (step.after, step.corrected) == model]
+    if measured:
+        about["test_accuracy"] = str(measured[-1].accuracy)
+    return save(weights, metadata=about)
+
+
+def predict_script() -> str:
+    """The text of `predict.py`."""
+    return SCRIPT.read_text(encoding="utf-8")

@@ -1,0 +1,155 @@
+"""Several functions beside each other: rank correlation, class balance and redundancy of tens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from dal_core.display import PALETTE, PRIMARY, TEXT, colour, display_name
+from dal_core.figures.axes import PADDING, axis
+
+_CELL = 46
+NAMES = 70  # pixels; a page counts the names of the rows as width
+
+
+def correlation_figure(table: pd.DataFrame) -> alt.LayerChart | alt.FacetChart:
+    """Spearman's rank correlation of every two functions, as numbers on their colours.
+
+    Args:
+        table: [F, F] as `explain.choices.spearman` gives it.
+    """
+    data = correlation_data(table)
+    order = [display_name(name, short=True) for name in table.index]
+    x = alt.X("one:N", sort=order, title=None, axis=axis(labelAngle=-40, labelOverlap=False))
+    y = alt.Y("other:N", sort=order, title=None, axis=axis())
+    base = alt.Chart(data).encode(x=x, y=y)
+    cells = base.mark_rect(color=PRIMARY).encode(
+        opacity=alt.Opacity(
+            "r:Q", scale=alt.Scale(domain=[0, 1], range=[0, 0.85], clamp=True), legend=None
+        ),
+        tooltip=[
+            alt.Tooltip("one:N", title="One"),
+            alt.Tooltip("other:N", title="Other"),
+            alt.Tooltip("r:Q", title="Rank correlation", format=".3f"),
+        ],
+    )
+    size = _CELL * len(order)
+    numbers = base.mark_text(fontSize=11).encode(text="text:N", color=_on_cells("r", 0.55))
+    layers = alt.layer(cells, numbers)
+    return layers.properties(width=size + NAMES, height=int(size * 0.85), padding=PADDING)
+
+
+def correlation_data(table: pd.DataFrame) -> pd.DataFrame:
+    """Columns `one`, `other` (short display names), `r` and `text` as shown."""
+    rows = [
+        (display_name(str(one), short=True), display_name(str(other), short=True), float(r))
+        for one, line in table.iterrows()
+        for other, r in line.items()
+    ]
+    data = pd.DataFrame(rows, columns=["one", "other", "r"])
+    # adding 0 makes a rounded -0 a plain 0
+    return data.assign(text=["–" if np.isnan(r) else f"{round(r, 2) + 0:.2f}" for r in data.r])
+
+
+def _on_cells(field: str, dark_from: float) -> Any:
+    """Numbers on cells that get darker: white on the dark ones, a grey for both themes else."""
+    return alt.condition(alt.datum[field] > dark_from, alt.value("white"), alt.value(TEXT))
+
+
+def redundancy_figure(
+    values: Mapping[str, float], by_chance: np.ndarray, n_images: int
+) -> alt.LayerChart | alt.FacetChart:
+    """How alike each function's images are, beside as many drawn at random.
+
+    Args:
+        values: mean pairwise cosine similarity by function.
+        by_chance: the same of random draws; their middle 90% is the grey band.
+        n_images: in each.
+    """
+    data = redundancy_data(values)
+    chance = pd.DataFrame(
+        {
+            "low": [float(np.quantile(by_chance, 0.05))],
+            "high": [float(np.quantile(by_chance, 0.95))],
+            "mean": [float(by_chance.mean())],
+        }
+    )
+    everything = [*data.similarity, *chance.low, *chance.high]
+    low = max(0.0, np.floor(min(everything) * 10) / 10)
+    scale = alt.Scale(domain=[low, min(1.0, max(everything) + 0.05)], nice=False, zero=False)
+    title = "mean similarity of two of the images"
+    x = alt.X("similarity:Q", title=title, scale=scale, axis=axis(tickCount=5, format=".2f"))
+    y = alt.Y("function:N", sort=list(data.function), title=None, axis=axis(labelLimit=200))
+    colours = alt.Scale(domain=list(data.function), range=[colour(name) for name in values])
+    band = alt.Chart(chance).mark_rect(color=PALETTE["grey"], opacity=0.25)
+    words = f"Random tens of {n_images}" if n_images != 10 else "Random tens"
+    tooltip = [
+        alt.Tooltip("mean:Q", title=f"{words}, mean", format=".3f"),
+        alt.Tooltip("low:Q", title="5% below", format=".3f"),
+        alt.Tooltip("high:Q", title="5% above", format=".3f"),
+    ]
+    points = (
+        alt.Chart(data)
+        .mark_circle(size=130, opacity=1)
+        .encode(
+            x=x,
+            y=y,
+            color=alt.Color("function:N", scale=colours, legend=None),
+            tooltip=[
+                alt.Tooltip("function:N", title="Function"),
+                alt.Tooltip("similarity:Q", title="Similarity", format=".3f"),
+            ],
+        )
+    )
+    layers = alt.layer(
+        band.encode(x=alt.X("low:Q", scale=scale), x2="high:Q", tooltip=tooltip),
+        alt.Chart(chance)
+        .mark_rule(color=PALETTE["grey"], strokeDash=[4, 3])
+        .encode(x=alt.X("mean:Q", scale=scale)),
+        points,
+    )
+    return layers.properties(width="container", height=32 * len(data) + 10, padding=PADDING)
+
+
+def redundancy_data(values: Mapping[str, float]) -> pd.DataFrame:
+    """Columns `function` (its display name) and `similarity`."""
+    names = [display_name(name) for name in values]
+    return pd.DataFrame({"function": names, "similarity": list(values.values())})
+
+
+def balance_figure(counts: Mapping[str, np.ndarray]) -> alt.LayerChart | alt.FacetChart:
+    """How many of each digit a function asks for: a row per function, a column per digit."""
+    data = balance_data(counts)
+    order = list(dict.fromkeys(data.function))
+    base = alt.Chart(data).encode(
+        x=alt.X("digit:O", title="digit", axis=axis(labelAngle=0)),
+        y=alt.Y("function:N", sort=order, title=None, axis=axis(labelLimit=200)),
+    )
+    top = int(max(data.images.max(), 1))
+    cells = base.mark_rect(color=PRIMARY).encode(
+        opacity=alt.Opacity(
+            "images:Q", scale=alt.Scale(domain=[0, top], range=[0, 0.85]), legend=None
+        ),
+        tooltip=[
+            alt.Tooltip("function:N", title="Function"),
+            alt.Tooltip("digit:O", title="Digit"),
+            alt.Tooltip("images:Q", title="Images"),
+        ],
+    )
+    numbers = base.transform_filter(alt.datum.images > 0).mark_text(fontSize=11)
+    layers = alt.layer(cells, numbers.encode(text="images:Q", color=_on_cells("images", 0.6 * top)))
+    return layers.properties(width="container", height=32 * len(order) + 10, padding=PADDING)
+
+
+def balance_data(counts: Mapping[str, np.ndarray]) -> pd.DataFrame:
+    """Columns `function` (its display name), `digit`, `images`."""
+    rows = [
+        (display_name(name), digit, int(n))
+        for name, row in counts.items()
+        for digit, n in enumerate(row)
+    ]
+    return pd.DataFrame(rows, columns=["function", "digit", "images"])

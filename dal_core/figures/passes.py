@@ -1,0 +1,191 @@
+"""One image's passes: the T x C matrix, its mean, each pass's entropy and vote; how scores settle.
+
+Blue is probability, an orange dot the class a pass votes for. The numbers are `explain.parts`'.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from dal_core.display import PALETTE, PRIMARY, TEXT, colour, display_name
+from dal_core.explain.parts import Parts
+from dal_core.figures.axes import PADDING, axis, legend
+from dal_core.figures.spec import filled, form
+
+VOTE = PALETTE["orange"]
+_MATRIX, _BARS, _ENTROPY, _MEAN = 300, 300, 96, 70  # pixels: widths and heights
+
+
+def passes_spec(parts: Parts) -> dict[str, Any]:
+    """The T x C matrix (report, section 2.1.1) over its mean, each pass's entropy at its right."""
+    matrix, rows, mean = passes_data(parts)
+    return filled(_passes_form(len(mean)), {"matrix": matrix, "rows": rows, "mean": mean})
+
+
+def passes_data(parts: Parts) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """The numbers behind `passes_spec`.
+
+    Returns:
+        `pass`, `digit`, `p`, and `dot`, the area of a vote's dot or 0 (of T x C cells); `pass`,
+        `entropy` (of T passes); `digit`, `p` (the mean, of C classes). Passes count from 1.
+    """
+    n_passes, n_classes = parts.probs.shape
+    number, digit = np.divmod(np.arange(n_passes * n_classes), n_classes)
+    voted = parts.probs.argmax(-1)[number] == digit
+    matrix = pd.DataFrame(
+        {
+            "pass": number + 1,
+            "digit": digit,
+            "p": parts.probs.ravel().astype(float),
+            "dot": np.where(voted, min(50.0, (0.7 * _BARS / n_passes) ** 2), 0.0),  # fits its row
+        }
+    )
+    rows = pd.DataFrame({"pass": np.arange(n_passes) + 1, "entropy": parts.entropies.astype(float)})
+    mean = pd.DataFrame({"digit": np.arange(n_classes), "p": parts.mean.astype(float)})
+    return matrix, rows, mean
+
+
+@cache
+def _passes_form(n_classes: int) -> dict[str, Any]:
+    top = alt.hconcat(_matrix(), _entropies(n_classes), spacing=14)
+    return form(alt.vconcat(top, _mean(), spacing=6, padding=PADDING))
+
+
+def _matrix() -> alt.LayerChart | alt.FacetChart:
+    cells = alt.Chart(alt.NamedData("matrix")).encode(
+        x=alt.X("digit:O", title="digit", axis=axis(labelAngle=0, grid=False)),
+        y=alt.Y("pass:O", title="pass", axis=axis(grid=False, ticks=False, labelOverlap=True)),
+    )
+    opacity = alt.Scale(domain=[0, 1], range=[0, 1], clamp=True)
+    heat = cells.mark_rect(color=PRIMARY).encode(
+        opacity=alt.Opacity("p:Q", scale=opacity, legend=None),
+        tooltip=[
+            alt.Tooltip("pass:O", title="Pass"),
+            alt.Tooltip("digit:O", title="Digit"),
+            alt.Tooltip("p:Q", title="Probability", format=".3f"),
+        ],
+    )
+    votes = (
+        cells.transform_filter(alt.datum.dot > 0)
+        .mark_circle(color=VOTE, opacity=1)
+        .encode(
+            size=alt.Size("dot:Q", scale=None),
+            tooltip=[
+                alt.Tooltip("pass:O", title="Pass"),
+                alt.Tooltip("digit:O", title="Votes for"),
+                alt.Tooltip("p:Q", title="Probability", format=".3f"),
+            ],
+        )
+    )
+    return alt.layer(heat, votes).properties(width=_MATRIX, height=_BARS)
+
+
+def _entropies(n_classes: int) -> alt.LayerChart | alt.FacetChart:
+    base = alt.Chart(alt.NamedData("rows"))
+    x = alt.X(
+        "entropy:Q",
+        title="entropy (nats)",
+        scale=alt.Scale(domain=[0, math.log(n_classes)], nice=False, clamp=True),
+        axis=axis(tickCount=3, format=".1f"),
+    )
+    tooltip = [
+        alt.Tooltip("pass:O", title="Pass"),
+        alt.Tooltip("entropy:Q", title="Entropy", format=".3f"),
+    ]
+    bars = base.mark_bar(color=PALETTE["grey"]).encode(
+        x=x, y=alt.Y("pass:O", axis=None), tooltip=tooltip
+    )
+    middle = base.mark_rule(color=PALETTE["vermillion"], strokeWidth=2).encode(
+        x=alt.X("mean(entropy):Q"),
+        tooltip=alt.Tooltip("mean(entropy):Q", title="Mean of the entropies", format=".3f"),
+    )
+    return alt.layer(bars, middle).properties(width=_ENTROPY, height=_BARS)
+
+
+def _mean() -> alt.LayerChart | alt.FacetChart:
+    x = alt.X("digit:O", axis=None)
+    y = alt.Y(
+        "p:Q",
+        title="mean",
+        scale=alt.Scale(domain=[0, 1]),
+        axis=axis(values=[0, 0.5, 1], format=".1f"),
+    )
+    base = alt.Chart(alt.NamedData("mean")).encode(x=x, y=y)
+    tooltip = [
+        alt.Tooltip("digit:O", title="Digit"),
+        alt.Tooltip("p:Q", title="Mean probability", format=".3f"),
+    ]
+    bars = base.mark_bar(color=PRIMARY).encode(tooltip=tooltip)
+    values = base.transform_filter(alt.datum.p >= 0.005).mark_text(dy=-6, fontSize=10, color=TEXT)
+    layers = alt.layer(bars, values.encode(text=alt.Text("p:Q", format=".2f")))
+    return layers.properties(width=_MATRIX, height=_MEAN)
+
+
+# -- settling ----------------------------------------------------------------------------------
+
+
+def settling_spec(lines: Mapping[str, np.ndarray], n_passes: int) -> dict[str, Any]:
+    """Scores after 1, 2, ... passes, and a rule at the number of passes looked at.
+
+    Args:
+        lines: by function, [T] as `explain.parts.settling` gives them.
+    """
+    rule = pd.DataFrame({"passes": [n_passes]})
+    longest = max(map(len, lines.values()), default=1)
+    tables = {"lines": settling_data(lines), "rule": rule}
+    return filled(_settling_form(tuple(lines), longest), tables)
+
+
+def settling_data(lines: Mapping[str, np.ndarray]) -> pd.DataFrame:
+    """Columns `function` (its short display name), `passes`, `score`."""
+    parts = [
+        pd.DataFrame(
+            {
+                "function": display_name(name, short=True),
+                "passes": np.arange(1, len(line) + 1),
+                "score": line.astype(float),
+            }
+        )
+        for name, line in lines.items()
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+@cache
+def _settling_form(functions: tuple[str, ...], n_passes: int) -> dict[str, Any]:
+    names = [display_name(name, short=True) for name in functions]
+    x = alt.X(
+        "passes:Q",
+        title="passes T",
+        scale=alt.Scale(domain=[1, max(n_passes, 2)], nice=False),
+        axis=axis(grid=False, tickCount=8),
+    )
+    line = (
+        alt.Chart(alt.NamedData("lines"))
+        .mark_line(strokeWidth=2)
+        .encode(
+            x=x,
+            y=alt.Y("score:Q", title="score", axis=axis(tickCount=5)),
+            color=alt.Color(
+                "function:N",
+                title=None,
+                scale=alt.Scale(domain=names, range=[colour(name) for name in functions]),
+                legend=legend("top", columns=3),
+            ),
+            tooltip=[
+                alt.Tooltip("function:N", title="Function"),
+                alt.Tooltip("passes:Q", title="Passes"),
+                alt.Tooltip("score:Q", title="Score", format=".3f"),
+            ],
+        )
+    )
+    rule = alt.Chart(alt.NamedData("rule")).mark_rule(strokeDash=[4, 3], color=PALETTE["grey"])
+    layers = alt.layer(rule.encode(x=x), line)
+    return form(layers.properties(width="container", height=180, padding=PADDING))

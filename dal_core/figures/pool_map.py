@@ -1,0 +1,154 @@
+"""A map of the pool: thousands of images as points, and a slider over the queries.
+
+Owns the look of the points. The slider is the chart's own, so that going through the steps sends
+nothing to the server and the points stay where they are. Places come from `explain.pool_map`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from dal_core.display import PALETTE, PRIMARY, display_name
+from dal_core.figures.axes import PADDING, axis, plain_legend
+from dal_core.figures.sums import CLASS_COLOURS
+
+DIGIT = "digit"
+ASKED = PALETTE["vermillion"]
+_COLUMNS = ["image_id", "x", "y", "step", "skipped", "digit", "said", "image"]
+
+
+def pool_map_figure(
+    points: pd.DataFrame, by: str, n_steps: int, height: int = 520
+) -> alt.LayerChart | alt.FacetChart:
+    """Points of images; bigger and ringed those a query asked for.
+
+    Args:
+        points: a row per image: `image_id`, `x`, `y`; `step` in which it was asked for (-1 the
+            initial set, -2 never, `n_steps` what is asked now); `skipped`; `digit` (the data
+            set's label), `said` (the answer, as text); `image` (a data URI); and a column for
+            each function to colour by.
+        by: DIGIT, or the name of one of those columns.
+        n_steps: queries answered; the slider goes from 0 to it.
+    """
+    columns = _COLUMNS if by == DIGIT else [*_COLUMNS, by]
+    if by != DIGIT:  # the highest scores on top of the others
+        points = points.sort_values(by, na_position="last", kind="stable")
+    slider = alt.binding_range(min=0, max=n_steps, step=1, name="Query  ")
+    step = alt.param(name="step", value=n_steps, bind=slider if n_steps else alt.Undefined)
+    asked, before, rest, skipped = _states()
+    base = (
+        alt.Chart(_compact(points[columns]))
+        .transform_calculate(image=f"'{_prefix(points)}' + datum.image")
+        .encode(
+            x=_place("x", points),
+            y=_place("y", points),
+            color=_colour(points, by),
+            tooltip=_tooltip(by),
+        )
+    )
+    layers = [
+        base.transform_filter(rest).mark_circle(size=22, opacity=0.55),
+        _labelled(base.transform_filter(before), by),
+        base.transform_filter(skipped)
+        .mark_point(shape="cross", size=110, filled=True, opacity=1, angle=45)
+        .encode(color=alt.value(PALETTE["grey"])),
+        base.transform_filter(asked)
+        .mark_point(shape="circle", size=190, filled=True, opacity=1, strokeWidth=3)
+        .encode(stroke=alt.value(ASKED)),
+    ]
+    if by == DIGIT:
+        layers.append(_names(base, points))
+    return (
+        alt.layer(*layers)
+        .add_params(step)
+        .properties(width="container", height=height, padding=PADDING)
+    )
+
+
+def _labelled(base: alt.Chart, by: str) -> alt.Chart:
+    """What has a label has no score any more."""
+    marks = base.mark_point(shape="diamond", size=80, filled=True, opacity=1, strokeWidth=1.2)
+    if by == DIGIT:
+        return marks.encode(stroke=alt.value(PALETTE["grey"]))
+    return marks.encode(color=alt.value(PRIMARY))
+
+
+def _states() -> tuple[str, str, str, str]:
+    """Filters: asked at the slider's step, labelled before it, not asked yet, skipped before it."""
+    asked = "datum.step == step"
+    before = "datum.step < step && datum.step >= -1"
+    rest = "datum.step > step || datum.step == -2"
+    return asked, f"{before} && !datum.skipped", rest, f"{before} && datum.skipped"
+
+
+def _compact(points: pd.DataFrame) -> pd.DataFrame:
+    """Fewer digits, and of the images only what is not the same in all: half as much to send."""
+    shared = len(_prefix(points))
+    numbers = {
+        name: points[name].round(4) for name in points.columns if points[name].dtype == float
+    }
+    return points.assign(image=[uri[shared:] for uri in points.image], **numbers)
+
+
+def _prefix(points: pd.DataFrame) -> str:
+    """What all images begin with: so begin the first and the last of them in order."""
+    first, last = min(points.image), max(points.image)
+    differs = (n for n, (a, b) in enumerate(zip(first, last, strict=False)) if a != b)
+    return str(first[: next(differs, len(first))])
+
+
+def _place(name: str, points: pd.DataFrame) -> Any:
+    kind = alt.X if name == "x" else alt.Y
+    title = "first direction" if name == "x" else "second direction"
+    low, high = float(points[name].min()), float(points[name].max())
+    room = 0.03 * (high - low) or 1.0
+    domain = [low - room, high + room]  # of all points, whatever the slider leaves
+    hidden = axis(labels=False, ticks=False, grid=False)
+    return kind(f"{name}:Q", title=title, axis=hidden, scale=alt.Scale(domain=domain, nice=False))
+
+
+def _colour(points: pd.DataFrame, by: str) -> alt.Color:
+    if by == DIGIT:
+        scale = alt.Scale(domain=list(range(10)), range=list(CLASS_COLOURS))
+        legend = plain_legend(
+            "top", columns=10, symbolType="circle", symbolSize=60, symbolOpacity=1
+        )
+        return alt.Color("digit:N", title=None, scale=scale, legend=legend)
+    top = float(points[by].max())
+    return alt.Color(
+        f"{by}:Q",
+        title=display_name(by),
+        # from grey to a warm colour: both ends are seen on a light page and on a dark one
+        scale=alt.Scale(
+            domain=[0, top / 2, top], range=["#a3adbb", "#f59e0b", "#c2185b"], interpolate="rgb"
+        ),
+        legend=plain_legend("top", gradientLength=220, titleOrient="left"),
+    )
+
+
+def _tooltip(by: str) -> list[alt.Tooltip]:
+    said = [
+        alt.Tooltip("image:N"),
+        alt.Tooltip("image_id:Q", title="Image"),
+        alt.Tooltip("digit:N", title="MNIST says"),
+        alt.Tooltip("said:N", title="Answer"),
+    ]
+    return (
+        said
+        if by == DIGIT
+        else [*said, alt.Tooltip(f"{by}:Q", title=display_name(by), format=".3f")]
+    )
+
+
+def _names(base: alt.Chart, points: pd.DataFrame) -> alt.Chart:
+    """Each digit's name in the middle of its points: colours alone do not tell ten apart."""
+    return (
+        base.transform_aggregate(x="median(x)", y="median(y)", groupby=["digit"])
+        .mark_text(fontSize=20, fontWeight="bold", stroke="white", strokeWidth=0.6)
+        .encode(
+            x=_place("x", points), y=_place("y", points), text="digit:N", tooltip=alt.value(None)
+        )
+    )

@@ -1,0 +1,267 @@
+"""Labels from outside: a CSV or JSON Lines file, as `export` writes it, back to batches of answers.
+
+Owns: reading the file, and that its labels are of these images and of this run's pool. Every
+complaint is one line with the file's line, the column and the value. What is done with the labels
+is `replaying`'s.
+
+Columns: `image_id`, `image_sha256`, `label` (empty: skipped) and `step` must be there; `position`,
+`annotator`, `source`, `at` and `seconds` are used where they are; others are left alone. Rows are
+taken in the order of `position`, without that column in the order of the file.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby, pairwise
+from typing import Any, NoReturn
+
+from dal_core.answers import N_CLASSES, is_amount
+from dal_core.datasets import Dataset
+from dal_core.datasets.splits import Split, split_of
+from dal_core.export import LabelRow, image_sha256, spreadsheet_plain
+from dal_core.protocol import RunSpec
+from dal_core.records import Answer, Batch
+
+MAX_BYTES = 50_000_000
+REQUIRED = ("image_id", "image_sha256", "label", "step")
+
+
+class LabelFileError(ValueError):
+    """Labels that cannot be used; the message is one line."""
+
+
+@dataclass(frozen=True)
+class GivenLabel:
+    """One row; `where` names it in a message."""
+
+    where: str
+    image_id: int
+    image_sha256: str
+    label: int | None
+    step: int
+    position: int
+    annotator: str
+    source: str
+    at: str | None
+    seconds: float | None
+
+
+def read_labels(content: bytes) -> list[GivenLabel]:
+    """The rows of a file, JSON Lines if it begins with a brace, else CSV (comma or semicolon).
+
+    Raises:
+        LabelFileError: not text, no rows, a column missing, or a value out of its range.
+    """
+    if len(content) > MAX_BYTES:
+        raise LabelFileError(f"the file is larger than {MAX_BYTES // 1_000_000} MB")
+    try:
+        text = content.decode("utf-8-sig")  # spreadsheets write a mark in front
+    except UnicodeDecodeError:
+        raise LabelFileError("the file is not text (UTF-8)") from None
+    found = _json_rows(text) if text.lstrip().startswith("{") else _csv_rows(text)
+    rows = [_given(where, row, number) for number, (where, row) in enumerate(found)]
+    if not rows:
+        raise LabelFileError("the file holds no labels")
+    return sorted(rows, key=lambda row: row.position)
+
+
+def given_labels(rows: Sequence[LabelRow]) -> list[GivenLabel]:
+    """The labels of a run that is stored here, in the order of training."""
+    return [
+        GivenLabel(
+            f"row {row.position + 1}",
+            row.image_id,
+            row.image_sha256,
+            row.label,
+            row.step,
+            row.position,
+            row.annotator,
+            row.source,
+            row.at,
+            row.seconds,
+        )
+        for row in rows
+    ]
+
+
+def to_batches(rows: Sequence[GivenLabel], dataset: Dataset, spec: RunSpec) -> list[Batch]:
+    """The rows step by step, if they are labels of these images that the run could have asked for.
+
+    Raises:
+        LabelFileError: another image than here, one that is not in the pool, or one twice; steps
+            out of order or more than the protocol has; two annotators or sources in one step.
+        ProtocolError: the data set is too small for the protocol.
+    """
+    seen: dict[int, str] = {}
+    roles = _roles(split_of(spec, dataset))
+    for row in rows:
+        _check_image(row, dataset, roles)
+        if row.image_id in seen:
+            allowed = f"each image once, and it stands in {seen[row.image_id]}"
+            _refuse(row, "image_id", row.image_id, allowed)
+        seen[row.image_id] = row.where
+    for earlier, later in pairwise(rows):
+        if later.step < earlier.step:
+            _refuse(later, "step", later.step, f"{earlier.step} or more, the rows go step by step")
+    batches = [_batch(list(group)) for _, group in groupby(rows, key=lambda row: row.step)]
+    most = spec.protocol.n_acquisition_steps
+    if len(batches) > most:
+        raise LabelFileError(
+            f"there are labels of {len(batches)} steps; allowed: {most}, the protocol's "
+            "n_acquisition_steps"
+        )
+    return batches
+
+
+def _batch(rows: list[GivenLabel]) -> Batch:
+    first = rows[0]
+    for row in rows:
+        for name in ("annotator", "source"):
+            said, allowed = getattr(row, name), getattr(first, name)
+            if said != allowed:
+                _refuse(row, name, said, f"{allowed!r}, as in the rest of step {first.step}")
+    answers = tuple(Answer(row.image_id, row.label, row.seconds) for row in rows)
+    return Batch(first.annotator, first.source, first.at, answers)  # type: ignore[arg-type]
+
+
+def _check_image(row: GivenLabel, dataset: Dataset, roles: Mapping[int, str]) -> None:
+    n_images = len(dataset.labels)
+    if row.image_id >= n_images:
+        _refuse(row, "image_id", row.image_id, f"0 to {n_images - 1} of {dataset.name}")
+    here = image_sha256(dataset.images[row.image_id])
+    if row.image_sha256 != here:
+        allowed = f"{here[:12]}..., the pixels of image {row.image_id} of {dataset.name}"
+        _refuse(row, "image_sha256", row.image_sha256[:12] + "...", allowed)
+    role = roles.get(row.image_id, "of no role")
+    if role != "pool":
+        _refuse(row, "image_id", row.image_id, f"an image of the seed's pool; this one is {role}")
+
+
+def _roles(split: Split) -> dict[int, str]:
+    parts = ("initial", "validation", "test", "pool")
+    return {int(i): part for part in parts for i in getattr(split, part)}
+
+
+def _csv_rows(text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    header = text.partition("\n")[0]
+    delimiter = ";" if header.count(";") > header.count(",") else ","
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    try:
+        for row in reader:
+            where = f"line {reader.line_num}"
+            if None in row or None in row.values():
+                raise LabelFileError(f"{where} has another number of cells than the header")
+            yield where, {key: spreadsheet_plain(cell) for key, cell in row.items()}
+    except csv.Error as error:
+        raise LabelFileError(f"line {reader.line_num} is no CSV: {error}") from None
+
+
+def _json_rows(text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            row = None
+        if not isinstance(row, dict):
+            raise LabelFileError(f"line {number} is no JSON object")
+        yield f"line {number}", row
+
+
+def _given(where: str, row: Mapping[str, Any], number: int) -> GivenLabel:
+    for column in REQUIRED:
+        if column not in row:
+            raise LabelFileError(f"{where} has no column {column}; needed: {', '.join(REQUIRED)}")
+    reader = _Cells(where, row)
+    return GivenLabel(
+        where=where,
+        image_id=reader.whole("image_id"),
+        image_sha256=reader.text("image_sha256", "").lower(),
+        label=reader.label(),
+        step=reader.whole("step"),
+        position=reader.whole("position") if "position" in row else number,
+        annotator=reader.text("annotator", "unknown"),
+        source=reader.source(),
+        at=reader.time(),
+        seconds=reader.seconds(),
+    )
+
+
+class _Cells:
+    """One row: text from CSV, values from JSON; an empty cell is one that is missing."""
+
+    def __init__(self, where: str, row: Mapping[str, Any]) -> None:
+        self.where, self._row = where, row
+
+    def whole(self, column: str) -> int:
+        value = self._get(column)
+        text = str(value)
+        plain = text.isascii() and text.isdigit() and len(text) <= 12
+        if isinstance(value, bool) or not plain:
+            self._refuse(column, "a whole number from 0")
+        return int(text)
+
+    def label(self) -> int | None:
+        if self._get("label") is None:
+            return None
+        label = self.whole("label")
+        if label >= N_CLASSES:
+            self._refuse("label", f"0 to {N_CLASSES - 1}, or empty for a skipped image")
+        return label
+
+    def text(self, column: str, default: str) -> str:
+        value = self._get(column)
+        if value is None:
+            return default
+        if not isinstance(value, str):
+            self._refuse(column, "text")
+        return value
+
+    def source(self) -> str:
+        source = self.text("source", "person")
+        if source not in ("person", "oracle"):
+            self._refuse("source", "person or oracle")
+        return source
+
+    def time(self) -> str | None:
+        text = self.text("at", "")
+        try:
+            return datetime.fromisoformat(text).isoformat(timespec="milliseconds") if text else None
+        except ValueError:
+            self._refuse("at", "a time such as 2026-01-31T12:00:00+00:00")
+
+    def seconds(self) -> float | None:
+        value = self._get("seconds")
+        if value is None:
+            return None
+        try:
+            seconds = float(value) if isinstance(value, str) else value
+        except ValueError:
+            seconds = -1
+        if not is_amount(seconds):
+            self._refuse("seconds", "a number from 0")
+        return float(seconds)
+
+    def _get(self, column: str) -> Any:
+        value = self._row.get(column)
+        return None if value == "" else value
+
+    def _refuse(self, column: str, allowed: str) -> NoReturn:
+        raise LabelFileError(
+            f"{self.where}: {column} is {_short(self._row.get(column))}; allowed: {allowed}"
+        )
+
+
+def _refuse(row: GivenLabel, column: str, value: Any, allowed: str) -> NoReturn:
+    raise LabelFileError(f"{row.where}: {column} is {_short(value)}; allowed: {allowed}")
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else text[:37] + "..."

@@ -1,0 +1,400 @@
+"""An experiment in lock-step: its runs advance together, a step at a time, through the store.
+
+Owns: which runs stand together and what is computed for all of them at once (`lockstep`): the
+fits and the stochastic passes. Each run's own work is done by the worker's `Job` on learners that
+find their model and their passes ready, so queries, answers, steps, records and files are those
+of any other run, and a run begun here can be taken up by a worker and the other way round. The
+work is done in the calling process, which is to have one thread: the experiment is one batch.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dal_core.agenda import Task, agenda, answers_itself, finished
+from dal_core.device import free_memory
+from dal_core.experiment import POLL_SECONDS
+from dal_core.experiment_status import ExperimentStatus, RunStatus, is_bound, status
+from dal_core.learner import Learner
+from dal_core.learner import Progress as ImageProgress
+from dal_core.locks import RunBusy, run_lock
+from dal_core.lockstep import (
+    MATRICES,
+    Labelled,
+    Look,
+    in_groups,
+    passes_together,
+    runs_that_fit,
+    train_together,
+)
+from dal_core.mc_dropout import CHUNK
+from dal_core.models import BayesianCNN, normalise
+from dal_core.protocol import FULL_DATA, RunSpec
+from dal_core.randomness import Purpose, torch_seed
+from dal_core.records import Query, StepResult
+from dal_core.runfiles import experiment_dir, write_records_of
+from dal_core.store import Progress, RunLog, Store
+from dal_core.training import Training, Watch
+from dal_core.worker import GivenUp, Job, Workbench, settle
+
+LOOK_SECONDS = 0.5  # between two looks of a fit at its runs' directives, and reports of progress
+SHOW_SECONDS = 1.0  # between two looks at the whole experiment while it is worked on
+MEMORY_SHARE = 0.8  # of the free memory that a group of runs may be expected to take
+
+
+def conduct(
+    store: Store,
+    experiment_id: str,
+    device: torch.device,
+    show: Callable[[ExperimentStatus], None],
+) -> None:
+    """Work on an experiment until all its runs are complete, failed, paused or stopped.
+
+    Args:
+        device: where tensors are computed, `cpu` or `cuda`.
+        show: called with the experiment's status about once a second.
+    """
+    shown = time.monotonic()
+
+    def tick() -> None:
+        nonlocal shown
+        if time.monotonic() - shown >= SHOW_SECONDS:
+            show(status(store, experiment_id))
+            shown = time.monotonic()
+
+    log = experiment_dir(store.home, experiment_id) / "workers.log"
+    together = Together(store, device, tick, log)
+    while True:
+        now = status(store, experiment_id)
+        show(now)
+        shown = time.monotonic()
+        if not now.has_work:
+            return
+        if not together.advance(now.runs):
+            time.sleep(POLL_SECONDS)  # others work on them
+
+
+class Member(Learner):
+    """A learner whose model and passes may have been computed beforehand, with those of others.
+
+    What was not is computed as ever. `trained` and `passes` are used once.
+    """
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self.trained: tuple[BayesianCNN, Training] | None = None
+        self.passes: dict[int, list[Tensor]] = {}  # chunks [T, n, C] by the seed of their masks
+        self.seconds: dict[str, float] = {}  # share of the time that the passes took, by part
+        self._candidates: tuple[tuple[int, int], np.ndarray] | None = None
+
+    def forget(self) -> None:
+        """Drop what was not used."""
+        self.trained, self.passes, self.seconds = None, {}, {}
+
+    def seed(self, purpose: Purpose) -> int:
+        """The seed of a purpose at the present number of labels."""
+        return torch_seed(self.spec.seed, purpose, self.n_labelled)
+
+    @property
+    def model(self) -> BayesianCNN:
+        """The model of the current labels, taken over already or not yet."""
+        return self.trained[0] if self.trained else self._model().model
+
+    def fit(self, watch: Watch | None = None) -> Training:
+        if self.trained is None:
+            return super().fit(watch)
+        model, training = self.trained
+        self.trained = None
+        self.take(model, training)
+        return training
+
+    def evaluate(self, progress: ImageProgress | None = None) -> StepResult:
+        result = super().evaluate(progress)
+        seconds = self._model().seconds
+        seconds["evaluate"] += self.seconds.pop("evaluate", 0.0)
+        return replace(result, seconds={**result.seconds, **seconds})
+
+    def query(
+        self, progress: ImageProgress | None = None, n_kept: int | None = None
+    ) -> tuple[Query, np.ndarray | None]:
+        asked = super().query(progress, n_kept)
+        share = self.seconds.pop("score", None)
+        if share is not None:
+            self._model().seconds["score"] += share
+        return asked
+
+    def pool_subset(self) -> np.ndarray:
+        """Looked up twice a step, and not for nothing: a permutation of all ids."""
+        state = self.after, self.corrected
+        if self._candidates is None or self._candidates[0] != state:
+            self._candidates = state, super().pool_subset()
+        return self._candidates[1]
+
+    def _passes(
+        self, model: BayesianCNN, ids: np.ndarray, seed: int, progress: ImageProgress | None
+    ) -> Iterable[Tensor]:
+        ready = self.passes.pop(seed, None)
+        return super()._passes(model, ids, seed, progress) if ready is None else ready
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """A run that takes part in the step, in the state it was found in."""
+
+    log: RunLog
+    learner: Member
+
+    @property
+    def run_id(self) -> str:
+        return self.log.run.run_id
+
+    @property
+    def task(self) -> Task:
+        return agenda(self.log).task
+
+    @property
+    def will_ask(self) -> bool:
+        """Whether its task makes passes over the pool, as far as can be told beforehand."""
+        if self.log.run.spec.acquisition == "random" or self.log.open_query is not None:
+            return False
+        after_measuring = answers_itself(self.log) and not finished(self.log)
+        return self.task is Task.QUERY or (self.task is Task.EVALUATE and after_measuring)
+
+
+class Together(Workbench):
+    """Advances runs together; keeps the learners of all of them and the images on the device.
+
+    Args:
+        tick: called between epochs, and after each run's own work.
+        log: file that tracebacks are appended to.
+    """
+
+    learners_kept = 10_000
+
+    def __init__(
+        self, store: Store, device: torch.device, tick: Callable[[], None], log: Path
+    ) -> None:
+        super().__init__(store, device)
+        self.tick, self.log = tick, log
+        self._images: dict[str, Tensor] = {}
+        self._measured: set[str] = set()
+
+    def new_learner(self, spec: RunSpec) -> Member:
+        return Member(spec, self.dataset(spec.protocol.dataset), self.device)
+
+    def write_records(self, run_id: str) -> None:
+        """Later, when all runs have made the step: a run's log takes longer to read than that."""
+        self._measured.add(run_id)
+
+    def images(self, name: str) -> Tensor:
+        """[M, 1, 28, 28] all images of a data set, normalised, on the device; made once."""
+        if name not in self._images:
+            self._images[name] = normalise(self.dataset(name).images).to(self.device)
+        return self._images[name]
+
+    def advance(self, runs: Sequence[RunStatus]) -> bool:
+        """Bring those of the runs that are least far one task on, all at once.
+
+        Runs that other processes are working on are left to them for the moment.
+
+        Returns:
+            False where that is all of them.
+        """
+        groups = defaultdict(list)
+        for log in (run.log for run in runs if run.has_work):
+            groups[is_bound(log.run), log.n_labelled].append(log.run.run_id)
+        return any(self._advance(n, groups[bound, n]) for bound, n in sorted(groups))
+
+    def _advance(self, n_labelled: int, run_ids: Sequence[str]) -> bool:
+        with ExitStack() as locks:
+            found = [self._enter(locks, run_id) for run_id in run_ids]
+            entrants = [one for one in found if one and one.log.n_labelled == n_labelled]
+            try:
+                self._answer([one for one in entrants if one.task is Task.ANSWER])
+                self._measure([one for one in entrants if one.task is not Task.ANSWER])
+            except GivenUp:
+                pass  # all of them are unwanted; the store says what is wanted now
+            finally:
+                for one in entrants:
+                    one.learner.forget()
+                write_records_of(self.store, self._measured)
+                self._measured.clear()
+        return bool(entrants)
+
+    def _enter(self, locks: ExitStack, run_id: str) -> Entrant | None:
+        """Take the run's lock; None where another process has it, or there is nothing to do."""
+        try:
+            locks.enter_context(run_lock(self.store.home, run_id))
+        except RunBusy:
+            return None
+        log = self.store.log(run_id)
+        if not agenda(log).has_work:
+            return None
+        learner = self.learner(log)
+        assert isinstance(learner, Member)
+        return Entrant(log, learner)
+
+    def _answer(self, entrants: Sequence[Entrant]) -> None:
+        for one in entrants:
+            with self._failing([one]):
+                self._do(one)
+
+    def _measure(self, entrants: list[Entrant]) -> None:
+        """What is computed for all, then each run's own work."""
+        ready = list[Entrant]()
+        with self._failing(entrants):
+            ready = self._compute(entrants)
+        for one in ready:
+            with self._failing([one]):
+                self._do(one)
+                settle(self.store, one.run_id)
+            self.tick()
+
+    def _do(self, one: Entrant) -> None:
+        for _ in Job(self, one.log, lambda: None).do(one.task):
+            pass
+
+    # -- all at once ---------------------------------------------------------------------------
+
+    def _compute(self, entrants: Sequence[Entrant]) -> list[Entrant]:
+        """Fit those that have no model, make everybody's passes; returns who is still wanted."""
+        self._fit([one for one in entrants if one.learner.fitted is None])
+        wanted = [one for one in entrants if self._is_wanted(one)]
+        measured = [one for one in wanted if one.task is Task.EVALUATE]
+        self._pass("evaluate", measured, Purpose.MC_DROPOUT_TEST)
+        self._pass("score", [one for one in wanted if one.will_ask], Purpose.MC_DROPOUT_POOL)
+        return wanted
+
+    def _fit(self, entrants: list[Entrant]) -> None:
+        if entrants:
+            in_groups(self._fit_group, entrants, self._room_for(entrants[0].learner))
+
+    def _fit_group(self, entrants: list[Entrant]) -> None:
+        members = [one.learner for one in entrants]
+        protocol, bound = members[0].protocol, members[0].spec.acquisition == FULL_DATA
+        models = [member.fresh_model() for member in members]
+        trainings = train_together(
+            models,
+            self.images(protocol.dataset),
+            self._labelled([member.training_set() for member in members]),
+            protocol,
+            [member.seed(Purpose.TRAINING_DROPOUT) for member in members],
+            self._validation(members) if protocol.weights == "best" else None,
+            [member.seed(Purpose.BATCH_ORDER) for member in members] if bound else None,
+            self._look(entrants),
+        )
+        for member, model, training in zip(members, models, trainings, strict=True):
+            member.trained = model, training
+
+    def _pass(self, part: str, entrants: list[Entrant], purpose: Purpose) -> None:
+        """Make the stochastic passes of a purpose; runs with equally many images go together."""
+        started = time.perf_counter()
+        alike = defaultdict(list)
+        for one in entrants:
+            ids = self._ids(one.learner, purpose)
+            alike[len(ids)].append((one.learner, ids))
+        for group in alike.values():
+            at_most = MATRICES // CHUNK
+            in_groups(lambda some: self._pass_group(some, purpose), group, at_most)
+        for one in entrants:
+            one.learner.seconds[part] = (time.perf_counter() - started) / len(entrants)
+
+    def _pass_group(self, group: list[tuple[Member, np.ndarray]], purpose: Purpose) -> None:
+        members = [member for member, _ in group]
+        protocol = members[0].protocol
+        chunks = passes_together(
+            [member.model for member in members],
+            self.images(protocol.dataset),
+            self._tensor([ids for _, ids in group]),
+            protocol.num_mc_samples,
+            [member.seed(purpose) for member in members],
+        )
+        by_chunk = [list(chunk) for chunk in chunks]
+        for member, passes in zip(members, zip(*by_chunk, strict=True), strict=True):
+            member.passes[member.seed(purpose)] = list(passes)
+
+    def _room_for(self, member: Member) -> int:
+        """How many runs like this one there should be memory for."""
+        n, protocol = member.n_labelled, member.protocol
+        if member.spec.acquisition == FULL_DATA:
+            n = min(n, protocol.full_data_batch_size)
+        n_validation = protocol.val_size if protocol.weights == "best" else 0
+        room = int(free_memory(self.device) * MEMORY_SHARE)
+        return runs_that_fit(member.fresh_model(), n, n_validation, room)
+
+    @staticmethod
+    def _ids(member: Member, purpose: Purpose) -> np.ndarray:
+        if purpose is Purpose.MC_DROPOUT_TEST:
+            return member.test_subset(member.n_labelled)
+        return member.pool_subset()
+
+    def _validation(self, members: Sequence[Member]) -> Labelled:
+        held_out = [member.split.validation for member in members]
+        labels = [member.dataset.labels for member in members]
+        return self._labelled([(v, all_[v]) for v, all_ in zip(held_out, labels, strict=True)])
+
+    def _labelled(self, sets: Sequence[tuple[np.ndarray, np.ndarray]]) -> Labelled:
+        return Labelled(*(self._tensor(arrays) for arrays in zip(*sets, strict=True)))
+
+    def _tensor(self, arrays: Sequence[np.ndarray]) -> Tensor:
+        return torch.from_numpy(np.stack(arrays)).to(self.device)
+
+    # -- watching ------------------------------------------------------------------------------
+
+    def _look(self, entrants: Sequence[Entrant]) -> Look:
+        """Between epochs: give up when nobody wants the group any more, report how far it is."""
+        looked = time.perf_counter()
+
+        def look(epochs_done: int, losses: Sequence[float], left: float) -> None:
+            nonlocal looked
+            self.tick()
+            if time.perf_counter() - looked < LOOK_SECONDS:
+                return
+            looked = time.perf_counter()
+            wanted = [
+                (one, loss)
+                for one, loss in zip(entrants, losses, strict=True)
+                if self._is_wanted(one)
+            ]
+            if not wanted:
+                raise GivenUp
+            for one, loss in wanted:
+                protocol, n = one.learner.protocol, one.log.n_labelled
+                progress = Progress("train", n, epochs_done, protocol.n_epochs, loss, left)
+                self.store.set_progress(one.run_id, progress)
+
+        return look
+
+    def _is_wanted(self, one: Entrant) -> bool:
+        """Whether the run still exists, goes on, and has the labels it was found with.
+
+        One that is not gives nothing up for the others: what was computed for it is dropped.
+        """
+        control = self.store.control(one.run_id)
+        unchanged = control.revision == one.log.revision
+        return unchanged and not control.paused and not control.deleted
+
+    @contextmanager
+    def _failing(self, entrants: Sequence[Entrant]) -> Iterator[None]:
+        """Whoever fails is marked and left alone, as by a worker; the others go on."""
+        try:
+            yield
+        except GivenUp:
+            raise
+        except Exception as error:
+            self.log.parent.mkdir(parents=True, exist_ok=True)
+            with self.log.open("a") as file:
+                traceback.print_exc(file=file)
+            for one in entrants:
+                settle(self.store, one.run_id, f"{type(error).__name__}: {error}")

@@ -1,0 +1,66 @@
+"""A small canvas to draw a digit on: a Streamlit component (v2).
+
+Owns the canvas on the page and the reading of what it sends. What becomes of the ink is
+`dal_core.explain.drawing`'s business.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+from functools import cache
+from importlib.resources import files
+
+import numpy as np
+import streamlit as st
+from PIL import Image
+
+SIDE = 140  # pixels of what is sent: five for each of MNIST's
+MAX_CHARACTERS = 60_000  # of base64: a canvas full of noise has fewer
+_PREFIX = "data:image/png;base64,"
+
+
+def digit_canvas(key: str = "digit_canvas") -> np.ndarray | None:
+    """Draw the canvas; returns the ink drawn so far, sent after every stroke.
+
+    Returns:
+        uint8 [SIDE, SIDE], 0 where there is no ink; None while nothing is drawn.
+
+    Raises:
+        ValueError: the browser sent something else than a drawing.
+    """
+    # Registered here and not on import: a registration outside a script run is lost to it.
+    component = st.components.v2.component("dal_digit_canvas", js=_asset("js"), css=_asset("css"))
+    result = component(key=key, data={"side": SIDE}, on_drawing_change=_nothing)
+    return read_drawing(result.drawing)
+
+
+def read_drawing(raw: object) -> np.ndarray | None:
+    """The ink of a message of the canvas: a PNG of SIDE x SIDE as a data URI, or None.
+
+    Raises:
+        ValueError: anything else; one line.
+    """
+    if raw is None or raw == "":
+        return None
+    if not isinstance(raw, str) or not raw.startswith(_PREFIX) or len(raw) > MAX_CHARACTERS:
+        raise ValueError(f"drawing is {str(raw)[:30]!r}; allowed: a small PNG as a data URI")
+    try:
+        data = base64.b64decode(raw[len(_PREFIX) :], validate=True)
+        with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
+            if image.size != (SIDE, SIDE):
+                raise ValueError(f"drawing is {image.size}; allowed: {SIDE} x {SIDE} pixels")
+            ink = np.asarray(image.convert("L"))
+    except (binascii.Error, OSError, SyntaxError) as error:
+        raise ValueError(f"drawing is no PNG: {error}") from None
+    return ink if ink.any() else None
+
+
+@cache
+def _asset(kind: str) -> str:
+    return (files(__package__) / f"canvas.{kind}").read_text(encoding="utf-8")
+
+
+def _nothing() -> None:
+    """The page reads the drawing from the return value of `digit_canvas`."""

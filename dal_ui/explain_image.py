@@ -1,0 +1,232 @@
+"""One image: its matrix of softmax outputs, the sums the scores are, its place in the pool.
+
+Draws what `dal_core.explain` computes. A fragment of the page: a slider draws it anew, no more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from dal_core.display import display_name
+from dal_core.explain.drawing import as_mnist
+from dal_core.explain.parts import Parts, parts_of, scored_functions, settling
+from dal_core.explain.pool import Place, PoolScores, ambiguous_image, place_of, quarrel_image
+from dal_core.figures.passes import passes_spec, settling_spec
+from dal_core.figures.places import places_data, places_spec
+from dal_core.figures.sums import sums_spec
+from dal_ui import explain_model, explain_words
+from dal_ui.canvas import digit_canvas
+from dal_ui.explain_model import MAX_PASSES, Step
+from dal_ui.grid import image_data_uri
+from dal_ui.vega import draw
+
+ASKED, AMBIGUOUS, QUARREL = "Asked for", "Ambiguous", "Quarrel"
+ANY, NUMBER, DRAW = "Any", "By number", "Draw one"
+IMAGE_SIDE = 168
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The image looked at: `pixels` uint8 [28, 28]; `image_id` None for a drawn one."""
+
+    pixels: np.ndarray
+    image_id: int | None
+
+
+@st.fragment
+def image_view(step: Step) -> None:
+    """Choose an image and settings, see its passes and scores."""
+    pool = explain_model.pool_scores(step)
+    left, right = st.columns([1, 2.7], gap="medium")
+    with left:
+        chosen = _choose(step, pool)
+        n_passes, dropout = _settings(step)
+    if chosen is None:
+        with right:
+            st.caption("Draw a digit at the left: the network looks at it after every stroke.")
+        return
+    probs, is_own = _passes(step, chosen, dropout)
+    eps = step.learner.protocol.entropy_eps
+    parts = parts_of(probs[:n_passes], eps)
+    with right:
+        st.caption(explain_words.MATRIX)
+        with st.container(horizontal=True, gap="medium"):
+            draw(passes_spec(parts), "explain-passes-chart")
+            with st.container(width=268):
+                _outcome(step, parts, is_own)
+                lines = {name: settling(probs, name, eps) for name in scored_functions()}
+                draw(settling_spec(lines, n_passes), "explain-settling-chart", "stretch")
+                st.caption(explain_words.SETTLES)
+    _scores(pool, chosen, parts)
+
+
+# -- which image -------------------------------------------------------------------------------
+
+
+def _choose(step: Step, pool: PoolScores) -> Chosen | None:
+    source = st.pills(
+        "Which image?",
+        [ASKED, AMBIGUOUS, QUARREL, ANY, NUMBER, DRAW],
+        default=ASKED,
+        required=True,
+        wrap=True,
+        key="explain-source",
+    )
+    if source == DRAW:
+        return _drawn()
+    image_id = _image_id(source or ASKED, step, pool)
+    pixels = step.dataset.images[image_id]
+    st.image(image_data_uri(pixels, 6), width=IMAGE_SIDE)
+    st.caption(_about(step, image_id))
+    if source in (AMBIGUOUS, QUARREL):
+        st.caption(explain_words.AMBIGUOUS if source == AMBIGUOUS else explain_words.QUARREL)
+    return Chosen(pixels, image_id)
+
+
+def _image_id(source: str, step: Step, pool: PoolScores) -> int:
+    if source == AMBIGUOUS:
+        return ambiguous_image(pool)
+    if source == QUARREL:
+        return quarrel_image(pool)
+    if source == NUMBER:
+        last = len(step.dataset) - 1
+        return int(st.number_input("Image number", 0, last, 0, key="explain-number"))
+    if source == ANY:
+        st.button("Another", icon=":material/casino:", key="explain-any", on_click=_another)
+        number = st.session_state.get("explain-draws", 0)
+        place = np.random.default_rng(number).integers(len(pool))
+        return int(pool.image_ids[place])
+    images = step.images_wanted(pool)
+    chosen = st.pills(
+        f"The {len(images)} it asks for now, best first",
+        list(range(1, len(images) + 1)),
+        default=1,
+        required=True,
+        wrap=True,
+        key="explain-place",
+    )
+    return images[min(chosen or 1, len(images)) - 1]
+
+
+def _another() -> None:
+    st.session_state["explain-draws"] = st.session_state.get("explain-draws", 0) + 1
+
+
+def _drawn() -> Chosen | None:
+    try:
+        ink = digit_canvas()
+    except ValueError as error:
+        st.error(str(error))
+        return None
+    if ink is None:
+        return None
+    pixels = as_mnist(ink)
+    st.image(image_data_uri(pixels, 3), width=84)
+    st.caption("What the network sees: scaled to 20 pixels and centred by mass, as in MNIST.")
+    return Chosen(pixels, None)
+
+
+def _about(step: Step, image_id: int) -> str:
+    labels = dict(pair for entry in step.learner.answered for pair in entry.labels())
+    if image_id in labels:
+        state = f", labelled {labels[image_id]} in this run"
+    elif image_id in step.learner.split.initial:
+        state = ", in the initial training set"
+    elif image_id in step.learner.skipped:
+        state = ", set aside in this run"
+    elif image_id in step.learner.split.pool:
+        state = ", in the pool"
+    else:
+        state = ", held out for testing or validation"
+    return f"Image {image_id}. MNIST says **{step.dataset.labels[image_id]}**{state}."
+
+
+# -- settings ----------------------------------------------------------------------------------
+
+
+def _settings(step: Step) -> tuple[int, tuple[float, float] | None]:
+    """T, and dropout rates where they are not the run's own."""
+    own = step.learner.protocol.dropout
+    if st.session_state.get("explain-of") != step.log.run.run_id or not _has_settings():
+        st.session_state["explain-of"] = step.log.run.run_id
+        _reset(step.run_passes, own)
+    n_passes = st.slider("Passes T", 1, MAX_PASSES, key="explain-passes")
+    grid = 0.05 if all(abs(rate * 20 - round(rate * 20)) < 1e-9 for rate in own) else 0.01
+    first = st.slider(
+        "Dropout before the first dense layer", 0.0, 0.9, step=grid, key="explain-drop-1"
+    )
+    second = st.slider("... and before the second", 0.0, 0.9, step=grid, key="explain-drop-2")
+    is_own = abs(first - own[0]) < 1e-9 and abs(second - own[1]) < 1e-9
+    st.button(
+        "As the run has them",
+        icon=":material/restart_alt:",
+        disabled=is_own and n_passes == step.run_passes,
+        on_click=_reset,
+        args=(step.run_passes, own),
+    )
+    return int(n_passes), None if is_own else (float(first), float(second))
+
+
+def _has_settings() -> bool:
+    """Whether the sliders' values are known; leaving the page or the tab forgets them."""
+    return all(f"explain-{name}" in st.session_state for name in ("passes", "drop-1", "drop-2"))
+
+
+def _reset(n_passes: int, dropout: tuple[float, float]) -> None:
+    st.session_state["explain-passes"] = n_passes
+    st.session_state["explain-drop-1"], st.session_state["explain-drop-2"] = dropout
+
+
+def _passes(step: Step, chosen: Chosen, dropout: tuple[float, float] | None) -> tuple[Any, bool]:
+    if chosen.image_id is None:
+        return explain_model.passes_of(step, chosen.pixels, dropout), False
+    return explain_model.passes(step, chosen.image_id, dropout)
+
+
+# -- what comes of it --------------------------------------------------------------------------
+
+
+def _outcome(step: Step, parts: Parts, is_own: bool) -> None:
+    st.markdown(explain_words.votes(parts))
+    n = step.learner.protocol.num_mc_samples
+    st.caption(explain_words.whose_passes(is_own, len(parts.probs), n))
+
+
+def _scores(pool: PoolScores, chosen: Chosen, parts: Parts) -> None:
+    scores, places = standing(pool, chosen.image_id, parts)
+    st.markdown("#### From the matrix to a number")
+    st.caption(explain_words.SUMS)
+    with st.container(horizontal=True, gap="large"):
+        draw(sums_spec(parts), "explain-sums-chart")
+        with st.container(width=600):
+            st.markdown(explain_words.scores_table(parts, scores, places))
+            draw(places_spec(places_data(pool.scores), scores), "explain-places-chart")
+            st.caption(
+                f"All {len(pool):,} pool images the run scored at this step, with its own "
+                f"T = {pool.n_passes}; heights are square roots. The line is this image."
+            )
+    with st.expander("The equations, and where they come from"):
+        st.caption("p is the softmax output of pass t for image n and class c; logarithms natural.")
+        for name in pool.scores:
+            if name in explain_words.EQUATIONS:
+                st.markdown(f"**{display_name(name)}** ({explain_words.SOURCES[name]})")
+                st.latex(explain_words.EQUATIONS[name])
+
+
+def standing(
+    pool: PoolScores, image_id: int | None, parts: Parts
+) -> tuple[dict[str, float], dict[str, Place]]:
+    """The image's score by every function of the pool's, and the place it takes.
+
+    `random` scores pool images only.
+    """
+    scores = dict(parts.scores)
+    by_chance = None if image_id is None else pool.score_of("random", image_id)
+    if by_chance is not None:
+        scores["random"] = by_chance
+    known = {name: scores[name] for name in pool.scores if name in scores}
+    return known, {name: place_of(pool, name, s, image_id) for name, s in known.items()}

@@ -1,0 +1,69 @@
+"""The map of the pool: where images lie in the network's features, and where queries fall."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from dal_core.display import display_name
+from dal_core.explain.parts import scored_functions
+from dal_core.explain.pool import PoolScores
+from dal_core.explain.pool_map import UNASKED
+from dal_core.figures.pool_map import DIGIT, pool_map_figure
+from dal_core.figures.spec import form
+from dal_ui import explain_model, explain_words
+from dal_ui.explain_model import Step
+
+
+@st.fragment
+def map_view(step: Step) -> None:
+    """The map with its colours; the slider over the queries is the chart's own."""
+    st.caption(explain_words.MAP)
+    by = st.pills(
+        "Colour by",
+        [DIGIT, *scored_functions()],
+        default=DIGIT,
+        required=True,
+        format_func=lambda name: "MNIST's label" if name == DIGIT else display_name(name),
+        wrap=True,
+        key="explain-colour",
+    )
+    spec, explained = _spec(step.key, step, by or DIGIT)
+    st.vega_lite_chart(spec, width="stretch", key=f"explain-map-{by}")
+    st.caption(_legend(by or DIGIT, len(step.learner.answered), explained))
+
+
+def _legend(by: str, n_answered: int, explained: np.ndarray) -> str:
+    labelled = "Diamonds" if by == DIGIT else "Blue diamonds (no score any more)"
+    return (
+        f"{labelled}: labelled before that query, the initial images too. Red rings: what that "
+        f"query asked for; number {n_answered} is what is asked for now. Crosses: set aside. "
+        f"Point at any of them to see the image. The two directions hold {explained[0]:.0%} and "
+        f"{explained[1]:.0%} of the variance: images that lie apart differ, images that lie "
+        "together may still differ in the directions not shown."
+    )
+
+
+@st.cache_data(show_spinner=False, max_entries=16)
+def _spec(key: explain_model.Key, _step: Step, by: str) -> tuple[dict[str, Any], np.ndarray]:
+    points, explained = explain_model.mapped(_step)
+    pool = explain_model.pool_scores(_step)
+    table = points_to_show(points, pool, by, _step)
+    return form(pool_map_figure(table, by, len(_step.learner.answered))), explained
+
+
+def points_to_show(points: pd.DataFrame, pool: PoolScores, by: str, step: Step) -> pd.DataFrame:
+    """The map's points with what is asked for now, what was said, and the score to colour by."""
+    asked_now = step.images_wanted(pool)
+    last = len(step.learner.answered)
+    now = points.image_id.isin(asked_now) & (points.step == UNASKED)
+    said = ["" if np.isnan(label) else f"{label:.0f}" for label in points.label]
+    said = ["can't tell" if skip else one for one, skip in zip(said, points.skipped, strict=True)]
+    shown = points.assign(step=points.step.where(~now, last), said=said)
+    if by == DIGIT:
+        return shown
+    scores = dict(zip(pool.image_ids.tolist(), pool.scores[by].astype(float), strict=True))
+    return shown.assign(**{by: [scores.get(i, float("nan")) for i in points.image_id]})

@@ -1,0 +1,183 @@
+"""The model behind the explaining page, and what was computed of it once: scores, map, features.
+
+Owns what is kept between two drawings of the page. A step of a run never changes, so everything
+is kept under (run, last submission, last correction). Nothing is trained here: one
+forward pass of an image or of a few thousand, in the page's own process.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+import torch
+
+from dal_core.datasets import Dataset
+from dal_core.explain import choices, pool_map
+from dal_core.explain.passes import fresh_passes, scored_passes
+from dal_core.explain.pool import PoolScores, score_pool
+from dal_core.explain.step import fitted_of, newest_model, stored_models, stored_step
+from dal_core.figures.thumbnails import thumbnail
+from dal_core.learner import Learner
+from dal_core.store import RunLog
+from dal_ui import runtime
+
+MAX_PASSES = 64
+Key = tuple[str, int, int]
+_RANDOM_DRAWS = 400  # of tens, for what redundancy chance alone gives
+
+
+@dataclass(frozen=True)
+class Step:
+    """A run's newest stored model, and the state of the run it belongs to.
+
+    `key` names it in caches.
+    """
+
+    log: RunLog
+    learner: Learner
+    dataset: Dataset
+
+    @property
+    def key(self) -> Key:
+        """The run, and the last submission and correction in the model's training set."""
+        return self.log.run.run_id, self.learner.after, self.learner.corrected
+
+    @property
+    def run_passes(self) -> int:
+        """T of the run's own scores, as far as the page goes."""
+        return min(self.learner.protocol.num_mc_samples, MAX_PASSES)
+
+    @property
+    def batch_size(self) -> int:
+        """Images a query asks for."""
+        return self.learner.protocol.n_samples_to_acquire
+
+    def query_images(self) -> tuple[int, ...]:
+        """The images the run asked for with this model; none where it did not ask."""
+        asked = [q for q in self.log.queries.values() if q.after == self.learner.after]
+        return asked[-1].shown() if asked else ()
+
+    def images_wanted(self, pool: PoolScores) -> tuple[int, ...]:
+        """What the run asks for with this model, or would: a finished one asks no more."""
+        own = self.log.run.spec.acquisition
+        name = own if own in pool.scores else "bald"
+        return self.query_images() or tuple(pool.ranking(name, self.batch_size).tolist())
+
+
+def open_step(log: RunLog, dataset: Dataset, state: tuple[int, int] | None = None) -> Step | None:
+    """A stored model of the run; None where it is not stored.
+
+    Args:
+        state: last submission and correction of the model wanted; None for the newest.
+    """
+    state = state or newest(log.run.run_id)
+    if state is None or not log.is_state(state[0]):
+        return None
+    learner = _learner((log.run.run_id, *state), log, dataset)
+    if learner is None:
+        _learner.clear()  # a model that could not be read this time may be whole the next
+        return None
+    return Step(log, learner, dataset)
+
+
+def newest(run_id: str) -> tuple[int, int] | None:
+    """Last submission and correction of the run's newest stored model; None without one."""
+    return newest_model(runtime.store().home, run_id)
+
+
+def stored(log: RunLog) -> list[tuple[int, int]]:
+    """The same of every stored model of the run, by growing labels."""
+    return stored_models(runtime.store().home, log)
+
+
+def pool_scores(step: Step) -> PoolScores:
+    """Every pool image's scores, computed once a step."""
+    return _pool_scores(step.key, step.learner)
+
+
+def passes(
+    step: Step, image_id: int, dropout: tuple[float, float] | None
+) -> tuple[torch.Tensor, bool]:
+    """MAX_PASSES passes of an image, [T, C], and whether they begin with the run's own.
+
+    Args:
+        dropout: rates other than the run's, or None.
+    """
+    found = _scored_passes(step.key, step.learner, image_id) if dropout is None else None
+    if found is not None:
+        return torch.from_numpy(found), True
+    return passes_of(step, step.dataset.images[image_id], dropout), False
+
+
+def passes_of(step: Step, image: np.ndarray, dropout: tuple[float, float] | None) -> torch.Tensor:
+    """MAX_PASSES passes of any image, uint8 [28, 28] -> [T, C]."""
+    one_thread()
+    return fresh_passes(step.learner, image, MAX_PASSES, dropout)
+
+
+def mapped(step: Step) -> tuple[pd.DataFrame, np.ndarray]:
+    """The points of the map with their pictures, and the share of variance of its two axes."""
+    return _mapped(step.key, step.learner)
+
+
+def redundancies(
+    step: Step, chosen: dict[str, tuple[int, ...]]
+) -> tuple[dict[str, float], np.ndarray]:
+    """How alike each function's images are in the model's features, and random draws of as many."""
+    return _redundancies(step.key, step.learner, chosen)
+
+
+def one_thread() -> None:
+    """Results differ in bits between one and two threads; the run's own were made by one."""
+    torch.set_num_threads(1)
+
+
+@st.cache_resource(show_spinner=False, max_entries=6)
+def _learner(key: Key, _log: RunLog, _dataset: Dataset) -> Learner | None:
+    """Read-only to everybody: nobody answers through it."""
+    one_thread()
+    return stored_step(runtime.store().home, _log, _dataset, key[1])
+
+
+@st.cache_data(show_spinner="The network looks at the pool ...", max_entries=12)
+def _pool_scores(key: Key, _learner: Learner) -> PoolScores:
+    one_thread()
+    return score_pool(_learner)
+
+
+@st.cache_data(show_spinner=False, max_entries=256)
+def _scored_passes(key: Key, _learner: Learner, image_id: int) -> np.ndarray | None:
+    one_thread()
+    found = scored_passes(_learner, image_id, MAX_PASSES)
+    return None if found is None else found.numpy()
+
+
+@st.cache_data(show_spinner="Placing the pool on the map ...", max_entries=6)
+def _mapped(key: Key, _learner: Learner) -> tuple[pd.DataFrame, np.ndarray]:
+    one_thread()
+    points, projection = pool_map.map_of(_learner)
+    images, labels = _learner.dataset.images, _learner.dataset.labels
+    points["digit"] = labels[points.image_id]
+    points["image"] = [thumbnail(images[i]) for i in points.image_id]
+    return points, projection.explained
+
+
+@st.cache_data(show_spinner=False, max_entries=12)
+def _redundancies(
+    key: Key, _learner: Learner, chosen: dict[str, tuple[int, ...]]
+) -> tuple[dict[str, float], np.ndarray]:
+    one_thread()
+    ids = _learner.pool_subset()
+    images = _learner.dataset.images
+    features = pool_map.trunk_features(fitted_of(_learner).model, images[ids])
+    places = {image_id: place for place, image_id in enumerate(ids.tolist())}
+    values = {
+        name: choices.redundancy(features[[places[i] for i in image_ids]])
+        for name, image_ids in chosen.items()
+    }
+    n = max((len(image_ids) for image_ids in chosen.values()), default=0)
+    generator = np.random.default_rng(_learner.spec.seed)
+    return values, choices.random_redundancy(features, n, _RANDOM_DRAWS, generator)

@@ -1,0 +1,145 @@
+"""The explaining page in a real browser: a deep link, a slider, a drawn digit, the map."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from dal_core.datasets import Dataset
+from dal_core.store import Store
+from tests.browser.conftest import ROOT, StreamlitServer
+from tests.ui_kit import asked_run
+
+pytestmark = pytest.mark.browser
+
+WORK_MS = 60_000  # a loaded machine is no reason to fail
+PASSES = re.compile(r"^\d+ of (\d+) passes say \d")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("explain-home")
+
+
+@pytest.fixture(scope="module")
+def run_id(home: Path, mnist5k: Dataset) -> str:
+    """A person's run whose first query is open."""
+    return asked_run(Store(home), mnist5k, num_mc_samples=16, n_epochs=20)[0]
+
+
+@pytest.fixture(scope="module")
+def server(
+    start_server: Callable[..., StreamlitServer], browser: Browser, home: Path
+) -> StreamlitServer:
+    return start_server(ROOT / "app.py", DAL_HOME=str(home))
+
+
+def open_page(page: Page, server: StreamlitServer, run_id: str, view: str = "One image") -> None:
+    page.goto(f"{server.url}/explain?run={run_id}")  # a deep link, also on a cold server
+    tab = page.get_by_role("tab", name=view)
+    expect(tab).to_be_visible(timeout=WORK_MS)
+    tab.click()
+
+
+def charts(page: Page) -> Locator:
+    return page.get_by_test_id("stVegaLiteChart").locator("canvas")
+
+
+def wait_until_drawn(page: Page) -> None:
+    app = page.get_by_test_id("stApp")
+    expect(app).to_have_attribute("data-test-script-state", "notRunning", timeout=WORK_MS)
+
+
+def pixels(chart: Locator) -> str:
+    return str(chart.evaluate("canvas => canvas.toDataURL()"))
+
+
+def wait_for_other(chart: Locator, before: str) -> None:
+    """Until the chart shows something else; it is asked for as it is now, never for a moment."""
+    chart.page.wait_for_function(
+        "([chart, before]) => chart.toDataURL() !== before",
+        arg=[chart.element_handle(), before],
+        timeout=WORK_MS,
+    )
+
+
+def test_sliders_change_the_heat_map_and_the_sums(
+    page: Page, server: StreamlitServer, run_id: str
+) -> None:
+    open_page(page, server, run_id)
+    said = page.get_by_text(PASSES)
+    expect(said).to_contain_text("of 16 passes", timeout=WORK_MS)
+    matrix, sums = charts(page).nth(0), charts(page).nth(2)
+    expect(sums).to_be_visible(timeout=WORK_MS)
+    wait_until_drawn(page)
+    seen = pixels(matrix), pixels(sums)
+    page.locator(".st-key-explain-passes input[type=range]").press("ArrowLeft")
+    expect(said).to_contain_text("of 15 passes", timeout=WORK_MS)
+    wait_for_other(matrix, seen[0])
+    seen = pixels(matrix), pixels(sums)
+    # other rates leave every table its size: the numbers must change all the same
+    page.locator(".st-key-explain-drop-1 input[type=range]").press("End")
+    expect(page.get_by_text("Passes of the page's own")).to_be_visible(timeout=WORK_MS)
+    wait_for_other(matrix, seen[0])
+    wait_for_other(sums, seen[1])
+    page.get_by_role("button", name="As the run has them").click()
+    expect(said).to_contain_text("of 16 passes", timeout=WORK_MS)
+
+
+def test_a_drawn_digit_is_looked_at_after_every_stroke(
+    page: Page, server: StreamlitServer, run_id: str
+) -> None:
+    open_page(page, server, run_id)
+    page.get_by_text("Draw one", exact=True).click(timeout=WORK_MS)
+    canvas = page.locator(".digit-canvas canvas")
+    expect(canvas).to_be_visible(timeout=WORK_MS)
+    expect(page.get_by_text("the network looks at it after every stroke")).to_be_visible()
+    box = canvas.bounding_box()
+    assert box is not None
+    middle = box["x"] + box["width"] / 2
+    page.mouse.move(middle, box["y"] + 30)
+    page.mouse.down()
+    page.mouse.move(middle - 6, box["y"] + box["height"] - 30, steps=12)
+    page.mouse.up()
+    expect(page.get_by_text(PASSES)).to_be_visible(timeout=WORK_MS)
+    expect(page.get_by_text("What the network sees")).to_be_visible()
+    row = page.locator("tr", has_text="BALD").first
+    expect(row).to_contain_text(re.compile(r"\d\.\d{3}.*of 301"))  # 300 scored and this one
+    page.locator(".digit-canvas button", has_text="Clear").click()
+    expect(page.get_by_text("the network looks at it after every stroke")).to_be_visible(
+        timeout=WORK_MS
+    )
+
+
+def test_pointing_at_the_map_shows_the_image(
+    page: Page, server: StreamlitServer, run_id: str
+) -> None:
+    open_page(page, server, run_id, "A map of the pool")
+    chart = charts(page).first
+    expect(chart).to_be_visible(timeout=WORK_MS)
+    box = chart.bounding_box()
+    assert box is not None
+    picture = page.locator("#vg-tooltip-element img")
+    for step in range(60):  # somewhere on this line there is a point
+        share = 0.2 + 0.01 * step
+        page.mouse.move(box["x"] + share * box["width"], box["y"] + 0.55 * box["height"], steps=3)
+        if picture.is_visible():
+            break
+    expect(picture).to_have_attribute("src", re.compile("^data:image/png;base64,"))
+    assert picture.evaluate("image => image.complete && image.naturalWidth") == 56
+
+
+def test_a_tab_can_be_left_and_the_run_stays(
+    page: Page, server: StreamlitServer, run_id: str
+) -> None:
+    open_page(page, server, run_id, "Five functions, one model")
+    expect(page.get_by_text("Do they agree on the order?")).to_be_visible(timeout=WORK_MS)
+    page.get_by_role("link", name="Runs").click()
+    expect(page.get_by_role("heading", name="Runs")).to_be_visible(timeout=WORK_MS)
+    page.get_by_role("link", name="Explain").click()
+    expect(page.get_by_text("Why this image?")).to_be_visible(timeout=WORK_MS)
+    page.wait_for_url(re.compile(f"run={run_id}"), timeout=WORK_MS)

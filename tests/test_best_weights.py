@@ -1,0 +1,128 @@
+"""Validating beside the training finds what validating in turn finds."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+
+import pytest
+import torch
+from torch import Tensor
+
+from dal_core import best_weights, validation
+from dal_core.datasets import Dataset
+from dal_core.models import BayesianCNN, build_model, normalise
+from dal_core.training import Epoch, Training, train
+from tests import fast
+
+Labelled = tuple[Tensor, Tensor]
+
+
+@pytest.fixture
+def helper() -> Iterator[Executor]:
+    with ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,)) as one:
+        yield one
+
+
+def labelled(dataset: Dataset, start: int, step: int) -> Labelled:
+    ids = range(start, len(dataset), step)
+    return normalise(dataset.images[ids]), torch.from_numpy(dataset.labels[ids])
+
+
+def trained(
+    dataset: Dataset, helper: Executor | None, rate: float = 0.01, **more: object
+) -> tuple[BayesianCNN, Training]:
+    """A rash training, whose validation loss goes up and down."""
+    protocol = fast.protocol(weights="best", n_epochs=40, learning_rate=rate)
+    model = build_model("lenet5", protocol.dropout, seed=5)
+    training = train(
+        model,
+        *labelled(dataset, 0, 250),
+        protocol,
+        torch.Generator().manual_seed(6),
+        labelled(dataset, 1, 9),
+        helper=helper,
+        **more,  # type: ignore[arg-type]
+    )
+    return model, training
+
+
+@pytest.mark.parametrize("full_curve", [False, True])
+@pytest.mark.parametrize("rate", [0.001, 0.01, 0.02])
+def test_the_weights_and_the_history_are_the_same_to_the_last_bit(
+    mnist5k: Dataset, helper: Executor, rate: float, full_curve: bool
+) -> None:
+    in_turn, whole = trained(mnist5k, None, rate, full_curve=full_curve)
+    beside, history = trained(mnist5k, helper, rate, full_curve=full_curve)
+    assert all(map(torch.equal, in_turn.parameters(), beside.parameters()))
+    assert history.train_losses == whole.train_losses
+    assert history.val_losses == whole.val_losses
+    assert (history.best_epoch, history.val_loss) == (whole.best_epoch, whole.val_loss)
+
+
+def test_the_training_thread_validates_nothing(
+    mnist5k: Dataset, helper: Executor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = set[int]()
+    measure = validation.image_losses
+
+    def spy(*arguments: object) -> Tensor:
+        threads.add(threading.get_ident())
+        return measure(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(validation, "image_losses", spy)
+    trained(mnist5k, helper)
+    assert len(threads) == 1
+    assert threading.get_ident() not in threads
+
+
+def test_training_runs_ahead_by_a_bounded_number_of_epochs(
+    mnist5k: Dataset, helper: Executor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first look lasts until the training is as far ahead as it may be."""
+    looked, ahead, may_go = list[int](), list[int](), threading.Event()
+    measure = validation.Validation.measure
+
+    def held(self: validation.Validation, model: BayesianCNN) -> validation.Validated:
+        may_go.wait()
+        measured = measure(self, model)
+        looked.append(1)
+        return measured
+
+    def watch(epoch: Epoch) -> None:
+        ahead.append(epoch.number - len(looked))
+        if epoch.number == best_weights.AHEAD:
+            may_go.set()
+
+    monkeypatch.setattr(validation.Validation, "measure", held)
+    trained(mnist5k, helper, watch=watch)
+    assert best_weights.AHEAD <= max(ahead) <= best_weights.AHEAD + 1
+    assert len(looked) == 40
+
+
+def test_a_training_given_up_leaves_nothing_under_way(mnist5k: Dataset, helper: Executor) -> None:
+    class Enough(Exception):
+        pass
+
+    def watch(epoch: Epoch) -> None:
+        if epoch.number == 3:
+            raise Enough
+
+    with pytest.raises(Enough):
+        trained(mnist5k, helper, watch=watch)
+    assert helper.submit(threading.get_ident).result() != threading.get_ident()
+    again, _ = trained(mnist5k, helper)
+    alone, _ = trained(mnist5k, None)
+    assert all(map(torch.equal, again.parameters(), alone.parameters()))
+
+
+def test_a_fault_in_the_thread_is_raised_in_the_training(
+    mnist5k: Dataset, helper: Executor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> Tensor:
+        raise RuntimeError("no loss today")
+
+    monkeypatch.setattr(validation, "image_losses", broken)
+    with pytest.raises(RuntimeError, match="no loss today"):
+        trained(mnist5k, helper)

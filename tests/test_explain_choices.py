@@ -1,0 +1,234 @@
+"""What the functions would ask for: overlaps, rank correlation, redundancy, the map, drawings."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from dal_core import acquisition
+from dal_core.datasets import Dataset
+from dal_core.explain.choices import (
+    choices,
+    class_counts,
+    overlap,
+    random_redundancy,
+    redundancy,
+    shared,
+    spearman,
+)
+from dal_core.explain.drawing import as_mnist
+from dal_core.explain.pool import score_pool
+from dal_core.explain.pool_map import INITIAL, UNASKED, map_of, map_points, project, trunk_features
+from dal_core.learner import Learner
+from dal_core.models import normalise
+from tests import fast
+
+
+@pytest.fixture(scope="module")
+def fitted(mnist5k: Dataset) -> Learner:
+    learner = fast.learner(mnist5k, n_epochs=20)
+    fast.steps(learner, 2)
+    learner.fit()
+    return learner
+
+
+# -- choices -----------------------------------------------------------------------------------
+
+
+def test_every_registered_function_chooses(fitted: Learner) -> None:
+    chosen = choices(score_pool(fitted), 10)
+    assert set(chosen) == set(acquisition.ACQUISITIONS)
+    pool = set(fitted.pool().tolist())
+    assert all(len(set(ten)) == 10 and set(ten) <= pool for ten in chosen.values())
+
+
+def test_a_function_registered_later_appears_by_itself(
+    fitted: Learner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def least_likely(probs):  # type: ignore[no-untyped-def]
+        return 1 - probs.mean(0).amin(-1)
+
+    more = {**acquisition.ACQUISITIONS, "least_likely": least_likely}
+    monkeypatch.setattr(acquisition, "ACQUISITIONS", more)
+    assert "least_likely" in choices(score_pool(fitted), 10)
+
+
+def test_overlaps_are_counted_both_ways() -> None:
+    chosen = {"a": (1, 2, 3), "b": (3, 2, 9), "c": (7, 8, 6)}
+    table = overlap(chosen)
+    assert table.to_numpy().tolist() == [[3, 2, 0], [2, 3, 0], [0, 0, 3]]
+    assert shared(chosen)[3] == ("a", "b")
+    assert shared(chosen)[7] == ("c",)
+
+
+def test_rank_correlation_follows_the_order_and_not_the_values() -> None:
+    rising = np.array([0.1, 0.2, 0.3, 0.9])
+    table = spearman({"a": rising, "b": rising**5, "c": -rising})
+    assert table.loc["a", "b"] == pytest.approx(1.0)
+    assert table.loc["a", "c"] == pytest.approx(-1.0)
+
+
+def test_rank_correlation_with_ties_is_that_of_mean_ranks() -> None:
+    # by hand: ranks 1, 2.5, 2.5, 4 against 1, 2, 3, 4
+    table = spearman({"a": np.array([1, 2, 2, 3]), "b": np.array([1, 2, 3, 4])})
+    assert table.loc["a", "b"] == pytest.approx(4.5 / np.sqrt(4.5 * 5.0))
+
+
+def test_redundancy_is_the_mean_of_all_pairs() -> None:
+    rows = np.random.default_rng(1).normal(size=(5, 7))
+    units = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    pairs = [units[i] @ units[j] for i in range(5) for j in range(i)]
+    assert redundancy(rows) == pytest.approx(np.mean(pairs))
+    assert redundancy(np.ones((4, 3))) == pytest.approx(1.0)
+    assert redundancy(np.eye(3)) == pytest.approx(0.0)
+    assert np.isnan(redundancy(np.ones((1, 3))))
+
+
+def test_a_row_of_zeros_is_like_no_other() -> None:
+    assert redundancy(np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 0.0]])) == pytest.approx(1 / 3)
+
+
+def test_random_tens_come_from_the_given_generator() -> None:
+    rows = np.random.default_rng(1).normal(size=(50, 4))
+    one, other = (random_redundancy(rows, 10, 20, np.random.default_rng(3)) for _ in range(2))
+    assert len(one) == 20
+    assert np.array_equal(one, other)
+
+
+def test_classes_that_do_not_occur_count_nothing() -> None:
+    assert class_counts(np.array([2, 2, 0]), 4).tolist() == [1, 0, 2, 0]
+
+
+# -- the map -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [(200, 30), (40, 90)])
+def test_the_projection_is_the_one_of_a_full_decomposition(shape: tuple[int, int]) -> None:
+    generator = np.random.default_rng(5)
+    low = generator.normal(size=(shape[0], 3)) @ (
+        np.diag([9.0, 5.0, 2.0]) @ generator.normal(size=(3, shape[1]))
+    )
+    rows = (low + generator.normal(size=shape) + 4).astype(np.float32)
+    found = project(rows)
+    centred = rows.astype(np.float64) - rows.mean(0, dtype=np.float64)
+    left, sizes, _ = np.linalg.svd(centred, full_matrices=False)
+    expected = left[:, :2] * sizes[:2]
+    for axis in range(2):
+        sign = np.sign(found.coordinates[:, axis] @ expected[:, axis])
+        assert found.coordinates[:, axis] * sign == pytest.approx(expected[:, axis], abs=1e-3)
+    assert found.explained == pytest.approx(sizes[:2] ** 2 / (sizes**2).sum(), rel=1e-5)
+
+
+def test_the_same_features_give_the_same_map() -> None:
+    rows = np.random.default_rng(6).normal(size=(60, 12)).astype(np.float32)
+    assert np.array_equal(project(rows).coordinates, project(rows.copy()).coordinates)
+
+
+def test_features_that_all_agree_lie_in_one_point() -> None:
+    found = project(np.ones((10, 5), dtype=np.float32))
+    assert np.array_equal(found.coordinates, np.zeros((10, 2)))
+    assert found.explained.tolist() == [0.0, 0.0]
+
+
+def test_two_images_make_no_map() -> None:
+    with pytest.raises(ValueError, match=r"features are \[2, 5\]"):
+        project(np.ones((2, 5)))
+
+
+def test_features_are_those_of_the_trunk(fitted: Learner, mnist5k: Dataset) -> None:
+    assert fitted.fitted is not None
+    model = fitted.fitted.model
+    features = trunk_features(model, mnist5k.images[:501])  # one more than a chunk
+    last = model.trunk(normalise(mnist5k.images[500:501])).detach().numpy()
+    assert features.shape == (501, 400)
+    assert features[500] == pytest.approx(last[0], abs=1e-5)
+
+
+def test_the_map_knows_when_each_image_was_asked_for(fitted: Learner) -> None:
+    points = map_points(fitted)
+    assert points.image_id.is_unique
+    assert set(points[points.step == INITIAL].image_id) == set(fitted.split.initial.tolist())
+    for step, entry in enumerate(fitted.answered):
+        asked = points[points.step == step]
+        assert dict(zip(asked.image_id, asked.label, strict=True)) == dict(entry.labels())
+    rest = points[points.step == UNASKED]
+    assert set(rest.image_id) == set(fitted.pool_subset().tolist())
+    assert rest.label.isna().all() and not points.skipped.any()
+
+
+def test_a_skipped_image_is_marked_and_has_no_label(mnist5k: Dataset) -> None:
+    learner = fast.learner(mnist5k)
+    learner.fit()
+    query, _ = learner.query()
+    learner.skip(query.ranking[0])
+    learner.answer({i: int(mnist5k.labels[i]) for i in query.ranking[1:11]})
+    points = map_points(learner).set_index("image_id")
+    assert points.skipped[query.ranking[0]]
+    assert np.isnan(points.label[query.ranking[0]])
+    assert points.step[query.ranking[0]] == 0
+
+
+def test_the_map_places_every_point(fitted: Learner) -> None:
+    points, projection = map_of(fitted)
+    assert np.isfinite(points[["x", "y"]].to_numpy()).all()
+    assert 0 < projection.explained[1] <= projection.explained[0] < 1
+
+
+# -- a drawn digit -----------------------------------------------------------------------------
+
+
+def drawn(box: tuple[int, int, int, int], size: int = 280) -> np.ndarray:
+    canvas = Image.new("L", (size, size))
+    ImageDraw.Draw(canvas).ellipse(box, outline=255, width=22)
+    return np.asarray(canvas)
+
+
+def extent(image: np.ndarray) -> tuple[int, int]:
+    rows, columns = np.flatnonzero(image.any(1)), np.flatnonzero(image.any(0))
+    return int(rows[-1] - rows[0] + 1), int(columns[-1] - columns[0] + 1)
+
+
+@pytest.mark.parametrize("box", [(20, 20, 120, 260), (150, 5, 275, 90), (10, 10, 60, 60)])
+def test_a_drawing_fits_a_box_of_twenty_and_keeps_its_proportions(
+    box: tuple[int, int, int, int],
+) -> None:
+    image = as_mnist(drawn(box))
+    height, width = extent(image)
+    assert image.shape == (28, 28) and image.dtype == np.uint8
+    assert max(height, width) == 20
+    drawn_ratio = (box[3] - box[1] + 1) / (box[2] - box[0] + 1)
+    assert height / width == pytest.approx(drawn_ratio, rel=0.12)
+
+
+def test_a_drawing_is_centred_by_its_mass_wherever_it_was_drawn() -> None:
+    one, other = as_mnist(drawn((20, 20, 90, 160))), as_mnist(drawn((170, 100, 240, 240)))
+    assert np.array_equal(one, other)
+    weight = one.astype(float)
+    rows = float((weight.sum(1) * np.arange(28)).sum() / weight.sum())
+    assert rows == pytest.approx(14, abs=0.51)
+
+
+def test_the_centre_is_that_of_the_ink_and_not_of_the_box() -> None:
+    canvas = np.zeros((100, 100), np.uint8)
+    canvas[10:90, 20:40] = 255  # a thick stem on the left
+    canvas[10:14, 20:80] = 255  # with a thin arm to the right
+    weight = as_mnist(canvas).astype(float)
+    columns = float((weight.sum(0) * np.arange(28)).sum() / weight.sum())
+    assert columns == pytest.approx(14, abs=0.51)
+
+
+def test_an_empty_drawing_is_refused() -> None:
+    with pytest.raises(ValueError, match="drawing is empty"):
+        as_mnist(np.zeros((280, 280), np.uint8))
+
+
+def test_a_drawing_of_another_type_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"drawing is float64 \[4, 4\]"):
+        as_mnist(np.zeros((4, 4)))
+
+
+def test_a_digit_of_the_data_set_stays_as_it_is(mnist5k: Dataset) -> None:
+    digit = mnist5k.images[1234]
+    again = as_mnist(digit)
+    assert np.array_equal(again, digit)  # its box is full: as MNIST has it, so it stays

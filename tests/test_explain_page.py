@@ -1,0 +1,310 @@
+"""The explaining page as Streamlit runs it, without a browser, and the words it says."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from streamlit.testing.v1 import AppTest
+
+from dal_core import acquisition
+from dal_core.datasets import Dataset
+from dal_core.experiment import create_run
+from dal_core.explain.parts import parts_of
+from dal_core.explain.pool import Place, score_pool
+from dal_core.explain.step import stored_step
+from dal_core.protocol import FULL_DATA
+from dal_core.records import Answer
+from dal_core.store import Store
+from dal_ui import explain_words, labelling, runtime
+from dal_ui.canvas import SIDE, read_drawing
+from dal_ui.explain_image import standing
+from dal_ui.explain_map import points_to_show
+from dal_ui.explain_model import Step
+from dal_ui.vega import stamped
+from tests import fast
+from tests.ui_kit import InlineWorkers, asked_run, new_run, open_query
+
+APP = str(Path(__file__).resolve().parent.parent / "app.py")
+SECONDS = 60
+
+
+@pytest.fixture
+def store(dal_home: Path) -> Iterator[Store]:
+    """The store the pages use, in this test's home."""
+    runtime.store.clear()
+    yield runtime.store()
+    runtime.store.clear()
+
+
+@pytest.fixture(autouse=True)
+def workers(store: Store, monkeypatch: pytest.MonkeyPatch) -> InlineWorkers:
+    """No processes: a test does the work itself."""
+    inline = InlineWorkers(store)
+    monkeypatch.setattr(runtime, "workers", lambda: inline)
+    return inline
+
+
+def explain_page(run_id: str = "", view: str = "") -> AppTest:
+    page = AppTest.from_file(APP, default_timeout=SECONDS).run().switch_page("pages/explain.py")
+    if run_id:
+        page.query_params["run"] = run_id
+    if view:
+        page.session_state["explain-view"] = view
+    page.run()
+    assert not page.exception
+    return page
+
+
+def texts(page: AppTest) -> str:
+    parts = (page.markdown, page.caption, page.error, page.warning, page.info, page.title)
+    return "\n".join(element.value for kind in parts for element in kind)
+
+
+def of_step(store: Store, run_id: str, dataset: Dataset) -> Step:
+    log = store.log(run_id)
+    learner = stored_step(store.home, log, dataset)
+    assert learner is not None
+    return Step(log, learner, dataset)
+
+
+# -- the page ----------------------------------------------------------------------------------
+
+
+def test_without_a_network_the_page_says_what_to_do(store: Store, mnist5k: Dataset) -> None:
+    new_run(store, mnist5k)  # not trained yet
+    page = explain_page()
+    assert "It needs a run with a trained network" in texts(page)
+    assert "Start a run" in [button.label for button in page.button]
+
+
+def test_the_first_image_is_the_one_the_run_asks_for_first(store: Store, mnist5k: Dataset) -> None:
+    run_id, _ = asked_run(store, mnist5k)
+    page = explain_page()
+    assert page.query_params["run"] == [run_id]
+    query = open_query(store.log(run_id))
+    said = texts(page)
+    assert f"Image {query.ranking[0]}. MNIST says" in said
+    assert "These are the very passes the run scored this image with." in said
+    n_pool = len(of_step(store, run_id, mnist5k).learner.pool_subset())
+    assert f"**{query.scores[0]:.3f}** | 1st of {n_pool}" in said
+
+
+def test_fewer_passes_are_the_first_of_the_same(store: Store, mnist5k: Dataset) -> None:
+    run_id, _ = asked_run(store, mnist5k)
+    page = explain_page(run_id)
+    passes = next(slider for slider in page.slider if slider.label == "Passes T")
+    passes.set_value(1).run()
+    assert not page.exception
+    assert "**1 of 1 passes say" in texts(page)
+    assert "these begin with the same passes" in texts(page)
+    assert "| BALD | " in texts(page) and "**0.000**" in texts(page)  # nobody to disagree with
+
+
+def test_other_dropout_rates_are_said_to_be_none_of_the_runs(
+    store: Store, mnist5k: Dataset
+) -> None:
+    run_id, _ = asked_run(store, mnist5k)
+    page = explain_page(run_id)
+    first = next(slider for slider in page.slider if slider.label.startswith("Dropout"))
+    first.set_value(0.6).run()
+    assert not page.exception
+    assert "Passes of the page's own" in texts(page)
+    (reset,) = [button for button in page.button if button.label == "As the run has them"]
+    reset.click().run()
+    assert "These are the very passes" in texts(page)
+
+
+@pytest.mark.parametrize("source", ["Ambiguous", "Quarrel", "Any", "By number"])
+def test_every_way_to_choose_an_image_shows_one(
+    store: Store, mnist5k: Dataset, source: str
+) -> None:
+    run_id, _ = asked_run(store, mnist5k)
+    page = explain_page(run_id)
+    page.session_state["explain-source"] = source
+    page.run()
+    assert not page.exception
+    assert "passes say" in texts(page) and "MNIST says" in texts(page)
+
+
+@pytest.mark.parametrize("view", ["Five functions, one model", "A map of the pool"])
+def test_the_other_views_are_drawn(store: Store, mnist5k: Dataset, view: str) -> None:
+    run_id, _ = asked_run(store, mnist5k)
+    said = texts(explain_page(run_id, view))
+    words = explain_words.FUNCTIONS if view.startswith("Five") else explain_words.MAP
+    assert words in said
+
+
+def test_a_run_in_training_shows_the_network_before(store: Store, mnist5k: Dataset) -> None:
+    run_id, _ = asked_run(store, mnist5k)
+    query = open_query(store.log(run_id))
+    answers = [Answer(i, int(mnist5k.labels[i])) for i in query.shown()]
+    store.submit(query.query_id, answers, annotator="Ann", source="person")
+    assert "Its network of **20** labels; the next one is in training." in texts(
+        explain_page(run_id)
+    )
+
+
+def test_a_run_whose_weights_are_gone_can_have_them_computed_again(
+    store: Store, mnist5k: Dataset, workers: InlineWorkers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id, _ = asked_run(store, mnist5k)
+    (store.run_dir(run_id) / "weights.safetensors").unlink()
+    asked: list[tuple[str, int]] = []
+    monkeypatch.setattr(workers, "ask_weights", lambda *job: asked.append(job), raising=False)
+    page = explain_page(run_id)
+    assert "No network of this run is stored at present" in texts(page)
+    (again,) = [button for button in page.button if button.label == "Compute it again"]
+    again.click().run()
+    assert asked == [(run_id, 0)]
+
+
+def test_a_network_of_all_images_has_nothing_to_ask(
+    store: Store, mnist5k: Dataset, workers: InlineWorkers
+) -> None:
+    protocol = fast.protocol(n_epochs=1, train_size=20)
+    spec = labelling.RunSpec(mnist5k.fingerprint, protocol, FULL_DATA, 1)
+    run_id = create_run(store, mnist5k, spec).run_id
+    store.set_directives(run_id, oracle_until=spec.max_labels)
+    workers.work(run_id)
+    assert "nothing left to ask for" in texts(explain_page(run_id))
+
+
+def test_another_run_brings_its_own_settings(store: Store, mnist5k: Dataset) -> None:
+    one, _ = asked_run(store, mnist5k)
+    other, _ = asked_run(store, mnist5k, num_mc_samples=9, dropout=(0.5, 0.25))
+    page = explain_page(one)
+    page.query_params["run"] = other
+    page.run()
+    assert not page.exception
+    assert "of 9 passes say" in texts(page)
+    assert [slider.value for slider in page.slider][:3] == [9, 0.5, 0.25]
+
+
+def test_an_unknown_run_is_said(store: Store) -> None:
+    assert "There is no run 'nobody' here." in texts(explain_page("nobody"))
+
+
+def test_a_run_on_other_digits_is_not_explained(store: Store, mnist5k: Dataset) -> None:
+    spec = labelling.RunSpec("0" * 64, fast.protocol(), "bald", 1)
+    run = store.create_run(spec, kind="person", n_initial=20, split_sizes={"pool": 100})
+    said = texts(explain_page(run.run_id))
+    assert "This run was made on other digits than mnist5k holds now" in said
+
+
+# -- its numbers -------------------------------------------------------------------------------
+
+
+def test_places_leave_the_image_itself_out(store: Store, mnist5k: Dataset) -> None:
+    run_id, _ = asked_run(store, mnist5k)
+    step = of_step(store, run_id, mnist5k)
+    pool = score_pool(step.learner)
+    best = int(pool.ranking("bald", 1)[0])
+    parts = parts_of(torch.full((4, 10), 0.1))
+    scores, places = standing(pool, best, parts)
+    assert set(scores) == set(acquisition.ACQUISITIONS)
+    assert places["max_entropy"].rank == 1  # nothing is less certain than ten equal classes
+    assert places["max_entropy"].n_images == len(pool)
+    drawn, _ = standing(pool, None, parts)
+    assert "random" not in drawn  # an image outside the pool takes part in no draw
+
+
+def test_the_map_marks_what_is_asked_for_now(store: Store, mnist5k: Dataset) -> None:
+    run_id, _ = asked_run(store, mnist5k)
+    step = of_step(store, run_id, mnist5k)
+    pool = score_pool(step.learner)
+    ids = [*pool.image_ids[:50].tolist(), *step.query_images()]
+    points = pd.DataFrame({"image_id": list(dict.fromkeys(ids)), "step": -2, "skipped": False})
+    points["label"] = float("nan")
+    shown = points_to_show(points, pool, "bald", step)
+    assert set(shown[shown.step == 0].image_id) == set(step.query_images())
+    first = int(shown.image_id.iloc[0])
+    assert shown.bald.iloc[0] == pytest.approx(pool.score_of("bald", first))
+
+
+def test_a_finished_run_shows_what_it_would_ask_for(store: Store, mnist5k: Dataset) -> None:
+    run_id, workers = asked_run(store, mnist5k, n_acquisition_steps=1)
+    labelling.hand_over(store, store.log(run_id), None)
+    workers.work(run_id)
+    step = of_step(store, run_id, mnist5k)
+    pool = score_pool(step.learner)
+    assert step.query_images() == ()
+    assert step.images_wanted(pool) == tuple(pool.ranking("bald", 10).tolist())
+
+
+def test_a_table_with_other_numbers_has_another_name_in_it() -> None:
+    one, same, other = (pd.DataFrame({"x": x}) for x in ([1, 2], [1, 2], [2, 1]))
+    names = [list(stamped(table).columns) for table in (one, same, other)]
+    assert names[0] == names[1] != names[2]
+
+
+# -- what it says ------------------------------------------------------------------------------
+
+
+def test_the_sums_are_those_of_the_equations() -> None:
+    parts = parts_of(torch.tensor([[0.8, 0.2], [0.4, 0.6], [0.8, 0.2], [0.8, 0.2]]))
+    assert explain_words.sum_of("variation_ratios", parts) == "1 − 3 of 4 votes"
+    assert explain_words.sum_of("variation_ratios_mean", parts) == "1 − 0.700"
+    assert explain_words.votes(parts) == "**3 of 4 passes say 0**, 1 say 1"
+
+
+@pytest.mark.parametrize(
+    ("n", "said"), [(1, "1st"), (2, "2nd"), (13, "13th"), (23, "23rd"), (1021, "1,021st")]
+)
+def test_ordinals_are_english(n: int, said: str) -> None:
+    assert explain_words.ordinal(n) == said
+
+
+def test_a_place_that_is_shared_says_so() -> None:
+    assert explain_words.place(Place(3, 47, 3380)) == "3rd of 3,380, 47 equal"
+
+
+def test_every_function_has_its_equation_and_source() -> None:
+    assert set(explain_words.EQUATIONS) == set(acquisition.ACQUISITIONS)
+    assert set(explain_words.SOURCES) == set(acquisition.ACQUISITIONS)
+
+
+# -- what the canvas sends ---------------------------------------------------------------------
+
+
+def png(image: np.ndarray) -> str:
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, format="PNG")
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def test_ink_arrives_as_it_was_drawn() -> None:
+    ink = np.zeros((SIDE, SIDE), np.uint8)
+    ink[40:90, 60:70] = 200
+    found = read_drawing(png(ink))
+    assert found is not None and np.array_equal(found, ink)
+
+
+def test_an_empty_canvas_is_no_drawing() -> None:
+    assert read_drawing(None) is read_drawing("") is None
+    assert read_drawing(png(np.zeros((SIDE, SIDE), np.uint8))) is None
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        5,
+        {"png": 1},
+        "data:text/html;base64,PGI+",
+        "data:image/png;base64,@@@@",
+        "data:image/png;base64,AAAA",
+        png(np.ones((9, 9), np.uint8)),
+        "data:image/png;base64," + "A" * 100_000,
+    ],
+)
+def test_anything_else_is_refused_in_one_line(raw: object) -> None:
+    with pytest.raises(ValueError) as error:
+        read_drawing(raw)
+    assert "\n" not in str(error.value) and str(error.value).startswith("drawing is")

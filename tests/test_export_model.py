@@ -1,0 +1,134 @@
+"""The exported model: anybody's to use, with the script that lies beside it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors import safe_open
+from safetensors.torch import load
+
+from dal_core import predict
+from dal_core.checkpoint import FILE_NAME
+from dal_core.cli import main
+from dal_core.datasets import Dataset
+from dal_core.export_model import WEIGHTS, NoModel, has_model, model_bytes, predict_script
+from dal_core.models import normalise
+from dal_core.store import Store
+from dal_core.worker import Workbench, advance
+from tests import experiment_kit
+
+
+def fitted(home: Path, dataset: Dataset, model: str) -> tuple[Store, str]:
+    store = Store(home)
+    changes: dict[str, Any] = {"n_acquisition_steps": 1, "which_model": model, "n_epochs": 5}
+    run_id = experiment_kit.new_run(store, dataset, **changes).run_id
+    list(advance(Workbench(store), run_id))
+    return store, run_id
+
+
+def test_the_file_that_is_exported_is_the_checkpoints() -> None:
+    assert WEIGHTS == FILE_NAME
+
+
+@pytest.mark.parametrize("model", ["lenet5", "gal_cnn"])
+def test_the_script_predicts_what_the_learner_predicts_without_dropout(
+    mnist5k: Dataset, dal_home: Path, tmp_path: Path, model: str
+) -> None:
+    store, run_id = fitted(dal_home, mnist5k, model)
+    out = tmp_path / "model.safetensors"
+    assert main(["export", run_id, "--format", "safetensors", "--out", str(out)]) == 0
+    learner = Workbench(store).learner(store.log(run_id))
+    assert learner.fitted is not None
+    images = mnist5k.images[100:140]
+    with torch.inference_mode():
+        expected = learner.fitted.model(normalise(images)).softmax(-1)
+    found = predict.predict(*predict.read_model(out), images)
+    assert torch.allclose(found, expected, atol=1e-5)
+    assert torch.equal(found.argmax(-1), expected.argmax(-1))
+
+    pictures = []
+    for place in (0, 1):
+        pictures.append(tmp_path / f"{place}.png")
+        Image.fromarray(images[place]).save(pictures[-1])
+        assert np.array_equal(predict.read_image(pictures[-1]), images[place])
+    said = subprocess.run(  # the copy beside the model, on its own
+        [sys.executable, "-I", tmp_path / "predict.py", out, *pictures],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+    ).stdout.splitlines()
+    best = expected.max(-1)
+    assert said == [
+        f"{picture}: {best.indices[place]} ({best.values[place]:.3f})"
+        for place, picture in enumerate(pictures)
+    ]
+
+
+def test_the_script_needs_nothing_of_dal() -> None:
+    assert "import dal" not in predict_script() and "from dal" not in predict_script()
+
+
+def test_the_file_says_what_it_is(mnist5k: Dataset, dal_home: Path, tmp_path: Path) -> None:
+    store, run_id = fitted(dal_home, mnist5k, "lenet5")
+    log = store.log(run_id)
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(model_bytes(dal_home, log))
+    with safe_open(path, framework="np") as file:
+        about = file.metadata()
+    assert about["test_accuracy"] == str(log.steps[-1].accuracy)
+    assert (about["model"], about["n_labelled"], about["dataset"], about["run"]) == (
+        "lenet5",
+        "30",
+        "mnist5k",
+        run_id,
+    )
+    assert (about["pixel_mean"], about["pixel_std"], about["dropout"]) == (
+        "0.1307",
+        "0.3081",
+        "0.25 0.5",
+    )
+
+
+def test_a_run_without_a_model_is_refused_in_one_line(
+    mnist5k: Dataset, dal_home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = Store(dal_home)
+    run_id = experiment_kit.new_run(store, mnist5k).run_id
+    assert not has_model(dal_home, run_id)
+    with pytest.raises(NoModel):
+        model_bytes(dal_home, store.log(run_id))
+    out = tmp_path / "model.safetensors"
+    assert main(["export", run_id, "--format", "safetensors", "--out", str(out)]) == 2
+    err = capsys.readouterr().err
+    assert "has no model yet" in err and err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_script_that_is_there_already_stays(
+    mnist5k: Dataset, dal_home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, run_id = fitted(dal_home, mnist5k, "lenet5")
+    (tmp_path / "predict.py").write_text("mine")
+    out = tmp_path / "model.safetensors"
+    assert main(["export", run_id, "--format", "safetensors", "--out", str(out)]) == 0
+    assert (tmp_path / "predict.py").read_text() == "mine"
+    assert "predict.py as it is" in capsys.readouterr().err
+
+
+def test_a_model_can_be_written_to_standard_output(
+    mnist5k: Dataset, dal_home: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    store, run_id = fitted(dal_home, mnist5k, "lenet5")
+    assert main(["export", run_id, "--format", "safetensors", "--out", "-"]) == 0
+    written = load(capfdbinary.readouterr().out)
+    expected = load(model_bytes(dal_home, store.log(run_id)))
+    assert written.keys() == expected.keys()
+    assert all(torch.equal(written[name], expected[name]) for name in expected)

@@ -1,0 +1,156 @@
+"""The review of labels: what is listed, what is suspicious, and what a correction does."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dal_core.beliefs import Beliefs
+from dal_core.datasets import Dataset
+from dal_core.store import RunLog, Store
+from dal_ui import labelling, review
+from dal_ui.review import LABEL, ORDERS, SHOWN, ReviewRow
+from tests.ui_kit import asked_run, open_query, right_labels, submission
+
+
+@pytest.fixture
+def store(dal_home: Path) -> Store:
+    return Store(dal_home)
+
+
+def answered(store: Store, dataset: Dataset) -> RunLog:
+    """A run with ten labels, the second of them wrong, and one image skipped."""
+    run_id, _ = asked_run(store, dataset)
+    log = store.log(run_id)
+    query = open_query(log)
+    skipped = (query.ranking[0],)
+    labels = right_labels(query, dataset, skipped)
+    wrong = query.ranking[2]
+    labels[wrong] = (labels[wrong] + 1) % 10
+    assert labelling.submit(store, log, submission(query, labels, skipped)).status == "saved"
+    return store.log(run_id)
+
+
+def beliefs(log: RunLog, dataset: Dataset) -> Beliefs:
+    """A model that is right about every image, at 0.55."""
+    ids = [answer.image_id for one in log.submissions for answer in one.answers]
+    mean = np.full((len(ids), 10), 0.05, np.float32)
+    mean[np.arange(len(ids)), dataset.labels[ids]] = 0.55
+    return Beliefs(np.array(ids), mean, log.n_labelled, log.after, 0)
+
+
+def rows(log: RunLog, dataset: Dataset) -> list[ReviewRow]:
+    return review.review_rows(log, dataset, beliefs(log, dataset))
+
+
+def test_every_answer_is_listed_with_what_network_and_data_set_say(
+    store: Store, mnist5k: Dataset
+) -> None:
+    log = answered(store, mnist5k)
+    listed = rows(log, mnist5k)
+    assert len(listed) == 11
+    assert [row.position for row in listed] == list(range(1, 12))
+    assert {row.image_id: row.label for row in listed if row.label is not None} == dict(
+        log.labels()
+    )
+    (wrong,) = [row for row in listed if row.data_differs]
+    assert wrong.network_differs and wrong.believed == wrong.truth != wrong.label
+    assert wrong.doubt == pytest.approx(0.95) and wrong.confidence == pytest.approx(0.55)
+    right = next(row for row in listed if row.label == row.truth)
+    assert right.doubt == pytest.approx(0.45) and not right.network_differs
+    (skipped,) = [row for row in listed if row.label is None]
+    assert skipped.doubt is None and not skipped.data_differs
+    assert {row.asked_at for row in listed} == {20}
+
+
+def test_without_a_model_there_is_no_doubt_and_nothing_the_network_differs_on(
+    store: Store, mnist5k: Dataset
+) -> None:
+    listed = review.review_rows(answered(store, mnist5k), mnist5k, None)
+    assert all(row.doubt is None and row.believed is None for row in listed)
+    assert not any(row.network_differs for row in listed)
+    assert review.summary(listed) == "10 labels, 1 skipped, 0 corrected, MNIST on 1."
+
+
+def test_the_most_suspicious_label_comes_first_and_skipped_images_last(
+    store: Store, mnist5k: Dataset
+) -> None:
+    listed = rows(answered(store, mnist5k), mnist5k)
+    first, *_, last = review.chosen(listed, "All labels", "Most suspicious first", "")
+    assert first.data_differs and last.label is None
+    assert len(review.chosen(listed, "All labels", "Most suspicious first", " ")) == 11
+
+
+@pytest.mark.parametrize("order", list(ORDERS))
+@pytest.mark.parametrize("shown", list(SHOWN))
+def test_every_order_of_every_choice_shows_its_rows_once(
+    store: Store, mnist5k: Dataset, order: str, shown: str
+) -> None:
+    listed = rows(answered(store, mnist5k), mnist5k)
+    found = review.chosen(listed, shown, order, "")
+    assert len(set(row.image_id for row in found)) == len(found)
+    assert {row.image_id for row in found} == {r.image_id for r in listed if SHOWN[shown](r)}
+
+
+def test_a_digit_finds_what_anybody_calls_so_and_a_number_the_image(
+    store: Store, mnist5k: Dataset
+) -> None:
+    log = answered(store, mnist5k)
+    listed = [replace(row, image_id=1000 + row.position) for row in rows(log, mnist5k)]
+    wrong = next(row for row in listed if row.data_differs)
+    for digit in (wrong.label, wrong.truth):
+        assert wrong in review.chosen(listed, "All labels", "Newest first", str(digit))
+    assert review.chosen(listed, "All labels", "Newest first", "1004") == [listed[3]]
+    assert review.chosen(listed, "All labels", "Newest first", "#1004") == [listed[3]]
+    assert review.chosen(listed, "All labels", "Newest first", "999999") == []
+
+
+def test_a_correction_is_stored_and_shown_with_what_was_said_at_first(
+    store: Store, mnist5k: Dataset
+) -> None:
+    log = answered(store, mnist5k)
+    wrong = next(row for row in rows(log, mnist5k) if row.data_differs)
+    said = review.correct(store, log, wrong.image_id, wrong.truth, "Ann")
+    assert said.startswith(f"Image {wrong.image_id}: {wrong.label} is now {wrong.truth}.")
+    now = store.log(log.run.run_id)
+    assert dict(now.labels())[wrong.image_id] == wrong.truth
+    row = next(r for r in rows(now, mnist5k) if r.image_id == wrong.image_id)
+    assert (row.label, row.first, row.corrected) == (wrong.truth, wrong.label, True)
+    assert SHOWN["Corrected"](row)
+    review.correct(store, now, wrong.image_id, wrong.label, "Ann")  # and back again
+    row = next(r for r in rows(store.log(log.run.run_id), mnist5k) if r.image_id == wrong.image_id)
+    assert not row.corrected
+
+
+def test_a_skipped_image_is_labelled_and_a_label_taken_away(store: Store, mnist5k: Dataset) -> None:
+    log = answered(store, mnist5k)
+    skipped = next(row for row in rows(log, mnist5k) if row.label is None)
+    said = review.correct(store, log, skipped.image_id, skipped.truth, "Ann")
+    assert f"can't tell is now {skipped.truth}" in said
+    assert store.log(log.run.run_id).n_labelled == log.n_labelled + 1
+    assert "is now can't tell" in review.correct(store, log, skipped.image_id, None, "Ann")
+    assert store.log(log.run.run_id).n_labelled == log.n_labelled
+
+
+def test_a_correction_that_is_none_or_no_digit_changes_nothing_and_says_why(
+    store: Store, mnist5k: Dataset
+) -> None:
+    log = answered(store, mnist5k)
+    row = next(r for r in rows(log, mnist5k) if r.label is not None)
+    for label in (row.label, 10):
+        said = review.correct(store, log, row.image_id, label, "Ann")
+        assert said.startswith("Nothing was changed: ")
+    assert store.log(log.run.run_id) == log
+
+
+def test_an_edit_of_the_table_is_obeyed_once() -> None:
+    ids, seen = (7, 3, 9), dict[int, int | None]()
+    first = review.new_edits({1: {LABEL: 4}}, seen, ids)
+    assert first == {3: 4}
+    seen.update(first)
+    assert review.new_edits({1: {LABEL: 4}, 2: {LABEL: None}}, seen, ids) == {9: None}
+    assert review.new_edits({1: {LABEL: 5}}, seen, ids) == {3: 5}
+    assert review.new_edits({0: {"network": "2"}}, seen, ids) == {}
