@@ -38,7 +38,7 @@ from dal_ui.noise import noise_section
 
 IMAGE_WIDTH, SCALE = 54, 3  # pixels on the page; drawn larger, so that pixels stay sharp
 MOVING_SECONDS = 2.0  # between two looks while a run that is shown goes on
-ALONE = ""  # no second run
+ALONE = "none"  # no second run; an empty value would not stay in the address
 
 
 def replay_section(store: Store, workers: Workers, run_id: str | None) -> None:
