@@ -11,6 +11,7 @@ from dal_core.datasets import Dataset
 from dal_core.protocol import PRESETS, ProtocolError, override
 from dal_core.store import NothingToUndo, Progress, Store
 from dal_ui import labelling, words
+from tests import fast
 from tests.ui_kit import (
     InlineWorkers,
     asked_run,
@@ -266,6 +267,21 @@ def test_a_person_who_waits_comes_first_and_an_oracles_run_does_not(
     labelling.ask_workers(store, workers, labelling.look(store, run_id))  # type: ignore[arg-type]
     assert workers.asked == {run_id: True}
     labelling.hand_over(store, store.log(run_id), None)
+    labelling.ask_workers(store, workers, labelling.look(store, run_id))  # type: ignore[arg-type]
+    assert workers.asked == {run_id: False}
+
+
+def test_in_continuous_mode_nobody_is_held_up_once_there_is_something_to_label(
+    store: Store, mnist5k: Dataset
+) -> None:
+    run_id = labelling.start_run(
+        store, mnist5k, fast.protocol(), "bald", 1, "Ann", mode="continuous"
+    )
+    workers = InlineWorkers(store)
+    labelling.ask_workers(store, workers, labelling.look(store, run_id))  # type: ignore[arg-type]
+    assert workers.asked == {run_id: True}
+    workers.work(run_id)
+    answer(store, mnist5k, run_id)
     labelling.ask_workers(store, workers, labelling.look(store, run_id))  # type: ignore[arg-type]
     assert workers.asked == {run_id: False}
 
