@@ -3,15 +3,15 @@
 Runs of an experiment that stand at the same step have the same number of labels, so R small
 trainings can be one: every parameter gets a leading axis of runs, [R, ...], every operation is a
 batched one, and an epoch takes as many kernels for R runs as for one. That is for a GPU, where
-starting kernels costs more than what they calculate; on a CPU it gains nothing (README,
-"Figures") and `training` and `mc_dropout` remain the reference: given the same seeds these are
-the same trainings, the same kept weights and the same passes but for rounding, which the tests
-hold them to on the CPU. It has not run on a GPU yet: the graph is untested, the speed predicted
+starting kernels costs more than what they calculate for one run; on a CPU it is 2 to 4 times
+slower, and `training` and `mc_dropout` remain the reference: given the same seeds these are the
+same trainings, the same kept weights and the same passes but for rounding, which the tests hold
+them to on the CPU. It has not run on a GPU yet: the graph is untested, the speed predicted
 (`benchmarks/gpu.md`).
 
-Convolutions are written out as patches times weights, since a grouped convolution of many tiny
-groups is what GPU libraries do worst, and since a matrix product is float32 throughout where a
-convolution would by default be TF32. Nothing in an epoch depends on a value on the device, and
+Convolutions are written out as patches times weights: a grouped convolution of many tiny groups
+is expected to be slower on a GPU (not measured), and a matrix product is float32 throughout where
+a convolution would by default be TF32. Nothing in an epoch depends on a value on the device, and
 nothing is read back: losses, best weights and the epoch's number stay there, random numbers were
 drawn ahead on the CPU. So an epoch can be one CUDA graph. Which runs stand together, and the
 store, are the business of `lockstep_experiment`.

@@ -151,9 +151,9 @@ def _about(step: Step, image_id: int) -> str:
 def _settings(step: Step) -> tuple[int, tuple[float, float] | None]:
     """T, and dropout rates where they are not the run's own."""
     own = step.learner.protocol.dropout
-    st.session_state.setdefault("explain-passes", step.run_passes)
-    st.session_state.setdefault("explain-drop-1", own[0])
-    st.session_state.setdefault("explain-drop-2", own[1])
+    if st.session_state.get("explain-of") != step.log.run.run_id or not _has_settings():
+        st.session_state["explain-of"] = step.log.run.run_id
+        _reset(step.run_passes, own)
     n_passes = st.slider("Passes T", 1, MAX_PASSES, key="explain-passes")
     grid = 0.05 if all(abs(rate * 20 - round(rate * 20)) < 1e-9 for rate in own) else 0.01
     first = st.slider(
@@ -169,6 +169,11 @@ def _settings(step: Step) -> tuple[int, tuple[float, float] | None]:
         args=(step.run_passes, own),
     )
     return int(n_passes), None if is_own else (float(first), float(second))
+
+
+def _has_settings() -> bool:
+    """Whether the sliders' values are known; leaving the page or the tab forgets them."""
+    return all(f"explain-{name}" in st.session_state for name in ("passes", "drop-1", "drop-2"))
 
 
 def _reset(n_passes: int, dropout: tuple[float, float]) -> None:

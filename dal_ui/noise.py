@@ -34,27 +34,26 @@ def noise_section(store: Store, workers: Workers) -> None:
     st.subheader("A noisy annotator")
     st.write(
         "People get tired and press the wrong key. A simulated oracle that answers wrongly now and "
-        "then shows what that does to each function. Asking for what the network is least sure of "
-        "has a known weakness here: a wrong label on a hard image teaches most, and wrongly. In "
-        "the pairs below everything but the wrong answers is the same: first images, test images, "
-        "and every function meets the same wrong answers."
+        "then shows what that costs each function. It is a known worry about asking for the hard "
+        "images: that is where people err, and where a wrong label may mislead most. In the pairs "
+        "below everything but the wrong answers is the same: first images, test images, and every "
+        "function meets the same wrong answers. This oracle errs as often on easy images as on "
+        "hard ones."
     )
     st.caption("Noisy oracles: Settles, Active Learning Literature Survey (2009), section 6.2.")
     there = comparisons(store)
-    left, right = st.columns([3, 1.2], gap="large")
-    with right:
+    if there:
+        chosen = st.selectbox(
+            "Stored comparisons",
+            range(len(there)),
+            format_func=lambda place: describe(there[place]),
+            key="noise-comparison",
+        )
+        _comparison(store, workers, there[min(chosen, len(there) - 1)])
+    else:
+        st.info("No pair of runs with and without noise is stored yet: start one below.")
+    with st.expander("Start a comparison", expanded=not there, key="noise-start-box"):
         _start(store, workers)
-    with left:
-        if there:
-            chosen = st.selectbox(
-                "Stored comparisons",
-                range(len(there)),
-                format_func=lambda place: describe(there[place]),
-                key="noise-comparison",
-            )
-            _comparison(store, workers, there[min(chosen, len(there) - 1)])
-        else:
-            st.info("No pair of runs with and without noise is stored yet: start one beside.")
 
 
 def describe(one: Comparison) -> str:
@@ -160,17 +159,17 @@ def start_pairs(
 
 
 def _start(store: Store, workers: Workers) -> None:
-    with st.form("noise-start", border=True):
-        st.markdown("**Start a comparison**")
-        functions = st.multiselect(
+    with st.form("noise-start", border=False):
+        left, middle, right = st.columns([3, 2, 1], gap="medium")
+        functions = left.multiselect(
             "Functions",
             ACQUISITION_NAMES,
             default=list(FUNCTIONS),
             format_func=display_name,
             key="noise-functions",
         )
-        noise = st.slider("Wrong answers", 5, 50, 20, 5, format="%d%%", key="noise-share")
-        seeds = st.text_input("Seeds", "1", key="noise-seeds")
+        noise = middle.slider("Wrong answers", 5, 50, 20, 5, format="%d%%", key="noise-share")
+        seeds = right.text_input("Seeds", "1", key="noise-seeds")
         st.caption(
             "Protocol `quick` on the embedded digits: about a minute a run. Runs already stored "
             "are used again; the others go on in the background."

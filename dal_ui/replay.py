@@ -38,7 +38,7 @@ from dal_ui.noise import noise_section
 
 IMAGE_WIDTH, SCALE = 54, 3  # pixels on the page; drawn larger, so that pixels stay sharp
 MOVING_SECONDS = 2.0  # between two looks while a run that is shown goes on
-ALONE = ""  # no second run
+ALONE = "none"  # no second run; an empty value would not stay in the address
 
 
 def replay_section(store: Store, workers: Workers, run_id: str | None) -> None:
@@ -86,7 +86,9 @@ def _selectbox(
 ) -> str:
     """A choice of runs that the address names; it follows the address, and the address it."""
     ids = list(runs)
-    if default in ids and st.session_state.get(f"{key}-address") != default:
+    is_new = st.session_state.get(f"{key}-address") != default
+    # Streamlit forgets the choice while another tab is open; the address does not.
+    if default in ids and (is_new or key not in st.session_state):
         st.session_state[key] = st.session_state[f"{key}-address"] = default
     elif st.session_state.get(key) not in ids:
         st.session_state[key] = ids[0]
@@ -165,7 +167,8 @@ def _slider(histories: Sequence[Sequence[Moment]], run_id: str) -> int:
     options = sorted({moment.n_labelled for moments in histories for moment in moments})
     key = f"replay-step-{run_id}"
     named = st.query_params.get("step", "")
-    if named.isdigit() and st.session_state.get("replay-step-address") != named:
+    is_new = st.session_state.get("replay-step-address") != named
+    if named.isdigit() and (is_new or key not in st.session_state):
         st.session_state["replay-step-address"] = named
         st.session_state[key] = max((n for n in options if n <= int(named)), default=options[0])
     if st.session_state.get(key) not in options:

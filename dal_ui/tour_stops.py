@@ -111,9 +111,11 @@ STOPS = (
     Stop(
         title="Was it worth it?",
         view=REPLAY,
-        text="Count labels, not steps: how many does each run need for the same accuracy? And "
-        "what the network is told matters as much as what it asks: with a teacher who errs now "
-        "and then, asking for the hardest images can cost more than it gains.",
+        text="Count labels, not steps: how many does each run need for the same accuracy? Then "
+        "change one thing. A *fork* shares the labels up to a step and goes on another way: by "
+        "another function, or with a teacher who errs now and then. Wrong answers are a known "
+        "worry about asking for the hardest images; *A noisy annotator*, under the replay, shows "
+        "what they cost each function here.",
         do="Move the slider to the end. Then *Fork from here* at some step with another function, "
         "or with 20% wrong answers, and watch the fork's curve.",
         see="Which run reaches 90% first, which digits it still confuses, and how its labelled "

@@ -108,6 +108,8 @@ def _view(title: str, log: RunLog) -> None:
     step = _step(log, runtime.dataset(spec.protocol.dataset))
     if step is None:
         _no_model(log)
+    elif not len(step.learner.pool_subset()):
+        st.info("This network has nothing left to ask for: every image has its label.")
     else:
         VIEWS[title](step)
     _look_again(log)

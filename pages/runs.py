@@ -33,7 +33,9 @@ def render() -> None:
     elif named is not None:
         st.error(f"There is no run {named!r} here. It may have been deleted.")
     else:
-        st.caption("Choose a run in the table to open it, download its labels or delete it.")
+        st.caption(
+            "Choose a run in the table to open, fork or delete it, or to take its labels away."
+        )
     if st.button("Start a new run", icon=":material/add:"):
         shell.go_to(None)
 
@@ -86,15 +88,15 @@ def _chosen(line: RunLine) -> None:
         f"**{words.plain(line.name)}** · `{line.run_id}` · {line.function} on {line.digits}, "
         f"{line.labels} labels"
     )
-    open_it, fork, download, delete, _ = st.columns([1, 1, 1, 1, 1])
+    open_it, download, delete, _ = st.columns([1, 1, 1, 2])
     if open_it.button("Open", type="primary", icon=":material/draw:", width="stretch"):
         shell.go_to(line.run_id)
-    with fork.popover("Fork", icon=":material/fork_right:", width="stretch"):
-        _fork(line)
     with download.popover("Download", icon=":material/download:", width="stretch"):
         download_buttons(runtime.store().log(line.run_id))
     with delete.popover("Delete", icon=":material/delete:", width="stretch"):
         _delete(line)
+    with st.expander("Fork: a new run that begins like this one", icon=":material/fork_right:"):
+        _fork(line)
 
 
 def _fork(line: RunLine) -> None:

@@ -16,9 +16,11 @@ from streamlit.testing.v1 import AppTest
 
 from dal_core import acquisition
 from dal_core.datasets import Dataset
+from dal_core.experiment import create_run
 from dal_core.explain.parts import parts_of
 from dal_core.explain.pool import Place, score_pool
 from dal_core.explain.step import stored_step
+from dal_core.protocol import FULL_DATA
 from dal_core.records import Answer
 from dal_core.store import Store
 from dal_ui import explain_words, labelling, runtime
@@ -162,6 +164,28 @@ def test_a_run_whose_weights_are_gone_can_have_them_computed_again(
     (again,) = [button for button in page.button if button.label == "Compute it again"]
     again.click().run()
     assert asked == [(run_id, 0)]
+
+
+def test_a_network_of_all_images_has_nothing_to_ask(
+    store: Store, mnist5k: Dataset, workers: InlineWorkers
+) -> None:
+    protocol = fast.protocol(n_epochs=1, train_size=20)
+    spec = labelling.RunSpec(mnist5k.fingerprint, protocol, FULL_DATA, 1)
+    run_id = create_run(store, mnist5k, spec).run_id
+    store.set_directives(run_id, oracle_until=spec.max_labels)
+    workers.work(run_id)
+    assert "nothing left to ask for" in texts(explain_page(run_id))
+
+
+def test_another_run_brings_its_own_settings(store: Store, mnist5k: Dataset) -> None:
+    one, _ = asked_run(store, mnist5k)
+    other, _ = asked_run(store, mnist5k, num_mc_samples=9, dropout=(0.5, 0.25))
+    page = explain_page(one)
+    page.query_params["run"] = other
+    page.run()
+    assert not page.exception
+    assert "of 9 passes say" in texts(page)
+    assert [slider.value for slider in page.slider][:3] == [9, 0.5, 0.25]
 
 
 def test_an_unknown_run_is_said(store: Store) -> None:

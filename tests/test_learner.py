@@ -545,9 +545,9 @@ def test_every_step_has_initial_weights_and_training_masks_of_its_own(
 ) -> None:
     used = []
 
-    def spied(model: LeNet5, *args: Any) -> Training:
+    def spied(model: LeNet5, *args: Any, **more: Any) -> Training:
         used.append((model.dense3.weight.detach().numpy().tobytes(), args[3].initial_seed()))
-        return train(model, *args)
+        return train(model, *args, **more)
 
     monkeypatch.setattr("dal_core.learner.train", spied)
     for name in ("bald", "random"):

@@ -70,13 +70,21 @@ def all_measures(store: Store, experiment_id: str) -> list[list[tuple[Any, ...]]
     return [measures(store, run_id) for run_id in run_ids(store, experiment_id)]
 
 
-def assert_alike(ones: list[list[tuple[Any, ...]]], others: list[list[tuple[Any, ...]]]) -> None:
-    """Equal but for rounding: a batch of fewer models may add in another order."""
+Measures = list[list[tuple[Any, ...]]]
+
+
+def assert_alike(ones: Measures, others: Measures, rel: float = 1e-4, images: int = 0) -> None:
+    """Equal but for rounding: a batch of fewer models may add in another order.
+
+    Other kernels round otherwise, and over a training that grows: then `rel` is more, and the
+    class of so many of the 100 test `images` may change.
+    """
     assert [len(steps) for steps in ones] == [len(steps) for steps in others]
     for mine, theirs in zip(ones, others, strict=True):
         for one, other in zip(mine, theirs, strict=True):
-            assert one[:2] == other[:2]
-            assert one[2:] == pytest.approx(other[2:], rel=1e-4)
+            assert one[0] == other[0]
+            assert one[1] == pytest.approx(other[1], abs=images / 100 + 1e-9)
+            assert one[2:] == pytest.approx(other[2:], rel=rel)
 
 
 def test_the_log_is_that_of_workers(store: Store, mnist5k: Dataset, tmp_path: Path) -> None:
@@ -94,14 +102,14 @@ def test_the_log_is_that_of_workers(store: Store, mnist5k: Dataset, tmp_path: Pa
         spec = store.run(run_id).spec
         assert [step[0] for step in one] == [step[0] for step in other]
         if spec.acquisition in ("random", FULL_DATA):  # what is asked depends on no rounding
-            assert_alike([one], [other])
+            assert_alike([one], [other], rel=5e-3, images=2)
             continue
-        assert_alike([one[:1]], [other[:1]])
+        assert_alike([one[:1]], [other[:1]], rel=1e-3, images=1)
         log, wanted = store.log(run_id), elsewhere.log(other_run)
         first, expected = (
             one_log.queries[one_log.submissions[0].query_id] for one_log in (log, wanted)
         )
-        assert first.scores == pytest.approx(expected.scores, abs=1e-5)
+        assert first.scores == pytest.approx(expected.scores, abs=1e-4)
         probs, same = store.shown_probs(first.query_id), elsewhere.shown_probs(expected.query_id)
         assert probs is not None and same is not None and probs.shape == same.shape
         assert (log.steps[0].best_epoch, agenda(log).has_work) == (

@@ -382,11 +382,13 @@ def test_a_run_that_is_worked_on_is_not_deleted(store: Store, mnist5k: Dataset) 
     assert [run.run_id for run in store.runs()] == [run_id]
 
 
-def test_a_run_offers_its_labels_and_record(store: Store, mnist5k: Dataset) -> None:
+def test_a_run_offers_its_labels_its_record_and_its_model(store: Store, mnist5k: Dataset) -> None:
     run_id, _ = asked_run(store, mnist5k)
     labels = [element.proto.label for element in runs_page(run_id).get("download_button")]
-    assert labels[:3] == ["Labels (CSV)", "Labels (JSON lines)", "Record (YAML)"]
-    assert labels[3:] == ["Model (safetensors)", "How to use the model (predict.py)"]
+    assert labels == [
+        *("Labels (CSV)", "Labels (JSON lines)", "Record (YAML)"),
+        *("Model (safetensors)", "How to use the model (predict.py)"),
+    ]
 
 
 def test_an_unknown_run_in_the_address_of_the_runs_page_is_said(

@@ -87,12 +87,25 @@ def test_two_runs_go_in_step_and_start_equal(app: Any, store: Store, mnist5k: Da
 
 def test_the_address_says_where_the_replay_stands(app: Any, store: Store, mnist5k: Dataset) -> None:
     bald, random = _pair(store, mnist5k)
-    test = app[0](REPLAY, run=random.run_id, beside="", step="40")
+    test = app[0](REPLAY, run=random.run_id, beside="none", step="40")
     text = _text(test)
     assert "#### Random" in text and "#### BALD" not in text
     assert "**40 labels**" in text and "Nothing was asked after this step." in text
     test.selectbox(key=f"replay-beside-{random.run_id}").set_value(bald.run_id).run()
     assert test.query_params["beside"] == [bald.run_id]
+
+
+def test_the_replay_stands_where_it_stood_after_a_look_at_another_tab(
+    app: Any, store: Store, mnist5k: Dataset
+) -> None:
+    _pair(store, mnist5k)
+    bald = next(run for run in store.runs() if run.spec.acquisition == "bald")
+    script = "if st.checkbox('open', True):\n    " + REPLAY
+    test = app[0](script, run=bald.run_id, beside="none", step="30")
+    assert "**30 labels**" in _text(test)
+    test.checkbox[0].set_value(False).run()
+    text = _text(test.checkbox[0].set_value(True).run())
+    assert "**30 labels**" in text and "#### BALD" in text and "#### Random" not in text
 
 
 def test_a_step_without_recorded_mistakes_is_computed_again_when_asked(
@@ -102,7 +115,7 @@ def test_a_step_without_recorded_mistakes_is_computed_again_when_asked(
     step = store.log(bald.run_id).steps[-1]
     store.add_step(bald.run_id, replace(step, confusion=None))  # as an older version wrote it
     make, workers = app
-    test = make(REPLAY, run=bald.run_id, beside="", step="40")
+    test = make(REPLAY, run=bald.run_id, beside="none", step="40")
     assert "was not recorded" in _text(test)
     test.button(key=f"again-{bald.run_id}-{step.after}").click().run()
     assert workers.asked_weights == [(bald.run_id, step.after)]
@@ -117,7 +130,7 @@ def test_forking_from_a_step_makes_a_run_and_puts_it_in_the_queue(
 ) -> None:
     bald, _ = _pair(store, mnist5k)
     make, workers = app
-    test = make(REPLAY, run=bald.run_id, beside="", step="30")
+    test = make(REPLAY, run=bald.run_id, beside="none", step="30")
     key = f"fork-{bald.run_id}"
     test.selectbox(key=f"{key}-function").set_value("random")
     test.slider(key=f"{key}-noise").set_value(20)
@@ -136,7 +149,7 @@ def test_a_fork_that_cannot_be_is_refused_in_one_line(
     app: Any, store: Store, mnist5k: Dataset
 ) -> None:
     bald, _ = _pair(store, mnist5k)
-    test = app[0](REPLAY, run=bald.run_id, beside="", step="40")
+    test = app[0](REPLAY, run=bald.run_id, beside="none", step="40")
     test.button(key=f"fork-{bald.run_id}-go").click().run()
     assert "has nothing left to ask" in test.error[0].value
     assert len(store.runs()) == 2
@@ -186,7 +199,7 @@ def test_pairs_with_and_without_noise_are_started_and_shown(
     ]
     workers.work()
     text = _text(test.run())
-    assert "Right without and with wrong answers" in text and "50% wrong answers" in str(
+    assert "Right without and with the wrong answers" in text and "50% wrong answers" in str(
         test.selectbox(key="noise-comparison").options
     )
     again = noise.start_pairs(store, workers, ["bald", "random"], "1", 0.5)

@@ -49,6 +49,11 @@ def charts(page: Page) -> Locator:
     return page.get_by_test_id("stVegaLiteChart").locator("canvas")
 
 
+def wait_until_drawn(page: Page) -> None:
+    app = page.get_by_test_id("stApp")
+    expect(app).to_have_attribute("data-test-script-state", "notRunning", timeout=WORK_MS)
+
+
 def pixels(chart: Locator) -> str:
     return str(chart.evaluate("canvas => canvas.toDataURL()"))
 
@@ -70,6 +75,7 @@ def test_sliders_change_the_heat_map_and_the_sums(
     expect(said).to_contain_text("of 16 passes", timeout=WORK_MS)
     matrix, sums = charts(page).nth(0), charts(page).nth(2)
     expect(sums).to_be_visible(timeout=WORK_MS)
+    wait_until_drawn(page)
     seen = pixels(matrix), pixels(sums)
     page.locator(".st-key-explain-passes input[type=range]").press("ArrowLeft")
     expect(said).to_contain_text("of 15 passes", timeout=WORK_MS)

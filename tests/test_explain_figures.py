@@ -1,0 +1,209 @@
+"""The explaining page's charts: the numbers behind them, and that Vega-Lite can draw them."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import vl_convert
+from PIL import Image
+
+from dal_core.datasets import Dataset
+from dal_core.explain.parts import Parts, parts_of
+from dal_core.figures.choices import (
+    balance_data,
+    balance_figure,
+    correlation_data,
+    correlation_figure,
+    redundancy_data,
+    redundancy_figure,
+)
+from dal_core.figures.passes import passes_data, passes_spec, settling_data, settling_spec
+from dal_core.figures.places import places_data, places_spec
+from dal_core.figures.pool_map import DIGIT, pool_map_figure
+from dal_core.figures.spec import filled
+from dal_core.figures.sums import sums_data, sums_spec
+from dal_core.figures.tens import tens_data, tens_figure
+from dal_core.figures.thumbnails import thumbnail
+
+LINES = {"bald": np.array([0.0, 0.2, 0.1]), "max_entropy": np.array([0.5, 0.6, 0.55])}
+POOL = {"bald": np.array([0.0, 0.1, 0.4]), "random": np.array([0.2, 0.9, 0.5])}
+
+
+@pytest.fixture(scope="module")
+def parts() -> Parts:
+    logits = torch.randn(7, 10, generator=torch.Generator().manual_seed(3))
+    return parts_of(torch.softmax(2 * logits, -1))
+
+
+def drawn(spec: dict[str, Any]) -> str:
+    """The chart as SVG, its tables as lists of rows; fails where the form is no Vega-Lite."""
+    if "datasets" in spec and all(isinstance(t, pd.DataFrame) for t in spec["datasets"].values()):
+        tables = {
+            name: [{k: None if pd.isna(v) else v for k, v in row.items()} for row in rows]
+            for name, rows in (
+                (name, table.astype(object).to_dict("records"))
+                for name, table in spec["datasets"].items()
+            )
+        }
+        spec = {**spec, "datasets": tables}
+    return str(vl_convert.vegalite_to_svg(spec))
+
+
+# -- one image ---------------------------------------------------------------------------------
+
+
+def test_the_matrix_has_a_cell_per_pass_and_digit_and_a_dot_per_vote(parts: Parts) -> None:
+    matrix, rows, mean = passes_data(parts)
+    assert len(matrix) == 70
+    cell = matrix[(matrix["pass"] == 3) & (matrix.digit == 4)]
+    assert cell.p.item() == pytest.approx(parts.probs[2, 4])
+    votes = matrix[matrix["dot"] > 0]
+    assert votes.digit.tolist() == parts.probs.argmax(-1).tolist()
+    assert rows.entropy.tolist() == pytest.approx(parts.entropies.tolist())
+    assert mean.p.tolist() == pytest.approx(parts.mean.tolist())
+
+
+def test_the_bars_of_the_sums_end_where_the_scores_are(parts: Parts) -> None:
+    entropies, votes, spreads = sums_data(parts)
+    ends = entropies.groupby("row").end.max()
+    assert ends["of the mean"] == pytest.approx(parts.scores["max_entropy"], abs=1e-6)
+    assert ends["mean of the passes'"] == pytest.approx(parts.mean_of_entropies)
+    (difference,) = entropies[entropies.row == "difference"].to_dict("records")
+    size = difference["end"] - difference["start"]
+    assert size == pytest.approx(parts.scores["bald"], abs=1e-6)
+    first = votes.iloc[0]
+    assert 1 - first.end / 7 == pytest.approx(parts.scores["variation_ratios"])
+    assert votes.end.max() == 7
+    assert spreads.spread.mean() == pytest.approx(parts.scores["mean_std"], abs=1e-6)
+
+
+def test_bars_have_no_gap(parts: Parts) -> None:
+    entropies, _, _ = sums_data(parts)
+    bar = entropies[entropies.row == "of the mean"]
+    assert bar.start.iloc[0] == 0
+    assert bar.start.iloc[1:].tolist() == bar.end.iloc[:-1].tolist()
+    assert (bar.end <= math.log(10) + 1e-5).all()
+
+
+def test_histograms_count_every_pool_image() -> None:
+    bins = places_data(POOL)
+    assert bins.groupby("function").images.sum().to_dict() == {"bald": 3, "random": 3}
+    assert bins[bins.function == "bald"].high.max() == pytest.approx(0.4)
+
+
+def test_a_pool_of_equal_scores_has_a_histogram() -> None:
+    assert places_data({"bald": np.zeros(5)}).images.sum() == 5
+
+
+def test_lines_count_passes_from_one() -> None:
+    data = settling_data(LINES)
+    assert data[data.function == "BALD"].passes.tolist() == [1, 2, 3]
+
+
+def test_the_charts_of_one_image_can_be_drawn(parts: Parts) -> None:
+    assert "pass" in drawn(passes_spec(parts))
+    assert "of the mean" in drawn(sums_spec(parts))
+    assert "BALD" in drawn(settling_spec(LINES, 2))
+    assert "Random" in drawn(places_spec(places_data(POOL), {"bald": 0.7, "random": 0.1}))
+
+
+def test_the_form_of_a_chart_is_the_same_for_all_numbers(parts: Parts) -> None:
+    other = parts_of(torch.full((12, 10), 0.1))
+    for spec in (passes_spec, sums_spec):
+        one, two = ({**spec(p), "datasets": None} for p in (parts, other))
+        assert one == two
+
+
+def test_filling_a_form_leaves_it_as_it_is() -> None:
+    form: dict[str, Any] = {"mark": {"type": "bar"}}
+    spec = filled(form, {"a": pd.DataFrame({"x": [1]})})
+    spec["mark"]["type"] = "line"
+    assert form == {"mark": {"type": "bar"}}
+
+
+# -- several functions -------------------------------------------------------------------------
+
+
+def test_a_ten_knows_who_else_asks(mnist5k: Dataset) -> None:
+    chosen = {"bald": (5, 9), "mean_std": (9, 700), "random": (1, 2)}
+    data = tens_data(mnist5k, chosen)
+    nine = data[data.image_id == 9]
+    assert nine.n_askers.tolist() == [2, 2]
+    assert nine.askers.iloc[0] == "BALD, Mean std"
+    assert nine.place.tolist() == [2, 1]
+    assert data.label.tolist() == [int(mnist5k.labels[i]) for i in data.image_id]
+    assert drawn(tens_figure(mnist5k, chosen).to_dict()).count("<image ") == 6
+
+
+def test_a_rounded_correlation_has_no_minus_zero_and_none_is_a_dash() -> None:
+    table = pd.DataFrame(
+        [[1.0, -0.001], [float("nan"), 1.0]], index=["bald", "random"], columns=["bald", "random"]
+    )
+    assert correlation_data(table).text.tolist() == ["1.00", "0.00", "–", "1.00"]
+    assert "BALD" in drawn(correlation_figure(table).to_dict())
+
+
+def test_balance_and_redundancy_show_a_row_per_function() -> None:
+    counts = {"bald": np.array([2, 0, 1]), "random": np.array([1, 1, 1])}
+    assert balance_data(counts).images.tolist() == [2, 0, 1, 1, 1, 1]
+    assert "BALD" in drawn(balance_figure(counts).properties(width=200).to_dict())
+    values = {"bald": 0.7, "random": 0.5}
+    assert redundancy_data(values).similarity.tolist() == [0.7, 0.5]
+    figure = redundancy_figure(values, np.array([0.4, 0.5, 0.6]), 10)
+    assert "Random" in drawn(figure.properties(width=200).to_dict())
+
+
+# -- the map -----------------------------------------------------------------------------------
+
+
+def points(mnist5k: Dataset) -> pd.DataFrame:
+    ids = [0, 600, 1200, 2500]
+    return pd.DataFrame(
+        {
+            "image_id": ids,
+            "x": [0.0, 1.0, 2.0, 3.0],
+            "y": [0.0, 2.0, 1.0, 3.0],
+            "step": [-1, 0, 1, -2],
+            "skipped": [False, True, False, False],
+            "digit": mnist5k.labels[ids],
+            "said": ["0", "can't tell", "", ""],
+            "image": [thumbnail(mnist5k.images[i]) for i in ids],
+            "bald": [float("nan"), float("nan"), 0.3, 0.1],
+        }
+    )
+
+
+@pytest.mark.parametrize("by", [DIGIT, "bald"])
+@pytest.mark.parametrize("n_steps", [0, 1])
+def test_the_map_can_be_drawn(mnist5k: Dataset, by: str, n_steps: int) -> None:
+    figure = pool_map_figure(points(mnist5k), by, n_steps).properties(width=300)
+    assert "first direction" in drawn(figure.to_dict())
+
+
+def test_the_map_sends_what_images_share_once(mnist5k: Dataset) -> None:
+    table = points(mnist5k)
+    spec = pool_map_figure(table, DIGIT, 1).to_dict()
+    (rows,) = spec["datasets"].values()
+    calculated = next(
+        part["calculate"] for part in spec["layer"][0]["transform"] if "calculate" in part
+    )
+    prefix = calculated.split("'")[1]
+    assert [prefix + row["image"] for row in rows] == table.image.tolist()
+    assert prefix.startswith("data:image/png;base64,")
+
+
+def test_a_thumbnail_is_small_and_shows_the_digit(mnist5k: Dataset) -> None:
+    digit = mnist5k.images[700]
+    uri = thumbnail(digit)
+    data = base64.b64decode(uri.split(",")[1])
+    with Image.open(io.BytesIO(data)) as image:
+        shown = np.asarray(image.convert("L"))
+    assert shown.shape == (56, 56) and len(data) < 400
+    assert np.abs(shown[::2, ::2].astype(float) - digit).max() <= 43  # half a step of four greys
