@@ -240,7 +240,7 @@ def _failed(view: View, progress: Progress) -> None:
 
 
 def _controls(view: View) -> None:
-    with st.container(horizontal=True, gap="xsmall"):  # one row at 1280 pixels
+    with st.container(horizontal=True, gap="xsmall", vertical_alignment="center"):
         _undo(view)
         st.button(
             "Review",
