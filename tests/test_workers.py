@@ -13,6 +13,7 @@ import pytest
 from dal_core import workers
 from dal_core.datasets import Dataset
 from dal_core.locks import run_lock
+from dal_core.stepweights import step_weights
 from dal_core.store import Store
 from dal_core.worker import Workbench, advance
 from dal_core.workers import Workers
@@ -135,3 +136,22 @@ def _is_zombie(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except OSError:
         return True
+
+
+def test_a_steps_weights_are_computed_by_a_worker_when_asked_for(
+    store: Store, pool: Workers, mnist5k: Dataset
+) -> None:
+    run_id = new_run(store, mnist5k).run_id
+    for _ in advance(Workbench(store), run_id):
+        pass
+    before = store.log(run_id)
+    after = before.steps[1].after
+    assert step_weights(store.home, run_id, after) is None
+    pool.ask_weights(run_id, after)
+    pool.ask_weights(run_id, after)  # asked twice, done once
+    assert pool.weights_active(run_id, after) and not pool.weights_active(run_id, 0)
+    until(lambda: not pool.weights_active(run_id, after))
+    assert step_weights(store.home, run_id, after) is not None
+    assert store.log(run_id) == before
+    now = store.progress(run_id)
+    assert now is not None and now.part == "idle"

@@ -1,0 +1,116 @@
+"""`dal fork`, `dal demo` and `--noise`: what they make, print and refuse."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from dal_core import demo
+from dal_core.cli import main
+from dal_core.datasets import Dataset
+from dal_core.record import read_record
+from dal_core.runfiles import experiment_dir
+from dal_core.store import RunRow, Store
+from dal_core.worker import Workbench, advance
+from tests import experiment_kit
+from tests.experiment_kit import FAST
+
+SETTINGS = [f"--set={key}={value}" for key, value in FAST.items()]
+
+
+@pytest.fixture
+def store(dal_home: Path) -> Store:
+    return Store(dal_home)
+
+
+@pytest.fixture
+def origin(store: Store, mnist5k: Dataset) -> RunRow:
+    run = experiment_kit.new_run(store, mnist5k)
+    list(advance(Workbench(store), run.run_id))
+    return run
+
+
+def test_a_fork_is_made_and_brought_to_its_end(
+    store: Store, origin: RunRow, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["fork", origin.run_id, "--at", "30", "--acquisition", "random", "--noise", "0.25"]
+    assert main([*command, "--title", "what if", "--json"]) == 0
+    made = json.loads(capsys.readouterr().out)
+    assert made["forked_from"] == {"id": origin.run_id, "n_labelled": 30}
+    assert made["noise"] == 0.25 and made["acquisition"] == "random"
+    assert [step["n_labelled"] for step in made["steps"]] == [20, 30, 40]
+    theirs = store.log(origin.run_id).steps
+    assert [s["accuracy"] for s in made["steps"][:2]] == [s.accuracy for s in theirs[:2]]
+    assert main(["runs"]) == 0
+    out = "".join(capsys.readouterr().out.split())
+    assert "forkat30" in out and "25%wronganswers" in out
+    assert main(["show", made["id"]]) == 0
+    assert f"{origin.run_id}, at 30 labels" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--at", "35"], "--at is '35'; allowed: 20, 30, 40, the labels at a step of the run"),
+        (["--at", "40"], "a fork at 40 labels has nothing left to ask"),
+        (["--at", "30", "--noise", "2"], "--noise is '2'; allowed: a probability from 0 to 1"),
+        (["--at", "30", "--noise", "nan"], "--noise is 'nan'; allowed"),
+        (["--at", "30", "--set", "val_size=60"], "val_size is 60 in the fork; allowed: 50"),
+        (["--at", "30", "--acquisition", "best"], "--acquisition is 'best'; allowed: max_entropy"),
+        (["--at", "30", "--protocol", "released"], "in the fork; allowed"),
+    ],
+)
+def test_a_fork_that_cannot_be_is_one_line_and_writes_nothing(
+    store: Store,
+    origin: RunRow,
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+    said: str,
+) -> None:
+    assert main(["fork", origin.run_id, *options]) == 2
+    out, err = capsys.readouterr()
+    assert said in err and len(err.splitlines()) == 1 and out == ""
+    assert len(store.runs()) == 1
+
+
+def test_a_noisy_run_says_its_noise_and_its_record_carries_it(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", *SETTINGS, "--noise", "0.5", "--json"]) == 0
+    made = json.loads(capsys.readouterr().out)
+    assert made["noise"] == 0.5
+    record = read_record(store.run_dir(made["id"]) / "record.yaml")
+    assert record.params["exp"]["noise"] == 0.5
+    spec = store.run(made["id"]).spec
+    assert store.find_oracle_run(spec) is not None and spec.noise == 0.5
+    assert main(["run", *SETTINGS, "--resume", made["id"], "--noise", "0"]) == 2
+
+
+def test_a_noisy_experiment_keeps_its_runs_from_clean_ones(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["reproduce", "--protocol=quick", *SETTINGS, "--seeds=1", "--acquisitions=random"]
+    ids = []
+    for noise in ("0", "0.5"):
+        assert main([*command, "--noise", noise, "--workers=1", "--json"]) == 0
+        ids.append(json.loads(capsys.readouterr().out)["id"])
+    runs = [{r.run_id: r for r in store.experiments.runs(one)} for one in ids]
+    shared = set(runs[0]) & set(runs[1])
+    assert [runs[0][one].spec.acquisition for one in shared] == ["full_data"]
+    record = read_record(experiment_dir(store.home, ids[1]) / "record.yaml")
+    assert record.params["exp"]["noise"] == 0.5
+    assert main(["experiments"]) == 0
+    assert "50%wronganswers" in "".join(capsys.readouterr().out.split())
+
+
+def test_the_demo_is_made_shared_and_made_once(
+    store: Store, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(demo, "protocol", experiment_kit.protocol)
+    for _ in range(2):
+        assert main(["demo", "--workers", "1", "--json"]) == 0
+        made = json.loads(capsys.readouterr().out)
+        assert made["complete"] and len(made["runs"]) == 2
+    assert len(store.experiments.all()) == 1 and len(store.runs()) == 2
