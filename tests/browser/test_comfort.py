@@ -156,6 +156,7 @@ def experiment_id(store: Store, mnist5k: Dataset) -> str:
     return row.experiment_id
 
 
+@pytest.mark.slow
 def test_an_experiment_with_its_tables_and_figures_is_accessible(
     themed: Page, server: StreamlitServer, experiment_id: str
 ) -> None:
@@ -182,7 +183,9 @@ def places(page: Page) -> dict[str, object]:
     }
 
 
-@pytest.mark.parametrize("size", [(1280, 800), (800, 900), (390, 844)])
+@pytest.mark.parametrize(
+    "size", [(1280, 800), pytest.param((800, 900), marks=pytest.mark.slow), (390, 844)]
+)
 def test_nothing_moves_from_the_first_fit_to_the_next_query_and_its_measurement(
     browser: Browser, server: StreamlitServer, store: Store, mnist5k: Dataset, size: tuple[int, int]
 ) -> None:
@@ -215,7 +218,14 @@ def test_nothing_moves_from_the_first_fit_to_the_next_query_and_its_measurement(
 # -- small screens -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("size", [(390, 844), (800, 900), (1280, 800)])
+@pytest.mark.parametrize(
+    "size",
+    [
+        (390, 844),
+        pytest.param((800, 900), marks=pytest.mark.slow),
+        pytest.param((1280, 800), marks=pytest.mark.slow),
+    ],
+)
 @pytest.mark.parametrize("path", ["/?run={run}", "/", "/reproduce", "/runs?run={run}"])
 def test_no_page_is_wider_than_its_screen(
     browser: Browser, server: StreamlitServer, run_id: str, size: tuple[int, int], path: str
