@@ -12,10 +12,10 @@ from dal_core.display import display_name
 from dal_core.explain.parts import scored_functions
 from dal_core.explain.pool import PoolScores
 from dal_core.explain.pool_map import UNASKED
-from dal_core.figures.pool_map import DIGIT, pool_map_figure
-from dal_core.figures.spec import form
+from dal_core.figures.pool_map import DIGIT, pool_map_spec
 from dal_ui import explain_model, explain_words
 from dal_ui.explain_model import Step
+from dal_ui.vega import draw
 
 
 @st.fragment
@@ -32,7 +32,7 @@ def map_view(step: Step) -> None:
         key="explain-colour",
     )
     spec, explained = _spec(step.key, step, by or DIGIT)
-    st.vega_lite_chart(spec, width="stretch", key=f"explain-map-{by}")
+    draw(spec, f"explain-map-{by}", "stretch")
     st.caption(_legend(by or DIGIT, len(step.learner.answered), explained))
 
 
@@ -52,7 +52,7 @@ def _spec(key: explain_model.Key, _step: Step, by: str) -> tuple[dict[str, Any],
     points, explained = explain_model.mapped(_step)
     pool = explain_model.pool_scores(_step)
     table = points_to_show(points, pool, by, _step)
-    return form(pool_map_figure(table, by, len(_step.learner.answered))), explained
+    return pool_map_spec(table, by, len(_step.learner.answered)), explained
 
 
 def points_to_show(points: pd.DataFrame, pool: PoolScores, by: str, step: Step) -> pd.DataFrame:

@@ -26,7 +26,7 @@ from dal_core.figures.choices import (
 )
 from dal_core.figures.passes import passes_data, passes_spec, settling_data, settling_spec
 from dal_core.figures.places import places_data, places_spec
-from dal_core.figures.pool_map import DIGIT, pool_map_figure
+from dal_core.figures.pool_map import DIGIT, pool_map_spec
 from dal_core.figures.spec import filled
 from dal_core.figures.sums import sums_data, sums_spec
 from dal_core.figures.tens import tens_data, tens_figure
@@ -183,19 +183,23 @@ def points(mnist5k: Dataset) -> pd.DataFrame:
 @pytest.mark.parametrize("by", [DIGIT, "bald"])
 @pytest.mark.parametrize("n_steps", [0, 1])
 def test_the_map_can_be_drawn(mnist5k: Dataset, by: str, n_steps: int) -> None:
-    figure = pool_map_figure(points(mnist5k), by, n_steps).properties(width=300)
-    assert "first direction" in drawn(figure.to_dict())
+    spec = {**pool_map_spec(points(mnist5k), by, n_steps), "width": 300}
+    assert "first direction" in drawn(spec)
+
+
+def test_the_map_takes_more_than_five_thousand_points(mnist5k: Dataset) -> None:
+    many = pd.concat([points(mnist5k)] * 1300, ignore_index=True)
+    assert len(pool_map_spec(many, DIGIT, 1)["datasets"]["points"]) == 5200
 
 
 def test_the_map_sends_what_images_share_once(mnist5k: Dataset) -> None:
     table = points(mnist5k)
-    spec = pool_map_figure(table, DIGIT, 1).to_dict()
-    (rows,) = spec["datasets"].values()
+    spec = pool_map_spec(table, DIGIT, 1)
     calculated = next(
         part["calculate"] for part in spec["layer"][0]["transform"] if "calculate" in part
     )
     prefix = calculated.split("'")[1]
-    assert [prefix + row["image"] for row in rows] == table.image.tolist()
+    assert [prefix + image for image in spec["datasets"]["points"].image] == table.image.tolist()
     assert prefix.startswith("data:image/png;base64,")
 
 

@@ -13,6 +13,7 @@ import pandas as pd
 
 from dal_core.display import PALETTE, PRIMARY, display_name
 from dal_core.figures.axes import PADDING, axis, plain_legend
+from dal_core.figures.spec import filled, form
 from dal_core.figures.sums import CLASS_COLOURS
 
 DIGIT = "digit"
@@ -20,9 +21,7 @@ ASKED = PALETTE["vermillion"]
 _COLUMNS = ["image_id", "x", "y", "step", "skipped", "digit", "said", "image"]
 
 
-def pool_map_figure(
-    points: pd.DataFrame, by: str, n_steps: int, height: int = 520
-) -> alt.LayerChart | alt.FacetChart:
+def pool_map_spec(points: pd.DataFrame, by: str, n_steps: int, height: int = 520) -> dict[str, Any]:
     """Points of images; bigger and ringed those a query asked for.
 
     Args:
@@ -40,7 +39,7 @@ def pool_map_figure(
     step = alt.param(name="step", value=n_steps, bind=slider if n_steps else alt.Undefined)
     asked, before, rest, skipped = _states()
     base = (
-        alt.Chart(_compact(points[columns]))
+        alt.Chart(alt.NamedData("points"))
         .transform_calculate(image=f"'{_prefix(points)}' + datum.image")
         .encode(
             x=_place("x", points),
@@ -61,11 +60,10 @@ def pool_map_figure(
     ]
     if by == DIGIT:
         layers.append(_names(base, points))
-    return (
-        alt.layer(*layers)
-        .add_params(step)
-        .properties(width="container", height=height, padding=PADDING)
-    )
+    chart = alt.layer(*layers).add_params(step)
+    # By name: a table inside the chart may have no more than 5,000 rows.
+    table = {"points": _compact(points[columns])}
+    return filled(form(chart.properties(width="container", height=height, padding=PADDING)), table)
 
 
 def _labelled(base: alt.Chart, by: str) -> alt.Chart:
