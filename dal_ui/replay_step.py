@@ -1,0 +1,200 @@
+"""One step of one run on the page: its images, its mistakes, its balance, and what can be done.
+
+Draws only; what a step shows is `dal_core.history`'s, the words are in `replay_words`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from dal_core import history
+from dal_core.datasets.splits import Split, split_of
+from dal_core.figures.history import balance_figure, class_accuracy_figure, confusion_figure
+from dal_core.history import Moment
+from dal_core.records import Confusion
+from dal_core.stepweights import corrected_at, step_facts, step_weights
+from dal_core.store import RunLog, Store
+from dal_core.workers import Workers
+from dal_ui import replay_words, runtime, shell
+from dal_ui.forking import can_be_forked, fork_form
+from dal_ui.grid import image_data_uri
+
+IMAGE_WIDTH, SCALE = 54, 3  # pixels on the page; drawn larger, so that pixels stay sharp
+
+
+class StepView:
+    """One step of one run on the page."""
+
+    def __init__(
+        self,
+        store: Store,
+        workers: Workers,
+        log: RunLog,
+        moments: Sequence[Moment],
+        n_labelled: int,
+    ) -> None:
+        self.store, self.workers, self.log = store, workers, log
+        self.run_id = log.run.run_id
+        self.dataset = runtime.dataset(log.run.spec.protocol.dataset)
+        self.moment = history.at_labels(moments, n_labelled)
+        number = self.moment.number
+        self.before = moments[number - 1] if number else None
+        self.confusion = self._confusion(self.moment)
+        self.confusion_before = self._confusion(self.before) if self.before else None
+
+    def draw(self, wide: bool) -> None:
+        st.markdown(f"#### {replay_words.curve_name(self.log.run)}")
+        st.markdown(replay_words.headline(self.moment, self.before))
+        if not wide:
+            self._images()
+            self._changes()
+            self._mistakes()
+            self._balance()
+            self._actions()
+            return
+        left, right = st.columns(2, gap="medium")
+        with left:
+            self._images()
+            self._changes()
+            self._balance()
+            self._actions()
+        with right:
+            self._mistakes()
+
+    def _images(self) -> None:
+        images = history.asked_images(self.moment, self.dataset)
+        st.caption(replay_words.legend(images))
+        if images:
+            st.image(
+                [_uri(self.dataset.name, image.image_id) for image in images],
+                caption=[replay_words.caption(image) for image in images],
+                width=IMAGE_WIDTH,
+            )
+
+    def _changes(self) -> None:
+        lines = replay_words.changes(
+            self.moment, self.before, self.confusion, self.confusion_before
+        )
+        wrong = history.n_wrong(self.log, self.moment, self.dataset)
+        if wrong:
+            lines.append(f"{wrong} of its labels are not the data set's.")
+        st.markdown("\n".join(f"- {line}" for line in lines))
+
+    def _mistakes(self) -> None:
+        if self.confusion is None:
+            self._offer()
+            return
+        key = f"replay-{self.run_id}"
+        st.caption("Test images by label (rows) and predicted class: mistakes are coloured.")
+        chart(confusion_figure, self.confusion, key=f"{key}-confusion")
+        has_before = self.confusion_before is not None
+        mark = " The mark: one step before." if has_before else ""
+        st.caption(f"How many of each class it gets right.{mark}")
+        chart(class_accuracy_figure, self.confusion, self.confusion_before, key=f"{key}-classes")
+
+    def _balance(self) -> None:
+        spec = self.log.run.spec
+        split = _split(spec.fingerprint, spec.protocol.model_dump_json(), spec.seed, self.log)
+        labelled, pool = history.class_counts(self.log, self.moment, self.dataset, split)
+        st.caption("Classes of the labelled images beside those left in the pool.")
+        chart(balance_figure, _ints(labelled), _ints(pool), key=f"replay-{self.run_id}-balance")
+
+    def _actions(self) -> None:
+        made = None
+        n_forked = st.session_state.get("replay-forked", 0)  # another key: it closes after a fork
+        with st.container(horizontal=True, vertical_alignment="center"):
+            if can_be_forked(self.log):
+                key = f"replay-fork-{self.run_id}-{n_forked}"
+                with st.popover("Fork from here", icon=":material/fork_right:", key=key):
+                    made = fork_form(self.store, self.workers, self.log, self.moment)
+            if self.confusion is not None:
+                self._network()
+        if made is None:
+            return
+        st.session_state["replay-forked"] = n_forked + 1
+        if made.kind == "person":
+            shell.go_to(made.run_id)
+        st.query_params["beside"] = made.run_id
+        st.rerun(scope="app")
+
+    def _network(self) -> None:
+        """The step's network: only the newest is kept, any other can be computed again."""
+        after = self.moment.after
+        corrected = corrected_at(self.log, after)
+        if step_weights(self.store.home, self.run_id, after, corrected) is not None:
+            st.caption("Its network is kept: the other tabs can look at it.")
+        elif self.workers.weights_active(self.run_id, after):
+            self._computing()
+        elif st.button("Compute its network again", **self._again()):
+            self.workers.ask_weights(self.run_id, after)
+            st.rerun(scope="app")
+
+    def _again(self) -> dict[str, Any]:
+        """What the two buttons that ask for it share; one of them is shown at a time."""
+        return {
+            "icon": ":material/refresh:",
+            "key": f"again-{self.run_id}-{self.moment.after}",
+            "help": "Trains this one network again, to the same weights, in the background.",
+        }
+
+    def _computing(self) -> None:
+        progress = self.store.progress(self.run_id)
+        done = (progress.epoch or 0) if progress else 0
+        total = (progress.n_epochs if progress else None) or 1
+        st.progress(min(1.0, done / total), "Computing this step again ...")
+
+    # -- what is not in the log ----------------------------------------------------------------
+
+    def _confusion(self, moment: Moment) -> Confusion | None:
+        """As measured, else as computed again since."""
+        if moment.step is not None and moment.step.confusion is not None:
+            return moment.step.confusion
+        corrected = corrected_at(self.log, moment.after)
+        facts = step_facts(self.store.home, self.run_id, moment.after, corrected)
+        return None if facts is None else tuple(tuple(row) for row in facts["confusion"])
+
+    def _offer(self) -> None:
+        """This step's mistakes are not recorded; a worker can compute that one step again."""
+        after = self.moment.after
+        if self.workers.weights_active(self.run_id, after):
+            self._computing()
+            return
+        st.info("Which images it gets wrong was not recorded at this step.")
+        if st.button("Compute this step again", **self._again()):
+            self.workers.ask_weights(self.run_id, after)
+            st.rerun(scope="app")
+
+
+# -- drawing -----------------------------------------------------------------------------------
+
+
+def chart(figure: Callable[..., Any], *data: Any, key: str, **options: Any) -> None:
+    """Draw a figure; its specification is made once per change of its numbers."""
+    st.vega_lite_chart(_spec(figure.__name__, figure, data, options), width="stretch", key=key)
+
+
+@st.cache_data(show_spinner=False, max_entries=256)
+def _spec(
+    name: str, _figure: Callable[..., Any], data: tuple[Any, ...], options: dict[str, Any]
+) -> dict[str, Any]:
+    spec: dict[str, Any] = _figure(*data, **options).to_dict()
+    return spec
+
+
+@st.cache_data(show_spinner=False, max_entries=2048)
+def _uri(name: str, image_id: int) -> str:
+    return image_data_uri(runtime.dataset(name).images[image_id], SCALE)
+
+
+@st.cache_data(show_spinner=False, max_entries=16)
+def _split(fingerprint: str, protocol: str, seed: int, _log: RunLog) -> Split:
+    spec = _log.run.spec
+    return split_of(spec, runtime.dataset(spec.protocol.dataset))
+
+
+def _ints(counts: np.ndarray) -> tuple[int, ...]:
+    return tuple(int(count) for count in counts)
