@@ -39,7 +39,7 @@ def map_view(step: Step) -> None:
 def _legend(by: str, n_answered: int, explained: np.ndarray) -> str:
     labelled = "Diamonds" if by == DIGIT else "Blue diamonds (no score any more)"
     return (
-        f"{labelled}: labelled before that query, the initial images too. Red rings: what that "
+        f"{labelled}: labelled before that query, the initial images too. Orange rings: what that "
         f"query asked for; number {n_answered} is what is asked for now. Crosses: set aside. "
         f"Point at any of them to see the image. The two directions hold {explained[0]:.0%} and "
         f"{explained[1]:.0%} of the variance: images that lie apart differ, images that lie "

@@ -32,7 +32,7 @@ QUARREL = (
     "of it is disagreement, so BALD asks: a label would prove some of them wrong."
 )
 FUNCTIONS = (
-    "The same network, the same pool: which ten would each function ask for now? A red "
+    "The same network, the same pool: which ten would each function ask for now? An orange "
     "frame marks an image that several ask for, its number how many; point at one to find it in "
     "the other rows."
 )

@@ -87,10 +87,10 @@ STOPS = (
         "image: entropy of the mean, BALD, the share of passes that vote against the majority "
         "(*variation ratios*), the spread of the probabilities (*mean std*), or no number at all "
         "(*random*). Each asks for the ten highest.",
-        equation=r"\mathrm{VR} = 1 - \frac{1}{T}\max_c \sum_t "
-        r"\mathbb{1}\big[\arg\max p_t = c\big] \qquad "
-        r"\mathrm{MSTD} = \frac{1}{C}\sum_c \mathrm{std}_t\, p_{t,c}",
-        do="Find an image with a red frame: several functions want it.",
+        equation=r"\begin{gathered} \mathrm{VR} = 1 - \frac{1}{T}\max_c \sum_t "
+        r"\mathbb{1}\big[\arg\max p_t = c\big] \\[6pt] "
+        r"\mathrm{MSTD} = \frac{1}{C}\sum_c \mathrm{std}_t\, p_{t,c} \end{gathered}",
+        do="Find an image with an orange frame: several functions want it.",
         see="They agree on some images and not on others, and a ten often holds look-alikes: each "
         "image is chosen without a thought for the other nine.",
         source="Report, section 2.2, equations 1 to 4; Freeman 1965 for variation ratios.",

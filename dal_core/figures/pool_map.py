@@ -112,7 +112,12 @@ def _colour(points: pd.DataFrame, by: str) -> alt.Color:
     if by == DIGIT:
         scale = alt.Scale(domain=list(range(10)), range=list(CLASS_COLOURS))
         legend = plain_legend(
-            "top", columns=10, symbolType="circle", symbolSize=60, symbolOpacity=1
+            "top",
+            columns=10,
+            symbolType="circle",
+            symbolSize=90,
+            symbolOpacity=1,
+            symbolStrokeWidth=0,  # else the labelled images' grey edge hides the colour
         )
         return alt.Color("digit:N", title=None, scale=scale, legend=legend)
     top = float(points[by].max())
