@@ -40,7 +40,8 @@ def confusion_figure(
 ) -> alt.LayerChart | alt.FacetChart:
     """Test images by label (row) and predicted class (column); mistakes stand out by colour."""
     data = confusion_data(confusion)
-    most = max(int(data.images[~data.right].max()), 1)
+    most_wrong = int(data.images[~data.right].max())
+    any_right = bool(data.images[data.right].any())
     x = alt.X("predicted:O", title="Predicted", axis=axis(orient="top", labelAngle=0))
     y = alt.Y("label:O", title="Label", axis=axis())
     tooltip = [
@@ -50,14 +51,17 @@ def confusion_figure(
         alt.Tooltip("share:Q", title="Of this label", format=".1%"),
     ]
     base = alt.Chart(data).encode(x=x, y=y, tooltip=tooltip)
+    # aria: a layer that holds nothing would be read out as a nameless one
     cells = alt.layer(
-        base.transform_filter(alt.datum.right & (alt.datum.images > 0)).mark_rect(color=_RIGHT),
+        base.transform_filter(alt.datum.right & (alt.datum.images > 0)).mark_rect(
+            color=_RIGHT, aria=any_right
+        ),
         base.transform_filter(~alt.datum.right & (alt.datum.images > 0))
-        .mark_rect()
+        .mark_rect(aria=most_wrong > 0)
         .encode(
             color=alt.Color(
                 "images:Q",
-                scale=alt.Scale(domain=[1, max(most, 2)], range=list(_WRONG), type="sqrt"),
+                scale=alt.Scale(domain=[1, max(most_wrong, 2)], range=list(_WRONG), type="sqrt"),
                 legend=None,
             )
         ),
@@ -113,7 +117,7 @@ def class_accuracy_figure(
     chart = alt.layer(
         base.mark_bar(color=PRIMARY, opacity=0.75).encode(y=y),
         base.transform_filter("isValid(datum.before)")
-        .mark_tick(color=PALETTE["orange"], thickness=3, width=16)
+        .mark_tick(color=PALETTE["orange"], thickness=3, width=16, aria=before is not None)
         .encode(y="before:Q"),
     )
     return chart.properties(width=width, height=height, padding=PADDING)

@@ -29,6 +29,7 @@ SERIOUS = ("serious", "critical")
 NOT_OURS = [
     # its segmented control writes the chosen option in the primary colour on a tint of it
     ['[data-variant="segmented_control"]'],
+    ['[data-variant="pills"]'],  # and so do its pills
     # its slider writes the value in the primary colour, which must be dark enough for white text
     ['[data-testid="stSliderThumbValue"]'],
 ]
@@ -138,6 +139,18 @@ def test_the_other_pages_are_accessible(
 ) -> None:
     themed.goto(f"{server.url}{path.format(run=run_id)}")
     expect(themed.get_by_role("heading").first).to_be_visible(timeout=WORK_MS)
+    expect(themed.get_by_test_id("stStatusWidget")).to_have_count(0, timeout=WORK_MS)
+    expect_accessible(themed)
+
+
+@pytest.mark.parametrize("tab", ["One image", "Five functions", "A map of the pool", "Replay"])
+def test_the_explaining_page_is_accessible(
+    themed: Page, server: StreamlitServer, run_id: str, tab: str
+) -> None:
+    themed.goto(f"{server.url}/explain?run={run_id}")
+    themed.get_by_role("tab", name=tab).click(timeout=WORK_MS)
+    chart = themed.get_by_role("tabpanel").get_by_test_id("stVegaLiteChart").first
+    expect(chart.locator("canvas, svg").first).to_be_visible(timeout=WORK_MS)
     expect(themed.get_by_test_id("stStatusWidget")).to_have_count(0, timeout=WORK_MS)
     expect_accessible(themed)
 
