@@ -14,7 +14,7 @@ from dal_core.records import StepResult
 from dal_core.store import RunLog, RunSummary
 from dal_core.store.ending import finished
 
-__all__ = ["Agenda", "Task", "agenda", "answers_itself", "finished"]
+__all__ = ["Agenda", "Task", "agenda", "answers_itself", "finished", "person_waits"]
 
 
 class Task(Enum):
@@ -91,6 +91,16 @@ def _is_measured(log: RunLog | RunSummary, step: StepResult, over: str | None) -
     if step.after != log.after:
         return False
     return step.corrected == log.corrected or (log.is_asked and not over)
+
+
+def person_waits(log: RunLog | RunSummary) -> bool:
+    """Whether a person waits for the run's next model, so that everything else holds.
+
+    Who labels in continuous mode with a query open does not: fits without end would hold everybody
+    else's work for as long as they go on.
+    """
+    never_waits = log.run.mode == "continuous" and log.is_asked
+    return log.run.kind == "person" and not answers_itself(log) and not never_waits
 
 
 def answers_itself(log: RunLog | RunSummary) -> bool:

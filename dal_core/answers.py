@@ -83,8 +83,12 @@ def is_int(value: Any) -> bool:
 
 def is_amount(value: Any) -> bool:
     """A finite number from 0."""
-    real = isinstance(value, Real) and not isinstance(value, bool)
-    return real and math.isfinite(value) and value >= 0
+    if not isinstance(value, Real) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value) and float(value) >= 0
+    except OverflowError:  # a whole number beyond what a float holds
+        return False
 
 
 def repeated(image_ids: Iterable[int]) -> int | None:

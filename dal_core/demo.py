@@ -56,11 +56,18 @@ def find(store: Store, dataset: Dataset) -> Demo | None:
 
 
 def create(store: Store, dataset: Dataset, device: str = "cpu") -> ExperimentRow:
-    """Set the demo's runs going, under the experiment that has them; made if there is none."""
-    for row in store.experiments.all():
-        if row.title == TITLE and row.protocol == protocol():
-            experiment.resume(store, row.experiment_id)
-            return row
+    """Set the demo's runs going, under the experiment that has them; made if there is none.
+
+    Runs that a person has answered or corrected since are theirs; the demo gets others.
+    """
+    found = find(store, dataset)
+    if found is not None:
+        wanted = {found.bald.run.run_id, found.random.run.run_id}
+        for row in store.experiments.all():
+            runs = {run.run_id for run in store.experiments.runs(row.experiment_id)}
+            if row.title == TITLE and row.protocol == protocol() and wanted <= runs:
+                experiment.resume(store, row.experiment_id)
+                return row
     return experiment.create_experiment(
         *(store, dataset, protocol(), ACQUISITIONS, (SEED,)),
         full_data=False,

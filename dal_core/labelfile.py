@@ -194,7 +194,7 @@ def _given(where: str, row: Mapping[str, Any], number: int) -> GivenLabel:
 
 
 class _Cells:
-    """One row: text from CSV, values from JSON; an empty cell is one that is missing."""
+    """One row: text from CSV, values from JSON; a blank cell is one that is missing."""
 
     def __init__(self, where: str, row: Mapping[str, Any]) -> None:
         self.where, self._row = where, row
@@ -250,7 +250,7 @@ class _Cells:
 
     def _get(self, column: str) -> Any:
         value = self._row.get(column)
-        return None if value == "" else value
+        return None if isinstance(value, str) and not value.strip() else value
 
     def _refuse(self, column: str, allowed: str) -> NoReturn:
         raise LabelFileError(

@@ -7,11 +7,12 @@ is the work itself and is called by the command line in its own process just the
 With THREADS 2 a second thread helps on the second core; results are the same to the last bit.
 
 Lines in:  {"do": "work", "run": ID, "steps": N | null}   bring the run up to what its directives
-               ask, or N steps on the way
+               ask, or N steps on the way; without N while a person waits for it
            {"do": "weights", "run": ID, "after": SUBMISSION}   compute a step's weights again
            {"do": "hold"} / {"do": "go"}   pause between two epochs while a person waits; go on
 Lines out: {"event": "ready" | "done" | "busy" | "failed", "run": ID, "message": TEXT,
-            "more": whether the run has work left, "n_labelled": labels it has now}
+            "more": whether the run has work left, "n_labelled": labels it has now,
+            "waits": whether a person waits for that work}
 """
 
 from __future__ import annotations
@@ -25,8 +26,9 @@ import threading
 import time
 import traceback
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +36,7 @@ import numpy as np
 import torch
 
 from dal_core import datasets, oracle
-from dal_core.agenda import Task, agenda, answers_itself, finished
+from dal_core.agenda import Task, agenda, answers_itself, finished, person_waits
 from dal_core.allocator import keep_freed_memory
 from dal_core.beliefs import Beliefs, load_beliefs, save_beliefs
 from dal_core.checkpoint import load_fitted, save_fitted
@@ -115,7 +117,7 @@ class Workbench:
 
 def advance(
     bench: Workbench, run_id: str, wait: Wait = lambda: None, max_steps: int | None = None
-) -> Iterator[StepResult]:
+) -> Generator[StepResult, None, None]:
     """Bring one run up to what its directives ask; yields each step as it is measured.
 
     Args:
@@ -350,10 +352,13 @@ def _work(bench: Workbench, job: dict[str, Any], wait: Wait) -> None:
             weights(bench, run_id, job["after"], wait)
             _say("done", run_id)
             return
-        for _ in advance(bench, run_id, wait, job["steps"]):
-            pass
+        with closing(advance(bench, run_id, wait, job["steps"])) as steps:
+            for _ in steps:
+                if job["steps"] is None and not person_waits(bench.store.log(run_id)):
+                    break
         log = bench.store.log(run_id)
-        _say("done", run_id, more=agenda(log).has_work, n_labelled=log.n_labelled)
+        more, waits = agenda(log).has_work, person_waits(log)
+        _say("done", run_id, more=more, n_labelled=log.n_labelled, waits=waits)
     except RunBusy as error:
         _say("busy", run_id, str(error))
     except RunNotFound as error:

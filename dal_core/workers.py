@@ -1,10 +1,10 @@
 """Worker processes and the queue in front of them, for a server or `dal reproduce`.
 
-One interactive worker stays warm for people and takes their runs whole; the others do baselines
-and oracle runs a step at a time, the least advanced run first, and hold between two epochs while
-a person waits: the interactive worker then uses the second core too. Nothing per user lives here:
-a job is a run's id, and what is to be done with it stands in the store. Jobs are idempotent, so
-asking twice is harmless.
+One interactive worker stays warm for people and keeps a run for as long as its person waits; the
+others do baselines, oracle runs and fits that nobody waits for, a step at a time, the least
+advanced run first, and hold between two epochs while a person waits: the interactive worker then
+uses the second core too. Nothing per user lives here: a job is a run's id, and what is to be done
+with it stands in the store. Jobs are idempotent, so asking twice is harmless.
 """
 
 from __future__ import annotations
@@ -169,7 +169,7 @@ class Workers:
                 worker.job = None
                 self._deaths.pop(event["run"], None)
             if event.get("more") and job is not None:
-                person_waits = worker is self._interactive
+                person_waits = worker is self._interactive and event["waits"]
                 self._queue(person_waits, job.rank, event["n_labelled"], job.run_id)
             if not self._closed:
                 self._dispatch()

@@ -56,8 +56,17 @@ class Step:
         return self.learner.protocol.n_samples_to_acquire
 
     def query_images(self) -> tuple[int, ...]:
-        """The images the run asked for with this model; none where it did not ask."""
-        asked = [q for q in self.log.queries.values() if q.after == self.learner.after]
+        """The images the run asked for last with this model; none where it did not ask.
+
+        In continuous mode a model also asks after answers that it has not learned from, and what
+        is asked just after its own last answers was ranked by an older one.
+        """
+        after, n_labelled = self.learner.after, self.learner.n_labelled
+        asked = [
+            query
+            for query in self.log.queries.values()
+            if query.after >= after and query.asked_by == n_labelled
+        ]
         return asked[-1].shown() if asked else ()
 
     def images_wanted(self, pool: PoolScores) -> tuple[int, ...]:

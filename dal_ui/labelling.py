@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from dal_core.agenda import Agenda, agenda
+from dal_core.agenda import Agenda, agenda, person_waits
 from dal_core.datasets import Dataset
 from dal_core.experiment import create_run
 from dal_core.protocol import FULL_DATA, Protocol, RunSpec
@@ -168,19 +168,9 @@ def ask_workers(store: Store, workers: Workers, view: View) -> None:
     progress = store.progress(view.log.run.run_id)
     failed = progress is not None and progress.part == "failed"
     if view.agenda.has_work and not failed:
-        workers.ask(view.log.run.run_id, person_waits=waits_for_model(view.log))
+        workers.ask(view.log.run.run_id, person_waits=person_waits(view.log))
     if view.baseline is not None and view.baseline_works:
         workers.ask(view.baseline.run.run_id, person_waits=False)
-
-
-def waits_for_model(log: RunLog) -> bool:
-    """Whether a person waits, so that everything else holds.
-
-    Who labels in continuous mode with a query open does not: fits without end would hold the
-    random baseline for as long as they go on.
-    """
-    never_waits = log.run.mode == "continuous" and log.is_asked
-    return log.run.kind == "person" and not hands_over(log) and not never_waits
 
 
 def hands_over(log: RunLog) -> bool:

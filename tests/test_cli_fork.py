@@ -114,3 +114,20 @@ def test_the_demo_is_made_shared_and_made_once(
         made = json.loads(capsys.readouterr().out)
         assert made["complete"] and len(made["runs"]) == 2
     assert len(store.experiments.all()) == 1 and len(store.runs()) == 2
+
+
+def test_the_demo_is_made_anew_where_a_person_corrected_one_of_its_runs(
+    store: Store, mnist5k: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(demo, "protocol", experiment_kit.protocol)
+    first = demo.create(store, mnist5k)
+    touched, kept = store.experiments.runs(first.experiment_id)
+    list(advance(Workbench(store), touched.run_id))
+    image_id, label = store.log(touched.run_id).labels()[0]
+    store.correct(touched.run_id, image_id, (label + 1) % 10, annotator="ann")
+    assert demo.find(store, mnist5k) is None
+    again = demo.create(store, mnist5k)
+    found = demo.find(store, mnist5k)
+    assert found is not None and found.random.run == kept
+    assert found.bald.run.run_id != touched.run_id
+    assert demo.create(store, mnist5k) == again != first

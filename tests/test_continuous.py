@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 from sqlalchemy import select
 
-from dal_core import experiment
+from dal_core import experiment, worker
 from dal_core.beliefs import load_beliefs
 from dal_core.datasets import Dataset
 from dal_core.learner import Learner
@@ -259,6 +260,29 @@ def test_a_model_that_is_overtaken_while_it_is_fitted_still_ranks_and_is_measure
     assert asked_by == [20, 20, 20]
     label(store, run_id, mnist5k)  # asked before the models of 30 and 50 were there
     assert (opened(store, run_id).asked_by, opened(store, run_id).n_labelled) == (50, 60)
+
+
+def test_fits_that_nobody_waits_for_do_not_keep_the_worker_of_those_who_wait(
+    store: Store, mnist5k: Dataset, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Answers come in faster than fits: after each the run goes back into the queue."""
+    run_id = person_run(store, mnist5k, n_acquisition_steps=5)
+    job = {"do": "work", "run": run_id, "steps": None}
+
+    def answered() -> None:
+        if store.log(run_id).is_asked and store.log(run_id).n_labelled < 40:
+            label(store, run_id, mnist5k)
+
+    for measured, n_labelled in ([20], 30), ([20, 30], 40), ([20, 30, 40], 40):
+        worker._work(Workbench(store), job, answered)
+        assert [step.n_labelled for step in store.log(run_id).steps] == measured
+        said = json.loads(capsys.readouterr().out)
+        assert (said["event"], said["n_labelled"]) == ("done", n_labelled)
+        assert (said["more"], said["waits"]) == (measured[-1] < n_labelled, False)
+    strict = experiment_kit.new_run(store, mnist5k, person=True).run_id
+    worker._work(Workbench(store), job | {"run": strict}, lambda: None)
+    said = json.loads(capsys.readouterr().out)
+    assert (said["more"], said["waits"]) == (False, True)
 
 
 def test_a_person_who_is_slower_than_the_fit_gets_every_point_of_the_strict_curve(

@@ -20,7 +20,7 @@ from dal_core.experiment import create_run
 from dal_core.explain.parts import parts_of
 from dal_core.explain.pool import Place, score_pool
 from dal_core.explain.step import stored_step
-from dal_core.protocol import FULL_DATA
+from dal_core.protocol import FULL_DATA, RunSpec
 from dal_core.records import Answer
 from dal_core.store import Store
 from dal_ui import explain_words, labelling, runtime
@@ -227,6 +227,26 @@ def test_the_map_marks_what_is_asked_for_now(store: Store, mnist5k: Dataset) -> 
     assert set(shown[shown.step == 0].image_id) == set(step.query_images())
     first = int(shown.image_id.iloc[0])
     assert shown.bald.iloc[0] == pytest.approx(pool.score_of("bald", first))
+
+
+def test_what_an_older_network_asked_for_is_not_this_ones_wish(
+    store: Store, mnist5k: Dataset
+) -> None:
+    """Continuous: the query open after the newest fit is still the one of the fit before."""
+    spec = RunSpec(mnist5k.fingerprint, fast.protocol(), "bald", 1)
+    run_id = create_run(store, mnist5k, spec, person=True, mode="continuous").run_id
+    for wanted in (True, False):
+        InlineWorkers(store).work(run_id)
+        query = open_query(store.log(run_id))
+        step = of_step(store, run_id, mnist5k)
+        pool = score_pool(step.learner)
+        assert step.query_images() == (query.shown() if wanted else ())
+        assert step.images_wanted(pool) == tuple(pool.ranking("bald", 10).tolist())
+        labels = [Answer(i, int(mnist5k.labels[i])) for i in query.shown()]
+        store.submit(query.query_id, labels, annotator="Ann", source="person")
+    last = open_query(store.log(run_id))  # by the newest network at last
+    assert last.asked_by == 30
+    assert of_step(store, run_id, mnist5k).query_images() == last.shown()
 
 
 def test_a_finished_run_shows_what_it_would_ask_for(store: Store, mnist5k: Dataset) -> None:

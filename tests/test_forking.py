@@ -11,7 +11,9 @@ import pytest
 
 from dal_core import experiment
 from dal_core.datasets import Dataset
+from dal_core.datasets.splits import split_of
 from dal_core.protocol import RunSpec, override
+from dal_core.records import Answer, Batch
 from dal_core.store import RunNotFound, RunRow, Store
 from dal_core.worker import Workbench, advance
 from tests import experiment_kit, store_kit
@@ -128,6 +130,25 @@ def test_the_origin_may_be_deleted(store: Store, origin: RunRow) -> None:
     assert store.log(made.run_id) == before
     with pytest.raises(RunNotFound):
         store.run(origin.run_id)
+
+
+def test_a_fork_is_not_the_run_that_its_answers_were_given_to(
+    store: Store, mnist5k: Dataset
+) -> None:
+    spec = RunSpec(mnist5k.fingerprint, experiment_kit.protocol(), "bald", 1)
+    split = split_of(spec, mnist5k)
+    given = Batch("ann", "person", None, tuple(Answer(int(i), 3) for i in split.pool[:10]))
+    run = store.create_run(
+        spec,
+        kind="person",
+        n_initial=len(split.initial),
+        split_sizes=split.sizes(),
+        answered=[given],
+        nonce="sent",
+    )
+    made = _fork(store, run, 1, acquisition="random")
+    assert store.log(made.run_id).labels() == store.log(run.run_id).labels()
+    assert store.find_submitted("sent") == run
 
 
 def test_a_fork_is_nobodys_baseline(store: Store, origin: RunRow) -> None:

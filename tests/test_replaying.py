@@ -215,6 +215,7 @@ def test_the_least_a_file_needs_is_image_hash_label_and_step(
         {name: getattr(row, name) for name in ("image_id", "image_sha256", "label", "step")}
         for row in export.label_rows(labelled, mnist5k)
     ]
+    rows[0]["annotator"] = " "  # what an editor may leave of an empty cell
     path.write_text("\n".join(map(json.dumps, rows)))
     replay(path)
     again = newest(dal_home)
@@ -242,6 +243,7 @@ def changed(rows: list[dict[str, Any]], line: int, **values: Any) -> list[dict[s
         (3, {"label": 1.5}, "line 3: label is 1.5; allowed: a whole number"),
         (3, {"label": True}, "line 3: label is True; allowed: a whole number"),
         (3, {"seconds": -1}, "line 3: seconds is -1; allowed: a number from 0"),
+        (3, {"seconds": 10**400}, "line 3: seconds is 1000"),
         (3, {"at": "noon"}, "line 3: at is 'noon'; allowed: a time such as"),
         (3, {"source": "cat"}, "line 3: source is 'cat'; allowed: person or oracle"),
         (3, {"annotator": "Bea"}, "line 3: annotator is 'Bea'; allowed: '=Ann', as in the rest"),

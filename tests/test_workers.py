@@ -138,6 +138,25 @@ def _is_zombie(pid: int) -> bool:
         return True
 
 
+def test_a_run_that_its_person_no_longer_waits_for_goes_on_in_the_background(
+    pool: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[tuple[str, str]] = []
+
+    def work(worker: workers._Worker, job: workers.Job, max_steps: int | None) -> None:
+        worker.job = job
+        given.append((worker.name, job.run_id))
+
+    monkeypatch.setattr(workers._Worker, "work", work)
+    pool.ask("mine", person_waits=True)
+    pool.ask("yours", person_waits=True)
+    done = {"event": "done", "run": "mine", "message": "", "more": True, "n_labelled": 30}
+    pool._on_event(pool._interactive, {**done, "waits": False})
+    assert given == [("interactive", "mine"), ("interactive", "yours"), ("background-0", "mine")]
+    pool._on_event(pool._interactive, {**done, "run": "yours", "waits": True})
+    assert given[3:] == [("interactive", "yours")]
+
+
 def test_a_steps_weights_are_computed_by_a_worker_when_asked_for(
     store: Store, pool: Workers, mnist5k: Dataset
 ) -> None:

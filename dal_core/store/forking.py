@@ -71,7 +71,9 @@ def _copy_query(connection: Connection, query_id: str, to: str, numbers: dict[in
 def _copy_answers(connection: Connection, submission: Submission, query_id: str, to: str) -> int:
     query = select(schema.submissions).filter_by(number=submission.submission_id)
     row = dict(connection.execute(query).one()._mapping)
-    number = _append(connection, schema.submissions, row | {"query_id": query_id, "run_id": to})
+    # Without the nonce: a fork is not the run that whoever sent these answers looks for.
+    changes = {"query_id": query_id, "run_id": to, "nonce": ""}
+    number = _append(connection, schema.submissions, row | changes)
     answers = [
         {"submission_id": number, "position": position, **vars(answer)}
         for position, answer in enumerate(submission.answers)
