@@ -56,8 +56,17 @@ class Step:
         return self.learner.protocol.n_samples_to_acquire
 
     def query_images(self) -> tuple[int, ...]:
-        """The images the run asked for with this model; none where it did not ask."""
-        asked = [q for q in self.log.queries.values() if q.after == self.learner.after]
+        """The images the run asked for with this model; none where it did not ask.
+
+        In continuous mode, or after a correction, an older model may have asked after the same
+        submission.
+        """
+        model = self.learner.after, self.learner.n_labelled, self.learner.corrected
+        asked = [
+            query
+            for query in self.log.queries.values()
+            if (query.after, query.asked_by, query.corrected) == model
+        ]
         return asked[-1].shown() if asked else ()
 
     def images_wanted(self, pool: PoolScores) -> tuple[int, ...]:
