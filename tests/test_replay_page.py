@@ -261,6 +261,18 @@ def test_the_tour_offers_to_make_its_runs_and_then_begins(
     assert f"Here: {found.bald.steps[0].accuracy:.1%} (BALD)" in text
 
 
+def test_a_demo_that_stops_half_way_offers_to_go_on(
+    app: Any, store: Store, mnist5k: Dataset, quick_demo: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make, workers = app
+    demo.create(store, mnist5k)
+    looks = iter([True])  # at work when the page is drawn, and no more a moment later
+    monkeypatch.setattr(workers, "is_active", lambda run_id: next(looks, False))
+    test = make(TOUR, tour="1")
+    assert not test.exception
+    assert "Go on with the two runs" in [button.label for button in test.button]
+
+
 def test_every_stop_says_one_thing_to_do_and_one_to_see(
     app: Any, store: Store, mnist5k: Dataset, quick_demo: None
 ) -> None:
