@@ -27,6 +27,7 @@ from dal_ui.vega import draw
 ASKED, AMBIGUOUS, QUARREL = "Asked for", "Ambiguous", "Quarrel"
 ANY, NUMBER, DRAW = "Any", "By number", "Draw one"
 IMAGE_SIDE = 168
+MOST_DROPOUT = 0.9  # on the sliders; more where the run has more
 
 
 @dataclass(frozen=True)
@@ -155,11 +156,12 @@ def _settings(step: Step) -> tuple[int, tuple[float, float] | None]:
         st.session_state["explain-of"] = step.log.run.run_id
         _reset(step.run_passes, own)
     n_passes = st.slider("Passes T", 1, MAX_PASSES, key="explain-passes")
+    most = max(MOST_DROPOUT, *own)
     grid = 0.05 if all(abs(rate * 20 - round(rate * 20)) < 1e-9 for rate in own) else 0.01
     first = st.slider(
-        "Dropout before the first dense layer", 0.0, 0.9, step=grid, key="explain-drop-1"
+        "Dropout before the first dense layer", 0.0, most, step=grid, key="explain-drop-1"
     )
-    second = st.slider("... and before the second", 0.0, 0.9, step=grid, key="explain-drop-2")
+    second = st.slider("... and before the second", 0.0, most, step=grid, key="explain-drop-2")
     is_own = abs(first - own[0]) < 1e-9 and abs(second - own[1]) < 1e-9
     st.button(
         "As the run has them",

@@ -59,13 +59,13 @@ class Step:
         """The images the run asked for last with this model; none where it did not ask.
 
         In continuous mode a model also asks after answers that it has not learned from, and what
-        is asked just after its own last answers was ranked by an older one.
+        is asked just after its own last answers was ranked by an older one, as after a correction.
         """
-        after, n_labelled = self.learner.after, self.learner.n_labelled
+        model = self.learner.n_labelled, self.learner.corrected
         asked = [
             query
             for query in self.log.queries.values()
-            if query.after >= after and query.asked_by == n_labelled
+            if query.after >= self.learner.after and (query.asked_by, query.corrected) == model
         ]
         return asked[-1].shown() if asked else ()
 

@@ -27,7 +27,7 @@ from dal_ui.experiments import parse_overrides
 
 AS_HERE = "as in this run"
 ORACLE, PERSON = "the simulated oracle", "me"
-MOST_NOISE = 50  # percent, on the slider
+MOST_NOISE = 50  # percent, on the slider; Streamlit takes it as far as the origin has it
 
 
 @dataclass(frozen=True)
@@ -82,13 +82,7 @@ def fork_form(store: Store, workers: Workers, log: RunLog, moment: Moment) -> Ru
         key=f"{key}-function",
     )
     who = st.radio("Answered by", [ORACLE, PERSON], horizontal=True, key=f"{key}-who")
-    noise = st.slider(
-        "Wrong answers of the oracle (noise)",
-        *(0, MOST_NOISE, round(100 * origin.noise), 5),
-        format="%d%%",
-        disabled=who == PERSON,
-        key=f"{key}-noise",
-    )
+    noise = _noise(origin.noise, disabled=who == PERSON, key=f"{key}-noise")
     with st.expander("Another protocol"):
         named = st.selectbox("Protocol", [AS_HERE, *PRESETS], key=f"{key}-preset")
         overrides = st.text_area(
@@ -102,7 +96,7 @@ def fork_form(store: Store, workers: Workers, log: RunLog, moment: Moment) -> Ru
     title = st.text_input(asks_name, max_chars=40, key=f"{key}-title")
     if not st.button("Fork", type="primary", icon=":material/fork_right:", key=f"{key}-go"):
         return None
-    plan = ForkPlan(function, who == PERSON, noise / 100, named, overrides, title)
+    plan = ForkPlan(function, who == PERSON, noise, named, overrides, title)
     try:
         dataset = runtime.dataset(origin.protocol.dataset)
         made = fork(store, dataset, log, moment.after, plan, runtime.device())
@@ -112,6 +106,19 @@ def fork_form(store: Store, workers: Workers, log: RunLog, moment: Moment) -> Ru
     if made.kind == "oracle":
         workers.ask(made.run_id, person_waits=False)
     return made
+
+
+def _noise(own: float, disabled: bool, key: str) -> float:
+    """The fork's noise: the origin's to the last digit unless the slider is moved."""
+    percent = round(100 * own)
+    chosen = st.slider(
+        "Wrong answers of the oracle (noise)",
+        *(0, MOST_NOISE, percent, 5),
+        format="%d%%",
+        disabled=disabled,
+        key=key,
+    )
+    return own if chosen == percent else chosen / 100
 
 
 def _base(name: str, origin: Protocol) -> Protocol:

@@ -156,7 +156,7 @@ def _slider(histories: Sequence[Sequence[Moment]], run_id: str) -> int:
     key = f"replay-step-{run_id}"
     named = st.query_params.get("step", "")
     is_new = st.session_state.get("replay-step-address") != named
-    if named.isdigit() and (is_new or key not in st.session_state):
+    if named.isdecimal() and (is_new or key not in st.session_state):
         st.session_state["replay-step-address"] = named
         st.session_state[key] = max((n for n in options if n <= int(named)), default=options[0])
     if st.session_state.get(key) not in options:

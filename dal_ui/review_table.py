@@ -101,7 +101,8 @@ def _frozen(
 
     A row that moved while somebody types would take the correction of another.
     """
-    asked = (run_id, shown, order, search, len(rows))
+    answered = frozenset(row.image_id for row in rows)  # an undo elsewhere may exchange some
+    asked = (run_id, shown, order, search, answered)
     if st.session_state.get("review-asked") != asked:
         kept = review.chosen(rows, shown, order, search)
         st.session_state["review-asked"] = asked

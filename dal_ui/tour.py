@@ -118,11 +118,8 @@ def _make_demo(store: Store, workers: Workers, dataset: Dataset, found: Demo | N
     """Offer to create the demo's runs, or show how far they are."""
     with st.container(border=True, key="tour"):
         st.markdown("#### The guided tour")
-        going = found is not None and any(
-            workers.is_active(log.run.run_id) for log in (found.bald, found.random)
-        )
-        if going:
-            _progress(store, dataset)
+        if _is_going(workers, found):
+            _progress(store, workers, dataset)
             return
         st.markdown(
             "Six short stops, about ten minutes. The tour runs on two stored runs on the embedded "
@@ -139,15 +136,21 @@ def _make_demo(store: Store, workers: Workers, dataset: Dataset, found: Demo | N
             _go(None)
 
 
-def _progress(store: Store, dataset: Dataset) -> None:
+def _is_going(workers: Workers, found: Demo | None) -> bool:
+    if found is None:
+        return False
+    return any(workers.is_active(log.run.run_id) for log in (found.bald, found.random))
+
+
+def _progress(store: Store, workers: Workers, dataset: Dataset) -> None:
     first = STOPS[0]
     st.markdown(f"Making the two runs. Meanwhile, what the first stop is about: {first.text}")
 
     @st.fragment(run_every=WAITING_SECONDS)
     def look() -> None:
         now = demo.find(store, dataset)
-        if now is None or now.is_complete:
-            st.rerun(scope="app")
+        if now is None or now.is_complete or not _is_going(workers, now):
+            st.rerun(scope="app")  # the first stop, or what to do where it failed or was stopped
         else:
             st.progress(now.share, f"{now.share:.0%} of both runs measured")
 

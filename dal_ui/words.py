@@ -149,4 +149,4 @@ def refused(outcome: SubmitOutcome) -> str:
         return line
     labels = " ".join(str(label) for label in stored.labels.values())
     at = datetime.fromisoformat(stored.at).strftime("%H:%M")
-    return f"{line} Stored is: {labels}, by {stored.annotator} at {at} UTC."
+    return f"{line} Stored is: {labels}, by {plain(stored.annotator)} at {at} UTC."

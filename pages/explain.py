@@ -112,7 +112,7 @@ def _view(title: str, log: RunLog) -> None:
         st.info("This network has nothing left to ask for: every image has its label.")
     else:
         VIEWS[title](step)
-    _look_again(log)
+    _look_again(log, is_missing=step is None)
 
 
 def _step(log: RunLog, dataset: Dataset) -> Step | None:
@@ -154,16 +154,21 @@ def _no_model(log: RunLog) -> None:
         runtime.workers().ask_weights(log.run.run_id, log.after)
 
 
-def _look_again(log: RunLog) -> None:
-    """Draw anew when another network is stored."""
-    if not _is_training(log):
+def _networks(log: RunLog) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    """Last submission and correction of every network that is stored, and of every one measured."""
+    return explain_model.stored(log), [(step.after, step.corrected) for step in log.steps]
+
+
+def _look_again(log: RunLog, is_missing: bool) -> None:
+    """Draw anew when another network is stored, or a corrected one measured and so readable."""
+    if not is_missing and not _is_training(log):
         return
-    seen = explain_model.stored(log)
+    seen = _networks(log)
 
     @st.fragment(run_every=LOOK_SECONDS)
     def look() -> None:
         latest = _log(log.run.run_id)
-        if latest is None or explain_model.stored(latest) != seen:
+        if latest is None or _networks(latest) != seen:
             st.rerun(scope="app")
 
     look()

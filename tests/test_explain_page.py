@@ -188,6 +188,13 @@ def test_another_run_brings_its_own_settings(store: Store, mnist5k: Dataset) -> 
     assert [slider.value for slider in page.slider][:3] == [9, 0.5, 0.25]
 
 
+def test_rates_beyond_the_sliders_usual_end_are_shown(store: Store, mnist5k: Dataset) -> None:
+    run_id, _ = asked_run(store, mnist5k, dropout=(0.95, 0.25))
+    page = explain_page(run_id)
+    assert [slider.value for slider in page.slider][1:3] == [0.95, 0.25]
+    assert "very passes the run scored" in texts(page)
+
+
 def test_an_unknown_run_is_said(store: Store) -> None:
     assert "There is no run 'nobody' here." in texts(explain_page("nobody"))
 
@@ -256,6 +263,27 @@ def test_a_finished_run_shows_what_it_would_ask_for(store: Store, mnist5k: Datas
     step = of_step(store, run_id, mnist5k)
     pool = score_pool(step.learner)
     assert step.query_images() == ()
+    assert step.images_wanted(pool) == tuple(pool.ranking("bald", 10).tolist())
+
+
+def test_what_an_older_network_asked_for_is_not_said_to_be_this_ones(
+    store: Store, mnist5k: Dataset
+) -> None:
+    protocol, workers = fast.protocol(), InlineWorkers(store)
+    run_id = labelling.start_run(store, mnist5k, protocol, "bald", 1, "Ann", mode="continuous")
+    workers.work(run_id)
+    first = of_step(store, run_id, mnist5k)
+    query = open_query(store.log(run_id))
+    assert first.query_images() == query.shown()
+    store.submit(
+        query.query_id, [Answer(i, 3) for i in query.shown()], annotator="Ann", source="person"
+    )
+    workers.work(run_id)
+    query = open_query(store.log(run_id))
+    assert (query.n_labelled, query.asked_by) == (30, 20)  # it came before the network of 30
+    step = of_step(store, run_id, mnist5k)
+    assert step.learner.n_labelled == 30
+    pool = score_pool(step.learner)
     assert step.images_wanted(pool) == tuple(pool.ranking("bald", 10).tolist())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -212,6 +213,9 @@ def test_the_second_of_two_different_answers_is_told_what_is_stored(
     assert other.status == "refused"
     stored = " ".join(str(label) for label in labels.values())
     assert f"Stored is: {stored}, by Ann at" in words.refused(other)
+    assert other.submission is not None
+    foreign = replace(other, submission=replace(other.submission, annotator="[Ann](http://x)"))
+    assert "by \\[Ann\\]" in words.refused(foreign)  # a name is shown as text
     assert dict(store.log(run_id).labels()) == labels
 
 

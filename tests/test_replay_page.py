@@ -145,6 +145,33 @@ def test_forking_from_a_step_makes_a_run_and_puts_it_in_the_queue(
     assert "Random, 20% wrong answers, forked at 30" in _text(test.run())
 
 
+@pytest.mark.parametrize("own", [0.7, 0.125])
+def test_a_fork_errs_as_its_origin_does_unless_the_slider_is_moved(
+    app: Any, store: Store, mnist5k: Dataset, own: float
+) -> None:
+    spec = experiment.RunSpec(mnist5k.fingerprint, experiment_kit.protocol(), "bald", 1, own)
+    origin = experiment.create_run(store, mnist5k, spec)
+    store.set_directives(origin.run_id, oracle_until=spec.max_labels)
+    list(advance(Workbench(store), origin.run_id))
+    test = app[0](REPLAY, run=origin.run_id, beside="none", step="30")
+    key = f"fork-{origin.run_id}"
+    test.selectbox(key=f"{key}-function").set_value("random")
+    test.button(key=f"{key}-go").click().run()
+    assert not test.exception
+    assert store.runs()[0].spec.noise == own
+    test.slider(key=f"{key}-noise").set_value(20)
+    test.button(key=f"{key}-go").click().run()
+    assert store.runs()[0].spec.noise == 0.2
+
+
+@pytest.mark.parametrize("step", ["²", "-1", "many"])
+def test_a_step_that_is_no_number_is_the_first(
+    app: Any, store: Store, mnist5k: Dataset, step: str
+) -> None:
+    bald, _ = _pair(store, mnist5k)
+    assert "**20 labels**" in _text(app[0](REPLAY, run=bald.run_id, beside="none", step=step))
+
+
 def test_a_fork_that_cannot_be_is_refused_in_one_line(
     app: Any, store: Store, mnist5k: Dataset
 ) -> None:
@@ -232,6 +259,18 @@ def test_the_tour_offers_to_make_its_runs_and_then_begins(
     found = demo.find(store, mnist5k)
     assert found is not None and found.is_complete and found.share == 1.0
     assert f"Here: {found.bald.steps[0].accuracy:.1%} (BALD)" in text
+
+
+def test_a_demo_that_stops_half_way_offers_to_go_on(
+    app: Any, store: Store, mnist5k: Dataset, quick_demo: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make, workers = app
+    demo.create(store, mnist5k)
+    looks = iter([True])  # at work when the page is drawn, and no more a moment later
+    monkeypatch.setattr(workers, "is_active", lambda run_id: next(looks, False))
+    test = make(TOUR, tour="1")
+    assert not test.exception
+    assert "Go on with the two runs" in [button.label for button in test.button]
 
 
 def test_every_stop_says_one_thing_to_do_and_one_to_see(

@@ -25,6 +25,8 @@ pytestmark = pytest.mark.browser
 
 WORK_MS = 40_000  # a loaded machine is no reason to fail
 SERIOUS = ("serious", "critical")
+TABS = 40  # from the search to the table there are fewer places for the keyboard
+LOOKS = 4  # a finding that is gone at a later look was of a moment only
 # Streamlit's own, which no setting of ours reaches:
 NOT_OURS = [
     # its segmented control writes the chosen option in the primary colour on a tint of it
@@ -88,16 +90,23 @@ def themed(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Page]:
 
 
 def expect_accessible(page: Page) -> None:
-    """No serious or critical finding of axe-core, and it did look."""
-    page.wait_for_timeout(500)  # colours fade in
-    found = Axe().run(page, {"exclude": NOT_OURS})
-    assert found.response["passes"]
-    lines = [
-        f"{v['impact']} {v['id']}: {node['html'][:120]} {node['failureSummary']}"
-        for v in found.response["violations"]
-        if v["impact"] in SERIOUS
-        for node in v["nodes"]
-    ]
+    """No serious or critical finding of axe-core that stays, and it did look.
+
+    Streamlit pales what it is about to draw anew: a finding of such a moment is none.
+    """
+    lines = [""]
+    for _ in range(LOOKS):
+        page.wait_for_timeout(500)  # colours fade in
+        found = Axe().run(page, {"exclude": NOT_OURS})
+        assert found.response["passes"]
+        lines = [
+            f"{v['impact']} {v['id']}: {node['html'][:120]} {node['failureSummary']}"
+            for v in found.response["violations"]
+            if v["impact"] in SERIOUS
+            for node in v["nodes"]
+        ]
+        if not lines:
+            return
     assert lines == []
 
 
@@ -202,7 +211,7 @@ def places(page: Page) -> dict[str, object]:
 def test_nothing_moves_from_the_first_fit_to_the_next_query_and_its_measurement(
     browser: Browser, server: StreamlitServer, store: Store, mnist5k: Dataset, size: tuple[int, int]
 ) -> None:
-    protocol = fast.protocol(n_epochs=600)
+    protocol = fast.protocol(n_epochs=1000)  # long enough to be seen by a busy browser
     run_id = labelling.start_run(store, mnist5k, protocol, "bald", size[0], "Ann")
     context = browser.new_context(viewport={"width": size[0], "height": size[1]})
     page = context.new_page()
@@ -222,7 +231,7 @@ def test_nothing_moves_from_the_first_fit_to_the_next_query_and_its_measurement(
     seen["training"] = places(page)
     ready(page)
     seen["next query"] = places(page)
-    expect(page.get_by_text("right at 30 labels · random")).to_be_visible(timeout=WORK_MS)
+    expect(page.get_by_text("right at 30 labels · random")).to_be_visible(timeout=3 * WORK_MS)
     seen["measured"] = places(page)
     context.close()
     assert {name: place for name, place in seen.items() if place != seen["first query"]} == {}
@@ -286,11 +295,17 @@ def test_a_label_is_corrected_from_the_review_with_the_keyboard_alone(
     page.keyboard.type(f"#{wrong}")
     page.keyboard.press("Enter")
     expect(page.locator(".st-key-review [data-testid=stDataFrame]")).to_have_css("height", "86px")
-    while page.evaluate("document.activeElement.tagName") not in ("CANVAS", "TD"):
+    for _ in range(TABS):
+        if page.evaluate("document.activeElement.tagName") in ("CANVAS", "TD"):
+            break
         page.keyboard.press("Tab")
-    for key in ("ArrowRight", str(mnist5k.labels[wrong]), "Enter"):
-        page.wait_for_timeout(250)  # a person's pace: the table opens a field at the digit
+    table, right = page.locator(".st-key-review"), str(mnist5k.labels[wrong])
+    for column, key in enumerate(("ArrowRight", right)):  # each key once the one before has worked
+        cell = table.get_by_test_id(f"glide-cell-{column}-0")
+        expect(cell).to_have_attribute("aria-selected", "true")
         page.keyboard.press(key)
+    expect(page.locator(".gdg-input")).to_have_value(right)  # the table opened a field at the digit
+    page.keyboard.press("Enter")
     expect(page.get_by_text("10 labels, 1 skipped, 1 corrected")).to_be_visible()
     assert dict(store.log(run_id).labels())[wrong] == mnist5k.labels[wrong]
     expect(page.get_by_text("Hollow points were measured before")).to_be_visible()
