@@ -57,11 +57,15 @@ def step_facts(home: Path, run_id: str, after: int, corrected: int = 0) -> Mappi
     return read_facts(step_file(home, run_id, after, corrected))
 
 
+class NoSuchStep(ValueError):
+    """The run has no such step, or has it no longer; the message is one line."""
+
+
 def check_state(log: RunLog, after: int) -> None:
-    """`after` is a state of the run. Raises ValueError."""
+    """`after` is a state of the run. Raises NoSuchStep."""
     if not log.is_state(after):
         states = ", ".join(str(one.submission_id) for one in log.submissions)
-        raise ValueError(f"after is {after}; allowed for run {log.run.run_id}: 0, {states}")
+        raise NoSuchStep(f"after is {after}; allowed for run {log.run.run_id}: 0, {states}")
 
 
 def corrected_at(log: RunLog, after: int) -> int:
@@ -128,7 +132,7 @@ def recompute(
     Raises:
         RunBusy: another process works on the run.
         RunNotFound: there is no such run, or it was deleted meanwhile.
-        ValueError: `after` is no state of the run.
+        NoSuchStep: `after` is no state of the run.
     """
     with run_lock(store.home, run_id):
         log = store.log(run_id)

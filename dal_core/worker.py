@@ -47,7 +47,7 @@ from dal_core.locks import RunBusy, run_dir, run_lock
 from dal_core.protocol import RunSpec
 from dal_core.records import RANKING_KEPT, Query, StepResult
 from dal_core.runfiles import write_records
-from dal_core.stepweights import recompute
+from dal_core.stepweights import NoSuchStep, recompute
 from dal_core.store import Progress, RunLog, RunNotFound, Store
 from dal_core.store.rows import Part
 from dal_core.training import Epoch
@@ -361,7 +361,7 @@ def _work(bench: Workbench, job: dict[str, Any], wait: Wait) -> None:
         _say("done", run_id, more=more, n_labelled=log.n_labelled, waits=waits)
     except RunBusy as error:
         _say("busy", run_id, str(error))
-    except RunNotFound as error:
+    except (RunNotFound, NoSuchStep) as error:  # deleted or undone: no longer wanted
         _say("done", run_id, str(error))
     except Exception as error:  # a worker reports and lives on; the next job may be sound
         traceback.print_exc()

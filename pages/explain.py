@@ -37,7 +37,7 @@ def render() -> None:
     named = shell.current_run("explain")
     log = _log(named)
     if named is not None and log is None:
-        st.error(f"There is no run {named!r} here. It may have been deleted.")
+        st.error(f"There is no run “{words.plain(named)}” here. It may have been deleted.")
         named = None
     run_id = _choose(named)
     tour(store, workers, run_id)

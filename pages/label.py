@@ -83,7 +83,7 @@ def _draw(view: View, dataset: Dataset) -> None:
 
 
 def _unknown(run_id: str) -> None:
-    st.error(f"There is no run {run_id!r} here. It may have been deleted.")
+    st.error(f"There is no run “{words.plain(run_id)}” here. It may have been deleted.")
     _other_run()
 
 
@@ -266,6 +266,8 @@ def _undo(view: View) -> None:
         icon=":material/undo:",
         disabled=not view.log.submissions,
         help="Take back the batch answered last; the same images are asked again. Key: U",
+        # A button of its own for each batch: pressed twice in haste, it takes back one.
+        key=f"undo-{view.log.after}",
     ):
         _undo_last(view)
         st.rerun()

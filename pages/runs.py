@@ -31,7 +31,7 @@ def render() -> None:
     if chosen is not None:
         _chosen(chosen)
     elif named is not None:
-        st.error(f"There is no run {named!r} here. It may have been deleted.")
+        st.error(f"There is no run “{words.plain(named)}” here. It may have been deleted.")
     else:
         st.caption(
             "Choose a run in the table to open, fork or delete it, or to take its labels away."

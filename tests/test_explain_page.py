@@ -196,7 +196,7 @@ def test_rates_beyond_the_sliders_usual_end_are_shown(store: Store, mnist5k: Dat
 
 
 def test_an_unknown_run_is_said(store: Store) -> None:
-    assert "There is no run 'nobody' here." in texts(explain_page("nobody"))
+    assert "There is no run “nobody” here." in texts(explain_page("nobody"))
 
 
 def test_a_run_on_other_digits_is_not_explained(store: Store, mnist5k: Dataset) -> None:

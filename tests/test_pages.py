@@ -12,7 +12,7 @@ from dal_core.datasets import DataMissing, Dataset
 from dal_core.locks import run_lock
 from dal_core.records import Answer
 from dal_core.store import Progress, Store
-from dal_ui import labelling, runtime
+from dal_ui import labelling, runtime, words
 from dal_ui.plain import SKIP
 from tests import fast
 from tests.ui_kit import InlineWorkers, asked_run, new_run, open_query
@@ -269,7 +269,7 @@ def test_failed_work_is_said_and_can_be_tried_again(
 
 def test_an_unknown_run_is_said_and_a_new_one_offered(store: Store) -> None:
     page = label_page("bald-s1-nobody")
-    assert "There is no run 'bald-s1-nobody' here." in texts(page)
+    assert f"There is no run “{words.plain('bald-s1-nobody')}” here." in texts(page)
     click(page, "Start a new run")
     assert button(page, "Start labelling") is not None
 
@@ -395,4 +395,4 @@ def test_an_unknown_run_in_the_address_of_the_runs_page_is_said(
     store: Store, mnist5k: Dataset
 ) -> None:
     new_run(store, mnist5k)
-    assert "There is no run 'nobody' here." in texts(runs_page("nobody"))
+    assert "There is no run “nobody” here." in texts(runs_page("nobody"))

@@ -174,3 +174,7 @@ def test_a_steps_weights_are_computed_by_a_worker_when_asked_for(
     assert store.log(run_id) == before
     now = store.progress(run_id)
     assert now is not None and now.part == "idle"
+    pool.ask_weights(run_id, 9999)  # as if undone meanwhile: no fault of the run
+    until(lambda: not pool.weights_active(run_id, 9999))
+    now = store.progress(run_id)
+    assert now is not None and now.part == "idle"
