@@ -27,13 +27,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dal_core.masks import BITS, KeepBits, keep
-from dal_core.mc_dropout import CHUNK
+from dal_core.mc_dropout import CHUNK, chunk_generator
 from dal_core.models import BayesianCNN, GalCNN, LeNet5
 from dal_core.protocol import Protocol
 from dal_core.training import Training
@@ -614,8 +613,7 @@ class _ChunkBits:
     def __init__(
         self, model: BayesianCNN, n_images: int, number: int, seed: int, device: torch.device
     ) -> None:
-        state = np.random.SeedSequence(seed, spawn_key=(number,)).generate_state(1, np.uint64)
-        generator = torch.Generator().manual_seed(int(state[0] >> np.uint64(1)))
+        generator = chunk_generator(seed, number)
         self.keeps = [
             KeepBits((n_images, units), p, generator, device)
             for units, p in zip((model.feature_size, model.hidden_size), model.dropout, strict=True)

@@ -68,7 +68,7 @@ def chunked_passes(
 
     def passes(number: int, start: int) -> Tensor:
         chunk = normalise(images[start : start + CHUNK]).to(device)
-        return stochastic_passes(model, chunk, n_passes, _chunk_generator(seed, number))
+        return stochastic_passes(model, chunk, n_passes, chunk_generator(seed, number))
 
     chunks = list(enumerate(range(0, len(images), CHUNK)))
     for chunk, probs in zip(chunks, _in_order(passes, chunks, helper), strict=True):
@@ -111,12 +111,12 @@ def passes_of_one(
     number, place = divmod(position, CHUNK)
     chunk = normalise(images[ids[number * CHUNK : (number + 1) * CHUNK]])
     device = next(model.parameters()).device
-    generator = _chunk_generator(seed, number)
+    generator = chunk_generator(seed, number)
     return stochastic_passes(model, chunk.to(device), n_passes, generator)[:, place]
 
 
-def _chunk_generator(seed: int, number: int) -> torch.Generator:
-    """Where the masks of a chunk come from."""
+def chunk_generator(seed: int, number: int) -> torch.Generator:
+    """Where the masks of the chunk `number` come from."""
     mask_seed = np.random.SeedSequence(seed, spawn_key=(number,)).generate_state(1, np.uint64)
     return torch.Generator().manual_seed(int(mask_seed[0] >> np.uint64(1)))
 

@@ -173,12 +173,6 @@ def ask_workers(store: Store, workers: Workers, view: View) -> None:
         workers.ask(view.baseline.run.run_id, person_waits=False)
 
 
-def hands_over(log: RunLog) -> bool:
-    """Whether the oracle is answering at present."""
-    until = log.run.oracle_until
-    return until is not None and log.n_labelled < until
-
-
 def hand_over(store: Store, log: RunLog, n_batches: int | None) -> None:
     """Let the oracle answer the next batches, or to the end of the run with None."""
     spec = log.run.spec

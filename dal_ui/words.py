@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from statistics import median
 
+from dal_core.agenda import answers_itself
 from dal_core.display import display_name, noise_name
 from dal_core.store import Progress, RunLog, SubmitOutcome
-from dal_ui.labelling import Revealed, View, hands_over
+from dal_ui.labelling import Revealed, View
 
 _MARKUP = re.compile(r"([\\`*_{}\[\]()#+.!<>|~$:-])")
 
@@ -70,7 +71,7 @@ def working(view: View, progress: Progress | None) -> tuple[float, str]:
 
 
 def _lead(view: View) -> str:
-    if hands_over(view.log):
+    if answers_itself(view.log):
         return f"The oracle answers up to {view.log.run.oracle_until} labels. "
     if not view.log.submissions:
         return ""

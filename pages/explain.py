@@ -12,7 +12,7 @@ import streamlit as st
 
 from dal_core.datasets import Dataset
 from dal_core.display import display_name
-from dal_core.store import RunLog, RunNotFound
+from dal_core.store import RunLog, RunNotFound, RunSummary
 from dal_ui import explain_model, runtime, shell, words
 from dal_ui.digits import digits_are_here
 from dal_ui.explain_choices import choices_view
@@ -70,16 +70,13 @@ def _choose(named: str | None) -> str | None:
     if not known:
         return None
 
-    def name(run_id: str) -> str:
-        run, n_labelled = store.run(run_id), store.log(run_id).n_labelled
-        function = display_name(run.spec.acquisition)
-        return f"{run.title or run_id}: {function}, {n_labelled} labels, {run.created_at[:10]}"
-
+    # One look at all of them: reading their logs would make every slider wait.
+    names = {one.run.run_id: _name(one) for one in store.summaries(known)}
     chosen = choice.selectbox(
         "Run",
         known,
         index=known.index(named) if named is not None else 0,
-        format_func=name,
+        format_func=lambda run_id: names.get(run_id, run_id),
         key=f"explain-run-{named}",
         label_visibility="collapsed",
     )
@@ -87,6 +84,12 @@ def _choose(named: str | None) -> str | None:
         st.query_params["run"] = chosen
         shell.current_run("explain")
     return chosen
+
+
+def _name(one: RunSummary) -> str:
+    run = one.run
+    function = display_name(run.spec.acquisition)
+    return f"{run.title or run.run_id}: {function}, {one.n_labelled} labels, {run.created_at[:10]}"
 
 
 def _draw(log: RunLog) -> None:

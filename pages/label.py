@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from dal_core.agenda import answers_itself
 from dal_core.datasets import Dataset
 from dal_core.store import NothingToUndo, Progress
 from dal_ui import labelling, runtime, shell, words
@@ -117,7 +118,7 @@ def _grid(view: View, dataset: Dataset) -> None:
         )
         return
     query, answered = shown
-    waits = answered is None and not labelling.hands_over(view.log) and not view.agenda.finished
+    waits = answered is None and not answers_itself(view.log) and not view.agenda.finished
     try:
         if st.query_params.get("plain") == "1":
             _take(view, plain_grid(query, dataset, disabled=not waits), redraw=True)
@@ -249,7 +250,7 @@ def _controls(view: View) -> None:
             on_click=toggle,
             help="Every label given, most suspicious first, to be corrected. Key: R",
         )
-        if labelling.hands_over(view.log):
+        if answers_itself(view.log):
             _hand_back(view)
         else:
             over = view.agenda.finished is not None

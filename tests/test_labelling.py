@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from dal_core.agenda import answers_itself
 from dal_core.datasets import Dataset
 from dal_core.protocol import PRESETS, ProtocolError, override
 from dal_core.store import NothingToUndo, Progress, Store
@@ -140,12 +141,12 @@ def test_the_oracles_answers_are_no_agreement_of_the_person(store: Store, mnist5
 def test_the_oracle_answers_so_many_batches_and_hands_back(store: Store, mnist5k: Dataset) -> None:
     run_id, workers = asked_run(store, mnist5k)
     labelling.hand_over(store, store.log(run_id), 2)
-    assert labelling.hands_over(store.log(run_id))
+    assert answers_itself(store.log(run_id))
     workers.work(run_id)
     log = store.log(run_id)
     assert log.n_labelled == 40
     assert {s.source for s in log.submissions} == {"oracle"}
-    assert log.open_query is not None and not labelling.hands_over(log)
+    assert log.open_query is not None and not answers_itself(log)
     assert log.labels() == [(i, int(mnist5k.labels[i])) for i, _ in log.labels()]
 
 
@@ -178,7 +179,7 @@ def test_undo_asks_the_same_ten_again_and_stops_the_oracle(store: Store, mnist5k
     log = store.log(run_id)
     again = open_query(log)
     assert again.query_id != first.query_id and again.ranking == first.ranking
-    assert log.n_labelled == 20 and not labelling.hands_over(log)
+    assert log.n_labelled == 20 and not answers_itself(log)
     assert not labelling.is_of(log, submission(first, {}))
     with pytest.raises(NothingToUndo):
         labelling.undo(store, log)

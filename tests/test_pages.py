@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from dal_core.agenda import answers_itself
 from dal_core.datasets import DataMissing, Dataset
 from dal_core.locks import run_lock
 from dal_core.records import Answer
@@ -229,7 +230,7 @@ def test_the_oracle_answers_at_a_click_and_is_paused_at_another(
     click(page, "To the end of the run")
     assert button(page, "The next ten") is None
     click(page, "Pause: hand back to me")
-    assert not labelling.hands_over(store.log(run_id))
+    assert not answers_itself(store.log(run_id))
     assert "Waiting for you: the ten digits that BALD asks for." in texts(page)
 
 

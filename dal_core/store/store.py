@@ -23,9 +23,9 @@ from dal_core.answers import AnswerError, check_complete, clean_answers, same_an
 from dal_core.locks import run_dir, run_lock
 from dal_core.protocol import RunSpec
 from dal_core.records import Answer, Batch, Correction, Query, StepResult, Submission
-from dal_core.store import asking, checks, forking, migration, reading, schema, writing
+from dal_core.store import asking, checks, forking, migration, reading, schema, summary, writing
 from dal_core.store.experiments import Experiments
-from dal_core.store.log import RunLog
+from dal_core.store.log import RunLog, RunSummary
 from dal_core.store.rows import (
     Control,
     Kind,
@@ -195,6 +195,11 @@ class Store:
         """All runs, newest first."""
         with self._reading.connect() as connection:
             return reading.read_runs(connection)
+
+    def summaries(self, run_ids: Sequence[str]) -> list[RunSummary]:
+        """Several runs at a glance, in a few reads however many; unknown ids are left out."""
+        with self._reading.connect() as connection:
+            return summary.read_summaries(connection, run_ids)
 
     def find_oracle_run(self, spec: RunSpec) -> RunRow | None:
         """The oldest run of this spec that only the oracle ever answered, or None.

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
+from typing import TypeVar
 
 import numpy as np
 import streamlit as st
@@ -25,6 +26,8 @@ from dal_ui.grid.submission import (
     parse_submission,
     parse_undo,
 )
+
+Sent = TypeVar("Sent")
 
 __all__ = [
     "GridReview",
@@ -118,10 +121,7 @@ def sent_submission(key: str = "label_grid") -> GridSubmission | None:
     answered meanwhile. None when nothing was sent, or nothing that can be read: `label_grid`
     names what is wrong with it.
     """
-    try:
-        return parse_submission(_sent(key, "submission"))
-    except ValueError:
-        return None
+    return _sent(key, "submission", parse_submission)
 
 
 def sent_undo(key: str = "label_grid") -> GridUndo | None:
@@ -129,10 +129,7 @@ def sent_undo(key: str = "label_grid") -> GridUndo | None:
 
     None when nothing was asked for, or nothing that can be read.
     """
-    try:
-        return parse_undo(_sent(key, "undo"))
-    except ValueError:
-        return None
+    return _sent(key, "undo", parse_undo)
 
 
 def sent_review(key: str = "label_grid") -> GridReview | None:
@@ -140,14 +137,14 @@ def sent_review(key: str = "label_grid") -> GridReview | None:
 
     None when nothing was asked for, or nothing that can be read.
     """
+    return _sent(key, "review", parse_review)
+
+
+def _sent(key: str, name: str, parse: Callable[[object], Sent | None]) -> Sent | None:
     try:
-        return parse_review(_sent(key, "review"))
+        return parse(getattr(st.session_state.get(key), name, None))
     except ValueError:
         return None
-
-
-def _sent(key: str, name: str) -> object:
-    return getattr(st.session_state.get(key), name, None)
 
 
 def image_data_uri(image: np.ndarray, scale: int = 1) -> str:
