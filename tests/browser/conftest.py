@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from dal_core.store import Store
+
 ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM_ARGS = [
     "--no-sandbox",
@@ -100,6 +102,26 @@ def start_server(
     yield start
     for server in servers:
         server.kill()
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The runs of one test module, on an app of its own."""
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def store(home: Path) -> Store:
+    """The store that the app of the module shows."""
+    return Store(home)
+
+
+@pytest.fixture(scope="module")
+def server(
+    start_server: Callable[..., StreamlitServer], browser: Browser, home: Path
+) -> StreamlitServer:
+    """The app on the module's runs; not started where there is no browser to look at it."""
+    return start_server(ROOT / "app.py", DAL_HOME=str(home))
 
 
 @pytest.fixture

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -18,7 +17,7 @@ from dal_core.store import Store
 from dal_core.worker import Workbench, advance
 from dal_ui import labelling
 from tests import fast
-from tests.browser.conftest import ROOT, StreamlitServer
+from tests.browser.conftest import StreamlitServer
 from tests.ui_kit import open_query, right_labels, submission
 
 pytestmark = pytest.mark.browser
@@ -35,23 +34,6 @@ NOT_OURS = [
     # its slider writes the value in the primary colour, which must be dark enough for white text
     ['[data-testid="stSliderThumbValue"]'],
 ]
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("comfort-home")
-
-
-@pytest.fixture(scope="module")
-def store(home: Path) -> Store:
-    return Store(home)
-
-
-@pytest.fixture(scope="module")
-def server(
-    start_server: Callable[..., StreamlitServer], browser: Browser, home: Path
-) -> StreamlitServer:
-    return start_server(ROOT / "app.py", DAL_HOME=str(home))
 
 
 @pytest.fixture(scope="module")

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from dal_core.datasets import Dataset
 from dal_core.store import Store
-from tests.browser.conftest import ROOT, StreamlitServer
+from tests.browser.conftest import StreamlitServer
 from tests.ui_kit import asked_run
 
 pytestmark = pytest.mark.browser
@@ -22,21 +20,9 @@ PASSES = re.compile(r"^\d+ of (\d+) passes say \d")
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("explain-home")
-
-
-@pytest.fixture(scope="module")
-def run_id(home: Path, mnist5k: Dataset) -> str:
+def run_id(store: Store, mnist5k: Dataset) -> str:
     """A person's run whose first query is open."""
-    return asked_run(Store(home), mnist5k, num_mc_samples=16, n_epochs=20)[0]
-
-
-@pytest.fixture(scope="module")
-def server(
-    start_server: Callable[..., StreamlitServer], browser: Browser, home: Path
-) -> StreamlitServer:
-    return start_server(ROOT / "app.py", DAL_HOME=str(home))
+    return asked_run(store, mnist5k, num_mc_samples=16, n_epochs=20)[0]
 
 
 def open_page(page: Page, server: StreamlitServer, run_id: str, view: str = "One image") -> None:

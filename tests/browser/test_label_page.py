@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from dal_core.datasets import Dataset
 from dal_core.store import Store
@@ -89,23 +89,6 @@ class LabelPage:
         chart = self.page.get_by_test_id("stVegaLiteChart").first
         expect(chart.locator("canvas, svg").first).to_be_visible(timeout=WORK_MS)
         return chart.screenshot()
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("label-home")
-
-
-@pytest.fixture(scope="module")
-def store(home: Path) -> Store:
-    return Store(home)
-
-
-@pytest.fixture(scope="module")
-def server(
-    start_server: Callable[..., StreamlitServer], browser: Browser, home: Path
-) -> StreamlitServer:
-    return start_server(ROOT / "app.py", DAL_HOME=str(home))
 
 
 @pytest.fixture

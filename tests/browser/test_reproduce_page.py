@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from dal_core import experiment
 from dal_core.datasets import Dataset
@@ -17,7 +16,7 @@ from dal_core.worker import Workbench, advance
 from dal_ui import experiments
 from dal_ui.experiments import State
 from tests import fast
-from tests.browser.conftest import ROOT, StreamlitServer
+from tests.browser.conftest import StreamlitServer
 from tests.report_record import report_record
 
 pytestmark = pytest.mark.browser
@@ -27,23 +26,6 @@ TINY = (
     "num_mc_samples=2\nn_acquisition_steps=2\nval_size=50\ntest_size=100\n"
     "pool_subset_size=100\ntest_subset_size=50\n"
 )
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("reproduce-home")
-
-
-@pytest.fixture(scope="module")
-def store(home: Path) -> Store:
-    return Store(home)
-
-
-@pytest.fixture(scope="module")
-def server(
-    start_server: Callable[..., StreamlitServer], browser: Browser, home: Path
-) -> StreamlitServer:
-    return start_server(ROOT / "app.py", DAL_HOME=str(home))
 
 
 def key(page: Page, name: str) -> Locator:
