@@ -7,7 +7,6 @@ labels but for two slips that the review finds; nobody's runs are read or writte
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -18,53 +17,45 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from PIL import Image
-from playwright.sync_api import Page, expect, sync_playwright
+from pictures import chromium, save
+from playwright.sync_api import Page, expect
 
 ROOT = Path(__file__).resolve().parent.parent
-IMAGES = Path(__file__).resolve().parent / "images"
 SIZE = {"width": 1280, "height": 800}
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 BATCHES = 9  # of ten, after the twenty to begin with
 SLIPS = (2, 5)  # batches whose first image gets a wrong label
 KEY_MS = 250  # between two keys: what the times on the page are made of
 WAIT_MS = 300_000
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 
 def main() -> None:
     """Label a run and take the pictures."""
     sys.path.insert(0, str(ROOT))
-    IMAGES.mkdir(exist_ok=True)
-    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
-    if chromium is None:
-        sys.exit("no Chromium on the path")
-    with tempfile.TemporaryDirectory() as home, _server(home) as url, sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+    with tempfile.TemporaryDirectory() as home, _server(home) as url, chromium() as browser:
         page = browser.new_context(viewport=SIZE, color_scheme="light").new_page()  # type: ignore[arg-type]
         address = _label(page, url)
         _settle(page)
         _type_some(page)
         page.mouse.move(0, 0)  # or the button that began the run would leave its hint there
         page.wait_for_timeout(500)
-        _save(page.screenshot(), "label.png")
+        save(page.screenshot(), "label.png")
         reveal = page.get_by_test_id("stExpander").first
         reveal.scroll_into_view_if_needed()
-        _save(reveal.screenshot(), "reveal.png")
+        save(reveal.screenshot(), "reveal.png")
         _review(page)
-        _save(page.locator(".st-key-review").screenshot(), "review.png")
+        save(page.locator(".st-key-review").screenshot(), "review.png")
         dark = browser.new_context(viewport=SIZE, color_scheme="dark").new_page()  # type: ignore[arg-type]
         dark.goto(address)
         _ready(dark)
         _settle(dark)
         _type_some(dark)
-        _save(dark.screenshot(), "label-dark.png")
+        save(dark.screenshot(), "label-dark.png")
         phone = browser.new_context(**PHONE, color_scheme="light").new_page()  # type: ignore[arg-type]
         phone.goto(address)
         _ready(phone)
         _settle(phone)
-        _save(phone.screenshot(), "label-phone.png")
-        browser.close()
+        save(phone.screenshot(), "label-phone.png")
 
 
 def _label(page: Page, url: str) -> str:
@@ -124,16 +115,6 @@ def _review(page: Page) -> None:
     page.keyboard.press("r")
     expect(page.locator(".st-key-review canvas").first).to_be_visible(timeout=WAIT_MS)
     page.wait_for_timeout(2000)
-
-
-def _save(png: bytes, name: str) -> None:
-    """Write a picture with few colours: a page of flat areas needs no more."""
-    path = IMAGES / name
-    path.write_bytes(png)
-    with Image.open(path) as image:
-        small = image.convert("RGB").quantize(256, dither=Image.Dither.NONE)
-    small.save(path, optimize=True)
-    print(f"{path.relative_to(ROOT)}: {path.stat().st_size / 1000:.0f} kB")
 
 
 @contextmanager
