@@ -20,6 +20,7 @@ from dal_core.figures.places import places_data, places_spec
 from dal_core.figures.sums import sums_spec
 from dal_ui import explain_model, explain_words
 from dal_ui.canvas import digit_canvas
+from dal_ui.defaults import key_for, renew
 from dal_ui.explain_model import MAX_PASSES, Step
 from dal_ui.grid import image_data_uri
 from dal_ui.vega import draw
@@ -27,6 +28,7 @@ from dal_ui.vega import draw
 ASKED, AMBIGUOUS, QUARREL = "Asked for", "Ambiguous", "Quarrel"
 ANY, NUMBER, DRAW = "Any", "By number", "Draw one"
 IMAGE_SIDE = 168
+SETTINGS = ("passes", "drop-1", "drop-2")
 MOST_DROPOUT = 0.9  # on the sliders; more where the run has more
 
 
@@ -152,35 +154,33 @@ def _about(step: Step, image_id: int) -> str:
 def _settings(step: Step) -> tuple[int, tuple[float, float] | None]:
     """T, and dropout rates where they are not the run's own."""
     own = step.learner.protocol.dropout
-    if st.session_state.get("explain-of") != step.log.run.run_id or not _has_settings():
-        st.session_state["explain-of"] = step.log.run.run_id
-        _reset(step.run_passes, own)
-    n_passes = st.slider("Passes T", 1, MAX_PASSES, key="explain-passes")
+    n_passes = int(_slider(step, "passes", "Passes T", 1, MAX_PASSES, step.run_passes, 1))
     most = max(MOST_DROPOUT, *own)
     grid = 0.05 if all(abs(rate * 20 - round(rate * 20)) < 1e-9 for rate in own) else 0.01
-    first = st.slider(
-        "Dropout before the first dense layer", 0.0, most, step=grid, key="explain-drop-1"
-    )
-    second = st.slider("... and before the second", 0.0, most, step=grid, key="explain-drop-2")
+    title = "Dropout before the first dense layer"
+    first = _slider(step, "drop-1", title, 0.0, most, own[0], grid)
+    second = _slider(step, "drop-2", "... and before the second", 0.0, most, own[1], grid)
     is_own = abs(first - own[0]) < 1e-9 and abs(second - own[1]) < 1e-9
     st.button(
         "As the run has them",
         icon=":material/restart_alt:",
         disabled=is_own and n_passes == step.run_passes,
         on_click=_reset,
-        args=(step.run_passes, own),
     )
-    return int(n_passes), None if is_own else (float(first), float(second))
+    return n_passes, None if is_own else (first, second)
 
 
-def _has_settings() -> bool:
-    """Whether the sliders' values are known; leaving the page or the tab forgets them."""
-    return all(f"explain-{name}" in st.session_state for name in ("passes", "drop-1", "drop-2"))
+def _slider(
+    step: Step, name: str, title: str, least: float, most: float, own: float, grid: float
+) -> float:
+    """A slider that starts at what the run has, for every run anew."""
+    key = key_for(f"explain-{name}", (step.log.run.run_id, own))
+    return float(st.slider(title, least, most, own, grid, key=key))
 
 
-def _reset(n_passes: int, dropout: tuple[float, float]) -> None:
-    st.session_state["explain-passes"] = n_passes
-    st.session_state["explain-drop-1"], st.session_state["explain-drop-2"] = dropout
+def _reset() -> None:
+    for name in SETTINGS:
+        renew(f"explain-{name}")
 
 
 def _passes(step: Step, chosen: Chosen, dropout: tuple[float, float] | None) -> tuple[Any, bool]:

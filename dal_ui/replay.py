@@ -21,6 +21,7 @@ from dal_core.runfiles import run_curve
 from dal_core.store import RunLog, RunNotFound, RunRow, Store
 from dal_core.workers import Workers
 from dal_ui import replay_words
+from dal_ui.defaults import accept, key_for
 from dal_ui.digits import digits_are_here
 from dal_ui.noise import noise_section
 from dal_ui.replay_step import StepView, chart
@@ -51,7 +52,7 @@ def replay_section(store: Store, workers: Workers, run_id: str | None) -> None:
 
 def _choose_first(runs: Sequence[RunRow], run_id: str | None) -> RunRow:
     by_id = {run.run_id: run for run in runs}
-    chosen = _selectbox("Run", by_id, run_id or "", "run", key="replay-run")
+    chosen = _selectbox("Run", by_id, run_id or "", "run", name="replay-run")
     return by_id[chosen]
 
 
@@ -64,32 +65,31 @@ def _choose_second(runs: Sequence[RunRow], first: RunRow) -> RunRow | None:
         {ALONE: None, **others},
         default or ALONE,
         "beside",
-        key=f"replay-beside-{first.run_id}",
+        name=f"replay-beside-{first.run_id}",
     )
     return others.get(chosen)
 
 
 def _selectbox(
-    title: str, runs: Mapping[str, RunRow | None], default: str, parameter: str, key: str
+    title: str, runs: Mapping[str, RunRow | None], default: str, parameter: str, name: str
 ) -> str:
     """A choice of runs that the address names; it follows the address, and the address it."""
     ids = list(runs)
-    is_new = st.session_state.get(f"{key}-address") != default
-    # Streamlit forgets the choice while another tab is open; the address does not.
-    if default in ids and (is_new or key not in st.session_state):
-        st.session_state[key] = st.session_state[f"{key}-address"] = default
-    elif st.session_state.get(key) not in ids:
-        st.session_state[key] = ids[0]
+    start = default if default in ids else ids[0]
+    key = key_for(name, start)
 
-    def name(run_id: str) -> str:
+    def title_of(run_id: str) -> str:
         run = runs[run_id]
         return replay_words.run_title(run) if run is not None else "nothing"
 
     def changed() -> None:
-        st.query_params[parameter] = st.session_state[f"{key}-address"] = st.session_state[key]
+        chosen = st.session_state[key]
+        accept(name, chosen)
+        st.query_params[parameter] = chosen
         st.query_params.pop("step", None)
 
-    return str(st.selectbox(title, ids, format_func=name, key=key, on_change=changed))
+    index = ids.index(start)
+    return str(st.selectbox(title, ids, index, title_of, key=key, on_change=changed))
 
 
 def _comparable(run: RunRow, first: RunRow) -> bool:
@@ -153,26 +153,24 @@ def _moves(store: Store, workers: Workers, run_id: str) -> bool:
 def _slider(histories: Sequence[Sequence[Moment]], run_id: str) -> int:
     """The number of labels to look at."""
     options = sorted({moment.n_labelled for moments in histories for moment in moments})
-    key = f"replay-step-{run_id}"
-    named = st.query_params.get("step", "")
-    is_new = st.session_state.get("replay-step-address") != named
-    if named.isdecimal() and (is_new or key not in st.session_state):
-        st.session_state["replay-step-address"] = named
-        st.session_state[key] = max((n for n in options if n <= int(named)), default=options[0])
-    if st.session_state.get(key) not in options:
-        st.session_state[key] = options[0]
     if len(options) == 1:
         st.caption(f"There is one step so far, at {options[0]} labels.")
         return options[0]
+    named = st.query_params.get("step", "")
+    reached = [n for n in options if named.isdecimal() and n <= int(named)]
+    start = max(reached, default=options[0])
+    name = f"replay-step-{run_id}"
+    key = key_for(name, start)
 
     def moved() -> None:
+        accept(name, st.session_state[key])
         st.query_params["step"] = str(st.session_state[key])
-        st.session_state["replay-step-address"] = st.query_params["step"]
 
     return int(
         st.select_slider(
             "Labels in the training set",
             options,
+            start,
             key=key,
             on_change=moved,
             help="Every step of the run. The arrow keys go step by step.",

@@ -170,7 +170,6 @@ def _open(found: Demo, number: int, run_id: str | None) -> None:
     wanted = {"run": found.bald.run.run_id}
     if stop.n_labelled is not None:
         wanted |= {"beside": found.random.run.run_id, "step": str(stop.n_labelled)}
-        st.session_state.pop("replay-step-address", None)
     for name in ("beside", "step"):
         st.query_params.pop(name, None)
     st.query_params.update(wanted)

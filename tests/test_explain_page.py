@@ -97,6 +97,20 @@ def test_the_first_image_is_the_one_the_run_asks_for_first(store: Store, mnist5k
     assert f"**{query.scores[0]:.3f}** | 1st of {n_pool}" in said
 
 
+def test_every_draw_tells_the_browser_where_the_sliders_stand(
+    store: Store, mnist5k: Dataset
+) -> None:
+    """The first draw may be lost: a click on a tab while it goes on interrupts it."""
+    run_id, _ = asked_run(store, mnist5k)
+    page = explain_page(run_id)
+    own = of_step(store, run_id, mnist5k).learner.protocol
+    wanted = [own.num_mc_samples, *own.dropout]
+    for _ in range(2):
+        assert [list(slider.proto.default) for slider in page.slider] == [[one] for one in wanted]
+        assert [slider.value for slider in page.slider] == wanted
+        page.run()
+
+
 def test_fewer_passes_are_the_first_of_the_same(store: Store, mnist5k: Dataset) -> None:
     run_id, _ = asked_run(store, mnist5k)
     page = explain_page(run_id)

@@ -89,6 +89,12 @@ def test_the_address_says_where_the_replay_stands(app: Any, store: Store, mnist5
     bald, random = _pair(store, mnist5k)
     test = app[0](REPLAY, run=random.run_id, beside="none", step="40")
     text = _text(test)
+    # every draw says it: the first may be lost to a click while it goes on
+    test.run()
+    assert list(test.select_slider[0].proto.default) == [2]
+    assert [box.options[box.proto.default] for box in test.selectbox] == [
+        box.options[box.index] for box in test.selectbox
+    ]
     assert "#### Random" in text and "#### BALD" not in text
     assert "**40 labels**" in text and "Nothing was asked after this step." in text
     test.selectbox(key=f"replay-beside-{random.run_id}").set_value(bald.run_id).run()
