@@ -104,8 +104,8 @@ def errors(page: Page) -> Iterator[list[str]]:
 def new_page(page: Page, store: Store, mnist5k: Dataset) -> Callable[..., LabelPage]:
     """Makes a run and the tab for it; nothing is opened yet."""
 
-    def make(n_epochs: int = 40, seed: int = 1) -> LabelPage:
-        protocol = fast.protocol(n_epochs=n_epochs)
+    def make(n_epochs: int = 40, seed: int = 1, **changes: int) -> LabelPage:
+        protocol = fast.protocol(n_epochs=n_epochs, **changes)
         run_id = labelling.start_run(store, mnist5k, protocol, "bald", seed, "Ann")
         return LabelPage(page, store, mnist5k, run_id)
 
@@ -164,18 +164,19 @@ def test_a_session_of_labelling(
 def test_the_oracle_answers_is_paused_and_hands_back(
     new_page: Callable[..., LabelPage], server: StreamlitServer, store: Store, errors: list[str]
 ) -> None:
-    label = new_page(n_epochs=100, seed=2).open(server.url)
+    # So many steps that the oracle is nowhere near the end when it is paused, on any machine.
+    label = new_page(n_epochs=100, seed=2, n_acquisition_steps=100).open(server.url)
     label.wait_for_query(20)
     label.hand_over("The next ten")
     label.wait_for_query(30)
     label.expect_text("the oracle on 10")
     label.hand_over("To the end of the run")
-    label.expect_text("The oracle answers up to 70 labels.")
+    label.expect_text("The oracle answers up to 1020 labels.")
     label.button("Pause: hand back to me").click()
     expect(label.button("Let the oracle answer")).to_be_visible(timeout=WORK_MS)
     expect(label.page.locator(".label-grid:not(.locked)")).to_be_visible(timeout=WORK_MS)
     log = store.log(label.run_id)
-    assert log.open_query is not None and log.n_labelled < 70
+    assert log.open_query is not None and log.n_labelled < 1020
     n_labelled = log.n_labelled
     label.answer(label.wait_for_query(n_labelled))
     label.wait_for_query(n_labelled + 10)
