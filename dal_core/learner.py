@@ -17,6 +17,7 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -57,6 +58,11 @@ class Answered:
         """
         given = {a.image_id: a.label for a in self.answers if a.label is not None}
         return [(image_id, given[image_id]) for image_id in self.query.ranking if image_id in given]
+
+    @cached_property
+    def n_labels(self) -> int:
+        """How many; counted once, since it is asked for at every turn."""
+        return len(self.labels())
 
     def skipped(self) -> list[int]:
         """Images that nobody could tell; they leave the pool without a label."""
@@ -127,7 +133,7 @@ class Learner:
     @property
     def n_labelled(self) -> int:
         """Labels in the training set; an initial image drawn twice counts twice."""
-        return len(self.split.initial) + sum(len(entry.labels()) for entry in self.answered)
+        return len(self.split.initial) + sum(entry.n_labels for entry in self.answered)
 
     @property
     def step(self) -> int:

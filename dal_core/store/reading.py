@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import Any
 
-from sqlalchemy import Column, Connection, Row, Select, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, Table, func, or_, select
 
 from dal_core.protocol import RunSpec, make_protocol
 from dal_core.records import Answer, Confusion, Correction, Query, StepResult, Submission
@@ -54,26 +54,79 @@ def find_submitted(connection: Connection, nonce: str) -> str | None:
     return connection.scalars(query.order_by(submissions.number.desc()).limit(1)).first()
 
 
+@dataclass(frozen=True)
+class LogRows:
+    """What was written to a run's log, in order. Rows are only ever added: see `read_rows`.
+
+    Attributes:
+        last_query, last_step: numbers of the last rows of these kinds; 0 when there is none.
+    """
+
+    run: RunRow
+    queries: tuple[Query, ...] = ()
+    submissions: tuple[Submission, ...] = ()
+    steps: tuple[StepResult, ...] = ()
+    corrections: tuple[Correction, ...] = ()
+    last_query: int = 0
+    last_step: int = 0
+    retracted: frozenset[int] = frozenset()
+    ranked: frozenset[Model] = frozenset()
+
+    def replay(self) -> RunLog:
+        """The state that the rows amount to."""
+        return replay(
+            self.run,
+            queries=self.queries,
+            submissions=self.submissions,
+            retracted=self.retracted,
+            steps=self.steps,
+            corrections=self.corrections,
+            ranked=self.ranked,
+        )
+
+
 def read_log(connection: Connection, run_id: str) -> RunLog:
     """The replayed state of the run. Raises RunNotFound."""
+    return read_rows(connection, run_id).replay()
+
+
+def read_rows(connection: Connection, run_id: str, known: LogRows | None = None) -> LogRows:
+    """All rows of the run's log. Raises RunNotFound.
+
+    Args:
+        known: what was read of them before, from a snapshot no newer than this one: only what
+            was added since is read then.
+    """
     run = read_run(connection, run_id)
-    queries = connection.execute(_of_run(schema.queries, run_id))
+    if known is None or known.run.created_at != run.created_at:
+        known = LogRows(run)
+    queries = _added(connection, schema.queries, run_id, known.last_query)
+    steps = _added(connection, schema.steps, run_id, known.last_step)
+    answered = known.submissions[-1].submission_id if known.submissions else 0
+    corrected = known.corrections[-1].correction_id if known.corrections else 0
+    submissions = schema.submissions.c
     retracted = select(schema.retractions.c.submission_id).filter_by(run_id=run_id)
-    steps = connection.execute(_of_run(schema.steps, run_id))
-    return replay(
-        run,
-        queries=[_to_query(row) for row in queries],
-        submissions=read_submissions(connection, schema.submissions.c.run_id, run_id),
-        retracted=set(connection.scalars(retracted)),
-        steps=[to_step(row) for row in steps],
-        corrections=read_corrections(connection, run_id),
+    return LogRows(
+        run=run,
+        queries=(*known.queries, *(_to_query(row) for row in queries)),
+        submissions=(
+            *known.submissions,
+            *read_submissions(
+                connection, submissions.run_id == run_id, submissions.number > answered
+            ),
+        ),
+        steps=(*known.steps, *(to_step(row) for row in steps)),
+        corrections=(*known.corrections, *read_corrections(connection, run_id, corrected)),
+        last_query=queries[-1].number if queries else known.last_query,
+        last_step=steps[-1].number if steps else known.last_step,
+        retracted=frozenset(connection.scalars(retracted)),
         ranked=read_ranked(connection, run_id),
     )
 
 
-def read_corrections(connection: Connection, run_id: str) -> list[Correction]:
-    """All corrections in order; what was said `before` is for the replay to find."""
-    rows = connection.execute(_of_run(schema.corrections, run_id))
+def read_corrections(connection: Connection, run_id: str, last: int = 0) -> list[Correction]:
+    """All corrections beyond `last` in order; what was said `before` is for the replay to find."""
+    rows = _added(connection, schema.corrections, run_id, last)
     return [
         Correction(
             row.number, row.submission_id, row.image_id, row.label, None, row.annotator, row.at
@@ -82,11 +135,11 @@ def read_corrections(connection: Connection, run_id: str) -> list[Correction]:
     ]
 
 
-def read_ranked(connection: Connection, run_id: str) -> set[Model]:
+def read_ranked(connection: Connection, run_id: str) -> frozenset[Model]:
     """The models whose ranking is stored."""
     rankings = schema.rankings.c
     query = select(rankings.after, rankings.corrected).where(rankings.run_id == run_id)
-    return {(row.after, row.corrected) for row in connection.execute(query)}
+    return frozenset((row.after, row.corrected) for row in connection.execute(query))
 
 
 def read_query(connection: Connection, query_id: str) -> tuple[str, Query] | None:
@@ -95,19 +148,19 @@ def read_query(connection: Connection, query_id: str) -> tuple[str, Query] | Non
     return None if row is None else (row.run_id, _to_query(row))
 
 
-def read_submissions(connection: Connection, column: Column[Any], value: Any) -> list[Submission]:
-    """Submissions whose `column` is `value`, retracted ones too, in order."""
+def read_submissions(connection: Connection, *where: ColumnElement[bool]) -> list[Submission]:
+    """The submissions that fulfil all conditions, retracted ones too, in order."""
     answers: dict[int, list[Answer]] = {}
     number = schema.submissions.c.number
     for row in connection.execute(
         select(schema.answers)
         .join(schema.submissions, number == schema.answers.c.submission_id)
-        .where(column == value)
+        .where(*where)
         .order_by(number, schema.answers.c.position)
     ):
         answer = Answer(row.image_id, row.label, row.seconds)
         answers.setdefault(row.submission_id, []).append(answer)
-    rows = connection.execute(select(schema.submissions).where(column == value).order_by(number))
+    rows = connection.execute(select(schema.submissions).where(*where).order_by(number))
     return [
         Submission(
             submission_id=row.number,
@@ -123,7 +176,7 @@ def read_submissions(connection: Connection, column: Column[Any], value: Any) ->
 
 def read_submission(connection: Connection, query_id: str) -> Submission | None:
     """The one submission a query ever gets, also when it was retracted since."""
-    stored = read_submissions(connection, schema.submissions.c.query_id, query_id)
+    stored = read_submissions(connection, schema.submissions.c.query_id == query_id)
     return stored[0] if stored else None
 
 
@@ -225,8 +278,11 @@ def _number(value: float | None) -> float:
     return float("nan") if value is None else value
 
 
-def _of_run(table: Any, run_id: str) -> Select[Any]:
-    return select(table).where(table.c.run_id == run_id).order_by(table.c.number)
+def _added(connection: Connection, table: Table, run_id: str, last: int) -> Sequence[Row[Any]]:
+    """Rows of the run with a number beyond `last`, in order."""
+    number = table.c.number
+    query = select(table).where(table.c.run_id == run_id, number > last).order_by(number)
+    return connection.execute(query).all()
 
 
 def _not_found(connection: Connection, run_id: str) -> str:

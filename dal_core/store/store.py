@@ -25,6 +25,7 @@ from dal_core.protocol import RunSpec
 from dal_core.records import Answer, Batch, Correction, Query, StepResult, Submission
 from dal_core.store import asking, checks, forking, migration, reading, schema, summary, writing
 from dal_core.store.experiments import Experiments
+from dal_core.store.kept import KeptLogs
 from dal_core.store.log import RunLog, RunSummary
 from dal_core.store.rows import (
     Control,
@@ -64,6 +65,7 @@ class Store:
         self._reading = schema.make_engine(path, "FULL")
         migration.prepare(self._reading, path, create)
         self._writing = self._reading.execution_options(begin="BEGIN IMMEDIATE")
+        self._logs = KeptLogs()
         self.experiments = Experiments(self._reading, self._writing)
         # NORMAL leaves the file sound and, in WAL mode, does not wait for the disk at a commit:
         # a power cut may cost the latest progress, never an answer.
@@ -163,7 +165,7 @@ class Store:
         checks.check_directives({"until_labels": until_labels, "until_accuracy": until_accuracy})
         checks.check_mode(mode, kind)
         with self._writing.begin() as connection:
-            log = reading.read_log(connection, run_id)
+            log = self._logs.read(connection, run_id)
             forking.check_fork(log, after, spec)
             run = RunRow(
                 run_id=_new_id(spec),
@@ -237,6 +239,7 @@ class Store:
         with run_lock(self.home, run_id):
             with self._writing.begin() as connection:
                 connection.execute(delete(schema.runs).filter_by(run_id=run_id))
+            self._logs.forget(run_id)
             shutil.rmtree(self.run_dir(run_id), ignore_errors=True)
 
     def run_dir(self, run_id: str) -> Path:
@@ -271,7 +274,7 @@ class Store:
     def log(self, run_id: str) -> RunLog:
         """The run's state, replayed from one snapshot of its log. Raises RunNotFound."""
         with self._reading.connect() as connection:
-            return reading.read_log(connection, run_id)
+            return self._logs.read(connection, run_id)
 
     def add_query(self, run_id: str, query: Query, probs: np.ndarray | None) -> bool:
         """Ask `query`; its id must be new.
@@ -291,7 +294,7 @@ class Store:
         """
         kept = None if probs is None else writing.pack_probs(probs, len(query.ranking))
         with self._writing.begin() as connection:
-            log = reading.read_log(connection, run_id)
+            log = self._logs.read(connection, run_id)
             if (query.after, query.corrected) != (log.after, log.corrected) or log.is_asked:
                 return False
             checks.check_query(log, query)
@@ -315,7 +318,7 @@ class Store:
         """
         kept = None if probs is None else writing.pack_probs(probs, len(query.ranking))
         with self._writing.begin() as connection:
-            log = reading.read_log(connection, run_id)
+            log = self._logs.read(connection, run_id)
             if log.run.mode != "continuous":
                 raise ValueError(f"run {run_id} is {log.run.mode}; allowed: a continuous one")
             if not log.is_state(query.after):
@@ -339,7 +342,7 @@ class Store:
             ValueError: the state has another number of labels.
         """
         with self._writing.begin() as connection:
-            log = reading.read_log(connection, run_id)
+            log = self._logs.read(connection, run_id)
             if not log.is_state(result.after):
                 return False
             checks.check_step(log, result)
@@ -375,7 +378,7 @@ class Store:
             earlier = reading.read_submission(connection, query_id)
             if earlier is not None:
                 return _outcome_of_second(earlier, clean, annotator)
-            log = reading.read_log(connection, run_id)
+            log = self._logs.read(connection, run_id)
             if log.open_query is None or log.open_query.query_id != query_id:
                 return SubmitOutcome("refused", None, "the query is no longer open")
             check_complete(query, clean)
@@ -400,7 +403,7 @@ class Store:
             NothingToUndo: no answers, or the last submission is another one.
         """
         with self._writing.begin() as connection:
-            log = reading.read_log(connection, run_id)
+            log = self._logs.read(connection, run_id)
             if not log.submissions:
                 raise NothingToUndo(f"run {run_id} has no answers to take back")
             last = log.submissions[-1]
@@ -431,7 +434,7 @@ class Store:
         checks.check_author(annotator, "person")
         (answer,) = clean_answers([Answer(image_id, label)])
         with self._writing.begin() as connection:
-            log = reading.read_log(connection, run_id)
+            log = self._logs.read(connection, run_id)
             submission_id = checks.check_correction(log, answer)
             row = {
                 "submission_id": submission_id,

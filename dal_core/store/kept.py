@@ -1,0 +1,51 @@
+"""Logs read before: only what was added since is read again.
+
+A log grows by a few rows a step and is read several times a step, by everyone who works on the
+run; parsing all of it each time took a third of the host's time of an experiment on a GPU
+(`benchmarks/gpu.md`). Its rows are never changed, and their numbers never used twice, so what was
+read stays true; what can change (directives, what was taken back) is read each time.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+
+from sqlalchemy import Connection
+
+from dal_core.store.log import RunLog
+from dal_core.store.reading import LogRows, read_rows
+
+KEPT = 64  # runs; a log of 100 steps takes about 1 MB
+
+
+class KeptLogs:
+    """The rows of the logs read last. Safe to share between threads."""
+
+    def __init__(self, at_most: int = KEPT) -> None:
+        self._at_most = at_most
+        self._rows = OrderedDict[str, LogRows]()
+        self._lock = threading.Lock()
+
+    def read(self, connection: Connection, run_id: str) -> RunLog:
+        """`reading.read_log`. Raises RunNotFound.
+
+        Args:
+            connection: one that has written nothing in its transaction, which may never be
+                committed; nor read, unless nobody else can write: what another thread read
+                meanwhile would be newer than its snapshot.
+        """
+        with self._lock:
+            known = self._rows.get(run_id)
+        rows = read_rows(connection, run_id, known)
+        with self._lock:
+            self._rows[run_id] = rows
+            self._rows.move_to_end(run_id)
+            while len(self._rows) > self._at_most:
+                self._rows.popitem(last=False)
+        return rows.replay()
+
+    def forget(self, run_id: str) -> None:
+        """Drop what is kept of a run that was deleted."""
+        with self._lock:
+            self._rows.pop(run_id, None)
