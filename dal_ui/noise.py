@@ -22,6 +22,7 @@ from dal_core.runfiles import run_curve
 from dal_core.store import RunNotFound, Store
 from dal_core.workers import Workers
 from dal_ui import experiments, runtime
+from dal_ui.defaults import key_for
 from dal_ui.replay_words import points
 
 MOVING_SECONDS = 3.0
@@ -43,17 +44,39 @@ def noise_section(store: Store, workers: Workers) -> None:
     st.caption("Noisy oracles: Settles, Active Learning Literature Survey (2009), section 6.2.")
     there = comparisons(store)
     if there:
-        chosen = st.selectbox(
-            "Stored comparisons",
-            range(len(there)),
-            format_func=lambda place: describe(there[place]),
-            key="noise-comparison",
-        )
-        _comparison(store, workers, there[min(chosen, len(there) - 1)])
+        _comparison(store, workers, _choose(there))
     else:
         st.info("No pair of runs with and without noise is stored yet: start one below.")
     with st.expander("Start a comparison", expanded=not there, key="noise-start-box"):
         _start(store, workers)
+
+
+def _choose(there: Sequence[Comparison]) -> Comparison:
+    """The comparison looked at: what was chosen, wherever it stands in the list now."""
+    by_name = {_name(one): one for one in there}
+    names = list(by_name)
+    held = st.session_state.get("noise-chosen")
+    start = held if held in by_name else names[0]
+    # A comparison is called otherwise with every seed that is added: another list, another widget.
+    key = key_for("noise-comparison", tuple(map(describe, there)))
+
+    def changed() -> None:
+        st.session_state["noise-chosen"] = st.session_state[key]
+
+    chosen = st.selectbox(
+        "Stored comparisons",
+        names,
+        names.index(start),
+        lambda name: describe(by_name[name]),
+        key=key,
+        on_change=changed,
+    )
+    return by_name[chosen]
+
+
+def _name(one: Comparison) -> str:
+    """What tells a comparison from every other, whichever runs it has."""
+    return f"{one.noise} {one.fingerprint} {one.protocol.model_dump_json()}"
 
 
 def describe(one: Comparison) -> str:
