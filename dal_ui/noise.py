@@ -22,7 +22,7 @@ from dal_core.runfiles import run_curve
 from dal_core.store import RunNotFound, Store
 from dal_core.workers import Workers
 from dal_ui import experiments, runtime
-from dal_ui.defaults import key_for
+from dal_ui.defaults import choice
 from dal_ui.replay_words import points
 
 MOVING_SECONDS = 3.0
@@ -52,26 +52,10 @@ def noise_section(store: Store, workers: Workers) -> None:
 
 
 def _choose(there: Sequence[Comparison]) -> Comparison:
-    """The comparison looked at: what was chosen, wherever it stands in the list now."""
-    by_name = {_name(one): one for one in there}
-    names = list(by_name)
-    held = st.session_state.get("noise-chosen")
-    start = held if held in by_name else names[0]
-    # A comparison is called otherwise with every seed that is added: another list, another widget.
-    key = key_for("noise-comparison", tuple(map(describe, there)))
-
-    def changed() -> None:
-        st.session_state["noise-chosen"] = st.session_state[key]
-
-    chosen = st.selectbox(
-        "Stored comparisons",
-        names,
-        names.index(start),
-        lambda name: describe(by_name[name]),
-        key=key,
-        on_change=changed,
-    )
-    return by_name[chosen]
+    """The comparison looked at, the newest at first."""
+    titles = {_name(one): describe(one) for one in there}
+    chosen = choice("Stored comparisons", titles, name="noise-comparison")
+    return next(one for one in there if _name(one) == chosen)
 
 
 def _name(one: Comparison) -> str:

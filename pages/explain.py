@@ -13,7 +13,8 @@ import streamlit as st
 from dal_core.datasets import Dataset
 from dal_core.display import display_name
 from dal_core.store import RunLog, RunNotFound, RunSummary
-from dal_ui import explain_model, runtime, shell, words
+from dal_ui import explain_model, explain_words, runtime, shell, words
+from dal_ui.defaults import choice
 from dal_ui.digits import digits_are_here
 from dal_ui.explain_choices import choices_view
 from dal_ui.explain_image import image_view
@@ -120,22 +121,23 @@ def _view(title: str, log: RunLog) -> None:
 
 def _step(log: RunLog, dataset: Dataset) -> Step | None:
     """The model looked at: the newest, or another of the run's that is stored."""
-    states = explain_model.stored(log)
+    names = explain_words.network_names(log, explain_model.stored(log)[::-1])
     left, right = st.columns([3, 2], vertical_alignment="center", gap="medium")
     state = None
-    if len(states) > 1:
-        state = right.selectbox(
-            "Network",
-            states[::-1],
-            format_func=lambda one: f"the network of {log.n_labelled_at(one[0])} labels",
-            key=f"explain-network-{log.run.run_id}",
-            label_visibility="collapsed",
-            help="Replay can compute the network of any other step again.",
-        )
+    if len(names) > 1:
+        with right:
+            state = choice(
+                "Network",
+                names,
+                name=f"explain-network-{log.run.run_id}",
+                label_visibility="collapsed",
+                help="Replay can compute the network of any other step again.",
+            )
     step = explain_model.open_step(log, dataset, state)
     if step is not None:
         left.caption(
             f"{words.about(log)}. Its network of **{step.learner.n_labelled}** labels"
+            + explain_words.before_corrections(log, *step.key[1:])
             + ("; the next one is in training." if _is_training(log) else ".")
         )
     return step
@@ -157,21 +159,16 @@ def _no_model(log: RunLog) -> None:
         runtime.workers().ask_weights(log.run.run_id, log.after)
 
 
-def _networks(log: RunLog) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
-    """Last submission and correction of every network that is stored, and of every one measured."""
-    return explain_model.stored(log), [(step.after, step.corrected) for step in log.steps]
-
-
 def _look_again(log: RunLog, is_missing: bool) -> None:
-    """Draw anew when another network is stored, or a corrected one measured and so readable."""
+    """Draw anew when another network is stored."""
     if not is_missing and not _is_training(log):
         return
-    seen = _networks(log)
+    seen = explain_model.stored(log)
 
     @st.fragment(run_every=LOOK_SECONDS)
     def look() -> None:
         latest = _log(log.run.run_id)
-        if latest is None or _networks(latest) != seen:
+        if latest is None or explain_model.stored(latest) != seen:
             st.rerun(scope="app")
 
     look()

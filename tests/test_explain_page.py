@@ -22,6 +22,7 @@ from dal_core.explain.pool import Place, score_pool
 from dal_core.explain.step import stored_step
 from dal_core.protocol import FULL_DATA, RunSpec
 from dal_core.records import Answer
+from dal_core.stepweights import recompute
 from dal_core.store import Store
 from dal_ui import explain_words, labelling, runtime
 from dal_ui.canvas import SIDE, read_drawing
@@ -178,6 +179,77 @@ def test_a_run_whose_weights_are_gone_can_have_them_computed_again(
     (again,) = [button for button in page.button if button.label == "Compute it again"]
     again.click().run()
     assert asked == [(run_id, 0)]
+
+
+def corrected_run(store: Store, dataset: Dataset) -> tuple[str, InlineWorkers, int]:
+    """A finished run whose last networks, before and after a correction, are both stored."""
+    run_id, workers = asked_run(store, dataset, n_acquisition_steps=1)
+    labelling.hand_over(store, store.log(run_id), None)
+    workers.work(run_id)
+    after = store.log(run_id).after
+    recompute(store, dataset, run_id, after)
+    image_id, label = store.log(run_id).labels()[0]
+    store.correct(run_id, image_id, (label + 1) % 10, annotator="Ann")
+    workers.work(run_id)  # a finished run is measured once more
+    return run_id, workers, after
+
+
+def test_networks_of_as_many_labels_are_told_apart_and_are_not_the_same(
+    store: Store, mnist5k: Dataset
+) -> None:
+    run_id, _, after = corrected_run(store, mnist5k)
+    page = explain_page(run_id)
+    (box,) = [box for box in page.selectbox if box.label == "Network"]
+    assert box.options == [
+        "the network of 30 labels",
+        "the network of 30 labels, before the correction",
+    ]
+    assert "Its network of **30** labels." in texts(page)
+    box.select_index(1).run()
+    assert not page.exception
+    assert "Its network of **30** labels, before the correction." in texts(page)
+    log = store.log(run_id)
+    then, now = (stored_step(store.home, log, mnist5k, after, c) for c in (0, log.corrected))
+    assert then is not None and now is not None
+    (wrong,) = (one.image_id for one in log.corrections)
+    of_then, of_now = (dict(zip(*one.training_set(), strict=True))[wrong] for one in (then, now))
+    assert of_then == mnist5k.labels[wrong] != of_now
+
+
+def test_the_network_chosen_stays_when_the_next_correction_gives_it_another_name(
+    store: Store, mnist5k: Dataset
+) -> None:
+    run_id, workers, _ = corrected_run(store, mnist5k)
+    page = explain_page(run_id)
+    next(box for box in page.selectbox if box.label == "Network").select_index(1).run()
+    image_id, label = store.log(run_id).labels()[1]
+    store.correct(run_id, image_id, (label + 1) % 10, annotator="Ann")
+    workers.work(run_id)
+    page.run()
+    (box,) = [box for box in page.selectbox if box.label == "Network"]
+    assert box.options[box.index] == "the network of 30 labels, before the 2 corrections"
+    assert box.proto.default == box.index
+    assert "Its network of **30** labels, before the 2 corrections." in texts(page)
+
+
+def test_networks_of_as_many_labels_after_other_batches_are_told_apart(
+    store: Store, mnist5k: Dataset
+) -> None:
+    run_id, workers = asked_run(store, mnist5k)
+    labelling.hand_over(store, store.log(run_id), 2)
+    workers.work(run_id)
+    for image_id in store.log(run_id).submissions[1].labels:
+        store.correct(run_id, image_id, None, annotator="Ann")
+    log = store.log(run_id)
+    states = [(one.submission_id, log.corrected) for one in log.submissions]
+    assert list(explain_words.network_names(log, states).values()) == [
+        "the network of 30 labels, after batch 1",
+        "the network of 30 labels, after batch 2",
+    ]
+    one_less = (states[1][0], log.corrections[-2].correction_id)
+    assert explain_words.network_names(log, [one_less]) == {
+        one_less: "the network of 31 labels, before the last correction"
+    }
 
 
 def test_a_network_of_all_images_has_nothing_to_ask(
