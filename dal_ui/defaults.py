@@ -54,7 +54,7 @@ def choice(title: str, options: Mapping[Option, str], *, name: str, **more: Any)
     """
     values = list(options)
     held = st.session_state.get(f"{name}-chosen")
-    start = values.index(held) if held in options else 0
+    start = next((place for place, value in enumerate(values) if value == held), 0)
     key = key_for(name, tuple(options.items()))
 
     def changed() -> None:

@@ -6,6 +6,7 @@ import base64
 import io
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,7 +24,7 @@ from dal_core.explain.step import stored_step
 from dal_core.protocol import FULL_DATA, RunSpec
 from dal_core.records import Answer
 from dal_core.stepweights import recompute
-from dal_core.store import Store
+from dal_core.store import Progress, Store
 from dal_ui import explain_words, labelling, runtime
 from dal_ui.canvas import SIDE, read_drawing
 from dal_ui.explain_image import standing
@@ -167,18 +168,74 @@ def test_a_run_in_training_shows_the_network_before(store: Store, mnist5k: Datas
     )
 
 
+def again(page: AppTest) -> list[Any]:
+    return [button for button in page.button if button.label == "Compute it again"]
+
+
+def progress_bars(page: AppTest) -> list[tuple[int, str]]:
+    return [(element.proto.value, element.proto.text) for element in page.get("progress")]
+
+
 def test_a_run_whose_weights_are_gone_can_have_them_computed_again(
-    store: Store, mnist5k: Dataset, workers: InlineWorkers, monkeypatch: pytest.MonkeyPatch
+    store: Store, mnist5k: Dataset, workers: InlineWorkers
 ) -> None:
     run_id, _ = asked_run(store, mnist5k)
     (store.run_dir(run_id) / "weights.safetensors").unlink()
-    asked: list[tuple[str, int]] = []
-    monkeypatch.setattr(workers, "ask_weights", lambda *job: asked.append(job), raising=False)
     page = explain_page(run_id)
     assert "No network of this run is stored at present" in texts(page)
-    (again,) = [button for button in page.button if button.label == "Compute it again"]
-    again.click().run()
-    assert asked == [(run_id, 0)]
+    assert not progress_bars(page)
+    again(page)[0].click().run()
+    assert workers.asked_weights == [(run_id, 0)]
+    assert progress_bars(page) == [(0, "Computing this network again ...")] and not again(page)
+    store.set_progress(run_id, Progress("train", n_labelled=20, epoch=3, n_epochs=4))
+    page.run()
+    assert progress_bars(page) == [(75, "Computing this network again ...")]
+    workers.work()
+    page.run()
+    assert "Its network of **20** labels." in texts(page)
+    assert "No network" not in texts(page) and not progress_bars(page) and not again(page)
+
+
+def test_a_network_that_could_not_be_computed_again_is_said_and_may_be_asked_for_anew(
+    store: Store, mnist5k: Dataset, workers: InlineWorkers
+) -> None:
+    run_id, _ = asked_run(store, mnist5k)
+    (store.run_dir(run_id) / "weights.safetensors").unlink()
+    page = explain_page(run_id)
+    again(page)[0].click().run()
+    workers.refuse(f"run {run_id} is being worked on")
+    page.run()
+    assert f"It was not computed: run {run_id} is being worked on." in texts(page)
+    assert not progress_bars(page)
+    again(page)[0].click().run()
+    assert "It was not computed" not in texts(page) and progress_bars(page)
+
+
+def test_after_an_undo_the_network_of_the_labels_left_is_shown_once_it_is_computed(
+    store: Store, mnist5k: Dataset, workers: InlineWorkers
+) -> None:
+    run_id, _ = asked_run(store, mnist5k)
+    query = open_query(store.log(run_id))
+    answers = [Answer(i, int(mnist5k.labels[i])) for i in query.shown()]
+    store.submit(query.query_id, answers, annotator="Ann", source="person")
+    workers.work(run_id)
+    store.undo(run_id)
+    page = explain_page(run_id)
+    again(page)[0].click().run()
+    workers.work()
+    assert "Its network of **20** labels." in texts(page.run())
+
+
+def test_a_correction_that_nobody_trains_on_yet_is_not_said_to_be_in_training(
+    store: Store, mnist5k: Dataset
+) -> None:
+    run_id, workers = asked_run(store, mnist5k)
+    labelling.hand_over(store, store.log(run_id), 1)
+    workers.work(run_id)
+    image_id, label = store.log(run_id).labels()[0]
+    store.correct(run_id, image_id, (label + 1) % 10, annotator="Ann")
+    said = texts(explain_page(run_id))
+    assert "Its network of **30** labels, before the correction." in said
 
 
 def corrected_run(store: Store, dataset: Dataset) -> tuple[str, InlineWorkers, int]:
@@ -227,8 +284,8 @@ def test_the_network_chosen_stays_when_the_next_correction_gives_it_another_name
     workers.work(run_id)
     page.run()
     (box,) = [box for box in page.selectbox if box.label == "Network"]
-    assert box.options[box.index] == "the network of 30 labels, before the 2 corrections"
-    assert box.proto.default == box.index
+    assert box.options[box.proto.default] == "the network of 30 labels, before the 2 corrections"
+    assert box.index == box.proto.default
     assert "Its network of **30** labels, before the 2 corrections." in texts(page)
 
 

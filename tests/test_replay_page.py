@@ -125,6 +125,10 @@ def test_a_step_without_recorded_mistakes_is_computed_again_when_asked(
     assert "was not recorded" in _text(test)
     test.button(key=f"again-{bald.run_id}-{step.after}").click().run()
     assert workers.asked_weights == [(bald.run_id, step.after)]
+    assert [bar.proto.text for bar in test.get("progress")] == ["Computing this network again ..."]
+    workers.refuse("no room")
+    assert "It was not computed: no room." in test.run().error[0].value
+    test.button(key=f"again-{bald.run_id}-{step.after}").click().run()
     workers.work()
     test.run()
     assert "was not recorded" not in _text(test)
