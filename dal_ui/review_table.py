@@ -29,19 +29,23 @@ DOUBT = "how much of the network's belief goes to other digits than your label"
 
 def toggle() -> None:
     """Open the review, or close it."""
-    st.session_state["reviewing"] = not is_open()
+    _show(not is_open())
 
 
 def obey(sent: GridReview | None) -> None:
     """Open or close the review as the grid's key asked, once."""
     if sent is not None and sent.nonce != st.session_state.get("review-nonce"):
         st.session_state["review-nonce"] = sent.nonce
-        st.session_state["reviewing"] = sent.open
+        _show(sent.open)
 
 
 def is_open() -> bool:
-    """Whether the person has asked for the review."""
-    return bool(st.session_state.get("reviewing", False))
+    """Whether the person has asked for the review of this run; another run begins without it."""
+    return st.session_state.get("reviewing") == (st.query_params.get("run"), True)
+
+
+def _show(is_wanted: bool) -> None:
+    st.session_state["reviewing"] = (st.query_params.get("run"), is_wanted)
 
 
 def review_section(view: View, dataset: Dataset) -> None:
