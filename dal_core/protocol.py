@@ -165,10 +165,10 @@ PRESETS: Mapping[str, Protocol] = {
 }
 
 PRESET_TITLES: Mapping[str, str] = {
-    "report": "the report's text, to the letter (400 epochs, lowest validation loss)",
-    "released": "the code released with the report (last weights, dropout 0.25 / 0.5)",
-    "gal2017": "Gal et al. 2017: their network, 20 passes, the whole pool (slow)",
-    "quick": "for people: the embedded 5,000 digits, a step in about two seconds",
+    "report": "the report's text (400 epochs)",
+    "released": "the code released with the report",
+    "gal2017": "Gal et al. 2017: their network (slow)",
+    "quick": "for people: about two seconds a step",
 }
 
 

@@ -30,7 +30,7 @@ DOUBT = "how much of the network's belief goes to other digits than your label"
 
 def toggle() -> None:
     """Open the review, or close it."""
-    st.session_state["reviewing"] = not is_open()
+    _show(not is_open())
 
 
 def obey(sent: GridReview | None) -> None:
@@ -38,7 +38,7 @@ def obey(sent: GridReview | None) -> None:
     if sent is None or st.session_state.get(_NOTED, sent.nonce) == sent.nonce:
         return
     st.session_state[_NOTED] = sent.nonce
-    st.session_state["reviewing"] = sent.open
+    _show(sent.open)
 
 
 def note_kept(sent: GridReview | None) -> None:
@@ -51,8 +51,12 @@ def note_kept(sent: GridReview | None) -> None:
 
 
 def is_open() -> bool:
-    """Whether the person has asked for the review."""
-    return bool(st.session_state.get("reviewing", False))
+    """Whether the person has asked for the review of this run; another run begins without it."""
+    return st.session_state.get("reviewing") == (st.query_params.get("run"), True)
+
+
+def _show(is_wanted: bool) -> None:
+    st.session_state["reviewing"] = (st.query_params.get("run"), is_wanted)
 
 
 def review_section(view: View, dataset: Dataset) -> None:

@@ -1,10 +1,15 @@
-"""What the scripts that make the README's pictures share: a browser, and small files."""
+"""What the scripts that make the README's pictures share: an app, a browser, and small files."""
 
 from __future__ import annotations
 
 import io
+import os
 import shutil
+import socket
+import subprocess
 import sys
+import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +17,8 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
 
-IMAGES = Path(__file__).resolve().parent / "images"
+ROOT = Path(__file__).resolve().parent.parent
+IMAGES = ROOT / "docs" / "images"
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 
@@ -28,6 +34,36 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
+@contextmanager
+def server(home: str) -> Iterator[str]:
+    """The app on the runs in `home`, on a free port; yields its address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless=true"]
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    environment = {**os.environ, "DAL_HOME": home, "PYTHONPATH": path}
+    process = subprocess.Popen([*command, f"--server.port={port}"], cwd=ROOT, env=environment)
+    url = f"http://localhost:{port}"
+    try:
+        while not _answers(url):
+            if process.poll() is not None:
+                sys.exit("the app did not start")
+            time.sleep(0.1)
+        yield url
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/_stcore/health", timeout=1) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
 def save(png: bytes, name: str) -> None:
     """Write a picture with few colours: a page of flat areas needs no more."""
     IMAGES.mkdir(exist_ok=True)
@@ -35,4 +71,4 @@ def save(png: bytes, name: str) -> None:
     with Image.open(io.BytesIO(png)) as image:
         small = image.convert("RGB").quantize(256, dither=Image.Dither.NONE)
     small.save(path, optimize=True)
-    print(f"{path.relative_to(IMAGES.parent.parent)}: {path.stat().st_size / 1000:.0f} kB")
+    print(f"{path.relative_to(ROOT)}: {path.stat().st_size / 1000:.0f} kB")

@@ -6,21 +6,12 @@ labels but for two slips that the review finds; nobody's runs are read or writte
 
 from __future__ import annotations
 
-import os
-import socket
-import subprocess
 import sys
 import tempfile
-import time
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
-from pictures import chromium, save
+from pictures import ROOT, chromium, save, server
 from playwright.sync_api import Page, expect
 
-ROOT = Path(__file__).resolve().parent.parent
 SIZE = {"width": 1280, "height": 800}
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 BATCHES = 9  # of ten, after the twenty to begin with
@@ -32,7 +23,7 @@ WAIT_MS = 300_000
 def main() -> None:
     """Label a run and take the pictures."""
     sys.path.insert(0, str(ROOT))
-    with tempfile.TemporaryDirectory() as home, _server(home) as url, chromium() as browser:
+    with tempfile.TemporaryDirectory() as home, server(home) as url, chromium() as browser:
         page = browser.new_context(viewport=SIZE, color_scheme="light").new_page()  # type: ignore[arg-type]
         address = _label(page, url)
         _settle(page)
@@ -115,33 +106,6 @@ def _review(page: Page) -> None:
     page.keyboard.press("r")
     expect(page.locator(".st-key-review canvas").first).to_be_visible(timeout=WAIT_MS)
     page.wait_for_timeout(2000)
-
-
-@contextmanager
-def _server(home: str) -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless=true"]
-    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    environment = {**os.environ, "DAL_HOME": home, "PYTHONPATH": path}
-    process = subprocess.Popen([*command, f"--server.port={port}"], cwd=ROOT, env=environment)
-    url = f"http://localhost:{port}"
-    try:
-        while process.poll() is None and not _answers(url):
-            time.sleep(0.1)
-        yield url
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(f"{url}/_stcore/health", timeout=1) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
 
 
 if __name__ == "__main__":

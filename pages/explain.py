@@ -13,6 +13,7 @@ import streamlit as st
 from dal_core.agenda import agenda
 from dal_core.datasets import Dataset
 from dal_core.display import display_name
+from dal_core.protocol import FULL_DATA
 from dal_core.store import RunLog, RunNotFound, RunSummary
 from dal_ui import explain_model, explain_words, runtime, shell, words
 from dal_ui.again import again_button
@@ -64,9 +65,13 @@ def _log(run_id: str | None) -> RunLog | None:
 
 
 def _choose(named: str | None) -> str | None:
-    """The run looked at: that of the address, else the newest with a model."""
+    """The run looked at: that of the address, else the newest with a model that asks."""
     store = runtime.store()
-    known = [run.run_id for run in store.runs() if explain_model.newest(run.run_id) is not None]
+    known = [
+        run.run_id
+        for run in store.runs()
+        if run.spec.acquisition != FULL_DATA and explain_model.newest(run.run_id) is not None
+    ]
     known = known if named is None or named in known else [named, *known]
     title, choice = st.columns([3, 2], vertical_alignment="center", gap="medium")
     title.markdown("### Why this image?")

@@ -320,6 +320,18 @@ def test_a_network_of_all_images_has_nothing_to_ask(
     assert "nothing left to ask for" in texts(explain_page(run_id))
 
 
+def test_without_an_address_the_newest_run_that_asks_is_shown_and_no_full_data_bound(
+    store: Store, mnist5k: Dataset, workers: InlineWorkers
+) -> None:
+    asking, _ = asked_run(store, mnist5k)
+    spec = labelling.RunSpec(mnist5k.fingerprint, fast.protocol(n_epochs=1), FULL_DATA, 1)
+    bound = create_run(store, mnist5k, spec).run_id
+    store.set_directives(bound, oracle_until=spec.max_labels)
+    workers.work(bound)
+    assert [run.run_id for run in store.runs()] == [bound, asking]
+    assert explain_page().query_params["run"] == [asking]
+
+
 def test_another_run_brings_its_own_settings(store: Store, mnist5k: Dataset) -> None:
     one, _ = asked_run(store, mnist5k)
     other, _ = asked_run(store, mnist5k, num_mc_samples=9, dropout=(0.5, 0.25))

@@ -176,6 +176,13 @@ def test_no_chart_sets_a_background_or_a_font_colour(images: Images) -> None:
         assert "titleColor" not in json.dumps(spec)
 
 
+def test_labels_saved_over_a_narrow_range_of_accuracies_have_no_two_ticks_of_one_name() -> None:
+    saved = mean_labels_saved(labels_saved(report_runs(), [0.90, 0.91]), 1)
+    spec = figures.savings_figure(saved).to_dict()
+    axes = [layer["encoding"]["x"]["axis"] for layer in spec["layer"] if "x" in layer["encoding"]]
+    assert {(axis["format"], axis["tickMinStep"]) for axis in axes} == {(".0%", 0.01)}
+
+
 def test_figure_2_holds_mean_band_bound_and_published_points() -> None:
     data = figures.bands_data([*RANDOM, run((0.6, 0.8))], BOUNDS, published=True)
     random = data[(data.acquisition == "random") & (data.kind == "mean")]

@@ -310,6 +310,18 @@ def test_the_review_lists_every_label_and_says_what_to_do_without_any(
     assert "0 corrected" not in texts(page)
 
 
+def test_an_open_review_is_the_runs_own_and_the_next_run_begins_without_it(
+    store: Store, mnist5k: Dataset
+) -> None:
+    run_id, _ = asked_run(store, mnist5k)
+    page = click(label_page(run_id, plain="1"), "Review")
+    assert "Review your labels" in [heading.value for heading in page.subheader]
+    click(page, "New run")
+    click(page, "Start labelling")
+    assert page.query_params["run"] != [run_id]
+    assert "Review your labels" not in [heading.value for heading in page.subheader]
+
+
 def test_points_measured_before_a_correction_are_explained(store: Store, mnist5k: Dataset) -> None:
     run_id, workers = asked_run(store, mnist5k)
     choose(label_page(run_id, plain="1"), list("0123456789"))

@@ -29,7 +29,7 @@ def savings_figure(
         "accuracy:Q",
         title="Test accuracy to reach",
         scale=alt.Scale(zero=False, nice=False),
-        axis=axis(format=".0%", grid=False),
+        axis=axis(format=".0%", grid=False, tickMinStep=0.01),  # or two ticks would read 71%
     )
     y = alt.Y("mean:Q", title="Labels saved against Random", axis=axis())
     tooltip = [

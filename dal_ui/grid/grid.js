@@ -190,6 +190,7 @@ function act(grid, action) {
     draw(grid);
   }
   if (grid.saved || grid.disabled) return undefined;
+  toggleKeys(grid, false); // the list lies over images that are labelled now
   if (action.type === "submit") return submit(grid);
   if (grid.pending || grid.undoing) return undefined;
   const before = spend(grid.state, elapsed(grid));

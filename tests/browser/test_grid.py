@@ -385,6 +385,15 @@ def test_the_key_list_opens_and_closes_with_the_question_mark(grid: Grid) -> Non
     expect(keys).to_be_hidden()
 
 
+def test_the_key_list_gives_way_to_the_images_when_labelling_goes_on(grid: Grid) -> None:
+    grid.open()
+    grid.press("?")
+    expect(grid.page.locator(".keys")).to_be_visible()
+    grid.type("7")
+    expect(grid.page.locator(".keys")).to_be_hidden()
+    grid.expect_labels("7.........")
+
+
 def test_a_screen_reader_is_told_the_count_and_never_the_digit(grid: Grid) -> None:
     grid.open()
     expect(grid.page.get_by_role("listbox", name="Images to label")).to_be_focused()
