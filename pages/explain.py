@@ -6,7 +6,8 @@ Draws only, with the real models of real runs; the parts of the page are in `dal
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 
 import streamlit as st
 
@@ -17,7 +18,7 @@ from dal_core.protocol import FULL_DATA
 from dal_core.store import RunLog, RunNotFound, RunSummary
 from dal_ui import explain_model, explain_words, runtime, shell, words
 from dal_ui.again import again_button
-from dal_ui.defaults import choice
+from dal_ui.defaults import accept, choice, key_for
 from dal_ui.digits import digits_are_here
 from dal_ui.explain_choices import choices_view
 from dal_ui.explain_image import image_view
@@ -73,25 +74,41 @@ def _choose(named: str | None) -> str | None:
         if run.spec.acquisition != FULL_DATA and explain_model.newest(run.run_id) is not None
     ]
     known = known if named is None or named in known else [named, *known]
-    title, choice = st.columns([3, 2], vertical_alignment="center", gap="medium")
+    title, right = st.columns([3, 2], vertical_alignment="center", gap="medium")
     title.markdown("### Why this image?")
     if not known:
         return None
 
     # One look at all of them: reading their logs would make every slider wait.
-    names = {one.run.run_id: _name(one) for one in store.summaries(known)}
-    chosen = choice.selectbox(
+    names = _names(store.summaries(known))
+    start = named if named is not None else known[0]
+    titles = tuple(names.items())  # as a run goes on another may be called what it was called
+    key = key_for("explain-run", (start, titles))
+
+    def changed() -> None:
+        accept("explain-run", (st.session_state[key], titles))
+        st.query_params["run"] = st.session_state[key]
+
+    chosen = right.selectbox(
         "Run",
         known,
-        index=known.index(named) if named is not None else 0,
-        format_func=lambda run_id: names.get(run_id, run_id),
-        key=f"explain-run-{named}",
+        known.index(start),
+        lambda run_id: names.get(run_id, run_id),
+        key=key,
+        on_change=changed,
         label_visibility="collapsed",
     )
     if chosen != st.query_params.get("run"):
         st.query_params["run"] = chosen
         shell.current_run("explain")
     return chosen
+
+
+def _names(runs: Iterable[RunSummary]) -> dict[str, str]:
+    """What each run is called; the browser tells runs apart by that alone, so no two alike."""
+    names = {one.run.run_id: _name(one) for one in runs}
+    counts = Counter(names.values())
+    return {i: name if counts[name] == 1 else f"{name} ({i})" for i, name in names.items()}
 
 
 def _name(one: RunSummary) -> str:

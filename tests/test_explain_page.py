@@ -343,6 +343,18 @@ def test_another_run_brings_its_own_settings(store: Store, mnist5k: Dataset) -> 
     assert [slider.value for slider in page.slider][:3] == [9, 0.5, 0.25]
 
 
+def test_runs_that_are_called_alike_can_be_chosen_one_after_the_other(
+    store: Store, mnist5k: Dataset
+) -> None:
+    runs = [asked_run(store, mnist5k)[0] for _ in range(2)]
+    page = explain_page(runs[0])
+    for run_id in (runs[1], runs[0], runs[1]):  # one choice after the other, no draw between
+        (box,) = [box for box in page.selectbox if box.label == "Run"]
+        place = next(k for k, title in enumerate(box.options) if f"({run_id})" in title)
+        box.select_index(place).run()
+        assert page.query_params["run"] == [run_id]
+
+
 def test_rates_beyond_the_sliders_usual_end_are_shown(store: Store, mnist5k: Dataset) -> None:
     run_id, _ = asked_run(store, mnist5k, dropout=(0.95, 0.25))
     page = explain_page(run_id)
