@@ -26,6 +26,8 @@ def labelling_seconds(log: RunLog) -> dict[int, float]:
 def labelling_minutes(log: RunLog) -> dict[int, float]:
     """Labels of each measured step -> minutes of labelling until then, never falling.
 
+    Labels and time grow together: results overtaken by corrections are no steps of the log.
+
     The initial labels came with the data, so the first step costs none; an answer without a time
     (the oracle's) costs none either.
     """

@@ -77,16 +77,25 @@ def corrected_at(log: RunLog, after: int) -> int:
     return steps[-1] if steps else log.corrected
 
 
-def learner_at(log: RunLog, after: int, dataset: Dataset, device: torch.device = CPU) -> Learner:
+def learner_at(
+    log: RunLog,
+    after: int,
+    dataset: Dataset,
+    device: torch.device = CPU,
+    corrected: int | None = None,
+) -> Learner:
     """The learner as it was just after the submission `after`, without its model.
 
     Labels that were corrected later are those the step was trained on.
+
+    Args:
+        corrected: the last correction in its training set; None: that of the step as measured.
 
     Raises:
         ValueError: `after` is no state of the run, or the data are not the run's.
     """
     check_state(log, after)
-    corrected = corrected_at(log, after)
+    corrected = corrected_at(log, after) if corrected is None else corrected
     then = _labels_then(log, corrected)
     answered = [
         Answered(log.queries[one.query_id], _as_of(one, then), one.submission_id)
@@ -99,14 +108,18 @@ def learner_at(log: RunLog, after: int, dataset: Dataset, device: torch.device =
 
 
 def stored_learner(
-    home: Path, log: RunLog, after: int, dataset: Dataset, device: torch.device = CPU
+    home: Path,
+    log: RunLog,
+    after: int,
+    dataset: Dataset,
+    device: torch.device = CPU,
+    corrected: int | None = None,
 ) -> Learner | None:
     """The learner with the model of the step, or None where its weights are not kept.
 
-    Raises:
-        ValueError: as `learner_at`.
+    Args, Raises: as `learner_at`.
     """
-    learner = learner_at(log, after, dataset, device)
+    learner = learner_at(log, after, dataset, device, corrected)
     path = step_weights(home, log.run.run_id, after, learner.corrected)
     if path is not None:
         learner.fitted = load_fitted(path.parent, learner, log.run.spec.key, path.name)

@@ -68,6 +68,7 @@ class Workers:
         self._background = [_Worker(self, f"background-{i}", 1) for i in range(n_background)]
         self._waiting: dict[bool, dict[JobKey, Job]] = {True: {}, False: {}}  # by: a person waits
         self._deaths: dict[str, int] = {}  # by run, since it was last worked on to an end
+        self._problems: dict[JobKey, str] = {}  # why weights asked for were not computed
         self._n_asked = 0
         self._closed = False
 
@@ -93,6 +94,7 @@ class Workers:
         """
         with self._lock:
             if not self._closed:
+                self._problems.pop((run_id, after), None)
                 self._queue(False, WEIGHTS_RANK, 0, run_id, after)
                 self._dispatch()
 
@@ -107,6 +109,14 @@ class Workers:
         with self._lock:
             working = [worker.job for worker in self._all() if worker.job is not None]
             return any(job.key == (run_id, after) for job in [*self._queued(), *working])
+
+    def weights_problem(self, run_id: str, after: int) -> str | None:
+        """Why the weights asked for last were not computed, in one line; None: no reason known.
+
+        The work failed, or was refused: another process works on the run, or the step is gone.
+        """
+        with self._lock:
+            return self._problems.get((run_id, after))
 
     def person_goes_first(self) -> bool:
         """Whether the background workers hold, because a person waits for the interactive one."""
@@ -168,6 +178,8 @@ class Workers:
             if event["event"] != "ready":
                 worker.job = None
                 self._deaths.pop(event["run"], None)
+            if job is not None and job.after is not None and event["message"]:
+                self._problems[job.key] = event["message"]
             if event.get("more") and job is not None:
                 person_waits = worker is self._interactive and event["waits"]
                 self._queue(person_waits, job.rank, event["n_labelled"], job.run_id)
@@ -187,13 +199,15 @@ class Workers:
                     self._waiting[worker is self._interactive][job.key] = job
                 else:
                     del self._deaths[job.run_id]
-                    self._mark_failed(job.run_id)
+                    message = f"its worker process was ended from outside {MAX_DEATHS} times"
+                    if job.after is not None:
+                        self._problems[job.key] = message
+                    self._mark_failed(job.run_id, message)
             worker.job = None
             if not self._closed:
                 self._dispatch()
 
-    def _mark_failed(self, run_id: str) -> None:
-        message = f"its worker process was ended from outside {MAX_DEATHS} times"
+    def _mark_failed(self, run_id: str, message: str) -> None:
         store = Store(self.home, create=False)
         with contextlib.suppress(RunNotFound):
             store.set_progress(run_id, Progress("failed", message=message))

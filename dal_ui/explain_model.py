@@ -148,7 +148,7 @@ def one_thread() -> None:
 def _learner(key: Key, _log: RunLog, _dataset: Dataset) -> Learner | None:
     """Read-only to everybody: nobody answers through it."""
     one_thread()
-    return stored_step(runtime.store().home, _log, _dataset, key[1])
+    return stored_step(runtime.store().home, _log, _dataset, *key[1:])
 
 
 @st.cache_data(show_spinner="The network looks at the pool ...", max_entries=12)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 from dal_core.display import display_name
 from dal_core.explain.parts import Parts
 from dal_core.explain.pool import Place
+from dal_core.store import RunLog
 
 MATRIX = (
     "Dropout switches a random part of the network off. With it left on, the same image gives "
@@ -122,3 +124,32 @@ def whose_passes(is_own: bool, n_passes: int, run_passes: int) -> str:
     if is_own:
         return f"The run itself scored with T = {run_passes}; these begin with the same passes."
     return "Passes of the page's own: the run never scored this image with these settings."
+
+
+def network_names(log: RunLog, states: Sequence[tuple[int, int]]) -> dict[tuple[int, int], str]:
+    """What each stored network of a run is called: no two alike.
+
+    Args:
+        states: (last submission, last correction) in each network's training set.
+    """
+    names = {
+        state: f"the network of {log.n_labelled_at(*state)} labels{before_corrections(log, *state)}"
+        for state in states
+    }
+    counts = Counter(names.values())
+    # Labels taken away may leave as many after one batch as after another.
+    batches = [0, *(one.submission_id for one in log.submissions)]
+    return {
+        state: name if counts[name] == 1 else f"{name}, after batch {batches.index(state[0])}"
+        for state, name in names.items()
+    }
+
+
+def before_corrections(log: RunLog, after: int, corrected: int) -> str:
+    """How many corrections a network's training set lacks, to be added to its name."""
+    made = [one.correction_id for one in log.corrections if one.submission_id <= after]
+    lacking = sum(correction_id > corrected for correction_id in made)
+    if not lacking:
+        return ""
+    last = "" if lacking == len(made) else "last "
+    return f", before the {last}{'correction' if lacking == 1 else f'{lacking} corrections'}"

@@ -14,12 +14,12 @@ from dal_ui.words import plain
 class RunLine:
     """One run for people.
 
-    `accuracy` is a fraction, None before the first measurement; `person_labels` counts the labels
-    that persons gave.
+    `title` is empty where nobody gave one; `accuracy` is a fraction, None before the first
+    measurement; `person_labels` counts the labels that persons gave.
     """
 
     run_id: str
-    name: str
+    title: str
     digits: str
     function: str
     protocol: str
@@ -29,6 +29,11 @@ class RunLine:
     answered_by: str
     created: datetime
     person_labels: int
+
+    @property
+    def name(self) -> str:
+        """The run in Markdown: its title, where it has one, and its id once."""
+        return f"**{plain(self.title)}** · `{self.run_id}`" if self.title else f"`{self.run_id}`"
 
 
 def run_lines(store: Store) -> list[RunLine]:
@@ -41,7 +46,7 @@ def run_line(log: RunLog) -> RunLine:
     run, spec = log.run, log.run.spec
     return RunLine(
         run_id=run.run_id,
-        name=run.title or run.run_id,
+        title=run.title,
         digits=spec.protocol.dataset,
         function=display_name(spec.acquisition),
         protocol=spec.protocol.describe() + fork_of(run),

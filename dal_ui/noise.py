@@ -22,6 +22,7 @@ from dal_core.runfiles import run_curve
 from dal_core.store import RunNotFound, Store
 from dal_core.workers import Workers
 from dal_ui import experiments, runtime
+from dal_ui.defaults import choice
 from dal_ui.replay_words import points
 
 MOVING_SECONDS = 3.0
@@ -43,17 +44,23 @@ def noise_section(store: Store, workers: Workers) -> None:
     st.caption("Noisy oracles: Settles, Active Learning Literature Survey (2009), section 6.2.")
     there = comparisons(store)
     if there:
-        chosen = st.selectbox(
-            "Stored comparisons",
-            range(len(there)),
-            format_func=lambda place: describe(there[place]),
-            key="noise-comparison",
-        )
-        _comparison(store, workers, there[min(chosen, len(there) - 1)])
+        _comparison(store, workers, _choose(there))
     else:
         st.info("No pair of runs with and without noise is stored yet: start one below.")
     with st.expander("Start a comparison", expanded=not there, key="noise-start-box"):
         _start(store, workers)
+
+
+def _choose(there: Sequence[Comparison]) -> Comparison:
+    """The comparison looked at, the newest at first."""
+    titles = {_name(one): describe(one) for one in there}
+    chosen = choice("Stored comparisons", titles, name="noise-comparison")
+    return next(one for one in there if _name(one) == chosen)
+
+
+def _name(one: Comparison) -> str:
+    """What tells a comparison from every other, whichever runs it has."""
+    return f"{one.noise} {one.fingerprint} {one.protocol.model_dump_json()}"
 
 
 def describe(one: Comparison) -> str:

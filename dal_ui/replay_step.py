@@ -20,6 +20,7 @@ from dal_core.stepweights import corrected_at, step_facts, step_weights
 from dal_core.store import RunLog, Store
 from dal_core.workers import Workers
 from dal_ui import replay_words, runtime, shell
+from dal_ui.again import again_button
 from dal_ui.forking import can_be_forked, fork_form
 from dal_ui.grid import image_data_uri
 
@@ -127,25 +128,12 @@ class StepView:
         corrected = corrected_at(self.log, after)
         if step_weights(self.store.home, self.run_id, after, corrected) is not None:
             st.caption("Its network is kept: the other tabs can look at it.")
-        elif self.workers.weights_active(self.run_id, after):
-            self._computing()
-        elif st.button("Compute its network again", **self._again()):
-            self.workers.ask_weights(self.run_id, after)
-            st.rerun(scope="app")
+        else:
+            self._again("Compute its network again")
 
-    def _again(self) -> dict[str, Any]:
-        """What the two buttons that ask for it share; one of them is shown at a time."""
-        return {
-            "icon": ":material/refresh:",
-            "key": f"again-{self.run_id}-{self.moment.after}",
-            "help": "Trains this one network again, to the same weights, in the background.",
-        }
-
-    def _computing(self) -> None:
-        progress = self.store.progress(self.run_id)
-        done = (progress.epoch or 0) if progress else 0
-        total = (progress.n_epochs if progress else None) or 1
-        st.progress(min(1.0, done / total), "Computing this step again ...")
+    def _again(self, label: str) -> None:
+        """Offers to compute the step again, or says how far that is; one such a step is shown."""
+        again_button(self.store, self.workers, self.run_id, self.moment.after, label)
 
     # -- what is not in the log ----------------------------------------------------------------
 
@@ -159,14 +147,8 @@ class StepView:
 
     def _offer(self) -> None:
         """This step's mistakes are not recorded; a worker can compute that one step again."""
-        after = self.moment.after
-        if self.workers.weights_active(self.run_id, after):
-            self._computing()
-            return
         st.info("Which images it gets wrong was not recorded at this step.")
-        if st.button("Compute this step again", **self._again()):
-            self.workers.ask_weights(self.run_id, after)
-            st.rerun(scope="app")
+        self._again("Compute this step again")
 
 
 # -- drawing -----------------------------------------------------------------------------------

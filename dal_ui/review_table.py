@@ -24,6 +24,7 @@ HOW = (
     "Click or move to a label with the arrow keys, type the right digit, press Enter: it is saved. "
     "Delete takes a label away (can't tell); a digit in an empty place labels a skipped image."
 )
+_NOTED = "review-nonce"  # of the grid's last message that needs no more obeying
 DOUBT = "how much of the network's belief goes to other digits than your label"
 
 
@@ -33,10 +34,20 @@ def toggle() -> None:
 
 
 def obey(sent: GridReview | None) -> None:
-    """Open or close the review as the grid's key asked, once."""
-    if sent is not None and sent.nonce != st.session_state.get("review-nonce"):
-        st.session_state["review-nonce"] = sent.nonce
-        _show(sent.open)
+    """Open or close the review as the grid's key asked, once; called before the grid is drawn."""
+    if sent is None or st.session_state.get(_NOTED, sent.nonce) == sent.nonce:
+        return
+    st.session_state[_NOTED] = sent.nonce
+    _show(sent.open)
+
+
+def note_kept(sent: GridReview | None) -> None:
+    """Take what is there once the grid was drawn first in this session for obeyed.
+
+    The browser keeps what it sent last and gives it to a server that was restarted, too: it was
+    meant for a review of before, closed since perhaps by its button.
+    """
+    st.session_state.setdefault(_NOTED, None if sent is None else sent.nonce)
 
 
 def is_open() -> bool:

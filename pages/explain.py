@@ -10,11 +10,14 @@ from collections.abc import Callable
 
 import streamlit as st
 
+from dal_core.agenda import agenda
 from dal_core.datasets import Dataset
 from dal_core.display import display_name
 from dal_core.protocol import FULL_DATA
 from dal_core.store import RunLog, RunNotFound, RunSummary
-from dal_ui import explain_model, runtime, shell, words
+from dal_ui import explain_model, explain_words, runtime, shell, words
+from dal_ui.again import again_button
+from dal_ui.defaults import choice
 from dal_ui.digits import digits_are_here
 from dal_ui.explain_choices import choices_view
 from dal_ui.explain_image import image_view
@@ -114,41 +117,40 @@ def _view(title: str, log: RunLog) -> None:
     if not digits_are_here(spec.protocol.dataset, spec.fingerprint):
         return
     step = _step(log, runtime.dataset(spec.protocol.dataset))
-    if step is None:
-        _no_model(log)
-    elif not len(step.learner.pool_subset()):
+    if step is not None and not len(step.learner.pool_subset()):
         st.info("This network has nothing left to ask for: every image has its label.")
-    else:
+    elif step is not None:
         VIEWS[title](step)
     _look_again(log, is_missing=step is None)
 
 
 def _step(log: RunLog, dataset: Dataset) -> Step | None:
     """The model looked at: the newest, or another of the run's that is stored."""
-    states = explain_model.stored(log)
+    names = explain_words.network_names(log, explain_model.stored(log)[::-1])
+    state = next(iter(names), None)  # the newest of the run as it stands
     left, right = st.columns([3, 2], vertical_alignment="center", gap="medium")
-    state = None
-    if len(states) > 1:
-        state = right.selectbox(
-            "Network",
-            states[::-1],
-            format_func=lambda one: f"the network of {log.n_labelled_at(one[0])} labels",
-            key=f"explain-network-{log.run.run_id}",
-            label_visibility="collapsed",
-            help="Replay can compute the network of any other step again.",
-        )
+    if len(names) > 1:
+        with right:
+            state = choice(
+                "Network",
+                names,
+                name=f"explain-network-{log.run.run_id}",
+                label_visibility="collapsed",
+                help="Replay can compute the network of any other step again.",
+            )
     step = explain_model.open_step(log, dataset, state)
     if step is not None:
         left.caption(
             f"{words.about(log)}. Its network of **{step.learner.n_labelled}** labels"
+            + explain_words.before_corrections(log, *step.key[1:])
             + ("; the next one is in training." if _is_training(log) else ".")
         )
     return step
 
 
 def _is_training(log: RunLog) -> bool:
-    """Whether there are answers that the newest network has not learned from."""
-    return explain_model.newest(log.run.run_id) != (log.after, log.corrected)
+    """Whether a network of answers that no stored one has learned from is to come."""
+    return agenda(log).has_work and (log.after, log.corrected) not in explain_model.stored(log)
 
 
 def _no_model(log: RunLog) -> None:
@@ -158,26 +160,23 @@ def _no_model(log: RunLog) -> None:
         "back since. It is shown here as soon as it is there.",
         icon=":material/hourglass_empty:",
     )
-    if st.button("Compute it again", icon=":material/replay:", help="One training, in a worker."):
-        runtime.workers().ask_weights(log.run.run_id, log.after)
-
-
-def _networks(log: RunLog) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
-    """Last submission and correction of every network that is stored, and of every one measured."""
-    return explain_model.stored(log), [(step.after, step.corrected) for step in log.steps]
+    run_id = log.run.run_id
+    again_button(runtime.store(), runtime.workers(), run_id, log.after, "Compute it again")
 
 
 def _look_again(log: RunLog, is_missing: bool) -> None:
-    """Draw anew when another network is stored, or a corrected one measured and so readable."""
+    """Draw anew when another network is stored, and meanwhile say how far a missing one is."""
     if not is_missing and not _is_training(log):
         return
-    seen = _networks(log)
+    seen = explain_model.stored(log)
 
     @st.fragment(run_every=LOOK_SECONDS)
     def look() -> None:
         latest = _log(log.run.run_id)
-        if latest is None or _networks(latest) != seen:
+        if latest is None or explain_model.stored(latest) != seen:
             st.rerun(scope="app")
+        if is_missing:
+            _no_model(latest)
 
     look()
 

@@ -28,7 +28,7 @@ from dal_ui.grid import (
 from dal_ui.labelling import Revealed, View
 from dal_ui.plain import plain_grid
 from dal_ui.reveal import last_batch
-from dal_ui.review_table import is_open, obey, review_section, toggle
+from dal_ui.review_table import is_open, note_kept, obey, review_section, toggle
 from dal_ui.start import start_form
 
 FIRST = "first"  # what the grid calls the query that is yet to come
@@ -69,6 +69,7 @@ def _draw(view: View, dataset: Dataset) -> None:
     left, right = st.columns([3, 2], gap="medium")
     with left:
         _grid(view, dataset)
+    note_kept(sent_review())
     if labelling.ask_baseline(runtime.store(), dataset, view):
         view = labelling.look(runtime.store(), view.log.run.run_id)
         labelling.ask_workers(runtime.store(), runtime.workers(), view)

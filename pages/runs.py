@@ -12,6 +12,13 @@ from dal_ui.forking import can_be_forked, fork_form
 from dal_ui.listing import RunLine
 
 ROWS_SHOWN, ROW_HEIGHT = 12, 35
+# Pixels, the first seven for a window of 800; what tells fewer runs apart stands to their right,
+# where a wider window has room for it.
+WIDTHS = {
+    **{"title": 110, "id": 160, "function": 95, "labels": 60, "accuracy": 75},
+    **{"answered by": 95, "created": 125},
+    **{"digits": 70, "seed": 50, "protocol": 240},
+}
 
 
 def render() -> None:
@@ -52,8 +59,11 @@ def _table(lines: list[RunLine], named: str | None) -> RunLine | None:
         selection_default={"selection": {"rows": rows}} if rows else None,
         key=f"runs-{len(lines)}-{lines[0].run_id}",  # another list, another selection
         column_config={
-            "accuracy": st.column_config.NumberColumn("accuracy", format="percent"),
-            "created": st.column_config.DatetimeColumn("created (UTC)", format="YYYY-MM-DD HH:mm"),
+            **{name: st.column_config.Column(width=width) for name, width in WIDTHS.items()},
+            "accuracy": st.column_config.NumberColumn(width=WIDTHS["accuracy"], format="percent"),
+            "created": st.column_config.DatetimeColumn(
+                "created (UTC)", width=WIDTHS["created"], format="YYYY-MM-DD HH:mm"
+            ),
         },
     )
     chosen = event["selection"]["rows"]
@@ -69,24 +79,24 @@ def _table(lines: list[RunLine], named: str | None) -> RunLine | None:
 def _frame(lines: list[RunLine]) -> pd.DataFrame:
     return pd.DataFrame(
         {
-            "run": [line.name for line in lines],
+            "title": [line.title for line in lines],
             "id": [line.run_id for line in lines],
-            "digits": [line.digits for line in lines],
             "function": [line.function for line in lines],
-            "protocol": [line.protocol for line in lines],
-            "seed": [line.seed for line in lines],
             "labels": [line.labels for line in lines],
             "accuracy": pd.array([line.accuracy for line in lines], dtype="Float64"),
             "answered by": [line.answered_by for line in lines],
             "created": [line.created.replace(tzinfo=None) for line in lines],
+            "digits": [line.digits for line in lines],
+            "seed": [line.seed for line in lines],
+            "protocol": [line.protocol for line in lines],
         }
     )
 
 
 def _chosen(line: RunLine) -> None:
     st.markdown(
-        f"**{words.plain(line.name)}** · `{line.run_id}` · {line.function} on {line.digits}, "
-        f"{line.labels} labels"
+        f"{line.name} · {line.function} on {line.digits}, protocol {line.protocol}, "
+        f"seed {line.seed}, {line.labels} labels"
     )
     open_it, download, delete, _ = st.columns([1, 1, 1, 2])
     if open_it.button("Open", type="primary", icon=":material/draw:", width="stretch"):
@@ -122,7 +132,7 @@ def _fork(line: RunLine) -> None:
 
 def _delete(line: RunLine) -> None:
     given = f", with the {line.person_labels} labels given in it" if line.person_labels else ""
-    st.write(f"Delete **{words.plain(line.name)}** (`{line.run_id}`){given}? There is no way back.")
+    st.write(f"Delete {line.name}{given}? There is no way back.")
     if not st.button("Yes, delete this run", type="primary", key=f"delete-{line.run_id}"):
         return
     problem = listing.delete_run(runtime.store(), line.run_id)
@@ -130,7 +140,7 @@ def _delete(line: RunLine) -> None:
         st.warning(problem)
         return
     st.query_params.pop("run", None)
-    st.session_state["deleted"] = f"Deleted {words.plain(line.name)} ({line.run_id})."
+    st.session_state["deleted"] = f"Deleted {line.name}."
     st.rerun()
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from streamlit.testing.v1 import AppTest
@@ -62,3 +65,36 @@ def test_a_renewed_widget_starts_at_its_default() -> None:
     page.button[0].click().run()
     assert (_slider(page).key, _slider(page).value) == ("size-1", 20)
     assert not page.exception
+
+
+# -- the rule, everywhere ----------------------------------------------------------------------
+
+
+def _written(tree: ast.AST) -> Iterator[str]:
+    """What the code calls the entries of the session state that it assigns."""
+    for node in ast.walk(tree):
+        targets = node.targets if isinstance(node, ast.Assign) else []
+        for target in targets:
+            if isinstance(target, ast.Subscript) and ast.unparse(target.value) == STATE:
+                yield ast.unparse(target.slice)
+
+
+def _keys(tree: ast.AST) -> Iterator[str]:
+    """What the code calls the keys of its widgets."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            yield from (ast.unparse(word.value) for word in node.keywords if word.arg == "key")
+
+
+STATE = "st.session_state"
+TABS = {"VIEW_KEY"}  # a tab that is not told where it stands asks for it with the next click
+
+
+def test_no_page_sets_the_value_of_a_widget_through_the_session_state() -> None:
+    root = Path(__file__).resolve().parent.parent
+    sources = [*(root / "dal_ui").rglob("*.py"), *(root / "pages").glob("*.py")]
+    trees = [ast.parse(source.read_text()) for source in sources]
+    written = {name for tree in trees for name in _written(tree)}
+    keys = {name for tree in trees for name in _keys(tree)}
+    assert {"'reviewing'", "VIEW_KEY"} <= written and "'review-search'" in keys  # it reads them
+    assert written & keys == TABS

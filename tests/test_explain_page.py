@@ -6,6 +6,7 @@ import base64
 import io
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,7 +23,8 @@ from dal_core.explain.pool import Place, score_pool
 from dal_core.explain.step import stored_step
 from dal_core.protocol import FULL_DATA, RunSpec
 from dal_core.records import Answer
-from dal_core.store import Store
+from dal_core.stepweights import recompute
+from dal_core.store import Progress, Store
 from dal_ui import explain_words, labelling, runtime
 from dal_ui.canvas import SIDE, read_drawing
 from dal_ui.explain_image import standing
@@ -166,18 +168,145 @@ def test_a_run_in_training_shows_the_network_before(store: Store, mnist5k: Datas
     )
 
 
+def again(page: AppTest) -> list[Any]:
+    return [button for button in page.button if button.label == "Compute it again"]
+
+
+def progress_bars(page: AppTest) -> list[tuple[int, str]]:
+    return [(element.proto.value, element.proto.text) for element in page.get("progress")]
+
+
 def test_a_run_whose_weights_are_gone_can_have_them_computed_again(
-    store: Store, mnist5k: Dataset, workers: InlineWorkers, monkeypatch: pytest.MonkeyPatch
+    store: Store, mnist5k: Dataset, workers: InlineWorkers
 ) -> None:
     run_id, _ = asked_run(store, mnist5k)
     (store.run_dir(run_id) / "weights.safetensors").unlink()
-    asked: list[tuple[str, int]] = []
-    monkeypatch.setattr(workers, "ask_weights", lambda *job: asked.append(job), raising=False)
     page = explain_page(run_id)
     assert "No network of this run is stored at present" in texts(page)
-    (again,) = [button for button in page.button if button.label == "Compute it again"]
-    again.click().run()
-    assert asked == [(run_id, 0)]
+    assert not progress_bars(page)
+    again(page)[0].click().run()
+    assert workers.asked_weights == [(run_id, 0)]
+    assert progress_bars(page) == [(0, "Computing this network again ...")] and not again(page)
+    store.set_progress(run_id, Progress("train", n_labelled=20, epoch=3, n_epochs=4))
+    page.run()
+    assert progress_bars(page) == [(75, "Computing this network again ...")]
+    workers.work()
+    page.run()
+    assert "Its network of **20** labels." in texts(page)
+    assert "No network" not in texts(page) and not progress_bars(page) and not again(page)
+
+
+def test_a_network_that_could_not_be_computed_again_is_said_and_may_be_asked_for_anew(
+    store: Store, mnist5k: Dataset, workers: InlineWorkers
+) -> None:
+    run_id, _ = asked_run(store, mnist5k)
+    (store.run_dir(run_id) / "weights.safetensors").unlink()
+    page = explain_page(run_id)
+    again(page)[0].click().run()
+    workers.refuse(f"run {run_id} is being worked on")
+    page.run()
+    assert f"It was not computed: run {run_id} is being worked on." in texts(page)
+    assert not progress_bars(page)
+    again(page)[0].click().run()
+    assert "It was not computed" not in texts(page) and progress_bars(page)
+
+
+def test_after_an_undo_the_network_of_the_labels_left_is_shown_once_it_is_computed(
+    store: Store, mnist5k: Dataset, workers: InlineWorkers
+) -> None:
+    run_id, _ = asked_run(store, mnist5k)
+    query = open_query(store.log(run_id))
+    answers = [Answer(i, int(mnist5k.labels[i])) for i in query.shown()]
+    store.submit(query.query_id, answers, annotator="Ann", source="person")
+    workers.work(run_id)
+    store.undo(run_id)
+    page = explain_page(run_id)
+    again(page)[0].click().run()
+    workers.work()
+    assert "Its network of **20** labels." in texts(page.run())
+
+
+def test_a_correction_that_nobody_trains_on_yet_is_not_said_to_be_in_training(
+    store: Store, mnist5k: Dataset
+) -> None:
+    run_id, workers = asked_run(store, mnist5k)
+    labelling.hand_over(store, store.log(run_id), 1)
+    workers.work(run_id)
+    image_id, label = store.log(run_id).labels()[0]
+    store.correct(run_id, image_id, (label + 1) % 10, annotator="Ann")
+    said = texts(explain_page(run_id))
+    assert "Its network of **30** labels, before the correction." in said
+
+
+def corrected_run(store: Store, dataset: Dataset) -> tuple[str, InlineWorkers, int]:
+    """A finished run whose last networks, before and after a correction, are both stored."""
+    run_id, workers = asked_run(store, dataset, n_acquisition_steps=1)
+    labelling.hand_over(store, store.log(run_id), None)
+    workers.work(run_id)
+    after = store.log(run_id).after
+    recompute(store, dataset, run_id, after)
+    image_id, label = store.log(run_id).labels()[0]
+    store.correct(run_id, image_id, (label + 1) % 10, annotator="Ann")
+    workers.work(run_id)  # a finished run is measured once more
+    return run_id, workers, after
+
+
+def test_networks_of_as_many_labels_are_told_apart_and_are_not_the_same(
+    store: Store, mnist5k: Dataset
+) -> None:
+    run_id, _, after = corrected_run(store, mnist5k)
+    page = explain_page(run_id)
+    (box,) = [box for box in page.selectbox if box.label == "Network"]
+    assert box.options == [
+        "the network of 30 labels",
+        "the network of 30 labels, before the correction",
+    ]
+    assert "Its network of **30** labels." in texts(page)
+    box.select_index(1).run()
+    assert not page.exception
+    assert "Its network of **30** labels, before the correction." in texts(page)
+    log = store.log(run_id)
+    then, now = (stored_step(store.home, log, mnist5k, after, c) for c in (0, log.corrected))
+    assert then is not None and now is not None
+    (wrong,) = (one.image_id for one in log.corrections)
+    of_then, of_now = (dict(zip(*one.training_set(), strict=True))[wrong] for one in (then, now))
+    assert of_then == mnist5k.labels[wrong] != of_now
+
+
+def test_the_network_chosen_stays_when_the_next_correction_gives_it_another_name(
+    store: Store, mnist5k: Dataset
+) -> None:
+    run_id, workers, _ = corrected_run(store, mnist5k)
+    page = explain_page(run_id)
+    next(box for box in page.selectbox if box.label == "Network").select_index(1).run()
+    image_id, label = store.log(run_id).labels()[1]
+    store.correct(run_id, image_id, (label + 1) % 10, annotator="Ann")
+    workers.work(run_id)
+    page.run()
+    (box,) = [box for box in page.selectbox if box.label == "Network"]
+    assert box.options[box.proto.default] == "the network of 30 labels, before the 2 corrections"
+    assert box.index == box.proto.default
+    assert "Its network of **30** labels, before the 2 corrections." in texts(page)
+
+
+def test_networks_of_as_many_labels_after_other_batches_are_told_apart(
+    store: Store, mnist5k: Dataset
+) -> None:
+    run_id, workers = asked_run(store, mnist5k)
+    labelling.hand_over(store, store.log(run_id), 2)
+    workers.work(run_id)
+    for image_id in store.log(run_id).submissions[1].labels:
+        store.correct(run_id, image_id, None, annotator="Ann")
+    log = store.log(run_id)
+    states = [(one.submission_id, log.corrected) for one in log.submissions]
+    assert list(explain_words.network_names(log, states).values()) == [
+        "the network of 30 labels, after batch 1",
+        "the network of 30 labels, after batch 2",
+    ]
+    one_less = (states[1][0], log.corrections[-2].correction_id)
+    assert explain_words.network_names(log, [one_less]) == {
+        one_less: "the network of 31 labels, before the last correction"
+    }
 
 
 def test_a_network_of_all_images_has_nothing_to_ask(

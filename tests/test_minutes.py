@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -57,3 +58,21 @@ def test_the_oracle_takes_no_time(store: Store) -> None:
     log = store.log(run_id)
     assert not has_times(log)
     assert labelling_minutes(log) == {30: 0}
+
+
+def test_minutes_never_fall_when_labels_are_taken_away(store: Store) -> None:
+    """Twelve labels of the first two batches become "can't tell": the third makes 38, not 50."""
+    run_id = new_run(store).run_id
+    states = [0, answer(store, run_id, 0, 3.0), answer(store, run_id, 50, 3.0)]
+    for n_labelled, state in zip((20, 30, 40), states, strict=True):
+        store.add_step(run_id, new_result(n_labelled, state))
+    for image_id in [*range(1, 11), 51, 52]:
+        store.correct(run_id, image_id, None, annotator="Ann")
+    states.append(answer(store, run_id, 100, 6.0))
+    corrected = store.log(run_id).corrected
+    store.add_step(run_id, replace(new_result(38, states[-1]), corrected=corrected))
+    log = store.log(run_id)
+    minutes = labelling_minutes(log)
+    assert minutes == pytest.approx({20: 0, 30: 33 / 60, 38: 132 / 60})  # what was spent stays
+    assert list(minutes.values()) == sorted(minutes.values())
+    assert log.steps[-1].after == log.after  # the newest network is the last of the curve

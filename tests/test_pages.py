@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from dal_core.agenda import answers_itself
 from dal_core.datasets import DataMissing, Dataset
+from dal_core.experiment import create_run
 from dal_core.locks import run_lock
 from dal_core.records import Answer
 from dal_core.store import Progress, Store
@@ -369,6 +371,31 @@ def test_the_runs_page_lists_every_run_newest_first(store: Store, mnist5k: Datas
     assert list(table["answered by"]) == ["person", "person"]
 
 
+def test_a_run_without_a_title_is_called_by_its_id_once(store: Store, mnist5k: Dataset) -> None:
+    spec = labelling.RunSpec(mnist5k.fingerprint, fast.protocol(), "bald", 1)
+    run_id = create_run(store, mnist5k, spec).run_id
+    titled = new_run(store, mnist5k)
+    table = runs_page(run_id).dataframe[0].value
+    row = table[table["id"] == run_id].astype(str)
+    assert (row == run_id).sum().sum() == 1
+    assert list(table["title"]) == ["Ann", ""]
+    for one, name in ((run_id, f"`{run_id}`"), (titled, f"**Ann** · `{titled}`")):
+        said = texts(runs_page(one))
+        assert f"{name} · BALD on mnist5k, protocol " in said and f"Delete {name}" in said
+        assert said.count(one) == 2
+
+
+def test_the_columns_that_matter_most_stand_where_a_narrow_window_shows_them(
+    store: Store, mnist5k: Dataset
+) -> None:
+    new_run(store, mnist5k)
+    table = runs_page().dataframe[0]
+    configured = json.loads(table.proto.columns)
+    widths = [configured[name]["width"] for name in table.value.columns]
+    assert list(table.value.columns)[7:] == ["digits", "seed", "protocol"]
+    assert sum(widths[:7]) <= 730  # of 800 pixels: the margins and the box to choose a row
+
+
 def test_a_run_is_opened_from_the_runs_page(store: Store, mnist5k: Dataset) -> None:
     run_id = new_run(store, mnist5k)
     page = click(runs_page(run_id), "Open")
@@ -382,7 +409,7 @@ def test_a_run_is_deleted_when_that_is_confirmed(store: Store, mnist5k: Dataset)
     assert "There is no way back." in texts(page)
     click(page, "Yes, delete this run")
     assert [run.run_id for run in store.runs()] == [kept]
-    assert f"Deleted Ann ({gone})." in texts(page)
+    assert f"Deleted **Ann** · `{gone}`." in texts(page)
     assert "run" not in page.query_params
 
 

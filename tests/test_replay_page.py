@@ -16,7 +16,7 @@ from dal_core.protocol import ProtocolError, override
 from dal_core.runfiles import run_curve
 from dal_core.store import RunRow, Store
 from dal_core.worker import Workbench, advance
-from dal_ui import forking, noise, replay_words, runtime, tour, tour_stops
+from dal_ui import forking, noise, replay, replay_words, runtime, tour, tour_stops
 from tests import experiment_kit
 from tests.ui_kit import InlineWorkers
 
@@ -125,6 +125,10 @@ def test_a_step_without_recorded_mistakes_is_computed_again_when_asked(
     assert "was not recorded" in _text(test)
     test.button(key=f"again-{bald.run_id}-{step.after}").click().run()
     assert workers.asked_weights == [(bald.run_id, step.after)]
+    assert [bar.proto.text for bar in test.get("progress")] == ["Computing this network again ..."]
+    workers.refuse("no room")
+    assert "It was not computed: no room." in test.run().error[0].value
+    test.button(key=f"again-{bald.run_id}-{step.after}").click().run()
     workers.work()
     test.run()
     assert "was not recorded" not in _text(test)
@@ -168,6 +172,45 @@ def test_a_fork_errs_as_its_origin_does_unless_the_slider_is_moved(
     test.slider(key=f"{key}-noise").set_value(20)
     test.button(key=f"{key}-go").click().run()
     assert store.runs()[0].spec.noise == 0.2
+
+
+@pytest.fixture
+def polls(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """How often each fragment that was drawn asks to be drawn again, None for never."""
+    asked: list[Any] = []
+    fragment = replay.st.fragment
+
+    def noting(*args: Any, run_every: Any = None) -> Any:
+        asked.append(run_every)
+        return fragment(*args, run_every=run_every)
+
+    monkeypatch.setattr(replay.st, "fragment", noting)
+    return asked
+
+
+def test_looking_at_a_paused_run_leaves_it_paused_and_asks_nobody(
+    app: Any, store: Store, mnist5k: Dataset, polls: list[Any]
+) -> None:
+    run = experiment_kit.new_run(store, mnist5k)
+    for _ in advance(Workbench(store), run.run_id, max_steps=1):
+        pass
+    make, workers = app
+    assert "**20 labels**" in _text(make(REPLAY, run=run.run_id, beside="none"))
+    assert list(workers.asked) == [run.run_id] and replay.MOVING_SECONDS in polls  # it goes on
+    workers.asked.clear()
+    store.set_directives(run.run_id, paused=True)
+    polls.clear()
+    test = make(REPLAY, run=run.run_id, beside="none")
+    assert "**20 labels**" in _text(test)
+    after = store.log(run.run_id).after
+    step = store.log(run.run_id).steps[0]
+    assert not workers.asked and polls and set(polls) == {None}
+    store.add_step(run.run_id, replace(step, confusion=None))  # one step may still be asked for
+    test.run().button(key=f"again-{run.run_id}-{step.after}").click().run()
+    workers.work()
+    assert "mistakes are coloured" in _text(test.run())
+    log = store.log(run.run_id)
+    assert log.run.paused and log.after == after and not workers.asked
 
 
 @pytest.mark.parametrize("step", ["²", "-1", "many"])
@@ -237,6 +280,35 @@ def test_pairs_with_and_without_noise_are_started_and_shown(
     )
     again = noise.start_pairs(store, workers, ["bald", "random"], "1", 0.5)
     assert len(store.runs()) == 4 and len(store.experiments.all()) == len(again) == 2
+
+
+def test_the_comparison_that_was_chosen_stays_when_another_is_stored(
+    app: Any, store: Store, mnist5k: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make, workers = app
+    monkeypatch.setattr(noise.experiments, "preset", lambda name: experiment_kit.protocol())
+
+    def start(wrong: float, seeds: str = "1") -> None:
+        noise.start_pairs(store, workers, ["random"], seeds, wrong)
+
+    def looked_at() -> str:
+        assert not test.exception
+        (box,) = [box for box in test.selectbox if box.label == "Stored comparisons"]
+        return str(box.options[box.index])
+
+    start(0.1)
+    start(0.2)
+    test = make("noise.noise_section(store, workers)")
+    assert looked_at().startswith("20% wrong")  # the newest, while nobody has chosen
+    test.selectbox(key="noise-comparison").select_index(1).run()
+    assert looked_at().startswith("10% wrong")
+    for another in (lambda: start(0.3), lambda: start(0.1, "2")):  # the second adds a seed to it
+        another()
+        test.run()
+        assert looked_at().startswith("10% wrong")
+    assert looked_at().endswith("seeds 1, 2")
+    (box,) = [box for box in test.selectbox if box.label == "Stored comparisons"]
+    assert box.proto.default == box.index  # every draw says it: the first may be lost
 
 
 # -- the tour ----------------------------------------------------------------------------------

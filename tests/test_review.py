@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from dal_core.beliefs import Beliefs
 from dal_core.datasets import Dataset
@@ -154,3 +155,48 @@ def test_an_edit_of_the_table_is_obeyed_once() -> None:
     assert review.new_edits({1: {LABEL: 4}, 2: {LABEL: None}}, seen, ids) == {9: None}
     assert review.new_edits({1: {LABEL: 5}}, seen, ids) == {3: 5}
     assert review.new_edits({0: {"network": "2"}}, seen, ids) == {}
+
+
+OBEYING = """
+import streamlit as st
+from dal_ui.grid import GridReview
+from dal_ui.review_table import is_open, note_kept, obey, toggle
+
+sent = st.session_state.get("sent")  # the nonce and what is wanted, as the component holds it
+sent = GridReview(*sent) if sent else None
+if "drawn" in st.session_state:  # what a component holds is known once it was drawn
+    obey(sent)
+st.session_state["drawn"] = True
+note_kept(sent)
+st.button("Close", on_click=toggle)
+st.text("open" if is_open() else "closed")
+"""
+
+
+def reviewing(*sent: str | bool) -> AppTest:
+    """A session that has just begun, with what the browser holds of one before."""
+    page = AppTest.from_string(OBEYING)
+    page.session_state["sent"] = sent
+    return page.run()
+
+
+def test_the_review_opens_and_closes_as_the_key_asks_once() -> None:
+    page = reviewing()
+    assert page.text[0].value == "closed"
+    page.session_state["sent"] = ("n1", True)
+    assert page.run().text[0].value == "open"
+    assert page.button[0].click().run().text[0].value == "closed"  # by its button
+    assert page.run().text[0].value == "closed"  # the browser still holds n1
+    page.session_state["sent"] = ()
+    assert page.run().text[0].value == "closed"  # another page was looked at
+    page.session_state["sent"] = ("n1", True)
+    assert page.run().text[0].value == "closed"
+    page.session_state["sent"] = ("n2", True)
+    assert page.run().text[0].value == "open"
+
+
+def test_a_restarted_server_does_not_open_the_review_by_what_was_sent_to_the_one_before() -> None:
+    page = reviewing("n1", True)
+    assert page.text[0].value == page.run().text[0].value == "closed"
+    page.session_state["sent"] = ("n2", True)  # the key, pressed again
+    assert page.run().text[0].value == "open"

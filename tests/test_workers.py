@@ -174,7 +174,26 @@ def test_a_steps_weights_are_computed_by_a_worker_when_asked_for(
     assert store.log(run_id) == before
     now = store.progress(run_id)
     assert now is not None and now.part == "idle"
+    assert pool.weights_problem(run_id, after) is None
     pool.ask_weights(run_id, 9999)  # as if undone meanwhile: no fault of the run
     until(lambda: not pool.weights_active(run_id, 9999))
+    assert (pool.weights_problem(run_id, 9999) or "").startswith("after is 9999")
     now = store.progress(run_id)
     assert now is not None and now.part == "idle"
+
+
+def test_weights_that_were_refused_say_why_until_they_are_asked_for_again(
+    store: Store, pool: Workers, mnist5k: Dataset
+) -> None:
+    run_id = new_run(store, mnist5k).run_id
+    for _ in advance(Workbench(store), run_id, max_steps=1):
+        pass
+    with run_lock(store.home, run_id):  # as `dal run` in another terminal
+        pool.ask_weights(run_id, 0)
+        until(lambda: not pool.weights_active(run_id, 0))
+        assert f"run {run_id} is being worked on" in (pool.weights_problem(run_id, 0) or "")
+    pool.ask_weights(run_id, 0)
+    assert pool.weights_problem(run_id, 0) is None
+    until(lambda: not pool.weights_active(run_id, 0))
+    assert pool.weights_problem(run_id, 0) is None
+    assert step_weights(store.home, run_id, 0) is not None

@@ -23,11 +23,13 @@ class InlineWorkers:
         self.home = store.home
         self.asked: dict[str, bool] = {}
         self.asked_weights: list[tuple[str, int]] = []
+        self.problems: dict[tuple[str, int], str] = {}
 
     def ask(self, run_id: str, *, person_waits: bool, rank: int = 0, n_labelled: int = 0) -> None:
         self.asked[run_id] = person_waits
 
     def ask_weights(self, run_id: str, after: int) -> None:
+        self.problems.pop((run_id, after), None)
         self.asked_weights.append((run_id, after))
 
     def is_active(self, run_id: str) -> bool:
@@ -35,6 +37,13 @@ class InlineWorkers:
 
     def weights_active(self, run_id: str, after: int) -> bool:
         return (run_id, after) in self.asked_weights
+
+    def weights_problem(self, run_id: str, after: int) -> str | None:
+        return self.problems.get((run_id, after))
+
+    def refuse(self, problem: str) -> None:
+        """What was asked for last is not computed."""
+        self.problems[self.asked_weights.pop()] = problem
 
     def warm_up(self) -> None:
         """There is no process to start."""

@@ -33,7 +33,11 @@ def stored_models(home: Path, log: RunLog) -> list[tuple[int, int]]:
 
 
 def stored_step(
-    home: Path, log: RunLog, dataset: Dataset, after: int | None = None
+    home: Path,
+    log: RunLog,
+    dataset: Dataset,
+    after: int | None = None,
+    corrected: int | None = None,
 ) -> Learner | None:
     """A stored model of the run, in a learner whose labels are those it was trained on.
 
@@ -43,6 +47,8 @@ def stored_step(
         dataset: the data the run was made on.
         after: the last submission of the step wanted. None: the newest model, which is of an
             earlier state than the log's while the next one is in training.
+        corrected: the last correction in the training set of the model wanted; None: that of the
+            step as measured.
 
     Returns:
         None where no such weights are stored, or only those of answers taken back since.
@@ -52,10 +58,10 @@ def stored_step(
     """
     if after is None:
         newest = newest_model(home, log.run.run_id)
-        after = None if newest is None else newest[0]
+        after, corrected = newest or (None, None)
     if after is None or not log.is_state(after):
         return None
-    return stored_learner(home, log, after, dataset)
+    return stored_learner(home, log, after, dataset, corrected=corrected)
 
 
 def fitted_of(learner: Learner) -> Fitted:

@@ -41,8 +41,9 @@ class RunLog:
         n_retracted: how many were retracted.
         open_query: what waits for an answer, or None.
         queries: the open query and those of `submissions`, by id.
-        steps: valid results by growing `n_labelled`; of equal ones, and of a state measured again
-            after a correction, the newest.
+        steps: valid results in the order of their states and by growing `n_labelled`; of a state
+            measured again after a correction the newest, and none with as many labels as a later
+            state's or more.
         n_labelled: labels in the training set, the initial ones included.
         skipped: images that left the pool without a label.
         after: id of the last submission; 0 when there is none.
@@ -227,15 +228,16 @@ def _open_query(queries: Sequence[Query], answered: Collection[str], after: int)
 
 
 def valid_steps(steps: Sequence[StepResult], states: Collection[int]) -> tuple[StepResult, ...]:
-    """The steps measured in one of these states by growing labels, of equal ones the newest.
+    """The steps measured in one of these states, in the order of the states and by growing labels.
 
     A state measured again after a correction may have another number of labels than before;
-    only the newest of its results counts.
+    only the newest of its results counts. Corrections to "can't tell" may leave a later state with
+    no more labels than an earlier one was measured with: that one is overtaken and left out, or
+    the curve would end at labels, and at an accuracy, that the run no longer has.
     """
-    by_state: dict[int, StepResult] = {}
-    for step in steps:
-        if step.after in states:
-            by_state.pop(step.after, None)  # so that the newest comes last
-            by_state[step.after] = step
-    newest = {step.n_labelled: step for step in by_state.values()}
-    return tuple(newest[n_labelled] for n_labelled in sorted(newest))
+    newest = {step.after: step for step in steps if step.after in states}
+    kept: list[StepResult] = []
+    for after in sorted(newest, reverse=True):
+        if not kept or newest[after].n_labelled < kept[-1].n_labelled:
+            kept.append(newest[after])
+    return tuple(reversed(kept))

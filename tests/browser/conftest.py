@@ -26,7 +26,7 @@ CHROMIUM_ARGS = [
 ]
 START_SECONDS = 60
 
-expect.set_options(timeout=10_000)  # a loaded machine is no reason to fail
+expect.set_options(timeout=30_000)  # a loaded machine is no reason to fail
 
 
 def free_port() -> int:

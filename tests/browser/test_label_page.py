@@ -15,6 +15,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from dal_core.datasets import Dataset
+from dal_core.records import Answer
 from dal_core.store import RunBusy, Store, run_lock
 from dal_ui import labelling
 from tests import fast
@@ -22,8 +23,8 @@ from tests.browser.conftest import ROOT, StreamlitServer
 
 pytestmark = pytest.mark.browser
 
-WORK_MS = 40_000  # a fit takes a second; a loaded machine is no reason to fail
-LONG = 1000  # epochs that leave time to act while the model trains
+WORK_MS = 120_000  # a fit takes a second or two; a loaded machine is no reason to fail
+LONG = 600  # epochs that leave time to act while the model trains
 # What the page says for a moment only is written down as it comes.
 RECORD = """
 window.seen = new Set();
@@ -247,6 +248,34 @@ def test_a_server_killed_while_training_goes_on_and_loses_nothing(
     assert not set(label.wait_for_query(30)) & set(ids)
     assert f"/label?run={label.run_id}" in label.page.url
     assert store.log(label.run_id).labels() == held.labels()
+    server.kill()
+
+
+def test_a_restarted_server_leaves_a_closed_review_closed(
+    new_page: Callable[..., LabelPage],
+    start_server: Callable[..., StreamlitServer],
+    store: Store,
+    home: Path,
+) -> None:
+    server = start_server(ROOT / "app.py", DAL_HOME=str(home))
+    label = new_page(n_epochs=1, seed=7).open(server.url)
+    ids = label.wait_for_query(20)
+    review = label.page.get_by_role("heading", name="Review your labels")
+    label.type("r")
+    expect(review).to_be_visible(timeout=WORK_MS)
+    label.button("Close", exact=True).click()
+    expect(review).to_have_count(0)
+    server.kill()
+    query = store.log(label.run_id).open_query
+    assert query is not None
+    answers = [Answer(i, int(label.dataset.labels[i])) for i in ids]
+    store.submit(query.query_id, answers, annotator="Ann", source="person")
+    server.start()
+    label.wait_for_query(30)  # drawn by the new server
+    expect(label.button("Let the oracle answer")).to_be_enabled(timeout=WORK_MS)
+    expect(review).to_have_count(0)
+    label.type("r")  # and it can be opened
+    expect(review).to_be_visible(timeout=WORK_MS)
     server.kill()
 
 
