@@ -7,7 +7,7 @@ Owns the two small records `RunCurve` and `Bound`. It knows neither where the nu
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 
@@ -44,6 +44,16 @@ class RunCurve:
 
     def __len__(self) -> int:
         return len(self.n_labelled)
+
+    def up_to(self, n_labelled: int) -> RunCurve:
+        """Its steps with at most so many labels."""
+        n_steps = sum(n <= n_labelled for n in self.n_labelled)
+        return replace(
+            self,
+            n_labelled=self.n_labelled[:n_steps],
+            accuracy=self.accuracy[:n_steps],
+            mutual_information=self.mutual_information[:n_steps],
+        )
 
 
 @dataclass(frozen=True)

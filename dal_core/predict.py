@@ -17,7 +17,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 
 Weights = dict[str, torch.Tensor]
 
@@ -74,4 +74,7 @@ def main(model: str, *pictures: str) -> None:
 if __name__ == "__main__":
     if len(sys.argv) < 3:
         sys.exit("usage: predict.py model.safetensors digit.png [more.png ...]")
-    main(*sys.argv[1:])
+    try:
+        main(*sys.argv[1:])
+    except (OSError, SafetensorError) as error:  # a file is missing, or is something else
+        sys.exit(f"predict.py: {error}")

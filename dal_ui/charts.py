@@ -34,8 +34,7 @@ OVER_MINUTES_HELP = (
 
 def charts(view: View) -> None:
     """Accuracy and mutual information, this run against the random baseline."""
-    base = view.baseline
-    baseline = run_curve(base) if base is not None and base.steps else None
+    baseline = baseline_beside(view)
     with st.container(gap="xsmall"):
         minutes = _cost(view.log)
         stale = tuple(s.n_labelled for s in view.log.steps if view.log.is_before_correction(s))
@@ -45,6 +44,17 @@ def charts(view: View) -> None:
             st.caption(HOW_TO_READ[metric])
         if stale:
             st.caption("Hollow points were measured before you corrected a label.")
+
+
+def baseline_beside(view: View) -> RunCurve | None:
+    """The random baseline as far as the run has labels.
+
+    It may be further, being shared with other runs and experiments; its rest would press the run's
+    own curve into a corner.
+    """
+    if view.baseline is None or not view.baseline.steps:
+        return None
+    return run_curve(view.baseline).up_to(view.log.n_labelled)
 
 
 def _cost(log: RunLog) -> tuple[tuple[int, float], ...] | None:

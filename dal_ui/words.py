@@ -43,6 +43,15 @@ def first_fit(log: RunLog) -> str:
     return f"The network is learning its first {log.n_labelled} digits, labelled already."
 
 
+def set_aside(log: RunLog) -> str:
+    """How many images were skipped and batches taken back."""
+    images, batches = len(log.skipped), log.n_retracted
+    return (
+        f"{images} {'image' if images == 1 else 'images'} skipped, "
+        f"{batches} {'batch' if batches == 1 else 'batches'} taken back"
+    )
+
+
 def accuracy(view: View) -> str:
     """The newest accuracy against random's at the same labels."""
     latest, beside = view.latest, view.random_beside

@@ -316,9 +316,7 @@ def _details(view: View, dataset: Dataset) -> None:
         )
         with right:
             st.caption(
-                f"Run `{view.log.run.run_id}` on {dataset.title}; "
-                f"{len(view.log.skipped)} images skipped, "
-                f"{view.log.n_retracted} batches taken back."
+                f"Run `{view.log.run.run_id}` on {dataset.title}; {words.set_aside(view.log)}."
             )
             download_buttons(view.log)
 

@@ -72,6 +72,23 @@ def test_the_script_predicts_what_the_learner_predicts_without_dropout(
     ]
 
 
+@pytest.mark.parametrize(("model", "names"), [("none.safetensors", "none"), ("text", "header")])
+def test_the_script_says_in_one_line_what_it_cannot_read(
+    tmp_path: Path, model: str, names: str
+) -> None:
+    (tmp_path / "predict.py").write_text(predict_script())
+    (tmp_path / "text").write_text("this is no model")
+    done = subprocess.run(
+        [sys.executable, "-I", "predict.py", model, "digit.png"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+    )
+    (line,) = done.stderr.splitlines()
+    assert done.returncode == 1 and line.startswith("predict.py: ") and names in line
+
+
 def test_the_script_needs_nothing_of_dal() -> None:
     assert "import dal" not in predict_script() and "from dal" not in predict_script()
 

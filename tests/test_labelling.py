@@ -13,6 +13,7 @@ from dal_core.datasets import Dataset
 from dal_core.protocol import PRESETS, ProtocolError, override
 from dal_core.store import NothingToUndo, Progress, Store
 from dal_ui import labelling, words
+from dal_ui.charts import baseline_beside
 from tests import fast
 from tests.ui_kit import (
     InlineWorkers,
@@ -175,8 +176,10 @@ def test_undo_asks_the_same_ten_again_and_stops_the_oracle(store: Store, mnist5k
     first = open_query(store.log(run_id))
     answer(store, mnist5k, run_id)
     labelling.hand_over(store, store.log(run_id), None)
+    assert words.set_aside(store.log(run_id)) == "0 images skipped, 0 batches taken back"
     labelling.undo(store, store.log(run_id))
     log = store.log(run_id)
+    assert words.set_aside(log) == "0 images skipped, 1 batch taken back"
     again = open_query(log)
     assert again.query_id != first.query_id and again.ranking == first.ranking
     assert log.n_labelled == 20 and not answers_itself(log)
@@ -238,6 +241,26 @@ def test_the_baseline_has_the_same_start_and_comes_as_far_as_the_run(
     assert view.baseline.steps[0].accuracy == view.log.steps[0].accuracy
     assert view.random_beside == view.baseline.steps[1]
     assert "· random" in words.accuracy(view)
+
+
+def test_a_baseline_that_is_further_than_the_run_is_drawn_as_far_as_the_run(
+    store: Store, mnist5k: Dataset
+) -> None:
+    run_id, workers = asked_run(store, mnist5k)
+    labelling.ask_baseline(store, mnist5k, labelling.look(store, run_id))
+    view = labelling.look(store, run_id)
+    assert view.baseline is not None
+    assert baseline_beside(view) is None  # not measured yet
+    store.set_directives(view.baseline.run.run_id, oracle_until=40)  # by an experiment, say
+    workers.work(view.baseline.run.run_id)
+    answer(store, mnist5k, run_id)
+    view = labelling.look(store, run_id)
+    assert view.baseline is not None
+    assert [step.n_labelled for step in view.baseline.steps] == [20, 30, 40]
+    drawn = baseline_beside(view)
+    assert drawn is not None
+    assert drawn.n_labelled == (20, 30)
+    assert drawn.accuracy == tuple(step.accuracy for step in view.baseline.steps[:2])
 
 
 def test_a_baseline_that_an_experiment_paused_goes_on_as_far_as_the_run_and_no_further(
