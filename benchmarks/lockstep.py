@@ -21,7 +21,7 @@ from torch import Tensor
 from benchmarks import lockstep_counts as counts
 from benchmarks.data import images_of
 from dal_core.allocator import keep_freed_memory
-from dal_core.device import choose_device, without_tf32
+from dal_core.device import choose_device
 from dal_core.lockstep import Labelled, passes_together, train_together
 from dal_core.mc_dropout import chunked_passes
 from dal_core.models import BayesianCNN, build_model, normalise
@@ -46,7 +46,6 @@ def main() -> None:
     options = _options()
     device = choose_device(options.device)
     keep_freed_memory()
-    without_tf32()
     torch.set_num_threads(1)
     _predict()
     _measure_epochs(device, options.runs, options.sizes, options.epochs)

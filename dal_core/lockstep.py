@@ -21,10 +21,10 @@ from __future__ import annotations
 
 import math
 import time
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, TypeVar
 
 import torch
@@ -47,6 +47,10 @@ T = TypeVar("T")
 
 Look = Callable[[int, Sequence[float], float], None]
 """Called with (epochs done, their last training loss by run, seconds left); may raise."""
+
+
+class GraphFailed(RuntimeError):
+    """An epoch could not be captured as a CUDA graph; it still can be run without one."""
 
 
 @dataclass(frozen=True)
@@ -259,6 +263,7 @@ def train_together(
     Raises:
         ValueError: the best weights are to be kept but there are no validation images.
         torch.cuda.OutOfMemoryError: too many runs at once; the models are as they were.
+        GraphFailed: only `with_graph`; the models are as they were.
     """
     if protocol.weights == "best" and validation is None:
         raise ValueError("weights is 'best', which needs a validation set; none was given")
@@ -322,14 +327,14 @@ class _Epochs:
     def run(self, n_epochs: int) -> None:
         """That many epochs; on a GPU from the fourth on by replaying the captured graph."""
         for _ in range(n_epochs):
-            if self.with_graph and self.n_run == WARM_UP:
-                self.graph = _capture(self.one)
-            if self.graph is not None:
-                self.graph.replay()
-            elif self.with_graph and self.n_run < WARM_UP:
+            if not self.with_graph:
+                self.one()
+            elif self.n_run < WARM_UP:
                 _on_side_stream(self.one)
             else:
-                self.one()
+                if self.graph is None:
+                    self.graph = _capture(self.one)
+                self.graph.replay()
             self.n_run += 1
 
     def one(self) -> None:
@@ -412,26 +417,41 @@ def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     return F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none").view_as(labels)
 
 
+@cache
+def _side_stream() -> torch.cuda.Stream:
+    """The one stream to capture on, and to run what comes before on.
+
+    Libraries set themselves up for every stream anew, which is not to happen in a capture, and
+    keep their workspaces (on Hopper 32 MB each).
+    """
+    return torch.cuda.Stream()
+
+
 def _on_side_stream(work: Callable[[], None]) -> None:
     """Run it as PyTorch wants what comes before a capture to be run."""
-    stream, current = torch.cuda.Stream(), torch.cuda.current_stream()
+    stream, current = _side_stream(), torch.cuda.current_stream()
     stream.wait_stream(current)
     with torch.cuda.stream(stream):
         work()
     current.wait_stream(stream)
 
 
-def _capture(work: Callable[[], None]) -> torch.cuda.CUDAGraph | None:
-    """The work as a graph, not yet run; None, with a warning, where it cannot be captured."""
+def _capture(work: Callable[[], None]) -> torch.cuda.CUDAGraph:
+    """The work as a graph, not yet run. Raises GraphFailed, OutOfMemoryError."""
     graph = torch.cuda.CUDAGraph()
-    try:
-        with torch.cuda.graph(graph):
-            work()
-    except torch.cuda.OutOfMemoryError:
-        raise
-    except RuntimeError as error:
-        warnings.warn(f"an epoch runs without a CUDA graph, slower: {error}", stacklevel=2)
-        return None
+    # A capture that cannot be ended leaves its stream behind as the current one.
+    with torch.cuda.stream(torch.cuda.current_stream()):
+        try:
+            # Threads that draw the next block may do as they like meanwhile.
+            with torch.cuda.graph(graph, stream=_side_stream(), capture_error_mode="thread_local"):
+                work()
+        except torch.cuda.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            cause = error.__context__  # of a capture that was broken off and then failed to end
+            if isinstance(cause, torch.cuda.OutOfMemoryError):
+                raise cause from None
+            raise GraphFailed(f"an epoch could not be captured: {cause or error}") from error
     return graph
 
 
