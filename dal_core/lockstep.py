@@ -6,8 +6,8 @@ batched one, and an epoch takes as many kernels for R runs as for one. That is f
 starting kernels costs more than what they calculate for one run; on a CPU it is 2 to 4 times
 slower, and `training` and `mc_dropout` remain the reference: given the same seeds these are the
 same trainings, the same kept weights and the same passes but for rounding, which the tests hold
-them to on the CPU. It has not run on a GPU yet: the graph is untested, the speed predicted
-(`benchmarks/gpu.md`).
+them to on the CPU. It has not run on a GPU yet: the graph is untested, the speed predicted, and
+what to look at first is listed in `benchmarks/gpu.md`.
 
 Convolutions are written out as patches times weights: a grouped convolution of many tiny groups
 is expected to be slower on a GPU (not measured), and a matrix product is float32 throughout where
@@ -41,6 +41,7 @@ EPOCHS_AHEAD = 25  # drawn at once, and run between two looks at the losses, on 
 DRAWS_BYTES = 256 * 2**20  # at most, of what is drawn at once
 WARM_UP = 3  # epochs before the graph is captured: libraries set themselves up in the first
 MATRICES = 65_535  # in one batched product, which some of the libraries' kernels are limited to
+ELEMENTS = 2**31 - 1  # of one tensor, which some kernels number with 32 bits
 PASSES_BYTES = 2**30  # of the first dropped-out layer's units, for as many passes as fit
 
 T = TypeVar("T")
@@ -69,11 +70,13 @@ class StackedModel:
 
     Activations are [R, n, ...]: run, image, then as in `models`. `training_floats` and
     `forward_floats` are the float32 numbers alive at once for an image of a run at the peak of a
-    training step and of a validation, counted from the shapes (see `memory_of_a_run`).
+    training step and of a validation, counted from the shapes (see `memory_of_a_run`);
+    `largest_floats` those of the largest tensor alone.
     """
 
     training_floats: int
     forward_floats: int
+    largest_floats: int
 
     def __init__(self, models: Sequence[BayesianCNN]) -> None:
         states = [dict(model.named_parameters()) for model in models]
@@ -122,6 +125,7 @@ class StackedModel:
 
 class _StackedLeNet5(StackedModel):
     training_floats, forward_floats = 80_000, 45_000
+    largest_floats = 25 * 784  # patches of the first layer
 
     def unfold(self, images: Tensor) -> Tensor:
         return _patches(F.pad(images, (2, 2, 2, 2)), 5)  # [R, n, 25, 784]
@@ -136,6 +140,7 @@ class _StackedLeNet5(StackedModel):
 
 class _StackedGalCNN(StackedModel):
     training_floats, forward_floats = 850_000, 420_000
+    largest_floats = 512 * 625  # patches of the second layer
 
     def unfold(self, images: Tensor) -> Tensor:
         return _patches(F.pad(images, (1, 2, 1, 2)), 4)  # [R, n, 16, 784]
@@ -172,7 +177,13 @@ def memory_of_a_run(model: BayesianCNN, n_images: int, n_validation: int) -> int
 def runs_that_fit(model: BayesianCNN, n_images: int, n_validation: int, n_bytes: int) -> int:
     """How many runs to train at once in that much memory, at least one."""
     by_memory = n_bytes // memory_of_a_run(model, n_images, n_validation)
-    return max(1, min(by_memory, MATRICES // max(n_images, n_validation, CHUNK)))
+    return max(1, min(by_memory, runs_at_once(model, max(n_images, n_validation, CHUNK))))
+
+
+def runs_at_once(model: BayesianCNN, n_images: int) -> int:
+    """How many runs of that many images each kernels can number, at least one."""
+    largest = STACKED[type(model)].largest_floats * n_images
+    return max(1, min(MATRICES // n_images, ELEMENTS // largest))
 
 
 def in_groups(work: Callable[[list[T]], None], members: Sequence[T], at_most: int) -> int:

@@ -31,12 +31,12 @@ from dal_core.learner import Learner
 from dal_core.learner import Progress as ImageProgress
 from dal_core.locks import RunBusy, run_lock
 from dal_core.lockstep import (
-    MATRICES,
     GraphFailed,
     Labelled,
     Look,
     in_groups,
     passes_together,
+    runs_at_once,
     runs_that_fit,
     train_together,
 )
@@ -325,7 +325,7 @@ class Together(Workbench):
             ids = self._ids(one.learner, purpose)
             alike[len(ids)].append((one.learner, ids))
         for group in alike.values():
-            at_most = MATRICES // CHUNK
+            at_most = runs_at_once(group[0][0].model, CHUNK)
             in_groups(lambda some: self._pass_group(some, purpose), group, at_most)
         for one in entrants:
             one.learner.seconds[part] = (time.perf_counter() - started) / len(entrants)

@@ -24,14 +24,14 @@ MIXING = ("aten::_to_copy", "aten::copy_", "aten::index.Tensor")
 
 
 class There(torch.Tensor):
-    """A tensor on the device; its numbers are in `inner`."""
+    """A tensor on the device; its numbers are in `held`."""
 
-    inner: Tensor
+    held: Tensor
 
     @staticmethod
     def __new__(cls, inner: Tensor) -> There:
         with torch.inference_mode(False):  # its tensors may not become views of others
-            made: There = torch.Tensor._make_wrapper_subclass(  # type: ignore[attr-defined]
+            made: There = torch.Tensor._make_wrapper_subclass(
                 cls,
                 inner.size(),
                 strides=inner.stride(),
@@ -39,7 +39,7 @@ class There(torch.Tensor):
                 dtype=inner.dtype,
                 device=DEVICE,
             )
-        made.inner = inner
+        made.held = inner
         return made
 
     def tolist(self) -> Any:
@@ -47,9 +47,7 @@ class There(torch.Tensor):
         return self.cpu().tolist()
 
     @classmethod
-    def __torch_dispatch__(
-        cls, operation: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
+    def __torch_dispatch__(cls, operation: Any, *_: Any, **__: Any) -> Any:  # type: ignore[override]
         raise AssertionError(f"{operation.name()} on the pretended device, outside of it")
 
 
@@ -91,7 +89,7 @@ class PretendDevice(TorchDispatchMode):
         kwargs = dict(kwargs or {})
         name = operation.name()
         given = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
-        there = {id(tensor.inner): tensor for tensor in given if isinstance(tensor, There)}
+        there = {id(tensor.held): tensor for tensor in given if isinstance(tensor, There)}
         here = [tensor for tensor in given if not isinstance(tensor, There)]
         if there and not name.startswith(MIXING):
             # A number of the CPU may be combined with any device's tensors.
@@ -108,7 +106,7 @@ class PretendDevice(TorchDispatchMode):
             kwargs["device"] = "cpu"
         if there and (name == "aten::_local_scalar_dense" or not to_there):
             self.read_back.append(name)
-        args, kwargs = tree_map_only(There, lambda tensor: tensor.inner, (args, kwargs))
+        args, kwargs = tree_map_only(There, lambda tensor: tensor.held, (args, kwargs))
         result = operation(*args, **kwargs)
         if not to_there:
             return result
