@@ -18,6 +18,8 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 def choose_device(name: str) -> torch.device:
     """The device of that name; `auto` is the first there is of cuda, mps and cpu.
 
+    Where that is cuda, this process calculates exactly from then on (see `be_exact`).
+
     Raises:
         ValueError: an unknown name, or a device this machine or this PyTorch does not have.
     """
@@ -30,6 +32,8 @@ def choose_device(name: str) -> torch.device:
         name = next((device for device, is_there in present.items() if is_there), "cpu")
     if not present.get(name, True):
         raise ValueError(f"device is {name!r}, which this machine or its PyTorch does not have")
+    if name == "cuda":
+        be_exact()
     return torch.device(name)
 
 
@@ -47,9 +51,13 @@ def free_memory(device: torch.device) -> int:
     return free + kept
 
 
-def without_tf32() -> None:
-    """Have this process calculate float32 as float32 on GPUs that would round it to TF32."""
+def be_exact() -> None:
+    """Have this process calculate on NVIDIA's GPUs as on the CPU, but for rounding.
+
+    By default convolutions round float32 to TF32 there, and some of them add in no fixed order.
+    """
     import torch
 
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.deterministic = True

@@ -6,8 +6,8 @@ batched one, and an epoch takes as many kernels for R runs as for one. That is f
 starting kernels costs more than what they calculate for one run; on a CPU it is 2 to 4 times
 slower, and `training` and `mc_dropout` remain the reference: given the same seeds these are the
 same trainings, the same kept weights and the same passes but for rounding, which the tests hold
-them to on the CPU. It has not run on a GPU yet: the graph is untested, the speed predicted
-(`benchmarks/gpu.md`).
+them to on the CPU. It has not run on a GPU yet: the graph is untested, the speed predicted, and
+what to look at first is listed in `benchmarks/gpu.md`.
 
 Convolutions are written out as patches times weights: a grouped convolution of many tiny groups
 is expected to be slower on a GPU (not measured), and a matrix product is float32 throughout where
@@ -21,10 +21,10 @@ from __future__ import annotations
 
 import math
 import time
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, TypeVar
 
 import torch
@@ -41,12 +41,17 @@ EPOCHS_AHEAD = 25  # drawn at once, and run between two looks at the losses, on 
 DRAWS_BYTES = 256 * 2**20  # at most, of what is drawn at once
 WARM_UP = 3  # epochs before the graph is captured: libraries set themselves up in the first
 MATRICES = 65_535  # in one batched product, which some of the libraries' kernels are limited to
+ELEMENTS = 2**31 - 1  # of one tensor, which some kernels number with 32 bits
 PASSES_BYTES = 2**30  # of the first dropped-out layer's units, for as many passes as fit
 
 T = TypeVar("T")
 
 Look = Callable[[int, Sequence[float], float], None]
 """Called with (epochs done, their last training loss by run, seconds left); may raise."""
+
+
+class GraphFailed(RuntimeError):
+    """An epoch could not be captured as a CUDA graph; it still can be run without one."""
 
 
 @dataclass(frozen=True)
@@ -65,11 +70,13 @@ class StackedModel:
 
     Activations are [R, n, ...]: run, image, then as in `models`. `training_floats` and
     `forward_floats` are the float32 numbers alive at once for an image of a run at the peak of a
-    training step and of a validation, counted from the shapes (see `memory_of_a_run`).
+    training step and of a validation, counted from the shapes (see `memory_of_a_run`);
+    `largest_floats` those of the largest tensor alone.
     """
 
     training_floats: int
     forward_floats: int
+    largest_floats: int
 
     def __init__(self, models: Sequence[BayesianCNN]) -> None:
         states = [dict(model.named_parameters()) for model in models]
@@ -118,6 +125,7 @@ class StackedModel:
 
 class _StackedLeNet5(StackedModel):
     training_floats, forward_floats = 80_000, 45_000
+    largest_floats = 25 * 784  # patches of the first layer
 
     def unfold(self, images: Tensor) -> Tensor:
         return _patches(F.pad(images, (2, 2, 2, 2)), 5)  # [R, n, 25, 784]
@@ -132,6 +140,7 @@ class _StackedLeNet5(StackedModel):
 
 class _StackedGalCNN(StackedModel):
     training_floats, forward_floats = 850_000, 420_000
+    largest_floats = 512 * 625  # patches of the second layer
 
     def unfold(self, images: Tensor) -> Tensor:
         return _patches(F.pad(images, (1, 2, 1, 2)), 4)  # [R, n, 16, 784]
@@ -168,7 +177,13 @@ def memory_of_a_run(model: BayesianCNN, n_images: int, n_validation: int) -> int
 def runs_that_fit(model: BayesianCNN, n_images: int, n_validation: int, n_bytes: int) -> int:
     """How many runs to train at once in that much memory, at least one."""
     by_memory = n_bytes // memory_of_a_run(model, n_images, n_validation)
-    return max(1, min(by_memory, MATRICES // max(n_images, n_validation, CHUNK)))
+    return max(1, min(by_memory, runs_at_once(model, max(n_images, n_validation, CHUNK))))
+
+
+def runs_at_once(model: BayesianCNN, n_images: int) -> int:
+    """How many runs of that many images each kernels can number, at least one."""
+    largest = STACKED[type(model)].largest_floats * n_images
+    return max(1, min(MATRICES // n_images, ELEMENTS // largest))
 
 
 def in_groups(work: Callable[[list[T]], None], members: Sequence[T], at_most: int) -> int:
@@ -259,6 +274,7 @@ def train_together(
     Raises:
         ValueError: the best weights are to be kept but there are no validation images.
         torch.cuda.OutOfMemoryError: too many runs at once; the models are as they were.
+        GraphFailed: only `with_graph`; the models are as they were.
     """
     if protocol.weights == "best" and validation is None:
         raise ValueError("weights is 'best', which needs a validation set; none was given")
@@ -322,14 +338,14 @@ class _Epochs:
     def run(self, n_epochs: int) -> None:
         """That many epochs; on a GPU from the fourth on by replaying the captured graph."""
         for _ in range(n_epochs):
-            if self.with_graph and self.n_run == WARM_UP:
-                self.graph = _capture(self.one)
-            if self.graph is not None:
-                self.graph.replay()
-            elif self.with_graph and self.n_run < WARM_UP:
+            if not self.with_graph:
+                self.one()
+            elif self.n_run < WARM_UP:
                 _on_side_stream(self.one)
             else:
-                self.one()
+                if self.graph is None:
+                    self.graph = _capture(self.one)
+                self.graph.replay()
             self.n_run += 1
 
     def one(self) -> None:
@@ -412,26 +428,41 @@ def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     return F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none").view_as(labels)
 
 
+@cache
+def _side_stream() -> torch.cuda.Stream:
+    """The one stream to capture on, and to run what comes before on.
+
+    Libraries set themselves up for every stream anew, which is not to happen in a capture, and
+    keep their workspaces (on Hopper 32 MB each).
+    """
+    return torch.cuda.Stream()
+
+
 def _on_side_stream(work: Callable[[], None]) -> None:
     """Run it as PyTorch wants what comes before a capture to be run."""
-    stream, current = torch.cuda.Stream(), torch.cuda.current_stream()
+    stream, current = _side_stream(), torch.cuda.current_stream()
     stream.wait_stream(current)
     with torch.cuda.stream(stream):
         work()
     current.wait_stream(stream)
 
 
-def _capture(work: Callable[[], None]) -> torch.cuda.CUDAGraph | None:
-    """The work as a graph, not yet run; None, with a warning, where it cannot be captured."""
+def _capture(work: Callable[[], None]) -> torch.cuda.CUDAGraph:
+    """The work as a graph, not yet run. Raises GraphFailed, OutOfMemoryError."""
     graph = torch.cuda.CUDAGraph()
-    try:
-        with torch.cuda.graph(graph):
-            work()
-    except torch.cuda.OutOfMemoryError:
-        raise
-    except RuntimeError as error:
-        warnings.warn(f"an epoch runs without a CUDA graph, slower: {error}", stacklevel=2)
-        return None
+    # A capture that cannot be ended leaves its stream behind as the current one.
+    with torch.cuda.stream(torch.cuda.current_stream()):
+        try:
+            # Threads that draw the next block may do as they like meanwhile.
+            with torch.cuda.graph(graph, stream=_side_stream(), capture_error_mode="thread_local"):
+                work()
+        except torch.cuda.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            cause = error.__context__  # of a capture that was broken off and then failed to end
+            if isinstance(cause, torch.cuda.OutOfMemoryError):
+                raise cause from None
+            raise GraphFailed(f"an epoch could not be captured: {cause or error}") from error
     return graph
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 import traceback
+import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -30,11 +31,12 @@ from dal_core.learner import Learner
 from dal_core.learner import Progress as ImageProgress
 from dal_core.locks import RunBusy, run_lock
 from dal_core.lockstep import (
-    MATRICES,
+    GraphFailed,
     Labelled,
     Look,
     in_groups,
     passes_together,
+    runs_at_once,
     runs_that_fit,
     train_together,
 )
@@ -187,8 +189,10 @@ class Together(Workbench):
     ) -> None:
         super().__init__(store, device)
         self.tick, self.log = tick, log
+        self.with_graph = True  # until it fails: a failed capture may keep its memory for good
         self._images: dict[str, Tensor] = {}
         self._measured: set[str] = set()
+        self._at_work: set[str] = set()  # runs whose row of progress may say what is being done
 
     def new_learner(self, spec: RunSpec) -> Member:
         return Member(spec, self.dataset(spec.protocol.dataset), self.device)
@@ -228,6 +232,8 @@ class Together(Workbench):
             finally:
                 for one in entrants:
                     one.learner.forget()
+                for run_id in sorted(self._at_work):  # given up, like a worker's
+                    self._settle(run_id)
                 write_records_of(self.store, self._measured)
                 self._measured.clear()
         return bool(entrants)
@@ -252,13 +258,14 @@ class Together(Workbench):
 
     def _measure(self, entrants: list[Entrant]) -> None:
         """What is computed for all, then each run's own work."""
+        self._at_work.update(one.run_id for one in entrants)
         ready = list[Entrant]()
         with self._failing(entrants):
             ready = self._compute(entrants)
         for one in ready:
             with self._failing([one]):
                 self._do(one)
-                settle(self.store, one.run_id)
+                self._settle(one.run_id)
             self.tick()
 
     def _do(self, one: Entrant) -> None:
@@ -282,9 +289,17 @@ class Together(Workbench):
 
     def _fit_group(self, entrants: list[Entrant]) -> None:
         members = [one.learner for one in entrants]
-        protocol, bound = members[0].protocol, members[0].spec.acquisition == FULL_DATA
         models = [member.fresh_model() for member in members]
-        trainings = train_together(
+        trainings = self._train(models, members, self._look(entrants))
+        for member, model, training in zip(members, models, trainings, strict=True):
+            member.trained = model, training
+
+    def _train(
+        self, models: list[BayesianCNN], members: Sequence[Member], look: Look
+    ) -> list[Training]:
+        """Train the models; once a graph has failed, without graphs from then on."""
+        protocol, bound = members[0].protocol, members[0].spec.acquisition == FULL_DATA
+        arguments = (
             models,
             self.images(protocol.dataset),
             self._labelled([member.training_set() for member in members]),
@@ -292,10 +307,15 @@ class Together(Workbench):
             [member.seed(Purpose.TRAINING_DROPOUT) for member in members],
             self._validation(members) if protocol.weights == "best" else None,
             [member.seed(Purpose.BATCH_ORDER) for member in members] if bound else None,
-            self._look(entrants),
+            look,
         )
-        for member, model, training in zip(members, models, trainings, strict=True):
-            member.trained = model, training
+        if self.with_graph:
+            try:
+                return train_together(*arguments)
+            except GraphFailed as error:
+                warnings.warn(f"without CUDA graphs, slower: {error}", stacklevel=2)
+                self.with_graph = False
+        return train_together(*arguments, with_graph=False)
 
     def _pass(self, part: str, entrants: list[Entrant], purpose: Purpose) -> None:
         """Make the stochastic passes of a purpose; runs with equally many images go together."""
@@ -305,7 +325,7 @@ class Together(Workbench):
             ids = self._ids(one.learner, purpose)
             alike[len(ids)].append((one.learner, ids))
         for group in alike.values():
-            at_most = MATRICES // CHUNK
+            at_most = runs_at_once(group[0][0].model, CHUNK)
             in_groups(lambda some: self._pass_group(some, purpose), group, at_most)
         for one in entrants:
             one.learner.seconds[part] = (time.perf_counter() - started) / len(entrants)
@@ -397,4 +417,8 @@ class Together(Workbench):
             with self.log.open("a") as file:
                 traceback.print_exc(file=file)
             for one in entrants:
-                settle(self.store, one.run_id, f"{type(error).__name__}: {error}")
+                self._settle(one.run_id, f"{type(error).__name__}: {error}")
+
+    def _settle(self, run_id: str, message: str = "") -> None:
+        self._at_work.discard(run_id)
+        settle(self.store, run_id, message)

@@ -2,8 +2,9 @@
 
 A run keeps the newest model alone (`checkpoint`). A fit depends only on protocol, seed and the
 ordered labels, which the log has, so any step's weights can be had again: on the same machine and
-versions they are those the run had, bit for bit. They are kept as a file of the run's folder,
-`steps/<after>-<corrected>.safetensors`, together with what that model does on the test images.
+versions they are those the run had, bit for bit (but for rounding if it was trained in lock-step).
+They are kept as a file of the run's folder, `steps/<after>-<corrected>.safetensors`, together with
+what that model does on the test images.
 
 Owns: which labels a step was trained on, and that file. Does not own: who asks for it (`workers`)
 nor how weights are written (`checkpoint`).

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 import torch
 
@@ -10,6 +12,15 @@ from dal_core.device import choose_device
 from dal_core.learner import Learner
 from dal_core.protocol import RunSpec
 from tests import fast
+
+
+@pytest.fixture(autouse=True)
+def flags() -> Iterator[None]:
+    """What choosing cuda sets in this process is put back."""
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = matmul.allow_tf32, cudnn.allow_tf32, cudnn.deterministic
+    yield
+    matmul.allow_tf32, cudnn.allow_tf32, cudnn.deterministic = before
 
 
 def pretend(monkeypatch: pytest.MonkeyPatch, *, cuda: bool, mps: bool) -> None:
@@ -27,6 +38,17 @@ def test_auto_takes_the_fastest_there_is(
     pretend(monkeypatch, cuda=cuda, mps=mps)
     assert choose_device("auto") == torch.device(expected)
     assert choose_device("cpu") == torch.device("cpu")
+
+
+def test_on_cuda_float32_is_float32_and_sums_have_an_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever computes there came through this door: a worker, a command, the lock-step."""
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+    pretend(monkeypatch, cuda=True, mps=False)
+    choose_device("cpu")
+    assert torch.backends.cudnn.allow_tf32
+    choose_device("cuda")
+    assert not torch.backends.cuda.matmul.allow_tf32 and not torch.backends.cudnn.allow_tf32
+    assert torch.backends.cudnn.deterministic
 
 
 @pytest.mark.parametrize("name", ["cuda", "mps"])

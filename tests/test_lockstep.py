@@ -9,6 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from dal_core.datasets import Dataset
 from dal_core.lockstep import (
@@ -190,6 +192,26 @@ def test_as_many_runs_go_together_as_memory_and_libraries_allow() -> None:
     each = memory_of_a_run(model, 1000, 1000)
     assert [runs_that_fit(model, 1000, 1000, n) for n in (0, each, 15 * each)] == [1, 1, 15]
     assert runs_that_fit(model, 1000, 1000, 1000 * each) == 65
+
+
+@pytest.mark.parametrize(("name", "n_runs"), [("lenet5", 65), ("gal_cnn", 6)])
+def test_no_tensor_of_a_group_has_more_elements_than_32_bits_number(name: str, n_runs: int) -> None:
+    model = build_model(name, (0.5, 0.25), seed=1)
+    assert runs_that_fit(model, 1000, 1000, 10**18) == n_runs
+    sizes = list[int]()
+
+    class Watch(TorchDispatchMode):
+        def __torch_dispatch__(
+            self, operation: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
+            made = operation(*args, **(kwargs or {}))
+            sizes.extend(one.numel() for one in tree_leaves(made) if isinstance(one, Tensor))
+            return made
+
+    stacked = stack([model])
+    with Watch():
+        stacked.trunk(stacked.unfold(torch.zeros(1, 4, 1, 28, 28)))
+    assert max(sizes) == 4 * stacked.largest_floats
 
 
 def test_stacking_copies(mnist5k: Dataset) -> None:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from dal_core.cli.reproduce import _is_lockstep
 from dal_core.datasets import Dataset
 from dal_core.experiment_status import ExperimentStatus
 from dal_core.locks import is_locked, run_lock
-from dal_core.lockstep import in_groups
+from dal_core.lockstep import GraphFailed, in_groups
 from dal_core.lockstep_experiment import Together, conduct
 from dal_core.protocol import FULL_DATA
 from dal_core.store import Store
@@ -180,6 +181,29 @@ def test_paused_it_gives_up_the_fit_in_hand_and_ends(store: Store, mnist5k: Data
     assert now.is_paused and now.n_done == 0
     training = [run.progress for run in seen[-2].runs if run.progress]
     assert training and all(one.part == "train" and one.epoch for one in training)
+    assert [run.progress and run.progress.part for run in now.runs] == ["idle"] * 6
+
+
+@pytest.mark.parametrize("how", ["one of them is paused", "all are killed"])
+def test_no_run_that_was_given_up_is_left_as_if_it_were_trained(
+    store: Store, mnist5k: Dataset, how: str
+) -> None:
+    experiment_id = create(store, mnist5k, seeds=(1,), n_epochs=10)
+    first, *_ = run_ids(store, experiment_id)
+
+    def parts() -> list[str | None]:
+        rows = (store.progress(run_id) for run_id in run_ids(store, experiment_id))
+        return [row.part if row else None for row in rows]
+
+    def show(_: ExperimentStatus) -> None:
+        if parts() == ["train"] * 3:
+            if how == "all are killed":
+                raise Killed
+            store.set_directives(first, paused=True)
+
+    with pytest.raises(Killed) if how == "all are killed" else nullcontext():
+        work(store, experiment_id, show)
+    assert parts() == ["idle"] * 3
 
 
 def test_one_run_paused_leaves_the_others_their_fit(store: Store, mnist5k: Dataset) -> None:
@@ -222,6 +246,26 @@ def test_a_failing_fit_fails_the_runs_in_it_once(
     work(store, experiment_id)
     now = experiment.status(store, experiment_id)
     assert [run.failure for run in now.runs] == ["RuntimeError: no such kernel"] * 3
+
+
+def test_after_a_failed_graph_there_are_no_more_graphs(
+    store: Store, mnist5k: Dataset, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked = list[bool]()
+    whole = lockstep_experiment.train_together
+
+    def failing(*arguments: Any, with_graph: bool = True) -> Any:
+        asked.append(with_graph)
+        if with_graph:
+            raise GraphFailed("an epoch could not be captured: no such luck")
+        return whole(*arguments)
+
+    monkeypatch.setattr(lockstep_experiment, "train_together", failing)
+    experiment_id = create(store, mnist5k, seeds=(1,))
+    with pytest.warns(UserWarning, match="without CUDA graphs, slower: .* no such luck"):
+        work(store, experiment_id)
+    assert asked == [True, False, False, False]
+    assert experiment.status(store, experiment_id).is_complete
 
 
 def test_when_memory_is_short_the_groups_are_smaller(

@@ -183,11 +183,9 @@ def _work_in_lockstep(store: Store, experiment_id: str, device: str) -> None:
     import torch
 
     from dal_core.allocator import keep_freed_memory
-    from dal_core.device import without_tf32
     from dal_core.lockstep_experiment import conduct
 
     keep_freed_memory()
-    without_tf32()
     torch.set_num_threads(1)  # results differ in bits between one and two threads
     with watching(store.home, 1) as watch:
         conduct(store, experiment_id, torch.device(device), watch.show)

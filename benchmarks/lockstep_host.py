@@ -1,0 +1,124 @@
+"""`python -m benchmarks.lockstep_host`: the host's part of a lock-step experiment.
+
+All runs go through the store, step by step, while training and passes take no time: what is left
+is the log, the records and the files, which no GPU makes faster. 15 runs x 101 steps of `report`
+take about a minute; `--steps` says how many. `--profile` also prints where the time goes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import cProfile
+import os
+import pstats
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported
+
+import torch
+from torch import Tensor
+
+from benchmarks.sides import REPORT
+from dal_core import datasets, lockstep_experiment
+from dal_core.allocator import keep_freed_memory
+from dal_core.datasets import Dataset
+from dal_core.experiment import create_experiment
+from dal_core.mc_dropout import CHUNK
+from dal_core.models import BayesianCNN
+from dal_core.protocol import Protocol, override
+from dal_core.store import Store
+from dal_core.training import Training
+
+FUNCTIONS = ("max_entropy", "bald", "variation_ratios", "mean_std", "random")
+N_CLASSES, WORST = 10, 3.0  # nats, of a loss that nobody looks at
+
+
+@dataclass(frozen=True)
+class Host:
+    """Seconds of a whole experiment, of the processor and of the clock."""
+
+    n_steps: int  # of all runs together
+    cpu: float
+    clock: float
+
+
+def main() -> None:
+    """Measure and print."""
+    options = _options()
+    keep_freed_memory()
+    torch.set_num_threads(1)
+    dataset = datasets.load(REPORT.dataset)
+    profile = cProfile.Profile() if options.profile else None
+    with tempfile.TemporaryDirectory() as home:
+        protocol = override(REPORT, {"n_acquisition_steps": options.steps})
+        host = measure(Path(home), dataset, protocol, profile=profile)
+    print(
+        f"{host.n_steps} steps: {host.cpu:.0f} s of CPU time, {host.clock:.0f} s on the clock, "
+        f"{host.cpu / host.n_steps * 1e3:.0f} ms of CPU time each"
+    )
+    if profile:
+        pstats.Stats(profile).sort_stats("cumulative").print_stats(60)
+
+
+def measure(
+    home: Path,
+    dataset: Dataset,
+    protocol: Protocol,
+    functions: Sequence[str] = FUNCTIONS,
+    seeds: Sequence[int] = (1, 2, 3),
+    profile: cProfile.Profile | None = None,
+) -> Host:
+    """Work on a new experiment in `home` with models that are never trained."""
+    store = Store(home)
+    # One pass: how many there are is the device's business, but scoring them is not.
+    protocol = override(protocol, {"num_mc_samples": 1})
+    made = create_experiment(store, dataset, protocol, functions, seeds, full_data=False)
+    with (
+        patch.object(lockstep_experiment, "train_together", _train),
+        patch.object(lockstep_experiment, "passes_together", _passes),
+    ):
+        cpu, clock = time.process_time(), time.perf_counter()
+        if profile:
+            profile.enable()
+        lockstep_experiment.conduct(store, made.experiment_id, torch.device("cpu"), lambda _: None)
+        if profile:
+            profile.disable()
+        spent = time.process_time() - cpu, time.perf_counter() - clock
+    runs = store.experiments.runs(made.experiment_id)
+    return Host(sum(len(store.log(run.run_id).steps) for run in runs), *spent)
+
+
+def _train(
+    models: Sequence[BayesianCNN], images: Tensor, training: Any, protocol: Protocol, *_: Any
+) -> list[Training]:
+    """Trained, it says; with as many losses as a training has."""
+    losses = tuple(WORST / epoch for epoch in range(1, protocol.n_epochs + 1))
+    return [Training(losses, losses, protocol.n_epochs, 0.0) for _ in models]
+
+
+def _passes(
+    models: Sequence[BayesianCNN], images: Tensor, ids: Tensor, n_passes: int, *_: Any
+) -> Iterator[Tensor]:
+    """The same probabilities for every chunk of images."""
+    generator = torch.Generator().manual_seed(1)
+    logits = torch.randn(1, n_passes, CHUNK, N_CLASSES, generator=generator)
+    probs = torch.softmax(logits, -1)
+    for chunk in ids.split(CHUNK, dim=1):
+        yield probs[:, :, : chunk.shape[1]].expand(len(models), -1, -1, -1)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="benchmarks.lockstep_host", description=__doc__)
+    parser.add_argument("--steps", type=int, default=100, help="acquisition steps of a run")
+    parser.add_argument("--profile", action="store_true", help="print where the time goes")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

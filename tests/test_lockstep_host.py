@@ -1,0 +1,27 @@
+"""The benchmark of the host's part takes every step of an experiment through the store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks import lockstep_host
+from dal_core import experiment
+from dal_core.datasets import Dataset
+from dal_core.store import Store
+from tests.experiment_kit import protocol
+
+
+def test_all_steps_are_made_without_training(
+    mnist5k: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("lockstep", "learner"):
+        monkeypatch.setattr(f"dal_core.{name}.chunked_passes", pytest.fail, raising=False)
+    monkeypatch.setattr("dal_core.learner.train", pytest.fail)
+    host = lockstep_host.measure(tmp_path, mnist5k, protocol(), ("bald", "random"), (1, 2))
+    assert host.n_steps == 4 * 3 and host.cpu > 0 and host.clock > 0
+    store = Store(tmp_path)
+    (row,) = store.experiments.all()
+    assert experiment.status(store, row.experiment_id).is_complete
+    assert (tmp_path / "experiments" / row.experiment_id / "record.yaml").is_file()
