@@ -1,7 +1,7 @@
 """Logs read before: only what was added since is read again.
 
 A log grows by a few rows a step and is read several times a step, by everyone who works on the
-run; parsing all of it each time took a third of the host's time of an experiment on a GPU
+run; parsing all of it each time took a third of what the host does in a lock-step experiment
 (`benchmarks/gpu.md`). Its rows are never changed, and their numbers never used twice, so what was
 read stays true; what can change (directives, what was taken back) is read each time.
 """
