@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from dal_core.store import Progress, RunNotFound, Store
+from dal_core.store import Part, Progress, RunNotFound, Store
 
 PACKAGE_ROOT = Path(__file__).resolve().parent.parent
 MAX_DEATHS = 3  # in a row, of workers on the same run, before it is left alone as failed
@@ -200,17 +200,20 @@ class Workers:
                 else:
                     del self._deaths[job.run_id]
                     message = f"its worker process was ended from outside {MAX_DEATHS} times"
-                    if job.after is not None:
+                    if job.after is not None:  # of an earlier step: no matter to the run
                         self._problems[job.key] = message
-                    self._mark_failed(job.run_id, message)
+                        message = ""
+                    self._settle(job.run_id, message)
             worker.job = None
             if not self._closed:
                 self._dispatch()
 
-    def _mark_failed(self, run_id: str, message: str) -> None:
+    def _settle(self, run_id: str, message: str) -> None:
+        """Nothing is being done for the run any more, or it failed with `message`."""
         store = Store(self.home, create=False)
         with contextlib.suppress(RunNotFound):
-            store.set_progress(run_id, Progress("failed", message=message))
+            part: Part = "failed" if message else "idle"
+            store.set_progress(run_id, Progress(part, message=message))
         store.close()
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from sqlalchemy import delete
 
+from dal_core import worker
 from dal_core.datasets import Dataset
 from dal_core.learner import Learner
 from dal_core.locks import RunBusy, run_dir, run_lock
@@ -153,3 +155,24 @@ def test_a_stopped_run_begins_nothing(store: Store, mnist5k: Dataset) -> None:
     run_id = new_run(store, mnist5k).run_id
     store.set_directives(run_id, oracle_until=None)
     assert finish(store, run_id) == []
+
+
+def test_a_step_that_cannot_be_computed_again_is_no_failure_of_its_run(
+    store: Store,
+    mnist5k: Dataset,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run_id = new_run(store, mnist5k).run_id
+    finish(store, run_id)
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(worker, "recompute", fail)
+    job = {"do": "weights", "run": run_id, "after": 0}
+    worker._work(Workbench(store), job, lambda: None)
+    progress = store.progress(run_id)
+    assert progress is not None and progress.part == "idle"
+    (event,) = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (event["event"], event["message"]) == ("failed", "OSError: the disk is full")
