@@ -23,7 +23,7 @@ from benchmarks import lockstep_counts as counts
 from benchmarks.data import images_of
 from dal_core.allocator import keep_freed_memory
 from dal_core.device import choose_device
-from dal_core.lockstep import Labelled, passes_together, train_together
+from dal_core.lockstep import GraphFailed, Labelled, passes_together, train_together
 from dal_core.mc_dropout import chunked_passes
 from dal_core.models import BayesianCNN, build_model, normalise
 from dal_core.protocol import PRESETS, Protocol, override
@@ -50,10 +50,11 @@ def main() -> None:
     keep_freed_memory()
     torch.set_num_threads(1)
     _predict()
-    _measure_epochs(device, options.runs, options.sizes, options.epochs)
+    has_graphs = device.type == "cuda" and _can_capture(device)
+    _measure_epochs(device, options.runs, options.sizes, options.epochs, has_graphs)
     _measure_passes(device, options.runs, options.images)
     if device.type != "cpu":
-        _agree(device)
+        _agree(device, has_graphs)
 
 
 # -- predictions -------------------------------------------------------------------------------
@@ -103,11 +104,26 @@ def _versions(one: counts.Count, plain: float) -> tuple[float, float, float]:
 # -- measurements ------------------------------------------------------------------------------
 
 
+def _can_capture(device: torch.device) -> bool:
+    """Whether an epoch can be a graph there; says why not."""
+    protocol = override(REPORT, {"n_epochs": GRAPH_EPOCHS})
+    try:
+        _together(_sets(3, 20, protocol.val_size, device), protocol, True)
+    except GraphFailed as error:
+        print(f"without CUDA graphs: {error}\n")
+        return False
+    return True
+
+
 def _measure_epochs(
-    device: torch.device, all_runs: Sequence[int], sizes: Sequence[int], n_epochs: int
+    device: torch.device,
+    all_runs: Sequence[int],
+    sizes: Sequence[int],
+    n_epochs: int,
+    has_graphs: bool,
 ) -> None:
     protocol = override(REPORT, {"n_epochs": n_epochs})
-    versions = {"lock-step": False} | ({"graph": True} if device.type == "cuda" else {})
+    versions = {"lock-step": False} | ({"graph": True} if has_graphs else {})
     print(f"| an epoch on {device}, ms for all runs | one by one | {' | '.join(versions)} |")
     print("|---|---|" + "---|" * len(versions))
     for n_runs in all_runs:
@@ -146,8 +162,9 @@ def _measure_passes(device: torch.device, all_runs: Sequence[int], n_images: int
         print(f"| {n_runs} runs | {' | '.join(cells)} |", flush=True)
 
 
-def _agree(device: torch.device) -> None:
+def _agree(device: torch.device, has_graphs: bool) -> None:
     """15 runs at 220 labels on the device: against the CPU, by graph and without, and again."""
+    fast, epochs = ("graph" if has_graphs else "device"), f"{GRAPH_EPOCHS} epochs"
     cpu = torch.device("cpu")
 
     def trained(on: torch.device, n_epochs: int, with_graph: bool) -> list[Training]:
@@ -156,10 +173,11 @@ def _agree(device: torch.device) -> None:
 
     print("\n| largest difference in nats | training loss | validation loss |\n|---|---|---|")
     _print_difference("device, CPU: one epoch", trained(device, 1, False), trained(cpu, 1, False))
-    graph, again = (trained(device, GRAPH_EPOCHS, True) for _ in range(2))
-    plain = trained(device, GRAPH_EPOCHS, False)
-    _print_difference(f"graph, no graph: {GRAPH_EPOCHS} epochs", graph, plain)
-    _print_difference("graph, graph again", graph, again)
+    once, again = (trained(device, GRAPH_EPOCHS, has_graphs) for _ in range(2))
+    if has_graphs:
+        plain = trained(device, GRAPH_EPOCHS, False)
+        _print_difference(f"graph, no graph: {epochs}", once, plain)
+    _print_difference(f"{fast}, {fast} again: {epochs}", once, again)
 
 
 def _print_difference(what: str, ones: Sequence[Training], others: Sequence[Training]) -> None:
