@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,12 +16,12 @@ from dal_core import experiment
 from dal_core.cli import main
 from dal_core.cli.table_of_runs import LiveTable, doing, whole
 from dal_core.datasets import Dataset
-from dal_core.locks import is_locked
+from dal_core.locks import is_locked, run_lock
 from dal_core.record import read_record, write_record
 from dal_core.store import Progress, Store
+from tests import test_cli
 from tests.experiment_kit import FAST, numbers, protocol, until
 from tests.report_record import report_record
-from tests.store_kit import ROOT
 
 SETTINGS = [f"--set={key}={value}" for key, value in {**FAST, "n_epochs": 40}.items()]
 WANTED = ["--protocol", "quick", "--acquisitions", "bald,random", "--seeds", "1", *SETTINGS]
@@ -31,13 +30,7 @@ WANTED = ["--protocol", "quick", "--acquisitions", "bald,random", "--seeds", "1"
 def start(home: Path, *arguments: str) -> subprocess.Popen[str]:
     """`dal reproduce` with one worker, so that there is time to disturb it."""
     common = ["--home", str(home), "--workers", "1", "--json"]
-    return subprocess.Popen(
-        [sys.executable, "-m", "dal_core.cli", "reproduce", *arguments, *common],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
+    return test_cli.start("reproduce", *arguments, *common)
 
 
 def finish(process: subprocess.Popen[str]) -> dict[str, Any]:
@@ -132,13 +125,16 @@ def test_a_killed_worker_and_a_killed_parent_change_nothing_in_the_end(
 
 def test_ctrl_c_stops_at_once_pauses_and_says_how_to_go_on(done: Done, tmp_path: Path) -> None:
     process = start(tmp_path, *WANTED)
-    lines_until(process, "20 labels")
-    (worker,) = workers_of(process.pid)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
+    lines_until(process, "of 7 steps")
     store = Store(tmp_path)
     (row,) = store.experiments.all()
+    random = store.experiments.runs(row.experiment_id)[1]
+    with run_lock(tmp_path, random.run_id):  # so it cannot be over before it is stopped
+        lines_until(process, "20 labels")
+        (worker,) = workers_of(process.pid)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
     assert f"`dal reproduce --resume {row.experiment_id} --home {tmp_path}` goes on" in err
     assert is_gone(worker)
     now = experiment.status(store, row.experiment_id)

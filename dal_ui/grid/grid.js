@@ -70,6 +70,7 @@ function mount(parentElement) {
 
   const grid = { root, cells: root.querySelector(".cells"), queryId: null, pending: null };
   grid.undoing = null; // what is being taken back, until Python has done it
+  grid.asked = null; // whether the review is to be open, until Python has drawn it so
   grid.note = ""; // said instead of the count until the next key
   grid.since = performance.now();
   const countTime = () => {
@@ -260,14 +261,20 @@ function takeFocus(grid) {
 }
 
 /** What it is to be, not a change: a message that comes twice leaves it so. */
+/** Pressed again before Python has answered, the key means the other way round. */
 function askForReview(grid) {
-  grid.send("review", { nonce: newNonce(), open: !grid.reviewing });
+  const now = performance.now();
+  const isAsked = grid.asked && now < grid.asked.until;
+  const open = !(isAsked ? grid.asked.open : grid.reviewing);
+  grid.asked = { open, until: now + REVIEW_DRAWN_MS };
+  grid.send("review", { nonce: newNonce(), open });
 }
 
 /** The keyboard follows the person into the review and back. */
 function switchReview(grid, reviewing) {
   const isFirst = grid.reviewing === undefined; // a page that opens with it leaves the focus alone
   grid.reviewing = reviewing;
+  if (grid.asked?.open === reviewing) grid.asked = null;
   if (isFirst) return;
   if (!reviewing) grid.cells.focus();
   else focusWhenDrawn(grid, ".st-key-review input", performance.now() + REVIEW_DRAWN_MS);

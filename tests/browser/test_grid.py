@@ -236,6 +236,13 @@ def test_r_opens_the_review_and_closes_it(grid: Grid) -> None:
     grid.expect_labels("..........")
 
 
+def test_r_pressed_in_haste_alternates_all_the_same(grid: Grid) -> None:
+    grid.open()
+    for times, is_open in ((3, True), (2, True), (3, False)):  # faster than Python answers
+        grid.press(*["r"] * times)
+        expect(grid.page.get_by_text(f"Review open: {is_open}")).to_be_visible()
+
+
 def test_before_the_first_query_its_places_are_there_and_nothing_moves_when_it_comes(
     grid: Grid,
 ) -> None:
