@@ -84,10 +84,15 @@ class LabelPage:
         return self.page.get_by_role("button", name=name, exact=exact)
 
     def hand_over(self, choice: str) -> None:
-        oracle = self.button("Let the oracle answer")
-        expect(oracle).to_have_count(1, timeout=WORK_MS)  # a page being drawn may have an old one
-        oracle.click()
+        self.press("Let the oracle answer")
         self.button(choice, exact=True).click()
+
+    def press(self, name: str) -> None:
+        """Click a button once the page is drawn: until then an old one may stand beside it."""
+        app, button = self.page.get_by_test_id("stApp"), self.button(name)
+        expect(app).to_have_attribute("data-test-script-state", "notRunning", timeout=WORK_MS)
+        expect(button).to_have_count(1, timeout=WORK_MS)
+        button.click()
 
     def chart(self) -> bytes:
         chart = self.page.get_by_test_id("stVegaLiteChart").first
@@ -191,7 +196,7 @@ def test_the_oracle_answers_is_paused_and_hands_back(
     label.expect_text("the oracle on 10")
     label.hand_over("To the end of the run")
     label.expect_text("The oracle answers up to 1020 labels.")
-    label.button("Pause: hand back to me").click()
+    label.press("Pause: hand back to me")
     expect(label.button("Let the oracle answer")).to_be_visible(timeout=WORK_MS)
     expect(label.page.locator(".label-grid:not(.locked)")).to_be_visible(timeout=WORK_MS)
     log = store.log(label.run_id)
@@ -222,7 +227,7 @@ def test_a_second_tab_follows_and_its_late_labels_are_told_what_is_stored(
     assert dict(store.log(one.run_id).labels()) == dict(
         zip(ids, map(int, one.right(ids)), strict=True)
     )
-    one.button("Undo the last ten").click()
+    one.press("Undo the last ten")
     two.wait_for_query(20)
 
 
