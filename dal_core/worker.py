@@ -303,10 +303,9 @@ class Job:
 
 def settle(store: Store, run_id: str, message: str = "") -> None:
     """Nothing is being done any more (or it failed, with `message`)."""
-    part: Part = "failed" if message else "idle"
     # A run deleted meanwhile has no progress row to write.
     if not store.control(run_id).deleted:
-        store.set_progress(run_id, Progress(part, message=message))
+        store.set_progress(run_id, Progress.ended(message))
 
 
 class _Inbox(threading.Thread):

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from dal_core.store import Part, Progress, RunNotFound, Store
+from dal_core.store import Progress, RunNotFound, Store
 
 PACKAGE_ROOT = Path(__file__).resolve().parent.parent
 MAX_DEATHS = 3  # in a row, of workers on the same run, before it is left alone as failed
@@ -212,8 +212,7 @@ class Workers:
         """Nothing is being done for the run any more, or it failed with `message`."""
         store = Store(self.home, create=False)
         with contextlib.suppress(RunNotFound):
-            part: Part = "failed" if message else "idle"
-            store.set_progress(run_id, Progress(part, message=message))
+            store.set_progress(run_id, Progress.ended(message))
         store.close()
 
 

@@ -118,3 +118,8 @@ class Progress:
     seconds_left: float | None = None
     message: str = ""
     at: str = field(default_factory=now)
+
+    @classmethod
+    def ended(cls, message: str = "") -> Progress:
+        """Nothing is being done any more; or it failed, with `message`."""
+        return cls("failed" if message else "idle", message=message)
