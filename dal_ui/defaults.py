@@ -8,7 +8,7 @@ every draw; a widget that shall start anew gets another key.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import streamlit as st
@@ -44,22 +44,67 @@ def accept(name: str, value: Hashable) -> None:
 def choice(title: str, options: Mapping[Option, str], *, name: str, **more: Any) -> Option:
     """A selectbox that keeps what was chosen by what it is, however the list changes.
 
-    The browser knows an option only by its title: were titles exchanged under one key, it would
-    take the new owner of the title for the person's choice.
-
     Args:
-        options: what can be chosen -> its title; without a choice it is the first.
+        options: what can be chosen -> its title, no two alike; without a choice it is the first.
         name: one per widget of the page.
         more: further arguments of `st.selectbox`.
     """
-    values = list(options)
-    held = st.session_state.get(f"{name}-chosen")
-    start = next((place for place, value in enumerate(values) if value == held), 0)
-    key = key_for(name, tuple(options.items()))
+
+    def keep(chosen: Option) -> None:
+        st.session_state[f"{name}-chosen"] = chosen
+
+    return _select(title, options, st.session_state.get(f"{name}-chosen"), name, keep, more)
+
+
+def address_choice(
+    title: str,
+    options: Mapping[str, str],
+    start: str | None,
+    *,
+    name: str,
+    parameter: str,
+    forgets: Sequence[str] = (),
+    **more: Any,
+) -> str:
+    """A selectbox that follows the address, and the address it.
+
+    Args:
+        options, name, more: as of `choice`.
+        start: what the address asks for; where that cannot be chosen it is the first.
+        parameter: where the address says it.
+        forgets: parameters that mean nothing once another is chosen.
+    """
+
+    def say(chosen: str) -> None:
+        st.query_params[parameter] = chosen
+        for other in forgets:
+            st.query_params.pop(other, None)
+
+    return _select(title, options, start, name, say, more)
+
+
+def _select(
+    title: str,
+    options: Mapping[Option, str],
+    start: Option | None,
+    name: str,
+    chose: Callable[[Option], None],
+    more: Mapping[str, Any],
+) -> Option:
+    """A selectbox at `start`.
+
+    The browser knows an option only by its title: were titles exchanged under one key, it would
+    take the new owner of the title for the person's choice.
+    """
+    values, titles = list(options), tuple(options.items())
+    place = next((place for place, value in enumerate(values) if value == start), 0)
+    key = key_for(name, (values[place], titles))
 
     def changed() -> None:
-        st.session_state[f"{name}-chosen"] = st.session_state[key]
+        chosen = st.session_state[key]
+        accept(name, (chosen, titles))
+        chose(chosen)
 
     return st.selectbox(
-        title, values, start, options.__getitem__, key=key, on_change=changed, **more
+        title, values, place, options.__getitem__, key=key, on_change=changed, **more
     )

@@ -21,7 +21,7 @@ from dal_core.runfiles import run_curve
 from dal_core.store import RunLog, RunNotFound, RunRow, Store
 from dal_core.workers import Workers
 from dal_ui import replay_words
-from dal_ui.defaults import accept, key_for
+from dal_ui.defaults import accept, address_choice, key_for
 from dal_ui.digits import digits_are_here
 from dal_ui.noise import noise_section
 from dal_ui.replay_step import StepView, chart
@@ -73,23 +73,12 @@ def _choose_second(runs: Sequence[RunRow], first: RunRow) -> RunRow | None:
 def _selectbox(
     title: str, runs: Mapping[str, RunRow | None], default: str, parameter: str, name: str
 ) -> str:
-    """A choice of runs that the address names; it follows the address, and the address it."""
-    ids = list(runs)
-    start = default if default in ids else ids[0]
-    key = key_for(name, start)
-
-    def title_of(run_id: str) -> str:
-        run = runs[run_id]
-        return replay_words.run_title(run) if run is not None else "nothing"
-
-    def changed() -> None:
-        chosen = st.session_state[key]
-        accept(name, chosen)
-        st.query_params[parameter] = chosen
-        st.query_params.pop("step", None)
-
-    index = ids.index(start)
-    return str(st.selectbox(title, ids, index, title_of, key=key, on_change=changed))
+    """A choice of runs that the address names; a step of another run is another step."""
+    titles = {
+        run_id: "nothing" if run is None else replay_words.run_title(run)
+        for run_id, run in runs.items()
+    }
+    return address_choice(title, titles, default, name=name, parameter=parameter, forgets=("step",))
 
 
 def _comparable(run: RunRow, first: RunRow) -> bool:

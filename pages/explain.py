@@ -18,7 +18,7 @@ from dal_core.protocol import FULL_DATA
 from dal_core.store import RunLog, RunNotFound, RunSummary
 from dal_ui import explain_model, explain_words, runtime, shell, words
 from dal_ui.again import again_button
-from dal_ui.defaults import accept, choice, key_for
+from dal_ui.defaults import address_choice, choice
 from dal_ui.digits import digits_are_here
 from dal_ui.explain_choices import choices_view
 from dal_ui.explain_image import image_view
@@ -81,23 +81,15 @@ def _choose(named: str | None) -> str | None:
 
     # One look at all of them: reading their logs would make every slider wait.
     names = _names(store.summaries(known))
-    start = named if named is not None else known[0]
-    titles = tuple(names.items())  # as a run goes on another may be called what it was called
-    key = key_for("explain-run", (start, titles))
-
-    def changed() -> None:
-        accept("explain-run", (st.session_state[key], titles))
-        st.query_params["run"] = st.session_state[key]
-
-    chosen = right.selectbox(
-        "Run",
-        known,
-        known.index(start),
-        lambda run_id: names.get(run_id, run_id),
-        key=key,
-        on_change=changed,
-        label_visibility="collapsed",
-    )
+    with right:
+        chosen = address_choice(
+            "Run",
+            {run_id: names.get(run_id, run_id) for run_id in known},
+            named,
+            name="explain-run",
+            parameter="run",
+            label_visibility="collapsed",
+        )
     if chosen != st.query_params.get("run"):
         st.query_params["run"] = chosen
         shell.current_run("explain")
