@@ -14,7 +14,7 @@ from itertools import product
 
 from dal_core import datasets, oracle
 from dal_core.learner import Learner
-from dal_core.protocol import RunSpec, override, preset
+from dal_core.protocol.parameters import RunSpec, override, preset
 
 CANDIDATES = {
     "100 epochs at 0.003, last": {"n_epochs": 100, "learning_rate": 0.003, "weights": "last"},

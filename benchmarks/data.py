@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 
 from dal_core import datasets
-from dal_core.datasets import Dataset
+from dal_core.datasets.base import Dataset
 
 Labelled = tuple[np.ndarray, np.ndarray]  # uint8 [n, 28, 28] and int64 [n]
 

@@ -24,7 +24,7 @@ from benchmarks.data import dataset
 from benchmarks.sides import REPORT
 from dal_core.lockstep import Labelled, passes_together, train_together
 from dal_core.models import build_model, normalise
-from dal_core.protocol import Protocol, override
+from dal_core.protocol.parameters import Protocol, override
 
 COUNTED = (20, 120)  # images
 T = REPORT.num_mc_samples

@@ -22,8 +22,8 @@ from pathlib import Path
 from playwright.sync_api import Page, expect, sync_playwright
 
 from dal_core.datasets import load
-from dal_core.protocol import PRESETS, override
-from dal_core.store import Store
+from dal_core.protocol.parameters import PRESETS, override
+from dal_core.store.store import Store
 from dal_ui import labelling
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 from dal_core.records import StepResult
-from dal_core.store import RunLog, RunSummary
 from dal_core.store.ending import finished
+from dal_core.store.log import RunLog, RunSummary
 
 __all__ = ["Agenda", "Task", "agenda", "answers_itself", "finished", "person_waits"]
 

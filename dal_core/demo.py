@@ -10,10 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dal_core import experiment
-from dal_core.agenda import finished
-from dal_core.datasets import Dataset
-from dal_core.protocol import Protocol, RunSpec, preset
-from dal_core.store import ExperimentRow, RunLog, Store
+from dal_core.datasets.base import Dataset
+from dal_core.protocol.parameters import Protocol, RunSpec, preset
+from dal_core.store.ending import finished
+from dal_core.store.experiments import ExperimentRow
+from dal_core.store.log import RunLog
+from dal_core.store.store import Store
 
 TITLE = "Demo: BALD beside random"
 ACQUISITIONS = ("bald", "random")

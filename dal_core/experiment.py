@@ -11,12 +11,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 
-from dal_core.datasets import Dataset
+from dal_core.datasets.base import Dataset
 from dal_core.datasets.splits import split_of
 from dal_core.experiment_status import ExperimentStatus, RunStatus, status
 from dal_core.locks import is_locked
-from dal_core.protocol import FULL_DATA, Protocol, ProtocolError, RunSpec
-from dal_core.store import ExperimentRow, Mode, Progress, RunRow, Store
+from dal_core.protocol.parameters import FULL_DATA, Protocol, ProtocolError, RunSpec
+from dal_core.store.experiments import ExperimentRow
+from dal_core.store.rows import Mode, Progress, RunRow
+from dal_core.store.store import Store
 from dal_core.workers import Workers
 
 __all__ = [

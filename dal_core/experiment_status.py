@@ -6,8 +6,11 @@ from dataclasses import dataclass
 
 from dal_core.agenda import agenda
 from dal_core.forecast import seconds_left
-from dal_core.protocol import FULL_DATA
-from dal_core.store import ExperimentRow, Progress, RunRow, RunSummary, Store
+from dal_core.protocol.parameters import FULL_DATA
+from dal_core.store.experiments import ExperimentRow
+from dal_core.store.log import RunSummary
+from dal_core.store.rows import Progress, RunRow
+from dal_core.store.store import Store
 
 
 @dataclass(frozen=True)

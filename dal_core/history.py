@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dal_core.datasets import Dataset
+from dal_core.datasets.base import Dataset
 from dal_core.datasets.splits import Split
 from dal_core.records import Confusion, Query, StepResult, Submission
-from dal_core.store import RunLog
+from dal_core.store.log import RunLog
 
 
 @dataclass(frozen=True)

@@ -25,12 +25,12 @@ from torch import Tensor
 
 from dal_core import acquisition
 from dal_core.answers import check_answers
-from dal_core.datasets import Dataset
+from dal_core.datasets.base import Dataset
 from dal_core.datasets.splits import Split, split_of
 from dal_core.mc_dropout import chunked_passes
 from dal_core.models import BayesianCNN, build_model, normalise
-from dal_core.protocol import FULL_DATA, Protocol, RunSpec
-from dal_core.randomness import Purpose, numpy_generator, torch_seed
+from dal_core.protocol.parameters import FULL_DATA, Protocol, RunSpec
+from dal_core.protocol.randomness import Purpose, numpy_generator, torch_seed
 from dal_core.records import RANKING_KEPT, Answer, Query, StepResult
 from dal_core.shortlist import Shortlist
 from dal_core.training import BatchOrder, Training, Watch, train

@@ -34,7 +34,7 @@ from torch.nn import functional as F
 from dal_core.masks import BITS, KeepBits, keep
 from dal_core.mc_dropout import CHUNK, chunk_generator
 from dal_core.models import BayesianCNN, GalCNN, LeNet5
-from dal_core.protocol import Protocol
+from dal_core.protocol.parameters import Protocol
 from dal_core.training import Training
 
 EPOCHS_AHEAD = 25  # drawn at once, and run between two looks at the losses, on a GPU

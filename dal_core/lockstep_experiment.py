@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dal_core.agenda import Task, agenda, answers_itself, finished
+from dal_core.agenda import Task, agenda, answers_itself
 from dal_core.device import free_memory
 from dal_core.experiment import POLL_SECONDS
 from dal_core.experiment_status import ExperimentStatus, RunStatus, is_bound, status
@@ -42,11 +42,14 @@ from dal_core.lockstep import (
 )
 from dal_core.mc_dropout import CHUNK
 from dal_core.models import BayesianCNN, normalise
-from dal_core.protocol import FULL_DATA, RunSpec
-from dal_core.randomness import Purpose, torch_seed
+from dal_core.protocol.parameters import FULL_DATA, RunSpec
+from dal_core.protocol.randomness import Purpose, torch_seed
 from dal_core.records import Query, StepResult
 from dal_core.runfiles import experiment_dir, write_records_of
-from dal_core.store import Progress, RunLog, Store
+from dal_core.store.ending import finished
+from dal_core.store.log import RunLog
+from dal_core.store.rows import Progress
+from dal_core.store.store import Store
 from dal_core.training import Training, Watch
 from dal_core.worker import GivenUp, Job, Workbench, settle
 

@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from dal_core.curves import RunCurve
-from dal_core.protocol import Protocol, RunSpec
-from dal_core.store import RunRow, Store
+from dal_core.protocol.parameters import Protocol, RunSpec
+from dal_core.store.rows import RunRow
+from dal_core.store.store import Store
 
 
 @dataclass(frozen=True)

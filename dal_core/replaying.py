@@ -12,12 +12,14 @@ import hashlib
 from collections.abc import Iterator, Sequence
 
 from dal_core.agenda import Task
-from dal_core.datasets import Dataset
+from dal_core.datasets.base import Dataset
 from dal_core.datasets.splits import split_of
 from dal_core.locks import run_lock
-from dal_core.protocol import RunSpec
+from dal_core.protocol.parameters import RunSpec
 from dal_core.records import Batch, StepResult
-from dal_core.store import RunLog, RunRow, Store
+from dal_core.store.log import RunLog
+from dal_core.store.rows import RunRow
+from dal_core.store.store import Store
 from dal_core.worker import GivenUp, Job, Wait, Workbench, settle
 
 

@@ -15,16 +15,10 @@ import pandas as pd
 from dal_core import figures
 from dal_core.analysis import METRICS, Metric, by_function
 from dal_core.curves import RunCurve
-from dal_core.record import (
-    Record,
-    RecordError,
-    bounds,
-    curves,
-    merge,
-    read_record,
-    unfinished,
-    write_record,
-)
+from dal_core.record import read_record, write_record
+from dal_core.record_build import merge
+from dal_core.record_check import RecordError
+from dal_core.record_form import Record, bounds, curves, unfinished
 from dal_core.report_page import index_page
 from dal_core.report_statistics import Statistics, statistics
 from dal_core.table_formats import notes, to_frame, to_latex, to_markdown

@@ -16,7 +16,7 @@ from dal_core.analysis import by_function
 from dal_core.comparison import MIN_SEEDS
 from dal_core.curves import RunCurve
 from dal_core.display import display_name, in_order
-from dal_core.record import Record, bounds, protocol_params
+from dal_core.record_form import Record, bounds, protocol_params
 from dal_core.report_statistics import Statistics
 
 _AT_LABELS = (50, 100, 200, 300, 500, 1000)  # where differences are told, as far as runs go

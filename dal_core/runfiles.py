@@ -10,10 +10,13 @@ from pathlib import Path
 from dal_core.agenda import agenda
 from dal_core.curves import Bound, RunCurve
 from dal_core.locks import run_dir
-from dal_core.protocol import FULL_DATA
-from dal_core.record import Record, write_record
+from dal_core.protocol.parameters import FULL_DATA
+from dal_core.record import write_record
 from dal_core.record_build import build_record
-from dal_core.store import ExperimentRow, RunLog, RunSummary, Store
+from dal_core.record_form import Record
+from dal_core.store.experiments import ExperimentRow
+from dal_core.store.log import RunLog, RunSummary
+from dal_core.store.store import Store
 
 FILE_NAME = "record.yaml"
 

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from dal_core.best_weights import BestWeights, BestWeightsBeside
 from dal_core.models import BayesianCNN
-from dal_core.protocol import Protocol
+from dal_core.protocol.parameters import Protocol
 from dal_core.validation import Validation
 
 

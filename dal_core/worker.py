@@ -36,20 +36,22 @@ import numpy as np
 import torch
 
 from dal_core import datasets, oracle
-from dal_core.agenda import Task, agenda, answers_itself, finished, person_waits
+from dal_core.agenda import Task, agenda, answers_itself, person_waits
 from dal_core.allocator import keep_freed_memory
 from dal_core.beliefs import Beliefs, load_beliefs, save_beliefs
 from dal_core.checkpoint import load_fitted, save_fitted
-from dal_core.datasets import Dataset
+from dal_core.datasets.base import Dataset
 from dal_core.device import choose_device
 from dal_core.learner import CPU, Answered, Learner
 from dal_core.locks import RunBusy, run_dir, run_lock
-from dal_core.protocol import RunSpec
+from dal_core.protocol.parameters import RunSpec
 from dal_core.records import RANKING_KEPT, Query, StepResult
 from dal_core.runfiles import write_records
 from dal_core.stepweights import NoSuchStep, recompute
-from dal_core.store import Progress, RunLog, RunNotFound, Store
-from dal_core.store.rows import Part
+from dal_core.store.ending import finished
+from dal_core.store.log import RunLog
+from dal_core.store.rows import Part, Progress, RunNotFound
+from dal_core.store.store import Store
 from dal_core.training import Epoch
 
 LOOK_SECONDS = 0.1  # how often a fit looks at its run's directives and writes its progress

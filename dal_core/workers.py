@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from dal_core.store import Progress, RunNotFound, Store
+from dal_core.store.rows import Progress, RunNotFound
+from dal_core.store.store import Store
 
 PACKAGE_ROOT = Path(__file__).resolve().parent.parent
 MAX_DEATHS = 3  # in a row, of workers on the same run, before it is left alone as failed

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dal_core.store import Store
+from dal_core.store.store import Store
 from dal_core.workers import Workers
 
 HELP = "Trains this one network again, to the same weights, in the background."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from dal_core import datasets
-from dal_core.datasets import DataError
+from dal_core.datasets.base import DataError
 from dal_ui import runtime
 
 

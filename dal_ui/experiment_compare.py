@@ -17,9 +17,11 @@ from dal_core.analysis import METRICS
 from dal_core.curves import RunCurve
 from dal_core.display import display_name, in_order
 from dal_core.figures.axes import METRIC_TITLES
-from dal_core.record import Record, RecordError, bounds, curves, protocol_params, read_record
+from dal_core.record import read_record
+from dal_core.record_check import RecordError
+from dal_core.record_form import Record, bounds, curves, protocol_params
 from dal_core.runfiles import experiment_record
-from dal_core.store import Store
+from dal_core.store.store import Store
 from dal_core.table_formats import printed
 from dal_core.tables import tables
 from dal_ui import experiments, runtime

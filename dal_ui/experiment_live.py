@@ -16,7 +16,7 @@ import streamlit as st
 from dal_core import experiment, figures
 from dal_core.analysis import METRICS, Metric
 from dal_core.curves import Bound, RunCurve
-from dal_core.experiment import ExperimentStatus
+from dal_core.experiment_status import ExperimentStatus
 from dal_ui import experiments, runtime
 from dal_ui.experiments import State
 

@@ -18,8 +18,9 @@ import streamlit as st
 
 from dal_core import figures
 from dal_core.analysis import by_function
-from dal_core.datasets import Dataset
-from dal_core.record import Record, bounds, curves, dump_record, unfinished
+from dal_core.datasets.base import Dataset
+from dal_core.record import dump_record
+from dal_core.record_form import Record, bounds, curves, unfinished
 from dal_core.report import write_report
 from dal_core.table_formats import notes, printed, to_frame, to_latex, to_markdown
 from dal_core.tables import Table, tables

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from dal_core.display import display_name, noise_name
-from dal_core.protocol import (
+from dal_core.protocol.parameters import (
     ACQUISITION_NAMES,
     DATASET_NAMES,
     PRESET_TITLES,
@@ -14,7 +14,7 @@ from dal_core.protocol import (
     ProtocolError,
     allowed,
 )
-from dal_core.store import ExperimentRow
+from dal_core.store.experiments import ExperimentRow
 from dal_ui import experiments, runtime
 from dal_ui.digits import digits_are_here
 from dal_ui.estimate import estimate, sentence

@@ -16,7 +16,7 @@ from dal_core import figures
 from dal_core.comparison import MIN_SEEDS
 from dal_core.curves import RunCurve
 from dal_core.display import display_name
-from dal_core.report import Statistics, statistics
+from dal_core.report_statistics import Statistics, statistics
 from dal_ui.words import plain
 
 _FEW = (

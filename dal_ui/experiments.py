@@ -13,11 +13,11 @@ from enum import Enum
 
 from dal_core import experiment
 from dal_core.curves import Bound, RunCurve
-from dal_core.datasets import Dataset
+from dal_core.datasets.base import Dataset
 from dal_core.display import display_name
-from dal_core.experiment import ExperimentStatus, RunStatus
+from dal_core.experiment_status import ExperimentStatus, RunStatus
 from dal_core.figures.report import FULL_DATA_NAME
-from dal_core.protocol import (
+from dal_core.protocol.parameters import (
     FULL_DATA,
     MAX_SEED,
     Protocol,
@@ -28,9 +28,11 @@ from dal_core.protocol import (
     with_dataset,
 )
 from dal_core.published import LABELS_NEEDED
-from dal_core.record import Record, bounds, curves
+from dal_core.record_form import Record, bounds, curves
 from dal_core.runfiles import experiment_record
-from dal_core.store import ExperimentNotFound, ExperimentRow, Progress, Store
+from dal_core.store.experiments import ExperimentNotFound, ExperimentRow
+from dal_core.store.rows import Progress
+from dal_core.store.store import Store
 
 REPORT_FUNCTIONS = tuple(LABELS_NEEDED[0.10])
 """The five acquisition functions that the report compares."""

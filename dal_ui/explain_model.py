@@ -14,14 +14,14 @@ import pandas as pd
 import streamlit as st
 import torch
 
-from dal_core.datasets import Dataset
+from dal_core.datasets.base import Dataset
 from dal_core.explain import choices, pool_map
 from dal_core.explain.passes import fresh_passes, scored_passes
 from dal_core.explain.pool import PoolScores, score_pool
 from dal_core.explain.step import fitted_of, newest_model, stored_models, stored_step
 from dal_core.figures.thumbnails import thumbnail
 from dal_core.learner import Learner
-from dal_core.store import RunLog
+from dal_core.store.log import RunLog
 from dal_ui import runtime
 
 MAX_PASSES = 64

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import streamlit as st
 
 from dal_core import experiment
-from dal_core.datasets import Dataset
+from dal_core.datasets.base import Dataset
 from dal_core.display import display_name
 from dal_core.history import Moment
-from dal_core.protocol import (
+from dal_core.protocol.parameters import (
     ACQUISITION_NAMES,
     FULL_DATA,
     PRESETS,
@@ -20,7 +20,9 @@ from dal_core.protocol import (
     preset,
     with_dataset,
 )
-from dal_core.store import RunLog, RunRow, Store
+from dal_core.store.log import RunLog
+from dal_core.store.rows import RunRow
+from dal_core.store.store import Store
 from dal_core.workers import Workers
 from dal_ui import runtime
 from dal_ui.experiments import parse_overrides

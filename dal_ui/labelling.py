@@ -13,13 +13,15 @@ from typing import Any
 import numpy as np
 
 from dal_core.agenda import Agenda, agenda, person_waits
-from dal_core.datasets import Dataset
+from dal_core.datasets.base import Dataset
 from dal_core.experiment import create_run
-from dal_core.protocol import FULL_DATA, Protocol, RunSpec
+from dal_core.protocol.parameters import FULL_DATA, Protocol, RunSpec
 from dal_core.records import Answer, Query, StepResult, Submission
-from dal_core.store import Mode, Progress, RunLog, RunNotFound, Store, SubmitOutcome
+from dal_core.store.log import RunLog
+from dal_core.store.rows import Mode, Progress, RunNotFound, SubmitOutcome
+from dal_core.store.store import Store
 from dal_core.workers import Workers
-from dal_ui.grid import GridSubmission
+from dal_ui.grid.submission import GridSubmission
 
 DEFAULT_ANNOTATOR = "me"
 LOOK_SECONDS = 0.02  # between two looks at the store while a page listens

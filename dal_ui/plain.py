@@ -10,9 +10,10 @@ import uuid
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from dal_core.datasets import Dataset
+from dal_core.datasets.base import Dataset
 from dal_core.records import Query
-from dal_ui.grid import GridSubmission, image_data_uri
+from dal_ui.grid import image_data_uri
+from dal_ui.grid.submission import GridSubmission
 
 SKIP = "can't tell"
 CHOICES = [str(digit) for digit in range(10)] + [SKIP]

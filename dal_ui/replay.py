@@ -16,9 +16,11 @@ from dal_core import history
 from dal_core.agenda import agenda
 from dal_core.figures.history import steps_figure
 from dal_core.history import Moment
-from dal_core.protocol import FULL_DATA
+from dal_core.protocol.parameters import FULL_DATA
 from dal_core.runfiles import run_curve
-from dal_core.store import RunLog, RunNotFound, RunRow, Store
+from dal_core.store.log import RunLog
+from dal_core.store.rows import RunNotFound, RunRow
+from dal_core.store.store import Store
 from dal_core.workers import Workers
 from dal_ui import replay_words
 from dal_ui.defaults import accept, address_choice, key_for

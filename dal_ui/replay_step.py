@@ -17,7 +17,8 @@ from dal_core.figures.history import balance_figure, class_accuracy_figure, conf
 from dal_core.history import Moment
 from dal_core.records import Confusion
 from dal_core.stepweights import corrected_at, step_facts, step_weights
-from dal_core.store import RunLog, Store
+from dal_core.store.log import RunLog
+from dal_core.store.store import Store
 from dal_core.workers import Workers
 from dal_ui import replay_words, runtime, shell
 from dal_ui.again import again_button

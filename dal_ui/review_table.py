@@ -12,10 +12,11 @@ import pandas as pd
 import streamlit as st
 
 from dal_core.beliefs import load_beliefs
-from dal_core.datasets import Dataset
+from dal_core.datasets.base import Dataset
 from dal_core.locks import run_dir
 from dal_ui import review, runtime
-from dal_ui.grid import GridReview, image_data_uri
+from dal_ui.grid import image_data_uri
+from dal_ui.grid.submission import GridReview
 from dal_ui.labelling import View, annotator
 from dal_ui.review import LABEL, ORDERS, SHOWN, ReviewRow
 

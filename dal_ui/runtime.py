@@ -13,8 +13,9 @@ import streamlit as st
 
 from dal_core import datasets
 from dal_core.agenda import agenda
-from dal_core.datasets import Dataset
-from dal_core.store import Store, default_home
+from dal_core.datasets.base import Dataset
+from dal_core.locks import default_home
+from dal_core.store.store import Store
 from dal_core.workers import Workers
 
 # Two besides the interactive one: a run handed to the oracle and a random baseline advance

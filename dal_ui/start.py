@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from dal_core.display import display_name
-from dal_core.protocol import (
+from dal_core.protocol.parameters import (
     ACQUISITION_NAMES,
     DATASET_NAMES,
     MAX_SEED,
@@ -16,7 +16,7 @@ from dal_core.protocol import (
     preset,
     with_dataset,
 )
-from dal_core.store import Mode
+from dal_core.store.rows import Mode
 from dal_ui import labelling, runtime, shell
 from dal_ui.digits import digits_are_here, why_unreadable
 from dal_ui.listing import describe

@@ -14,9 +14,10 @@ import streamlit as st
 
 from dal_core import demo, experiment
 from dal_core.analysis import first_crossing
-from dal_core.datasets import Dataset
+from dal_core.datasets.base import Dataset
 from dal_core.demo import Demo
-from dal_core.store import RunLog, Store
+from dal_core.store.log import RunLog
+from dal_core.store.store import Store
 from dal_core.workers import Workers
 from dal_ui import runtime
 from dal_ui.tour_stops import STOPS, Stop

@@ -12,7 +12,8 @@ from statistics import median
 
 from dal_core.agenda import answers_itself
 from dal_core.display import display_name, noise_name
-from dal_core.store import Progress, RunLog, SubmitOutcome
+from dal_core.store.log import RunLog
+from dal_core.store.rows import Progress, SubmitOutcome
 from dal_ui.labelling import Revealed, View
 
 _MARKUP = re.compile(r"([\\`*_{}\[\]()#+.!<>|~$:-])")

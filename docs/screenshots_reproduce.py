@@ -47,8 +47,8 @@ def photograph(page: Page) -> bytes:
 def _create(home: str) -> str:
     from dal_core import experiment
     from dal_core.datasets import load
-    from dal_core.protocol import override, preset
-    from dal_core.store import Store
+    from dal_core.protocol.parameters import override, preset
+    from dal_core.store.store import Store
     from dal_ui.experiments import REPORT_FUNCTIONS
 
     protocol = override(preset("quick"), {"n_acquisition_steps": str(N_ACQUISITION_STEPS)})
@@ -59,7 +59,7 @@ def _create(home: str) -> str:
 
 
 def _wait_for_steps(page: Page, home: str, experiment_id: str) -> None:
-    from dal_core.store import Store
+    from dal_core.store.store import Store
     from dal_ui import experiments
 
     store, deadline = Store(Path(home)), time.monotonic() + EXPERIMENT_SECONDS

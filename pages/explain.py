@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterable
 import streamlit as st
 
 from dal_core.agenda import agenda
-from dal_core.datasets import Dataset
+from dal_core.datasets.base import Dataset
 from dal_core.display import display_name
-from dal_core.protocol import FULL_DATA
-from dal_core.store import RunLog, RunNotFound, RunSummary
+from dal_core.protocol.parameters import FULL_DATA
+from dal_core.store.log import RunLog, RunSummary
+from dal_core.store.rows import RunNotFound
 from dal_ui import explain_model, explain_words, runtime, shell, words
 from dal_ui.again import again_button
 from dal_ui.defaults import address_choice, choice

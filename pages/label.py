@@ -10,21 +10,14 @@ from __future__ import annotations
 import streamlit as st
 
 from dal_core.agenda import answers_itself
-from dal_core.datasets import Dataset
-from dal_core.store import NothingToUndo, Progress
+from dal_core.datasets.base import Dataset
+from dal_core.store.rows import NothingToUndo, Progress
 from dal_ui import labelling, runtime, shell, words
 from dal_ui.charts import charts
 from dal_ui.digits import digits_are_here
 from dal_ui.downloads import download_buttons
-from dal_ui.grid import (
-    GridSubmission,
-    GridUndo,
-    image_data_uri,
-    label_grid,
-    sent_review,
-    sent_submission,
-    sent_undo,
-)
+from dal_ui.grid import image_data_uri, label_grid, sent_review, sent_submission, sent_undo
+from dal_ui.grid.submission import GridSubmission, GridUndo
 from dal_ui.labelling import Revealed, View
 from dal_ui.plain import plain_grid
 from dal_ui.reveal import last_batch

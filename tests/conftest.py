@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from dal_core.datasets import Dataset
+    from dal_core.datasets.base import Dataset
 
 # Before torch is imported anywhere, subprocesses included: results differ in bits between one and
 # two threads. As a variable it costs the tests that need no torch no import of it.

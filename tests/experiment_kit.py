@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from dal_core import experiment
-from dal_core.datasets import Dataset
-from dal_core.protocol import PRESETS, Protocol, RunSpec, override
+from dal_core.datasets.base import Dataset
+from dal_core.protocol.parameters import PRESETS, Protocol, RunSpec, override
 from dal_core.record import read_record
-from dal_core.store import RunRow, Store
+from dal_core.store.rows import RunRow
+from dal_core.store.store import Store
 from dal_core.worker import Workbench, advance
 
 FAST = {

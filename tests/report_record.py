@@ -8,7 +8,8 @@ is high. So the runs cross at their c and their mean at A, whichever comes first
 
 from dal_core.curves import Bound, RunCurve
 from dal_core.published import LABELS_NEEDED
-from dal_core.record import Record, build_record
+from dal_core.record_build import build_record
+from dal_core.record_form import Record
 
 PROTOCOL = {
     "protocol": "released",

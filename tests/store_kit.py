@@ -9,9 +9,10 @@ import uuid
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from dal_core.protocol import RunSpec, preset
+from dal_core.protocol.parameters import RunSpec, preset
 from dal_core.records import Answer, Query, StepResult
-from dal_core.store import RunRow, Store, SubmitOutcome
+from dal_core.store.rows import RunRow, SubmitOutcome
+from dal_core.store.store import Store
 
 ROOT = Path(__file__).resolve().parent.parent
 N_INITIAL = 20

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
-from dal_core.agenda import Task, agenda, answers_itself, finished
-from dal_core.protocol import FULL_DATA, RunSpec
+from dal_core.agenda import Task, agenda, answers_itself
+from dal_core.protocol.parameters import FULL_DATA, RunSpec
 from dal_core.records import Answer, Correction, Query, StepResult, Submission
-from dal_core.store import RunLog, RunRow
+from dal_core.store.ending import finished
+from dal_core.store.log import RunLog
+from dal_core.store.rows import RunRow
 from tests import fast
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dal_core.cli import main
-from dal_core.store import Store
+from dal_core.store.store import Store
 from tests.store_kit import new_run
 
 WRONG = {

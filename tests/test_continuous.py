@@ -12,12 +12,13 @@ from sqlalchemy import select
 
 from dal_core import experiment, worker
 from dal_core.beliefs import load_beliefs
-from dal_core.datasets import Dataset
+from dal_core.datasets.base import Dataset
 from dal_core.learner import Learner
 from dal_core.locks import run_dir
-from dal_core.protocol import RunSpec
+from dal_core.protocol.parameters import RunSpec
 from dal_core.records import Answer, Query
-from dal_core.store import Store, schema
+from dal_core.store import schema
+from dal_core.store.store import Store
 from dal_core.worker import Workbench, advance
 from tests import experiment_kit
 from tests.store_kit import N_INITIAL, answers_to, give, new_query, new_result, new_run

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dal_core.datasets import Dataset
+from dal_core.datasets.base import Dataset
 from dal_core.predict import predict, read_model
-from dal_core.store import Store
+from dal_core.store.store import Store
 from dal_core.worker import Workbench, advance
 from dal_ui import downloads, runtime
 from tests import experiment_kit

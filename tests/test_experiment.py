@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from dal_core import experiment
-from dal_core.datasets import Dataset
+from dal_core.datasets.base import Dataset
 from dal_core.experiment_status import ExperimentStatus
 from dal_core.locks import run_lock
-from dal_core.protocol import FULL_DATA, PRESETS, ProtocolError
-from dal_core.store import Progress, RunInUse, Store
+from dal_core.protocol.parameters import FULL_DATA, PRESETS, ProtocolError
+from dal_core.store.rows import Progress, RunInUse
+from dal_core.store.store import Store
 from tests import fast
 from tests.experiment_kit import OneByOne, measures, protocol
 

@@ -13,11 +13,13 @@ from streamlit.testing.v1 import AppTest
 
 from dal_core import experiment
 from dal_core.curves import RunCurve
-from dal_core.datasets import Dataset
-from dal_core.protocol import FULL_DATA, ProtocolError
+from dal_core.datasets.base import Dataset
+from dal_core.locks import default_home
+from dal_core.protocol.parameters import FULL_DATA, ProtocolError
 from dal_core.record import read_record
-from dal_core.report import statistics
-from dal_core.store import Progress, Store, default_home
+from dal_core.report_statistics import statistics
+from dal_core.store.rows import Progress
+from dal_core.store.store import Store
 from dal_core.tables import tables
 from dal_core.worker import Workbench, advance
 from dal_ui import experiments, runtime

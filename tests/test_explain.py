@@ -11,21 +11,15 @@ import torch
 
 from dal_core import acquisition
 from dal_core.checkpoint import save_fitted
-from dal_core.datasets import Dataset
+from dal_core.datasets.base import Dataset
 from dal_core.explain.parts import parts_of, settling
 from dal_core.explain.passes import fresh_passes, scored_passes, with_dropout
-from dal_core.explain.pool import (
-    PoolScores,
-    ambiguous_image,
-    place_of,
-    quarrel_image,
-    score_pool,
-)
+from dal_core.explain.pool import PoolScores, ambiguous_image, place_of, quarrel_image, score_pool
 from dal_core.explain.step import newest_model, stored_models, stored_step
 from dal_core.learner import Learner
 from dal_core.records import Answer
 from dal_core.stepweights import recompute
-from dal_core.store import Store
+from dal_core.store.store import Store
 from dal_ui import labelling
 from tests import fast
 from tests.ui_kit import asked_run, open_query

@@ -16,15 +16,16 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from dal_core import acquisition
-from dal_core.datasets import Dataset
+from dal_core.datasets.base import Dataset
 from dal_core.experiment import create_run
 from dal_core.explain.parts import parts_of
 from dal_core.explain.pool import Place, score_pool
 from dal_core.explain.step import stored_step
-from dal_core.protocol import FULL_DATA, RunSpec
+from dal_core.protocol.parameters import FULL_DATA, RunSpec
 from dal_core.records import Answer
 from dal_core.stepweights import recompute
-from dal_core.store import Progress, Store
+from dal_core.store.rows import Progress
+from dal_core.store.store import Store
 from dal_ui import explain_words, labelling, runtime
 from dal_ui.canvas import SIDE, read_drawing
 from dal_ui.explain_image import standing

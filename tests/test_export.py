@@ -17,10 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dal_core import export
-from dal_core.datasets import Dataset
-from dal_core.datasets.base import build
-from dal_core.protocol import RunSpec, preset
-from dal_core.store import RunLog, Store
+from dal_core.datasets.base import Dataset, build
+from dal_core.protocol.parameters import RunSpec, preset
+from dal_core.store.log import RunLog
+from dal_core.store.store import Store
 from tests.store_kit import answers_to, new_query, new_result
 
 ANNOTATOR = '=HYPERLINK("http://example.org"), Zoë'

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from dal_core import experiment
-from dal_core.datasets import Dataset
+from dal_core.datasets.base import Dataset
 from dal_core.datasets.splits import split_of
-from dal_core.protocol import RunSpec, override
+from dal_core.protocol.parameters import RunSpec, override
 from dal_core.records import Answer, Batch
-from dal_core.store import RunNotFound, RunRow, Store
+from dal_core.store.rows import RunNotFound, RunRow
+from dal_core.store.store import Store
 from dal_core.worker import Workbench, advance
 from tests import experiment_kit, store_kit
 

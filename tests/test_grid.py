@@ -11,17 +11,16 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from dal_ui.grid import (
+from dal_ui.grid import image_data_uri, label_grid
+from dal_ui.grid.submission import (
     GridReview,
     GridSubmission,
     GridUndo,
-    image_data_uri,
-    label_grid,
+    check_answers_query,
     parse_review,
     parse_submission,
     parse_undo,
 )
-from dal_ui.grid.submission import check_answers_query
 
 
 def message(**changes: Any) -> dict[str, Any]:

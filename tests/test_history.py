@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dal_core import experiment, history
-from dal_core.datasets import Dataset
+from dal_core.datasets.base import Dataset
 from dal_core.datasets.splits import split_of
 from dal_core.figures.history import (
     balance_data,
@@ -22,7 +22,8 @@ from dal_core.figures.history import (
 from dal_core.learner import confusion_counts
 from dal_core.runfiles import run_curve
 from dal_core.stepweights import learner_at
-from dal_core.store import RunLog, Store
+from dal_core.store.log import RunLog
+from dal_core.store.store import Store
 from dal_core.worker import Workbench, advance
 from tests import experiment_kit, store_kit
 

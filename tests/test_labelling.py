@@ -9,20 +9,14 @@ from pathlib import Path
 import pytest
 
 from dal_core.agenda import answers_itself
-from dal_core.datasets import Dataset
-from dal_core.protocol import PRESETS, ProtocolError, override
-from dal_core.store import NothingToUndo, Progress, Store
+from dal_core.datasets.base import Dataset
+from dal_core.protocol.parameters import PRESETS, ProtocolError, override
+from dal_core.store.rows import NothingToUndo, Progress
+from dal_core.store.store import Store
 from dal_ui import labelling, words
 from dal_ui.charts import baseline_beside
 from tests import fast
-from tests.ui_kit import (
-    InlineWorkers,
-    asked_run,
-    new_run,
-    open_query,
-    right_labels,
-    submission,
-)
+from tests.ui_kit import InlineWorkers, asked_run, new_run, open_query, right_labels, submission
 
 
 @pytest.fixture

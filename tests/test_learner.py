@@ -11,10 +11,10 @@ import torch
 from dal_core import mc_dropout, oracle
 from dal_core.acquisition import ACQUISITIONS, scorer
 from dal_core.answers import AnswerError
-from dal_core.datasets import Dataset
+from dal_core.datasets.base import Dataset
 from dal_core.learner import Learner, StateError
 from dal_core.models import LeNet5
-from dal_core.protocol import FULL_DATA, RunSpec
+from dal_core.protocol.parameters import FULL_DATA, RunSpec
 from dal_core.records import RANKING_KEPT, Answer, Query
 from dal_core.training import Epoch, Training, train
 from tests import fast, reference

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from dal_core.datasets import Dataset
+from dal_core.datasets.base import Dataset
 from dal_core.lockstep import (
     Labelled,
     _patches,
@@ -24,7 +24,7 @@ from dal_core.lockstep import (
 )
 from dal_core.mc_dropout import chunked_passes
 from dal_core.models import BayesianCNN, build_model, normalise
-from dal_core.protocol import Protocol
+from dal_core.protocol.parameters import Protocol
 from dal_core.training import BatchOrder, Training, train
 from tests import fast
 

@@ -20,13 +20,13 @@ from dal_core.agenda import agenda
 from dal_core.cli import main
 from dal_core.cli.errors import WrongUse
 from dal_core.cli.reproduce import _is_lockstep
-from dal_core.datasets import Dataset
+from dal_core.datasets.base import Dataset
 from dal_core.experiment_status import ExperimentStatus
 from dal_core.locks import is_locked, run_lock
 from dal_core.lockstep import GraphFailed, in_groups
 from dal_core.lockstep_experiment import Together, conduct
-from dal_core.protocol import FULL_DATA
-from dal_core.store import Store
+from dal_core.protocol.parameters import FULL_DATA
+from dal_core.store.store import Store
 from dal_core.worker import Workbench, advance
 from tests.experiment_kit import FAST, measures, numbers, protocol, until
 from tests.store_kit import ROOT

@@ -8,8 +8,8 @@ import pytest
 
 from benchmarks import lockstep_host
 from dal_core import experiment
-from dal_core.datasets import Dataset
-from dal_core.store import Store
+from dal_core.datasets.base import Dataset
+from dal_core.store.store import Store
 from tests.experiment_kit import protocol
 
 

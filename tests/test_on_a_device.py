@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from dal_core import experiment, lockstep
-from dal_core.datasets import Dataset
+from dal_core.datasets.base import Dataset
 from dal_core.experiment_status import ExperimentStatus
 from dal_core.lockstep import (
     WARM_UP,
@@ -30,8 +30,8 @@ from dal_core.lockstep import (
 )
 from dal_core.lockstep_experiment import conduct
 from dal_core.models import BayesianCNN, build_model, normalise
-from dal_core.protocol import Protocol
-from dal_core.store import Store
+from dal_core.protocol.parameters import Protocol
+from dal_core.store.store import Store
 from dal_core.training import Training
 from dal_core.worker import Workbench, advance
 from tests import fast

@@ -11,20 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dal_core.curves import Bound, RunCurve
-from dal_core.record import (
-    FUNCTION_NAMES,
-    Record,
-    RecordError,
-    bounds,
-    build_record,
-    curves,
-    dump_record,
-    merge,
-    protocol_params,
-    read_record,
-    unfinished,
-    write_record,
-)
+from dal_core.record import dump_record, read_record, write_record
+from dal_core.record_build import build_record, merge
+from dal_core.record_check import RecordError
+from dal_core.record_form import FUNCTION_NAMES, Record, bounds, curves, protocol_params, unfinished
 
 PROTOCOL = {
     "protocol": "quick",

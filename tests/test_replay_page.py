@@ -11,10 +11,11 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from dal_core import demo, experiment
-from dal_core.datasets import Dataset
-from dal_core.protocol import ProtocolError, override
+from dal_core.datasets.base import Dataset
+from dal_core.protocol.parameters import ProtocolError, override
 from dal_core.runfiles import run_curve
-from dal_core.store import RunRow, Store
+from dal_core.store.rows import RunRow
+from dal_core.store.store import Store
 from dal_core.worker import Workbench, advance
 from dal_ui import forking, noise, replay, replay_words, runtime, tour, tour_stops
 from tests import experiment_kit

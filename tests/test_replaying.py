@@ -13,9 +13,10 @@ import pytest
 
 from dal_core import export
 from dal_core.cli import main
-from dal_core.datasets import Dataset
+from dal_core.datasets.base import Dataset
 from dal_core.records import Answer
-from dal_core.store import RunLog, Store
+from dal_core.store.log import RunLog
+from dal_core.store.store import Store
 from dal_core.worker import Workbench, advance
 from tests import experiment_kit
 from tests.test_cli import read_until, start

@@ -10,8 +10,9 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from dal_core.beliefs import Beliefs
-from dal_core.datasets import Dataset
-from dal_core.store import RunLog, Store
+from dal_core.datasets.base import Dataset
+from dal_core.store.log import RunLog
+from dal_core.store.store import Store
 from dal_ui import labelling, review
 from dal_ui.review import LABEL, ORDERS, SHOWN, ReviewRow
 from tests.ui_kit import asked_run, open_query, right_labels, submission

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from dal_core import experiment
-from dal_core.datasets import Dataset
+from dal_core.datasets.base import Dataset
 from dal_core.locks import run_dir
-from dal_core.record import bounds, curves, read_record, unfinished
+from dal_core.record import read_record
+from dal_core.record_form import bounds, curves, unfinished
 from dal_core.runfiles import experiment_dir, refresh_records
-from dal_core.store import Store
+from dal_core.store.store import Store
 from tests.experiment_kit import OneByOne, protocol
 
 

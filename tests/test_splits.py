@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dal_core.datasets import Dataset
-from dal_core.datasets.base import build
+from dal_core.datasets.base import Dataset, build
 from dal_core.datasets.splits import Split, full_data_split, make_split
-from dal_core.protocol import PRESETS, ProtocolError, override
+from dal_core.protocol.parameters import PRESETS, ProtocolError, override
 from tests import fast
 
 

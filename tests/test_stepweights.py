@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from dal_core.checkpoint import load_fitted
-from dal_core.datasets import Dataset
-from dal_core.locks import run_lock
+from dal_core.datasets.base import Dataset
+from dal_core.locks import RunBusy, run_lock
 from dal_core.stepweights import (
     corrected_at,
     learner_at,
@@ -20,7 +20,7 @@ from dal_core.stepweights import (
     step_weights,
     stored_learner,
 )
-from dal_core.store import RunBusy, Store
+from dal_core.store.store import Store
 from dal_core.worker import Workbench, advance
 from tests import experiment_kit, fast
 

@@ -6,7 +6,8 @@ import threading
 from pathlib import Path
 
 from dal_core.records import Query
-from dal_core.store import Progress, Store, SubmitOutcome
+from dal_core.store.rows import Progress, SubmitOutcome
+from dal_core.store.store import Store
 from tests.store_kit import answers_to, ask, give, line_of, new_run, python
 
 SUBMIT = """

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from dal_core.curves import RunCurve
-from dal_core.record import curves, dump_record, read_record
+from dal_core.record import dump_record, read_record
+from dal_core.record_form import curves
 from dal_core.table_formats import notes, to_frame, to_latex, to_markdown
 from dal_core.tables import tables
 from tests.report_record import report_record, report_runs

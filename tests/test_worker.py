@@ -10,12 +10,15 @@ import pytest
 from sqlalchemy import delete
 
 from dal_core import worker
-from dal_core.datasets import Dataset
+from dal_core.datasets.base import Dataset
 from dal_core.learner import Learner
 from dal_core.locks import RunBusy, run_dir, run_lock
-from dal_core.record import curves, read_record
+from dal_core.record import read_record
+from dal_core.record_form import curves
 from dal_core.records import Answer
-from dal_core.store import RunNotFound, Store, schema
+from dal_core.store import schema
+from dal_core.store.rows import RunNotFound
+from dal_core.store.store import Store
 from dal_core.worker import Workbench, advance
 from tests.experiment_kit import measures, new_run
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from dal_core import workers
-from dal_core.datasets import Dataset
+from dal_core.datasets.base import Dataset
 from dal_core.locks import run_lock
 from dal_core.stepweights import step_weights
-from dal_core.store import Store
+from dal_core.store.store import Store
 from dal_core.worker import Workbench, advance
 from dal_core.workers import Workers
 from tests.experiment_kit import FOR_EVER, measures, new_run, until

@@ -6,12 +6,13 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from dal_core.datasets import Dataset
+from dal_core.datasets.base import Dataset
 from dal_core.records import Query
-from dal_core.store import RunLog, Store
+from dal_core.store.log import RunLog
+from dal_core.store.store import Store
 from dal_core.worker import Workbench, advance, weights
 from dal_ui import labelling
-from dal_ui.grid import GridSubmission
+from dal_ui.grid.submission import GridSubmission
 from tests import fast
 
 

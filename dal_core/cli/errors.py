@@ -35,10 +35,11 @@ def _code(error: Exception) -> int | None:
     if isinstance(error, Failed):
         return FAILED
     # Imported here, since only a command that has failed needs them.
-    from dal_core.datasets import DataError, DataMissing
-    from dal_core.protocol import ProtocolError
-    from dal_core.record import RecordError
-    from dal_core.store import RunBusy, RunNotFound, StoreError
+    from dal_core.datasets.base import DataError, DataMissing
+    from dal_core.locks import RunBusy
+    from dal_core.protocol.parameters import ProtocolError
+    from dal_core.record_check import RecordError
+    from dal_core.store.rows import RunNotFound, StoreError
 
     if isinstance(error, ProtocolError | RunNotFound | DataMissing | StoreError):
         return WRONG_USE

@@ -14,8 +14,9 @@ from dal_core.display import noise_name
 from dal_core.experiment_status import ExperimentStatus, is_bound
 from dal_core.locks import default_home
 from dal_core.runfiles import FILE_NAME, experiment_dir
-from dal_core.store import ExperimentRow, Store
+from dal_core.store.experiments import ExperimentRow
 from dal_core.store.schema import DATABASE_FILE
+from dal_core.store.store import Store
 
 
 def show_all(home: Path | None, as_json: bool) -> None:

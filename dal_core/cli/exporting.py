@@ -11,7 +11,8 @@ from dal_core import datasets
 from dal_core import export as exports
 from dal_core.cli import values
 from dal_core.cli.errors import Failed, WrongUse
-from dal_core.store import RunLog, Store
+from dal_core.store.log import RunLog
+from dal_core.store.store import Store
 
 MODEL_FORMAT = "safetensors"
 

@@ -10,8 +10,10 @@ from dal_core.cli import values
 from dal_core.cli.errors import WrongUse
 from dal_core.cli.run import finish
 from dal_core.history import moments
-from dal_core.protocol import Protocol, RunSpec, override
-from dal_core.store import RunLog, RunRow, Store
+from dal_core.protocol.parameters import Protocol, RunSpec, override
+from dal_core.store.log import RunLog
+from dal_core.store.rows import RunRow
+from dal_core.store.store import Store
 
 
 @dataclass(frozen=True)

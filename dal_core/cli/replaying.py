@@ -18,12 +18,14 @@ from dal_core.cli.errors import DONE, FAILED, INTERRUPTED, Failed, WrongUse
 from dal_core.cli.resuming import other_dataset
 from dal_core.cli.run import say
 from dal_core.cli.watching import watching
-from dal_core.datasets import Dataset
+from dal_core.datasets.base import Dataset
 from dal_core.export import label_rows
 from dal_core.locks import RunBusy, default_home, is_locked
-from dal_core.protocol import FULL_DATA, MAX_SEED, Protocol, RunSpec
+from dal_core.protocol.parameters import FULL_DATA, MAX_SEED, Protocol, RunSpec
 from dal_core.records import Batch
-from dal_core.store import RunLog, RunNotFound, Store
+from dal_core.store.log import RunLog
+from dal_core.store.rows import RunNotFound
+from dal_core.store.store import Store
 
 
 @dataclass(frozen=True)

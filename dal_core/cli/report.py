@@ -9,9 +9,11 @@ from pathlib import Path
 from dal_core import datasets
 from dal_core.cli import experiments, values
 from dal_core.cli.errors import WrongUse
-from dal_core.datasets import DATASETS, DataError, Dataset
+from dal_core.datasets import DATASETS
+from dal_core.datasets.base import DataError, Dataset
 from dal_core.locks import default_home
-from dal_core.record import Record, protocol_params, read_record
+from dal_core.record import read_record
+from dal_core.record_form import Record, protocol_params
 from dal_core.report import write_report
 from dal_core.runfiles import FILE_NAME, experiment_dir, refresh_records
 

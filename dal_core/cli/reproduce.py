@@ -20,18 +20,14 @@ from typing import Any
 from dal_core import datasets, experiment
 from dal_core.cli import experiments, values
 from dal_core.cli.errors import DONE, FAILED, INTERRUPTED, WrongUse
-from dal_core.cli.resuming import (
-    check_same_data,
-    other_dataset,
-    other_versions,
-    refuse_changes,
-)
+from dal_core.cli.resuming import check_same_data, other_dataset, other_versions, refuse_changes
 from dal_core.cli.run import say
 from dal_core.cli.table_of_runs import watching
 from dal_core.experiment_status import ExperimentStatus
-from dal_core.protocol import ACQUISITION_NAMES, MAX_SEED
+from dal_core.protocol.parameters import ACQUISITION_NAMES, MAX_SEED
 from dal_core.runfiles import experiment_dir, refresh_records
-from dal_core.store import ExperimentRow, Store
+from dal_core.store.experiments import ExperimentRow
+from dal_core.store.store import Store
 from dal_core.workers import Workers
 
 REPORT_FUNCTIONS = "max_entropy,bald,variation_ratios,mean_std,random"

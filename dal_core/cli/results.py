@@ -10,7 +10,7 @@ from typing import Any
 
 from dal_core.display import noise_name
 from dal_core.records import StepResult
-from dal_core.store import RunLog
+from dal_core.store.log import RunLog
 
 PARTS = ("train", "evaluate", "score")
 

@@ -15,21 +15,18 @@ from pathlib import Path
 from typing import Any
 
 from dal_core import datasets
-from dal_core.agenda import agenda, finished
+from dal_core.agenda import agenda
 from dal_core.cli import results, values
 from dal_core.cli.errors import DONE, FAILED, INTERRUPTED, Failed, WrongUse
-from dal_core.cli.resuming import (
-    check_same_data,
-    other_dataset,
-    other_versions,
-    refuse_changes,
-)
+from dal_core.cli.resuming import check_same_data, other_dataset, other_versions, refuse_changes
 from dal_core.cli.watching import watching
 from dal_core.datasets.splits import split_of
 from dal_core.experiment import create_run
 from dal_core.locks import RunBusy, is_locked
-from dal_core.protocol import MAX_SEED, RunSpec
-from dal_core.store import RunNotFound, RunRow, Store
+from dal_core.protocol.parameters import MAX_SEED, RunSpec
+from dal_core.store.ending import finished
+from dal_core.store.rows import RunNotFound, RunRow
+from dal_core.store.store import Store
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dal_core.agenda import finished
 from dal_core.cli import results, values
 from dal_core.cli.tables import console, table
-from dal_core.store import RunLog
+from dal_core.store.ending import finished
+from dal_core.store.log import RunLog
 
 MODES = {
     "strict": "strict: each query waits for the model of all labels",

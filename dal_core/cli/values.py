@@ -14,9 +14,16 @@ from dal_core.cli.errors import WrongUse
 from dal_core.datasets import DATASETS
 from dal_core.device import DEVICES, choose_device
 from dal_core.locks import default_home
-from dal_core.protocol import ACQUISITION_NAMES, PRESETS, Protocol, ProtocolError, override
-from dal_core.protocol import with_dataset as on_dataset
-from dal_core.store import RunNotFound, RunRow, Store, StoreError
+from dal_core.protocol.parameters import (
+    ACQUISITION_NAMES,
+    PRESETS,
+    Protocol,
+    ProtocolError,
+    override,
+)
+from dal_core.protocol.parameters import with_dataset as on_dataset
+from dal_core.store.rows import RunNotFound, RunRow, StoreError
+from dal_core.store.store import Store
 
 
 def one_of(option: str, text: str, allowed: Sequence[str]) -> str:

@@ -15,7 +15,8 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from dal_core.forecast import seconds_left
 from dal_core.records import StepResult
-from dal_core.store import RunLog, Store
+from dal_core.store.log import RunLog
+from dal_core.store.store import Store
 
 TICK_SECONDS = 0.2
 PARTS = {"train": "training", "score": "scoring", "evaluate": "evaluating"}

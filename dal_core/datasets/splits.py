@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dal_core.protocol import FULL_DATA, Protocol, ProtocolError, RunSpec
-from dal_core.randomness import Purpose, numpy_generator
+from dal_core.protocol.parameters import FULL_DATA, Protocol, ProtocolError, RunSpec
+from dal_core.protocol.randomness import Purpose, numpy_generator
 
 if TYPE_CHECKING:
-    from dal_core.datasets import Dataset
+    from dal_core.datasets.base import Dataset
 
 
 @dataclass(frozen=True)

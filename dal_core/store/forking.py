@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select
 
-from dal_core.protocol import FULL_DATA, SPLIT_PARAMETERS, Protocol, RunSpec
+from dal_core.protocol.parameters import FULL_DATA, SPLIT_PARAMETERS, Protocol, RunSpec
 from dal_core.records import Submission
 from dal_core.store import reading, schema, writing
 from dal_core.store.log import RunLog

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Table, func, or_, select
 
-from dal_core.protocol import RunSpec, make_protocol
+from dal_core.protocol.parameters import RunSpec, make_protocol
 from dal_core.records import Answer, Confusion, Correction, Query, StepResult, Submission
 from dal_core.store import schema
 from dal_core.store.log import Model, RunLog, replay

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from dal_core.locks import RunBusy
-from dal_core.protocol import RunSpec
+from dal_core.protocol.parameters import RunSpec
 from dal_core.records import Submission
 
 Kind = Literal["person", "oracle"]

@@ -21,7 +21,7 @@ from sqlalchemy.exc import IntegrityError
 
 from dal_core.answers import AnswerError, check_complete, clean_answers, same_answers
 from dal_core.locks import run_dir, run_lock
-from dal_core.protocol import RunSpec
+from dal_core.protocol.parameters import RunSpec
 from dal_core.records import Answer, Batch, Correction, Query, StepResult, Submission
 from dal_core.store import asking, checks, forking, migration, reading, schema, summary, writing
 from dal_core.store.experiments import Experiments

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from dal_core.store import Store
+from dal_core.store.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM_ARGS = [

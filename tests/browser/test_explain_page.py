@@ -8,8 +8,8 @@ import time
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from dal_core.datasets import Dataset
-from dal_core.store import Store
+from dal_core.datasets.base import Dataset
+from dal_core.store.store import Store
 from tests.browser.conftest import StreamlitServer
 from tests.ui_kit import asked_run
 

@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from dal_core.datasets import Dataset
+from dal_core.datasets.base import Dataset
+from dal_core.locks import RunBusy, run_lock
 from dal_core.records import Answer
-from dal_core.store import RunBusy, Store, run_lock
+from dal_core.store.store import Store
 from dal_ui import labelling
 from tests import fast
 from tests.browser.conftest import ROOT, StreamlitServer

@@ -7,8 +7,8 @@ import random
 import numpy as np
 import torch
 
-from dal_core.datasets import Dataset
-from dal_core.randomness import Purpose, numpy_generator, torch_seed
+from dal_core.datasets.base import Dataset
+from dal_core.protocol.randomness import Purpose, numpy_generator, torch_seed
 from tests import fast
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from dal_core.protocol import (
+from dal_core.protocol.parameters import (
     ACQUISITION_NAMES,
     MAX_SEED,
     PRESET_TITLES,
