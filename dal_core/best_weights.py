@@ -16,7 +16,7 @@ from concurrent.futures import Executor, Future
 import torch
 from torch import Tensor
 
-from dal_core.models import BayesianCNN
+from dal_core.models.networks import BayesianCNN
 from dal_core.validation import Validation
 
 AHEAD = 8  # epochs that training may be ahead; a validation takes from half to three epochs' time

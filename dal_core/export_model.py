@@ -45,7 +45,7 @@ def model_bytes(home: Path, log: RunLog) -> bytes:
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError, KeyError, TypeError):
         raise NoModel(f"run {log.run.run_id} has no model yet: its first fit is to come") from None
-    from dal_core.models import PIXEL_MEAN, PIXEL_STD  # imports torch
+    from dal_core.models.networks import PIXEL_MEAN, PIXEL_STD  # imports torch
 
     protocol = log.run.spec.protocol
     about = {

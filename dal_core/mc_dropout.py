@@ -20,8 +20,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dal_core.masks import KeepBits, keep
-from dal_core.models import BayesianCNN, normalise
+from dal_core.models.dropout_masks import KeepBits, keep
+from dal_core.models.networks import BayesianCNN, normalise
 
 CHUNK = 500  # images; measured best of 125, 250, 500 and 1,000 on one core
 

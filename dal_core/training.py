@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from dal_core.best_weights import BestWeights, BestWeightsBeside
-from dal_core.models import BayesianCNN
+from dal_core.models.networks import BayesianCNN
 from dal_core.protocol.parameters import Protocol
 from dal_core.validation import Validation
 

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from dal_core.models import BayesianCNN
+from dal_core.models.networks import BayesianCNN
 
 CHUNK = 128  # images
 

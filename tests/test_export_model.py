@@ -19,7 +19,7 @@ from dal_core.checkpoint import FILE_NAME
 from dal_core.cli import main
 from dal_core.datasets.base import Dataset
 from dal_core.export_model import WEIGHTS, NoModel, has_model, model_bytes, predict_script
-from dal_core.models import normalise
+from dal_core.models.networks import normalise
 from dal_core.store.store import Store
 from dal_core.worker import Workbench, advance
 from tests import experiment_kit

@@ -13,7 +13,7 @@ from dal_core.acquisition import ACQUISITIONS, scorer
 from dal_core.answers import AnswerError
 from dal_core.datasets.base import Dataset
 from dal_core.learner import Learner, StateError
-from dal_core.models import LeNet5
+from dal_core.models.networks import LeNet5
 from dal_core.protocol.parameters import FULL_DATA, RunSpec
 from dal_core.records import RANKING_KEPT, Answer, Query
 from dal_core.training import Epoch, Training, train

@@ -29,7 +29,7 @@ from dal_core.lockstep import (
     train_together,
 )
 from dal_core.lockstep_experiment import conduct
-from dal_core.models import BayesianCNN, build_model, normalise
+from dal_core.models.networks import BayesianCNN, build_model, normalise
 from dal_core.protocol.parameters import Protocol
 from dal_core.store.store import Store
 from dal_core.training import Training

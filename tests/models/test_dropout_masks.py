@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from dal_core.masks import BITS, KeepBits, keep
+from dal_core.models.dropout_masks import BITS, KeepBits, keep
 
 CPU = torch.device("cpu")
 N, UNITS, PASSES = 201, 41, 40  # an odd number of words; more passes than a word has bits

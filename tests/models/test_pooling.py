@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dal_core.pooling import convolve_and_pool
+from dal_core.models.pooling import convolve_and_pool
 
 Layer = Callable[[nn.Conv2d, Tensor], Tensor]
 SHAPES = [(3, 1, 28, 28), (2, 2, 9, 14), (2, 1, 14, 9), (1, 1, 6, 7), (0, 1, 28, 28)]

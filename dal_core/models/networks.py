@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dal_core.convolution import convolve
-from dal_core.pooling import convolve_and_pool
+from dal_core.models.convolution import convolve
+from dal_core.models.pooling import convolve_and_pool
 
 PIXEL_MEAN, PIXEL_STD = 0.1307, 0.3081  # of MNIST's training images scaled to [0, 1]
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dal_core.models import PIXEL_MEAN, PIXEL_STD, BayesianCNN, build_model, normalise
+from dal_core.models.networks import PIXEL_MEAN, PIXEL_STD, BayesianCNN, build_model, normalise
 
 DROPOUT = (0.5, 0.25)
 

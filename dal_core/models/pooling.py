@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dal_core.convolution import neighbours_as_channels
+from dal_core.models.convolution import neighbours_as_channels
 
 # Passes a gradient on where its second argument exceeds a threshold; the backward of relu.
 _where_above = torch.ops.aten.threshold_backward.grad_input

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dal_core.convolution import convolve, neighbours_as_channels
+from dal_core.models.convolution import convolve, neighbours_as_channels
 
 
 def layer(dtype: torch.dtype = torch.float64) -> nn.Conv2d:

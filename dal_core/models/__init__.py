@@ -1,0 +1,1 @@
+"""The networks, and the convolution and dropout kernels that make them fast."""
