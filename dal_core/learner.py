@@ -23,7 +23,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dal_core import acquisition
+from dal_core.acquisition import scores as acquisition
+from dal_core.acquisition.top_k import Shortlist
 from dal_core.answers import check_answers
 from dal_core.datasets.base import Dataset
 from dal_core.datasets.splits import Split, split_of
@@ -32,7 +33,6 @@ from dal_core.models.networks import BayesianCNN, build_model, normalise
 from dal_core.protocol.parameters import FULL_DATA, Protocol, RunSpec
 from dal_core.protocol.randomness import Purpose, numpy_generator, torch_seed
 from dal_core.records import RANKING_KEPT, Answer, Query, StepResult
-from dal_core.shortlist import Shortlist
 from dal_core.training import BatchOrder, Training, Watch, train
 
 Progress = Callable[[int, int], None]  # (images done, images in all)

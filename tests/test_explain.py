@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from dal_core import acquisition
+from dal_core.acquisition import scores as acquisition
 from dal_core.checkpoint import save_fitted
 from dal_core.datasets.base import Dataset
 from dal_core.explain.parts import parts_of, settling

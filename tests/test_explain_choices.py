@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from dal_core import acquisition
+from dal_core.acquisition import scores
 from dal_core.datasets.base import Dataset
 from dal_core.explain.choices import (
     choices,
@@ -38,7 +38,7 @@ def fitted(mnist5k: Dataset) -> Learner:
 
 def test_every_registered_function_chooses(fitted: Learner) -> None:
     chosen = choices(score_pool(fitted), 10)
-    assert set(chosen) == set(acquisition.ACQUISITIONS)
+    assert set(chosen) == set(scores.ACQUISITIONS)
     pool = set(fitted.pool().tolist())
     assert all(len(set(ten)) == 10 and set(ten) <= pool for ten in chosen.values())
 
@@ -49,8 +49,8 @@ def test_a_function_registered_later_appears_by_itself(
     def least_likely(probs):  # type: ignore[no-untyped-def]
         return 1 - probs.mean(0).amin(-1)
 
-    more = {**acquisition.ACQUISITIONS, "least_likely": least_likely}
-    monkeypatch.setattr(acquisition, "ACQUISITIONS", more)
+    more = {**scores.ACQUISITIONS, "least_likely": least_likely}
+    monkeypatch.setattr(scores, "ACQUISITIONS", more)
     assert "least_likely" in choices(score_pool(fitted), 10)
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from dal_core import mc_dropout, oracle
-from dal_core.acquisition import ACQUISITIONS, scorer
+from dal_core.acquisition.scores import ACQUISITIONS, scorer
 from dal_core.answers import AnswerError
 from dal_core.datasets.base import Dataset
 from dal_core.learner import Learner, StateError

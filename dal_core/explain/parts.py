@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from dal_core import acquisition
-from dal_core.acquisition import entropy, scorer
+from dal_core.acquisition import scores as acquisition
+from dal_core.acquisition.scores import entropy, scorer
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dal_core import acquisition
+from dal_core.acquisition import scores as acquisition
 from dal_core.explain.parts import scored_functions
 from dal_core.explain.step import fitted_of
 from dal_core.learner import Learner

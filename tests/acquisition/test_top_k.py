@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from dal_core.acquisition import rank, tie_order
-from dal_core.shortlist import Shortlist
+from dal_core.acquisition.scores import rank, tie_order
+from dal_core.acquisition.top_k import Shortlist
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)

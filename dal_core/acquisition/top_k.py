@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dal_core.acquisition import rank
+from dal_core.acquisition.scores import rank
 
 
 class Shortlist:

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from dal_core import acquisition
-from dal_core.acquisition import ACQUISITIONS, rank, scorer, tie_order
+from dal_core.acquisition import scores as acquisition
+from dal_core.acquisition.scores import ACQUISITIONS, rank, scorer, tie_order
 from dal_core.protocol.parameters import ACQUISITION_NAMES
 from tests import reference
 

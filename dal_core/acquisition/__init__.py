@@ -1,0 +1,1 @@
+"""Which images to ask for: scores, selections and the registry of acquisition functions."""
