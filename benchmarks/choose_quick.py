@@ -12,7 +12,8 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from itertools import product
 
-from dal_core import datasets, oracle
+from dal_core import oracle
+from dal_core.data import catalogue
 from dal_core.learner import Learner
 from dal_core.protocol.parameters import RunSpec, override, preset
 
@@ -30,7 +31,7 @@ def run(candidate: str, acquisition: str, seed: int) -> dict[int, tuple[float, f
     import torch
 
     torch.set_num_threads(1)
-    data = datasets.load("mnist5k")
+    data = catalogue.load("mnist5k")
     protocol = override(preset("quick"), CANDIDATES[candidate])
     learner = Learner(RunSpec(data.fingerprint, protocol, acquisition, seed), data)
     measured = {}

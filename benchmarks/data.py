@@ -6,8 +6,8 @@ from functools import cache
 
 import numpy as np
 
-from dal_core import datasets
-from dal_core.datasets.base import Dataset
+from dal_core.data import catalogue
+from dal_core.data.base import Dataset
 
 Labelled = tuple[np.ndarray, np.ndarray]  # uint8 [n, 28, 28] and int64 [n]
 
@@ -15,7 +15,7 @@ Labelled = tuple[np.ndarray, np.ndarray]  # uint8 [n, 28, 28] and int64 [n]
 @cache
 def dataset() -> Dataset:
     """Cost depends on the number of images only, so either data set serves."""
-    return datasets.load("mnist" if datasets.find("mnist") else "mnist5k")
+    return catalogue.load("mnist" if catalogue.find("mnist") else "mnist5k")
 
 
 def images_of(n: int, skip: int = 0) -> Labelled:

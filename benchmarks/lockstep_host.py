@@ -25,9 +25,10 @@ import torch
 from torch import Tensor
 
 from benchmarks.sides import REPORT
-from dal_core import datasets, lockstep_experiment
+from dal_core import lockstep_experiment
 from dal_core.allocator import keep_freed_memory
-from dal_core.datasets.base import Dataset
+from dal_core.data import catalogue
+from dal_core.data.base import Dataset
 from dal_core.experiment import create_experiment
 from dal_core.mc_dropout import CHUNK
 from dal_core.models.networks import BayesianCNN
@@ -53,7 +54,7 @@ def main() -> None:
     options = _options()
     keep_freed_memory()
     torch.set_num_threads(1)
-    dataset = datasets.load(REPORT.dataset)
+    dataset = catalogue.load(REPORT.dataset)
     profile = cProfile.Profile() if options.profile else None
     with tempfile.TemporaryDirectory() as home:
         protocol = override(REPORT, {"n_acquisition_steps": options.steps})

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect, sync_playwright
 
-from dal_core.datasets import load
+from dal_core.data.catalogue import load
 from dal_core.protocol.parameters import PRESETS, override
 from dal_core.store.store import Store
 from dal_ui import labelling

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
-from dal_core.datasets.torchvision_ops import import_torchvision
+from dal_core.data.torchvision_ops import import_torchvision
 
 BATCH = 1024
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dal_core import experiment
-from dal_core.datasets.base import Dataset
+from dal_core.data.base import Dataset
 from dal_core.protocol.parameters import Protocol, RunSpec, preset
 from dal_core.store.ending import finished
 from dal_core.store.experiments import ExperimentRow

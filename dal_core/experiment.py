@@ -11,8 +11,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 
-from dal_core.datasets.base import Dataset
-from dal_core.datasets.splits import split_of
+from dal_core.data.base import Dataset
+from dal_core.data.splits import split_of
 from dal_core.experiment_status import ExperimentStatus, RunStatus, status
 from dal_core.locks import is_locked
 from dal_core.protocol.parameters import FULL_DATA, Protocol, ProtocolError, RunSpec

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from dal_core.datasets.base import Dataset
+from dal_core.data.base import Dataset
 from dal_core.record import dump_record
 from dal_core.runfiles import run_record
 from dal_core.store.log import RunLog

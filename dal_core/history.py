@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dal_core.datasets.base import Dataset
-from dal_core.datasets.splits import Split
+from dal_core.data.base import Dataset
+from dal_core.data.splits import Split
 from dal_core.records import Confusion, Query, StepResult, Submission
 from dal_core.store.log import RunLog
 

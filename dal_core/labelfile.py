@@ -21,8 +21,8 @@ from itertools import groupby, pairwise
 from typing import Any, NoReturn
 
 from dal_core.answers import N_CLASSES, is_amount
-from dal_core.datasets.base import Dataset
-from dal_core.datasets.splits import Split, split_of
+from dal_core.data.base import Dataset
+from dal_core.data.splits import Split, split_of
 from dal_core.export import LabelRow, image_sha256, spreadsheet_plain
 from dal_core.protocol.parameters import RunSpec
 from dal_core.records import Answer, Batch

@@ -7,7 +7,7 @@ meet the same wrong answers, whichever function asks and whenever, and can be co
 
 from __future__ import annotations
 
-from dal_core.datasets.base import Dataset
+from dal_core.data.base import Dataset
 from dal_core.protocol.randomness import Purpose, numpy_generator
 from dal_core.records import Answer, Query
 

@@ -12,8 +12,8 @@ import hashlib
 from collections.abc import Iterator, Sequence
 
 from dal_core.agenda import Task
-from dal_core.datasets.base import Dataset
-from dal_core.datasets.splits import split_of
+from dal_core.data.base import Dataset
+from dal_core.data.splits import split_of
 from dal_core.locks import run_lock
 from dal_core.protocol.parameters import RunSpec
 from dal_core.records import Batch, StepResult

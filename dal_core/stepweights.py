@@ -21,7 +21,7 @@ from typing import Any
 import torch
 
 from dal_core.checkpoint import FILE_NAME, load_fitted, read_facts, save_fitted
-from dal_core.datasets.base import Dataset
+from dal_core.data.base import Dataset
 from dal_core.learner import CPU, Answered, Learner
 from dal_core.locks import run_dir, run_lock
 from dal_core.records import Answer, Submission

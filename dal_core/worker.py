@@ -35,12 +35,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from dal_core import datasets, oracle
+from dal_core import oracle
 from dal_core.agenda import Task, agenda, answers_itself, person_waits
 from dal_core.allocator import keep_freed_memory
 from dal_core.beliefs import Beliefs, load_beliefs, save_beliefs
 from dal_core.checkpoint import load_fitted, save_fitted
-from dal_core.datasets.base import Dataset
+from dal_core.data import catalogue
+from dal_core.data.base import Dataset
 from dal_core.device import choose_device
 from dal_core.learner import CPU, Answered, Learner
 from dal_core.locks import RunBusy, run_dir, run_lock
@@ -84,7 +85,7 @@ class Workbench:
     def dataset(self, name: str) -> Dataset:
         """The data set, loaded once."""
         if name not in self._datasets:
-            self._datasets[name] = datasets.load(name)
+            self._datasets[name] = catalogue.load(name)
         return self._datasets[name]
 
     def learner(self, log: RunLog) -> Learner:

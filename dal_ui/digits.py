@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dal_core import datasets
-from dal_core.datasets.base import DataError
+from dal_core.data import catalogue
+from dal_core.data.base import DataError
 from dal_ui import runtime
 
 
@@ -19,7 +19,7 @@ def digits_are_here(name: str, fingerprint: str | None = None) -> bool:
     if problem is None:
         return True
     st.warning(problem, icon=":material/image_not_supported:")
-    fetchable = datasets.DATASETS[name].needs_download and why_unreadable(name) is not None
+    fetchable = catalogue.DATASETS[name].needs_download and why_unreadable(name) is not None
     if fetchable and st.button("Download MNIST (11 MB)", icon=":material/download:"):
         _download(name)
     return False
@@ -47,7 +47,7 @@ def _download(name: str) -> None:
         bar.progress(min(share, 1.0), f"{what}: {done / 1e6:.1f} of {total / 1e6:.1f} MB")
 
     try:
-        datasets.fetch(name, progress=show)
+        catalogue.fetch(name, progress=show)
     except (DataError, OSError) as error:
         bar.empty()
         st.error(f"The download failed, nothing was changed: {error}")

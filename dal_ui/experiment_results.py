@@ -18,7 +18,7 @@ import streamlit as st
 
 from dal_core import figures
 from dal_core.analysis import by_function
-from dal_core.datasets.base import Dataset
+from dal_core.data.base import Dataset
 from dal_core.record import dump_record
 from dal_core.record_form import Record, bounds, curves, unfinished
 from dal_core.report import write_report

@@ -13,7 +13,7 @@ from enum import Enum
 
 from dal_core import experiment
 from dal_core.curves import Bound, RunCurve
-from dal_core.datasets.base import Dataset
+from dal_core.data.base import Dataset
 from dal_core.display import display_name
 from dal_core.experiment_status import ExperimentStatus, RunStatus
 from dal_core.figures.report import FULL_DATA_NAME

@@ -14,7 +14,7 @@ import pandas as pd
 import streamlit as st
 import torch
 
-from dal_core.datasets.base import Dataset
+from dal_core.data.base import Dataset
 from dal_core.explain import choices, pool_map
 from dal_core.explain.passes import fresh_passes, scored_passes
 from dal_core.explain.pool import PoolScores, score_pool

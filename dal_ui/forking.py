@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import streamlit as st
 
 from dal_core import experiment
-from dal_core.datasets.base import Dataset
+from dal_core.data.base import Dataset
 from dal_core.display import display_name
 from dal_core.history import Moment
 from dal_core.protocol.parameters import (

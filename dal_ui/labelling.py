@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from dal_core.agenda import Agenda, agenda, person_waits
-from dal_core.datasets.base import Dataset
+from dal_core.data.base import Dataset
 from dal_core.experiment import create_run
 from dal_core.protocol.parameters import FULL_DATA, Protocol, RunSpec
 from dal_core.records import Answer, Query, StepResult, Submission

@@ -10,7 +10,7 @@ import uuid
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from dal_core.datasets.base import Dataset
+from dal_core.data.base import Dataset
 from dal_core.records import Query
 from dal_ui.grid import image_data_uri
 from dal_ui.grid.submission import GridSubmission

@@ -12,7 +12,7 @@ import numpy as np
 import streamlit as st
 
 from dal_core import history
-from dal_core.datasets.splits import Split, split_of
+from dal_core.data.splits import Split, split_of
 from dal_core.figures.history import balance_figure, class_accuracy_figure, confusion_figure
 from dal_core.history import Moment
 from dal_core.records import Confusion

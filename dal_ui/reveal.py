@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dal_core.datasets.base import Dataset
+from dal_core.data.base import Dataset
 from dal_ui import labelling, words
 from dal_ui.grid import image_data_uri
 from dal_ui.labelling import Revealed, View

@@ -12,7 +12,7 @@ from typing import Any
 
 from dal_core.answers import AnswerError
 from dal_core.beliefs import Beliefs
-from dal_core.datasets.base import Dataset
+from dal_core.data.base import Dataset
 from dal_core.records import Source
 from dal_core.store.log import RunLog
 from dal_core.store.store import Store

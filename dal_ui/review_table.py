@@ -12,7 +12,7 @@ import pandas as pd
 import streamlit as st
 
 from dal_core.beliefs import load_beliefs
-from dal_core.datasets.base import Dataset
+from dal_core.data.base import Dataset
 from dal_core.locks import run_dir
 from dal_ui import review, runtime
 from dal_ui.grid import image_data_uri

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import streamlit as st
 
-from dal_core import datasets
 from dal_core.agenda import agenda
-from dal_core.datasets.base import Dataset
+from dal_core.data import catalogue
+from dal_core.data.base import Dataset
 from dal_core.locks import default_home
 from dal_core.store.store import Store
 from dal_core.workers import Workers
@@ -48,4 +48,4 @@ def workers() -> Workers:
 @st.cache_resource(show_spinner=False, max_entries=4)
 def dataset(name: str) -> Dataset:
     """A data set, read once a server. Raises DataError where its files are missing or broken."""
-    return datasets.load(name)
+    return catalogue.load(name)

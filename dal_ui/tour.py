@@ -14,7 +14,7 @@ import streamlit as st
 
 from dal_core import demo, experiment
 from dal_core.analysis import first_crossing
-from dal_core.datasets.base import Dataset
+from dal_core.data.base import Dataset
 from dal_core.demo import Demo
 from dal_core.store.log import RunLog
 from dal_core.store.store import Store

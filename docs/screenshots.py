@@ -51,7 +51,7 @@ def main() -> None:
 
 def _label(page: Page, url: str) -> str:
     """Start a run and give it its labels; returns its address."""
-    from dal_core.datasets import load
+    from dal_core.data.catalogue import load
 
     truth = load("mnist5k").labels
     page.goto(url)
@@ -92,7 +92,7 @@ def _settle(page: Page) -> None:
 
 def _type_some(page: Page) -> None:
     """Three labels given, the fourth image marked: what labelling looks like."""
-    from dal_core.datasets import load
+    from dal_core.data.catalogue import load
 
     truth = load("mnist5k").labels
     page.locator(".cells").focus()

@@ -46,7 +46,7 @@ def photograph(page: Page) -> bytes:
 
 def _create(home: str) -> str:
     from dal_core import experiment
-    from dal_core.datasets import load
+    from dal_core.data.catalogue import load
     from dal_core.protocol.parameters import override, preset
     from dal_core.store.store import Store
     from dal_ui.experiments import REPORT_FUNCTIONS

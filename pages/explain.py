@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 import streamlit as st
 
 from dal_core.agenda import agenda
-from dal_core.datasets.base import Dataset
+from dal_core.data.base import Dataset
 from dal_core.display import display_name
 from dal_core.protocol.parameters import FULL_DATA
 from dal_core.store.log import RunLog, RunSummary

@@ -10,7 +10,7 @@ from __future__ import annotations
 import streamlit as st
 
 from dal_core.agenda import answers_itself
-from dal_core.datasets.base import Dataset
+from dal_core.data.base import Dataset
 from dal_core.store.rows import NothingToUndo, Progress
 from dal_ui import labelling, runtime, shell, words
 from dal_ui.charts import charts

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dal_core import experiment
-from dal_core.datasets.base import Dataset
+from dal_core.data.base import Dataset
 from dal_core.protocol.parameters import PRESETS, Protocol, RunSpec, override
 from dal_core.record import read_record
 from dal_core.store.rows import RunRow

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from dal_core import oracle
-from dal_core.datasets.base import Dataset, build
+from dal_core.data.base import Dataset, build
 from dal_core.learner import Learner
 from dal_core.protocol.parameters import PRESETS, Protocol, RunSpec, override
 from dal_core.records import Query, StepResult

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmarks import reference
-from dal_core.datasets.base import Dataset
+from dal_core.data.base import Dataset
 from dal_core.mc_dropout import stochastic_passes
 from dal_core.models.networks import BayesianCNN, build_model, normalise
 from dal_core.training import train

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from dal_core import best_weights, validation
-from dal_core.datasets.base import Dataset
+from dal_core.data.base import Dataset
 from dal_core.models.networks import BayesianCNN, build_model, normalise
 from dal_core.training import Epoch, Training, train
 from tests import fast

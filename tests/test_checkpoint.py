@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from dal_core.checkpoint import FILE_NAME, load_fitted, save_fitted
-from dal_core.datasets.base import Dataset
+from dal_core.data.base import Dataset
 from dal_core.learner import Learner
 from tests import fast
 

@@ -9,7 +9,7 @@ import pytest
 
 from dal_core import demo
 from dal_core.cli import main
-from dal_core.datasets.base import Dataset
+from dal_core.data.base import Dataset
 from dal_core.record import read_record
 from dal_core.runfiles import experiment_dir
 from dal_core.store.rows import RunRow

@@ -71,7 +71,7 @@ def test_a_wrong_value_is_one_line_and_writes_nothing(
 def test_report_without_mnist_names_the_two_ways_to_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("dal_core.datasets.mnist.default_dir", lambda: tmp_path / "data")
+    monkeypatch.setattr("dal_core.data.mnist.default_dir", lambda: tmp_path / "data")
     monkeypatch.delenv("DAL_DATA", raising=False)
     monkeypatch.setenv("DAL_HOME", str(tmp_path / "home"))
     assert main(["run", "--protocol", "report"]) == 2

@@ -15,7 +15,7 @@ import pytest
 from dal_core import experiment
 from dal_core.cli import main
 from dal_core.cli.table_of_runs import LiveTable, doing, whole
-from dal_core.datasets.base import Dataset
+from dal_core.data.base import Dataset
 from dal_core.locks import is_locked, run_lock
 from dal_core.record import read_record, write_record
 from dal_core.store.rows import Progress
@@ -210,7 +210,7 @@ def test_a_wrong_value_is_one_line_and_writes_nothing(
 def test_the_protocol_of_the_report_does_not_fall_back_on_other_data(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dal_core.datasets.mnist.roots", lambda _: [tmp_path / "nothing"])
+    monkeypatch.setattr("dal_core.data.mnist.roots", lambda _: [tmp_path / "nothing"])
     assert main(["reproduce", "--home", str(tmp_path / "home")]) == 2
     err = capsys.readouterr().err
     assert "dal data fetch mnist" in err and "DAL_DATA" in err

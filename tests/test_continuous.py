@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from dal_core import experiment, worker
 from dal_core.beliefs import load_beliefs
-from dal_core.datasets.base import Dataset
+from dal_core.data.base import Dataset
 from dal_core.learner import Learner
 from dal_core.locks import run_dir
 from dal_core.protocol.parameters import RunSpec

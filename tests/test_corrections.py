@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dal_core.answers import AnswerError
-from dal_core.datasets.base import Dataset
+from dal_core.data.base import Dataset
 from dal_core.learner import Learner
 from dal_core.locks import run_dir
 from dal_core.records import Answer, Query

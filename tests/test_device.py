@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from dal_core.datasets.base import Dataset
+from dal_core.data.base import Dataset
 from dal_core.device import choose_device
 from dal_core.learner import Learner
 from dal_core.protocol.parameters import RunSpec

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dal_core.datasets.base import Dataset
+from dal_core.data.base import Dataset
 from dal_core.predict import predict, read_model
 from dal_core.store.store import Store
 from dal_core.worker import Workbench, advance

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from dal_core import experiment
-from dal_core.datasets.base import Dataset
+from dal_core.data.base import Dataset
 from dal_core.experiment_status import ExperimentStatus
 from dal_core.locks import run_lock
 from dal_core.protocol.parameters import FULL_DATA, PRESETS, ProtocolError

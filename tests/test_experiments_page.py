@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 
 from dal_core import experiment
 from dal_core.curves import RunCurve
-from dal_core.datasets.base import Dataset
+from dal_core.data.base import Dataset
 from dal_core.locks import default_home
 from dal_core.protocol.parameters import FULL_DATA, ProtocolError
 from dal_core.record import read_record

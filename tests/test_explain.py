@@ -11,7 +11,7 @@ import torch
 
 from dal_core.acquisition import scores as acquisition
 from dal_core.checkpoint import save_fitted
-from dal_core.datasets.base import Dataset
+from dal_core.data.base import Dataset
 from dal_core.explain.parts import parts_of, settling
 from dal_core.explain.passes import fresh_passes, scored_passes, with_dropout
 from dal_core.explain.pool import PoolScores, ambiguous_image, place_of, quarrel_image, score_pool

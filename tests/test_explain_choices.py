@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from dal_core.acquisition import scores
-from dal_core.datasets.base import Dataset
+from dal_core.data.base import Dataset
 from dal_core.explain.choices import (
     choices,
     class_counts,

@@ -14,7 +14,7 @@ import torch
 import vl_convert
 from PIL import Image
 
-from dal_core.datasets.base import Dataset
+from dal_core.data.base import Dataset
 from dal_core.explain.parts import Parts, parts_of
 from dal_core.figures.choices import (
     balance_data,

@@ -16,7 +16,7 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from dal_core.acquisition import scores as acquisition
-from dal_core.datasets.base import Dataset
+from dal_core.data.base import Dataset
 from dal_core.experiment import create_run
 from dal_core.explain.parts import parts_of
 from dal_core.explain.pool import Place, score_pool

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dal_core import export
-from dal_core.datasets.base import Dataset, build
+from dal_core.data.base import Dataset, build
 from dal_core.protocol.parameters import RunSpec, preset
 from dal_core.store.log import RunLog
 from dal_core.store.store import Store

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from dal_core import experiment
-from dal_core.datasets.base import Dataset
-from dal_core.datasets.splits import split_of
+from dal_core.data.base import Dataset
+from dal_core.data.splits import split_of
 from dal_core.protocol.parameters import RunSpec, override
 from dal_core.records import Answer, Batch
 from dal_core.store.rows import RunNotFound, RunRow

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from dal_core import experiment, history
-from dal_core.datasets.base import Dataset
-from dal_core.datasets.splits import split_of
+from dal_core.data.base import Dataset
+from dal_core.data.splits import split_of
 from dal_core.figures.history import (
     balance_data,
     balance_figure,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dal_core.agenda import answers_itself
-from dal_core.datasets.base import Dataset
+from dal_core.data.base import Dataset
 from dal_core.protocol.parameters import PRESETS, ProtocolError, override
 from dal_core.store.rows import NothingToUndo, Progress
 from dal_core.store.store import Store

@@ -11,7 +11,7 @@ import torch
 from dal_core import mc_dropout, oracle
 from dal_core.acquisition.scores import ACQUISITIONS, scorer
 from dal_core.answers import AnswerError
-from dal_core.datasets.base import Dataset
+from dal_core.data.base import Dataset
 from dal_core.learner import Learner, StateError
 from dal_core.models.networks import LeNet5
 from dal_core.protocol.parameters import FULL_DATA, RunSpec

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from dal_core.datasets.base import Dataset
+from dal_core.data.base import Dataset
 from dal_core.lockstep import (
     Labelled,
     _patches,

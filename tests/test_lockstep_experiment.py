@@ -20,7 +20,7 @@ from dal_core.agenda import agenda
 from dal_core.cli import main
 from dal_core.cli.errors import WrongUse
 from dal_core.cli.reproduce import _is_lockstep
-from dal_core.datasets.base import Dataset
+from dal_core.data.base import Dataset
 from dal_core.experiment_status import ExperimentStatus
 from dal_core.locks import is_locked, run_lock
 from dal_core.lockstep import GraphFailed, in_groups

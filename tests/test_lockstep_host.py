@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks import lockstep_host
 from dal_core import experiment
-from dal_core.datasets.base import Dataset
+from dal_core.data.base import Dataset
 from dal_core.store.store import Store
 from tests.experiment_kit import protocol
 

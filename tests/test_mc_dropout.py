@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from dal_core.datasets.base import Dataset
+from dal_core.data.base import Dataset
 from dal_core.mc_dropout import CHUNK, chunked_passes, stochastic_passes
 from dal_core.models.dropout_masks import KeepBits
 from dal_core.models.networks import BayesianCNN, build_model, normalise

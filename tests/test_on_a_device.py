@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from dal_core import experiment, lockstep
-from dal_core.datasets.base import Dataset
+from dal_core.data.base import Dataset
 from dal_core.experiment_status import ExperimentStatus
 from dal_core.lockstep import (
     WARM_UP,

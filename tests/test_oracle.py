@@ -7,7 +7,7 @@ import pytest
 
 from dal_core import oracle
 from dal_core.answers import check_answers
-from dal_core.datasets.base import Dataset
+from dal_core.data.base import Dataset
 from dal_core.records import Query
 
 

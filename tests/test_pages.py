@@ -10,7 +10,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from dal_core.agenda import answers_itself
-from dal_core.datasets.base import DataMissing, Dataset
+from dal_core.data.base import DataMissing, Dataset
 from dal_core.experiment import create_run
 from dal_core.locks import run_lock
 from dal_core.records import Answer

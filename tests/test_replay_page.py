@@ -11,7 +11,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from dal_core import demo, experiment
-from dal_core.datasets.base import Dataset
+from dal_core.data.base import Dataset
 from dal_core.protocol.parameters import ProtocolError, override
 from dal_core.runfiles import run_curve
 from dal_core.store.rows import RunRow

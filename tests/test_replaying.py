@@ -13,7 +13,7 @@ import pytest
 
 from dal_core import export
 from dal_core.cli import main
-from dal_core.datasets.base import Dataset
+from dal_core.data.base import Dataset
 from dal_core.records import Answer
 from dal_core.store.log import RunLog
 from dal_core.store.store import Store

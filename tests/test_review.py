@@ -10,7 +10,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from dal_core.beliefs import Beliefs
-from dal_core.datasets.base import Dataset
+from dal_core.data.base import Dataset
 from dal_core.store.log import RunLog
 from dal_core.store.store import Store
 from dal_ui import labelling, review

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dal_core import experiment
-from dal_core.datasets.base import Dataset
+from dal_core.data.base import Dataset
 from dal_core.locks import run_dir
 from dal_core.record import read_record
 from dal_core.record_form import bounds, curves, unfinished

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dal_core.checkpoint import load_fitted
-from dal_core.datasets.base import Dataset
+from dal_core.data.base import Dataset
 from dal_core.locks import RunBusy, run_lock
 from dal_core.stepweights import (
     corrected_at,

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dal_core.datasets.base import Dataset
+from dal_core.data.base import Dataset
 from dal_core.models.networks import BayesianCNN, build_model, normalise
 from dal_core.protocol.parameters import Protocol
 from dal_core.training import BatchOrder, Epoch, Training, train

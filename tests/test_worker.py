@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import delete
 
 from dal_core import worker
-from dal_core.datasets.base import Dataset
+from dal_core.data.base import Dataset
 from dal_core.learner import Learner
 from dal_core.locks import RunBusy, run_dir, run_lock
 from dal_core.record import read_record

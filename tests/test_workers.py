@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from dal_core import workers
-from dal_core.datasets.base import Dataset
+from dal_core.data.base import Dataset
 from dal_core.locks import run_lock
 from dal_core.stepweights import step_weights
 from dal_core.store.store import Store

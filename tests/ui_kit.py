@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from dal_core.datasets.base import Dataset
+from dal_core.data.base import Dataset
 from dal_core.records import Query
 from dal_core.store.log import RunLog
 from dal_core.store.store import Store

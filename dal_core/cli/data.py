@@ -5,15 +5,15 @@ from __future__ import annotations
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-from dal_core import datasets
 from dal_core.cli import values
 from dal_core.cli.tables import console, table
+from dal_core.data import catalogue
 
 
 def show_all() -> None:
     """Print every data set and where it lies."""
     shown = table(("name", "title", "where"))
-    for loader in datasets.DATASETS.values():
+    for loader in catalogue.DATASETS.values():
         where = loader.find(None)
         missing = f"not here; `dal data fetch {loader.name}` downloads it, or set DAL_DATA"
         shown.add_row(loader.name, loader.title, str(where) if where else missing)
@@ -32,10 +32,10 @@ def fetch(name: str) -> None:
                 tasks[file] = progress.add_task(file)
             progress.update(tasks[file], completed=done, total=total or None)
 
-        where = datasets.fetch(name, progress=show)
+        where = catalogue.fetch(name, progress=show)
     print(f"{name} is in {where}")
 
 
 def verify(name: str) -> None:
     """Print what was verified. Raises WrongUse, DataMissing, DataCorrupt."""
-    print(datasets.verify(values.dataset(name, "NAME")))
+    print(catalogue.verify(values.dataset(name, "NAME")))

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dal_core import datasets, demo
+from dal_core import demo
 from dal_core.cli import values
 from dal_core.cli.reproduce import conduct, n_processes, with_workers
+from dal_core.data import catalogue
 
 
 def create(*, workers: str | None, device: str | None, home: Path | None, as_json: bool) -> int:
     """Make the demo, or go on with one begun before; returns the exit code."""
     where = values.device(device)
     work = with_workers(n_processes(workers), where)
-    data = datasets.load(demo.protocol().dataset)
+    data = catalogue.load(demo.protocol().dataset)
     store = values.open_store(home, create=True)
     return conduct(store, demo.create(store, data, where), work, home, as_json)

@@ -35,7 +35,7 @@ def _code(error: Exception) -> int | None:
     if isinstance(error, Failed):
         return FAILED
     # Imported here, since only a command that has failed needs them.
-    from dal_core.datasets.base import DataError, DataMissing
+    from dal_core.data.base import DataError, DataMissing
     from dal_core.locks import RunBusy
     from dal_core.protocol.parameters import ProtocolError
     from dal_core.record_check import RecordError

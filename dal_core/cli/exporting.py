@@ -7,10 +7,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from dal_core import datasets
 from dal_core import export as exports
 from dal_core.cli import values
 from dal_core.cli.errors import Failed, WrongUse
+from dal_core.data import catalogue
 from dal_core.store.log import RunLog
 from dal_core.store.store import Store
 
@@ -27,7 +27,7 @@ def export(text: str, form: str, out: str, *, force: bool, home: Path | None) ->
     if form == MODEL_FORMAT:
         content = _model(store, text, log)
     else:
-        dataset = datasets.load(log.run.spec.protocol.dataset)
+        dataset = catalogue.load(log.run.spec.protocol.dataset)
         content = exports.render(log, dataset, form).encode()
     if out == "-":
         sys.stdout.flush()

@@ -12,13 +12,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dal_core import datasets, labelfile
+from dal_core import labelfile
 from dal_core.cli import results, values
 from dal_core.cli.errors import DONE, FAILED, INTERRUPTED, Failed, WrongUse
 from dal_core.cli.resuming import other_dataset
 from dal_core.cli.run import say
 from dal_core.cli.watching import watching
-from dal_core.datasets.base import Dataset
+from dal_core.data import catalogue
+from dal_core.data.base import Dataset
 from dal_core.export import label_rows
 from dal_core.locks import RunBusy, default_home, is_locked
 from dal_core.protocol.parameters import FULL_DATA, MAX_SEED, Protocol, RunSpec
@@ -50,7 +51,7 @@ def replay(
     acquisition = values.acquisition(wanted.acquisition or _of(source, "acquisition", "bald"))
     typed = wanted.seed or str(_of(source, "seed", 1))
     seed = values.whole_number("--seed", typed, 0, MAX_SEED)
-    data = datasets.load(protocol.dataset)
+    data = catalogue.load(protocol.dataset)
     spec = RunSpec(data.fingerprint, protocol, acquisition, seed)
     batches = _batches(labels, wanted, source, data, spec)
     store = values.open_store(home, create=True)
@@ -108,7 +109,7 @@ def _batches(
         if source is None:
             rows = labelfile.read_labels(Path(labels).read_bytes())
         else:
-            there = datasets.load(source.run.spec.protocol.dataset)
+            there = catalogue.load(source.run.spec.protocol.dataset)
             rows = labelfile.given_labels(label_rows(source, there))
         with values.named("--set" if wanted.set else "--protocol"):
             return labelfile.to_batches(rows, data, spec)

@@ -6,11 +6,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from dal_core import datasets
 from dal_core.cli import experiments, values
 from dal_core.cli.errors import WrongUse
-from dal_core.datasets import DATASETS
-from dal_core.datasets.base import DataError, Dataset
+from dal_core.data import catalogue
+from dal_core.data.base import DataError, Dataset
+from dal_core.data.catalogue import DATASETS
 from dal_core.locks import default_home
 from dal_core.record import read_record
 from dal_core.record_form import Record, protocol_params
@@ -99,12 +99,12 @@ def _names(records: Sequence[Record], typed: Sequence[str]) -> list[str]:
 def _digits(name: str | None, record: Record) -> Dataset | None:
     """The data whose digits figure 1 shows: those asked for, else the record's if they are here."""
     if name is not None:
-        return datasets.load(name)
+        return catalogue.load(name)
     own = str(protocol_params(record).get("dataset") or "mnist")
     if own not in DATASETS:
         return None
     try:
-        return datasets.load(own)
+        return catalogue.load(own)
     except DataError as error:
         print(f"dal: without figure 1: {' '.join(str(error).split())}", file=sys.stderr)
         return None

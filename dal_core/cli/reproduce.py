@@ -17,12 +17,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from dal_core import datasets, experiment
+from dal_core import experiment
 from dal_core.cli import experiments, values
 from dal_core.cli.errors import DONE, FAILED, INTERRUPTED, WrongUse
 from dal_core.cli.resuming import check_same_data, other_dataset, other_versions, refuse_changes
 from dal_core.cli.run import say
 from dal_core.cli.table_of_runs import watching
+from dal_core.data import catalogue
 from dal_core.experiment_status import ExperimentStatus
 from dal_core.protocol.parameters import ACQUISITION_NAMES, MAX_SEED
 from dal_core.runfiles import experiment_dir, refresh_records
@@ -136,7 +137,7 @@ def _begin(wanted: Wanted, device: str, home: Path | None) -> tuple[Store, Exper
     numbers = values.several("--seeds", wanted.seeds)
     seeds = [values.whole_number("--seeds", number, 0, MAX_SEED) for number in numbers]
     noise = values.noise(wanted.noise)
-    data = datasets.load(protocol.dataset)
+    data = catalogue.load(protocol.dataset)
     with values.named("--set" if wanted.set else "--dataset"):
         experiment.specs(data, protocol, acquisitions, seeds, full_data=wanted.full_data)
     store = values.open_store(home, create=True)

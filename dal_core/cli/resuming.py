@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dal_core import datasets
 from dal_core.cli.errors import WrongUse
+from dal_core.data import catalogue
 from dal_core.protocol.parameters import PRESETS, Protocol
 from dal_core.store.rows import RunRow
 from dal_core.store.versions import current_versions
@@ -26,7 +26,7 @@ def refuse_changes(given: Mapping[str, Any], what: str, allowed: str) -> None:
 def check_same_data(text: str, what: str, row: RunRow) -> None:
     """The data found here are those the run was made on. Raises WrongUse, DataError."""
     name = row.spec.protocol.dataset
-    if datasets.load(name).fingerprint != row.spec.fingerprint:
+    if catalogue.load(name).fingerprint != row.spec.fingerprint:
         raise WrongUse(
             f"--resume is {text!r}, {what} on another {name} than the one found here; "
             f"allowed: {what} on the same data"

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dal_core import datasets
 from dal_core.agenda import agenda
 from dal_core.cli import results, values
 from dal_core.cli.errors import DONE, FAILED, INTERRUPTED, Failed, WrongUse
 from dal_core.cli.resuming import check_same_data, other_dataset, other_versions, refuse_changes
 from dal_core.cli.watching import watching
-from dal_core.datasets.splits import split_of
+from dal_core.data import catalogue
+from dal_core.data.splits import split_of
 from dal_core.experiment import create_run
 from dal_core.locks import RunBusy, is_locked
 from dal_core.protocol.parameters import MAX_SEED, RunSpec
@@ -109,7 +109,7 @@ def _begin(wanted: Wanted, stops: Stops, device: str, home: Path | None) -> tupl
     noise = values.noise(wanted.noise)
     protocol = values.protocol(wanted.protocol, wanted.dataset, wanted.set)
     Stops(None, stops.until_accuracy).read(RunSpec("", protocol, acquisition, seed))
-    data = datasets.load(protocol.dataset)
+    data = catalogue.load(protocol.dataset)
     spec = RunSpec(data.fingerprint, protocol, acquisition, seed, noise)
     directives = stops.read(spec)
     with values.named("--set" if wanted.set else "--dataset"):

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dal_core.cli.errors import WrongUse
-from dal_core.datasets import DATASETS
+from dal_core.data.catalogue import DATASETS
 from dal_core.device import DEVICES, choose_device
 from dal_core.locks import default_home
 from dal_core.protocol.parameters import (

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from dal_core.checkpoint import FILE_NAME, read_facts
-from dal_core.datasets.base import Dataset
+from dal_core.data.base import Dataset
 from dal_core.learner import Fitted, Learner
 from dal_core.locks import run_dir
 from dal_core.stepweights import FOLDER, stored_learner

@@ -8,7 +8,7 @@ import time
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from dal_core.datasets.base import Dataset
+from dal_core.data.base import Dataset
 from dal_core.store.store import Store
 from tests.browser.conftest import StreamlitServer
 from tests.ui_kit import asked_run

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from dal_core.datasets.base import Dataset
+from dal_core.data.base import Dataset
 from dal_core.locks import RunBusy, run_lock
 from dal_core.records import Answer
 from dal_core.store.store import Store

@@ -7,7 +7,7 @@ import random
 import numpy as np
 import torch
 
-from dal_core.datasets.base import Dataset
+from dal_core.data.base import Dataset
 from dal_core.protocol.randomness import Purpose, numpy_generator, torch_seed
 from tests import fast
 

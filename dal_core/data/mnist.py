@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from dal_core.datasets.base import DataCorrupt, DataMissing, Dataset, Loader, Progress, build
-from dal_core.datasets.mapped import mapped_images
-from dal_core.datasets.torchvision_ops import import_torchvision
+from dal_core.data.base import DataCorrupt, DataMissing, Dataset, Loader, Progress, build
+from dal_core.data.image_cache import mapped_images
+from dal_core.data.torchvision_ops import import_torchvision
 
 NAME = "mnist"
 TITLE = "MNIST (70,000 images)"
@@ -167,7 +167,7 @@ def fetch(data_dir: Path | None = None, progress: Progress | None = None) -> Pat
 
     Files that do not verify are replaced, once the new ones are whole. Raises DownloadFailed.
     """
-    from dal_core.datasets.mnist_download import download
+    from dal_core.data.mnist_download import download
 
     root = find(data_dir)
     if root is not None and _is_published(root):

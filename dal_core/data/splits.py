@@ -15,7 +15,7 @@ from dal_core.protocol.parameters import FULL_DATA, Protocol, ProtocolError, Run
 from dal_core.protocol.randomness import Purpose, numpy_generator
 
 if TYPE_CHECKING:
-    from dal_core.datasets.base import Dataset
+    from dal_core.data.base import Dataset
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dal_core.datasets.base import DataCorrupt, Dataset, Loader, Progress, build
+from dal_core.data.base import DataCorrupt, Dataset, Loader, Progress, build
 
 NAME = "mnist5k"
 TITLE = "MNIST 5k (5,000 images, built in)"

@@ -14,8 +14,8 @@ from collections.abc import Callable
 from http.client import HTTPException
 from pathlib import Path
 
-from dal_core.datasets.base import DataError, DownloadFailed, Progress
-from dal_core.datasets.torchvision_ops import import_torchvision
+from dal_core.data.base import DataError, DownloadFailed, Progress
+from dal_core.data.torchvision_ops import import_torchvision
 
 CHUNK_BYTES = 1 << 16
 TIMEOUT_SECONDS = 30.0

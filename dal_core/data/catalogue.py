@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from dal_core.datasets import mnist, mnist5k
-from dal_core.datasets.base import (
+from dal_core.data import mnist, mnist5k
+from dal_core.data.base import (
     DataCorrupt,
     DataError,
     DataMissing,

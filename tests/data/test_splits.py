@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dal_core.datasets.base import Dataset, build
-from dal_core.datasets.splits import Split, full_data_split, make_split
+from dal_core.data.base import Dataset, build
+from dal_core.data.splits import Split, full_data_split, make_split
 from dal_core.protocol.parameters import PRESETS, ProtocolError, override
 from tests import fast
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dal_core.datasets.base import fingerprint
+from dal_core.data.base import fingerprint
 
 
 def cache_dir() -> Path:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dal_core.datasets.mapped import cache_dir, mapped_images
+from dal_core.data.image_cache import cache_dir, mapped_images
 
 LABELS = np.arange(4)
 

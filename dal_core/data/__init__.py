@@ -1,0 +1,1 @@
+"""Data sets, class names, splits, caches and downloads."""
