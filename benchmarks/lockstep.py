@@ -24,8 +24,8 @@ from benchmarks.data import images_of
 from dal_core.allocator import keep_freed_memory
 from dal_core.device import choose_device
 from dal_core.lockstep import GraphFailed, Labelled, passes_together, train_together
-from dal_core.mc_dropout import chunked_passes
 from dal_core.models.networks import BayesianCNN, build_model, normalise
+from dal_core.posterior.mc_dropout import chunked_passes
 from dal_core.protocol.parameters import PRESETS, Protocol, override
 from dal_core.training import Training, train
 

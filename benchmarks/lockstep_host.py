@@ -30,8 +30,8 @@ from dal_core.allocator import keep_freed_memory
 from dal_core.data import catalogue
 from dal_core.data.base import Dataset
 from dal_core.experiment import create_experiment
-from dal_core.mc_dropout import CHUNK
 from dal_core.models.networks import BayesianCNN
+from dal_core.posterior.mc_dropout import CHUNK
 from dal_core.protocol.parameters import Protocol, override
 from dal_core.store.store import Store
 from dal_core.training import Training

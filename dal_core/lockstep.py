@@ -31,9 +31,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dal_core.mc_dropout import CHUNK, chunk_generator
 from dal_core.models.dropout_masks import BITS, KeepBits, keep
 from dal_core.models.networks import BayesianCNN, GalCNN, LeNet5
+from dal_core.posterior.mc_dropout import CHUNK, chunk_generator
 from dal_core.protocol.parameters import Protocol
 from dal_core.training import Training
 

@@ -40,8 +40,8 @@ from dal_core.lockstep import (
     runs_that_fit,
     train_together,
 )
-from dal_core.mc_dropout import CHUNK
 from dal_core.models.networks import BayesianCNN, normalise
+from dal_core.posterior.mc_dropout import CHUNK
 from dal_core.protocol.parameters import FULL_DATA, RunSpec
 from dal_core.protocol.randomness import Purpose, torch_seed
 from dal_core.records import Query, StepResult

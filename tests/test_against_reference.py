@@ -10,8 +10,8 @@ from torch.nn import functional as F
 
 from benchmarks import reference
 from dal_core.data.base import Dataset
-from dal_core.mc_dropout import stochastic_passes
 from dal_core.models.networks import BayesianCNN, build_model, normalise
+from dal_core.posterior.mc_dropout import stochastic_passes
 from dal_core.training import train
 from dal_core.validation import Validation
 from tests import fast

@@ -22,8 +22,8 @@ from dal_core.lockstep import (
     stack,
     train_together,
 )
-from dal_core.mc_dropout import chunked_passes
 from dal_core.models.networks import BayesianCNN, build_model, normalise
+from dal_core.posterior.mc_dropout import chunked_passes
 from dal_core.protocol.parameters import Protocol
 from dal_core.training import BatchOrder, Training, train
 from tests import fast

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from dal_core.explain.step import fitted_of
 from dal_core.learner import Learner
-from dal_core.mc_dropout import passes_of_one, stochastic_passes
 from dal_core.models.networks import BayesianCNN, normalise
+from dal_core.posterior.mc_dropout import passes_of_one, stochastic_passes
 from dal_core.protocol.randomness import Purpose, torch_seed
 
 Dropout = tuple[float, float]

@@ -15,7 +15,7 @@ from dal_core.acquisition import scores as acquisition
 from dal_core.explain.parts import scored_functions
 from dal_core.explain.step import fitted_of
 from dal_core.learner import Learner
-from dal_core.mc_dropout import chunked_passes
+from dal_core.posterior.mc_dropout import chunked_passes
 from dal_core.protocol.randomness import Purpose, numpy_generator, torch_seed
 
 HIGH_ENTROPY_SHARE = 0.05  # of the pool: what counts as "high" when an example is looked for

@@ -14,8 +14,8 @@ import torch
 
 from dal_core.explain.step import fitted_of
 from dal_core.learner import Learner
-from dal_core.mc_dropout import CHUNK
 from dal_core.models.networks import BayesianCNN, normalise
+from dal_core.posterior.mc_dropout import CHUNK
 
 INITIAL, UNASKED = -1, -2  # in place of a step
 MAX_POINTS = 5000  # pool images on a map: what a browser draws and finds without stutter

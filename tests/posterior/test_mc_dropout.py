@@ -12,9 +12,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from dal_core.data.base import Dataset
-from dal_core.mc_dropout import CHUNK, chunked_passes, stochastic_passes
 from dal_core.models.dropout_masks import KeepBits
 from dal_core.models.networks import BayesianCNN, build_model, normalise
+from dal_core.posterior.mc_dropout import CHUNK, chunked_passes, stochastic_passes
 
 T = 5
 

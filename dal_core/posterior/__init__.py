@@ -1,0 +1,1 @@
+"""Samples of a model's predictions: Monte Carlo dropout and its siblings."""
