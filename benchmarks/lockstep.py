@@ -21,13 +21,13 @@ from torch import Tensor
 
 from benchmarks import lockstep_counts as counts
 from benchmarks.data import images_of
-from dal_core.allocator import keep_freed_memory
-from dal_core.device import choose_device
-from dal_core.lockstep import GraphFailed, Labelled, passes_together, train_together
 from dal_core.models.networks import BayesianCNN, build_model, normalise
 from dal_core.posterior.mc_dropout import chunked_passes
 from dal_core.protocol.parameters import PRESETS, Protocol, override
-from dal_core.training import Training, train
+from dal_core.training.device import choose_device
+from dal_core.training.loop import Training, train
+from dal_core.training.malloc import keep_freed_memory
+from dal_core.training.stacked import GraphFailed, Labelled, passes_together, train_together
 
 REPORT = PRESETS["report"]
 GRAPH_EPOCHS = 30  # three without the graph, the others by replaying it

@@ -22,9 +22,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.data import dataset
 from benchmarks.sides import REPORT
-from dal_core.lockstep import Labelled, passes_together, train_together
 from dal_core.models.networks import build_model, normalise
 from dal_core.protocol.parameters import Protocol, override
+from dal_core.training.stacked import Labelled, passes_together, train_together
 
 COUNTED = (20, 120)  # images
 T = REPORT.num_mc_samples

@@ -26,7 +26,6 @@ from torch import Tensor
 
 from benchmarks.sides import REPORT
 from dal_core import lockstep_experiment
-from dal_core.allocator import keep_freed_memory
 from dal_core.data import catalogue
 from dal_core.data.base import Dataset
 from dal_core.experiment import create_experiment
@@ -34,7 +33,8 @@ from dal_core.models.networks import BayesianCNN
 from dal_core.posterior.mc_dropout import CHUNK
 from dal_core.protocol.parameters import Protocol, override
 from dal_core.store.store import Store
-from dal_core.training import Training
+from dal_core.training.loop import Training
+from dal_core.training.malloc import keep_freed_memory
 
 FUNCTIONS = ("max_entropy", "bald", "variation_ratios", "mean_std", "random")
 N_CLASSES, WORST = 10, 3.0  # nats, of a loss that nobody looks at

@@ -16,13 +16,13 @@ from torch import Tensor
 from benchmarks import reference
 from benchmarks.data import Labelled, dataset, images_of
 from dal_core.acquisition.scores import bald
-from dal_core.allocator import keep_freed_memory
 from dal_core.learner import Learner
 from dal_core.models.networks import BayesianCNN, build_model, normalise
 from dal_core.posterior import mc_dropout
 from dal_core.protocol.parameters import PRESETS, Protocol, RunSpec, override, with_dataset
-from dal_core.training import train
-from dal_core.validation import image_losses
+from dal_core.training.loop import train
+from dal_core.training.malloc import keep_freed_memory
+from dal_core.training.validation import image_losses
 
 REPORT = PRESETS["report"]
 T = REPORT.num_mc_samples
@@ -91,7 +91,7 @@ class Ours:
             seen[0] += len(labels)
             return losses[0]
 
-        with patch("dal_core.validation.image_losses", watched):
+        with patch("dal_core.training.validation.image_losses", watched):
             whole = cpu_seconds(lambda: _trained(n, REPORT))
         share = seen[0] / (REPORT.n_epochs * REPORT.val_size)
         return {"seconds": whole, "validation": seconds[0], "share": share}

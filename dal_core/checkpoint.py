@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from dal_core.learner import Fitted, Learner
-from dal_core.training import Training
+from dal_core.training.loop import Training
 
 FILE_NAME = "weights.safetensors"
 

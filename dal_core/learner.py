@@ -33,7 +33,7 @@ from dal_core.posterior.mc_dropout import chunked_passes
 from dal_core.protocol.parameters import FULL_DATA, Protocol, RunSpec
 from dal_core.protocol.randomness import Purpose, numpy_generator, torch_seed
 from dal_core.records import RANKING_KEPT, Answer, Query, StepResult
-from dal_core.training import BatchOrder, Training, Watch, train
+from dal_core.training.loop import BatchOrder, Training, Watch, train
 
 Progress = Callable[[int, int], None]  # (images done, images in all)
 CPU = torch.device("cpu")

@@ -24,22 +24,11 @@ import torch
 from torch import Tensor
 
 from dal_core.agenda import Task, agenda, answers_itself
-from dal_core.device import free_memory
 from dal_core.experiment import POLL_SECONDS
 from dal_core.experiment_status import ExperimentStatus, RunStatus, is_bound, status
 from dal_core.learner import Learner
 from dal_core.learner import Progress as ImageProgress
 from dal_core.locks import RunBusy, run_lock
-from dal_core.lockstep import (
-    GraphFailed,
-    Labelled,
-    Look,
-    in_groups,
-    passes_together,
-    runs_at_once,
-    runs_that_fit,
-    train_together,
-)
 from dal_core.models.networks import BayesianCNN, normalise
 from dal_core.posterior.mc_dropout import CHUNK
 from dal_core.protocol.parameters import FULL_DATA, RunSpec
@@ -50,7 +39,18 @@ from dal_core.store.ending import finished
 from dal_core.store.log import RunLog
 from dal_core.store.rows import Progress
 from dal_core.store.store import Store
-from dal_core.training import Training, Watch
+from dal_core.training.device import free_memory
+from dal_core.training.loop import Training, Watch
+from dal_core.training.stacked import (
+    GraphFailed,
+    Labelled,
+    Look,
+    in_groups,
+    passes_together,
+    runs_at_once,
+    runs_that_fit,
+    train_together,
+)
 from dal_core.worker import GivenUp, Job, Workbench, settle
 
 LOOK_SECONDS = 0.5  # between two looks of a fit at its runs' directives, and reports of progress

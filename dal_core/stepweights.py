@@ -28,7 +28,7 @@ from dal_core.records import Answer, Submission
 from dal_core.store.log import RunLog
 from dal_core.store.rows import Part, Progress, RunNotFound
 from dal_core.store.store import Store
-from dal_core.training import Epoch
+from dal_core.training.loop import Epoch
 
 FOLDER = "steps"
 LOOK_SECONDS = 0.1  # between two looks at whether the run still exists, and reports of progress

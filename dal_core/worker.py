@@ -37,12 +37,10 @@ import torch
 
 from dal_core import oracle
 from dal_core.agenda import Task, agenda, answers_itself, person_waits
-from dal_core.allocator import keep_freed_memory
 from dal_core.beliefs import Beliefs, load_beliefs, save_beliefs
 from dal_core.checkpoint import load_fitted, save_fitted
 from dal_core.data import catalogue
 from dal_core.data.base import Dataset
-from dal_core.device import choose_device
 from dal_core.learner import CPU, Answered, Learner
 from dal_core.locks import RunBusy, run_dir, run_lock
 from dal_core.protocol.parameters import RunSpec
@@ -53,7 +51,9 @@ from dal_core.store.ending import finished
 from dal_core.store.log import RunLog
 from dal_core.store.rows import Part, Progress, RunNotFound
 from dal_core.store.store import Store
-from dal_core.training import Epoch
+from dal_core.training.device import choose_device
+from dal_core.training.loop import Epoch
+from dal_core.training.malloc import keep_freed_memory
 
 LOOK_SECONDS = 0.1  # how often a fit looks at its run's directives and writes its progress
 LEARNERS_KEPT = 4  # learners are small; a worker switches between a person's run and its baseline

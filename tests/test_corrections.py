@@ -16,7 +16,7 @@ from dal_core.records import Answer, Query
 from dal_core.store import schema
 from dal_core.store.rows import RunNotFound
 from dal_core.store.store import Store
-from dal_core.training import Training, Watch
+from dal_core.training.loop import Training, Watch
 from dal_core.worker import Workbench, advance
 from tests import experiment_kit
 from tests.store_kit import N_INITIAL, answers_to, ask, give, new_query, new_result, new_run

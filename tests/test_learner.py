@@ -17,7 +17,7 @@ from dal_core.models.networks import LeNet5
 from dal_core.posterior import mc_dropout
 from dal_core.protocol.parameters import FULL_DATA, RunSpec
 from dal_core.records import RANKING_KEPT, Answer, Query
-from dal_core.training import Epoch, Training, train
+from dal_core.training.loop import Epoch, Training, train
 from tests import fast, reference
 
 NAMES = sorted(ACQUISITIONS)

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import torch
 
-from dal_core import experiment, lockstep, lockstep_experiment
+from dal_core import experiment, lockstep_experiment
 from dal_core.agenda import agenda
 from dal_core.cli import main
 from dal_core.cli.errors import WrongUse
@@ -23,10 +23,11 @@ from dal_core.cli.reproduce import _is_lockstep
 from dal_core.data.base import Dataset
 from dal_core.experiment_status import ExperimentStatus
 from dal_core.locks import is_locked, run_lock
-from dal_core.lockstep import GraphFailed, in_groups
 from dal_core.lockstep_experiment import Together, conduct
 from dal_core.protocol.parameters import FULL_DATA
 from dal_core.store.store import Store
+from dal_core.training import stacked
+from dal_core.training.stacked import GraphFailed, in_groups
 from dal_core.worker import Workbench, advance
 from tests.experiment_kit import FAST, measures, numbers, protocol, until
 from tests.store_kit import ROOT
@@ -302,7 +303,7 @@ def test_a_group_is_no_larger_than_the_memory_expected_for_it(
         return whole(models, *arguments)
 
     monkeypatch.setattr(lockstep_experiment, "train_together", watched)
-    monkeypatch.setattr(lockstep, "memory_of_a_run", lambda *_: 300)
+    monkeypatch.setattr(stacked, "memory_of_a_run", lambda *_: 300)
     monkeypatch.setattr(lockstep_experiment, "free_memory", lambda _: 1600)
     work(store, create(store, mnist5k, n_acquisition_steps=0))
     assert sizes == [4, 2]

@@ -124,7 +124,7 @@ def _work(store: Store, run_id: str, device: str) -> int:
     import torch
 
     from dal_core import replaying
-    from dal_core.allocator import keep_freed_memory
+    from dal_core.training.malloc import keep_freed_memory
     from dal_core.worker import Workbench
 
     keep_freed_memory()

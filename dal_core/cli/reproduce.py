@@ -179,8 +179,8 @@ def _work(store: Store, experiment_id: str, n_workers: int, device: str) -> None
 def _work_in_lockstep(store: Store, experiment_id: str, device: str) -> None:
     import torch
 
-    from dal_core.allocator import keep_freed_memory
     from dal_core.lockstep_experiment import conduct
+    from dal_core.training.malloc import keep_freed_memory
 
     keep_freed_memory()
     torch.set_num_threads(1)  # results differ in bits between one and two threads

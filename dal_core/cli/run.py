@@ -158,7 +158,7 @@ def _work(store: Store, run_id: str, device: str, home: Path | None) -> int:
 def _advance(store: Store, run_id: str, device: str) -> None:
     import torch
 
-    from dal_core.allocator import keep_freed_memory
+    from dal_core.training.malloc import keep_freed_memory
     from dal_core.worker import Workbench, advance
 
     keep_freed_memory()

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from dal_core.models.networks import BayesianCNN
-from dal_core.validation import Validation
+from dal_core.training.validation import Validation
 
 AHEAD = 8  # epochs that training may be ahead; a validation takes from half to three epochs' time
 

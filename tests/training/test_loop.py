@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from dal_core.data.base import Dataset
 from dal_core.models.networks import BayesianCNN, build_model, normalise
 from dal_core.protocol.parameters import Protocol
-from dal_core.training import BatchOrder, Epoch, Training, train
-from dal_core.validation import image_losses
+from dal_core.training.loop import BatchOrder, Epoch, Training, train
+from dal_core.training.validation import image_losses
 from tests import fast
 
 Labelled = tuple[Tensor, Tensor]

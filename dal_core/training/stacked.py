@@ -35,7 +35,7 @@ from dal_core.models.dropout_masks import BITS, KeepBits, keep
 from dal_core.models.networks import BayesianCNN, GalCNN, LeNet5
 from dal_core.posterior.mc_dropout import CHUNK, chunk_generator
 from dal_core.protocol.parameters import Protocol
-from dal_core.training import Training
+from dal_core.training.loop import Training
 
 EPOCHS_AHEAD = 25  # drawn at once, and run between two looks at the losses, on a GPU
 DRAWS_BYTES = 256 * 2**20  # at most, of what is drawn at once

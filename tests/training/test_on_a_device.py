@@ -15,10 +15,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from dal_core import experiment, lockstep
+from dal_core import experiment
 from dal_core.data.base import Dataset
 from dal_core.experiment_status import ExperimentStatus
-from dal_core.lockstep import (
+from dal_core.lockstep_experiment import conduct
+from dal_core.models.networks import BayesianCNN, build_model, normalise
+from dal_core.protocol.parameters import Protocol
+from dal_core.store.store import Store
+from dal_core.training import stacked
+from dal_core.training.loop import Training
+from dal_core.training.stacked import (
     WARM_UP,
     GraphFailed,
     Labelled,
@@ -28,11 +34,6 @@ from dal_core.lockstep import (
     passes_together,
     train_together,
 )
-from dal_core.lockstep_experiment import conduct
-from dal_core.models.networks import BayesianCNN, build_model, normalise
-from dal_core.protocol.parameters import Protocol
-from dal_core.store.store import Store
-from dal_core.training import Training
 from dal_core.worker import Workbench, advance
 from tests import fast
 from tests.experiment_kit import measures, new_run, protocol
@@ -231,9 +232,9 @@ def test_the_graph_is_captured_once_after_the_warm_up_and_replayed(
         return Graph(work)
 
     plain = train(mnist5k, wanted, epochs_ahead=2)
-    monkeypatch.setattr(lockstep, "_Epochs", Graphed)
-    monkeypatch.setattr(lockstep, "_on_side_stream", warm_up)
-    monkeypatch.setattr(lockstep, "_capture", capture)
+    monkeypatch.setattr(stacked, "_Epochs", Graphed)
+    monkeypatch.setattr(stacked, "_on_side_stream", warm_up)
+    monkeypatch.setattr(stacked, "_capture", capture)
     assert_same(train(mnist5k, wanted, epochs_ahead=2), plain)
     assert steps == ["warm-up"] * WARM_UP + ["capture"] * (n_epochs > WARM_UP)
 
@@ -271,7 +272,7 @@ class Cuda:
         self.current, self.ends = "before", ends
         for name in ("Stream", "CUDAGraph", "current_stream", "stream", "graph"):
             monkeypatch.setattr(torch.cuda, name, getattr(self, name), raising=False)
-        monkeypatch.setattr(lockstep, "_side_stream", lambda: "beside")
+        monkeypatch.setattr(stacked, "_side_stream", lambda: "beside")
 
     Stream = CUDAGraph = object
 
@@ -324,7 +325,7 @@ def test_a_failed_capture_says_why_and_goes_back_to_its_stream(
     if not error and not ends:
         raised, message = GraphFailed, "could not be captured: the capture is invalid"
     with pytest.raises(raised, match=message) if raised else nullcontext():
-        lockstep._capture(work)
+        stacked._capture(work)
     assert on == ["beside"] and cuda.current == "before"
 
 

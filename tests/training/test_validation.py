@@ -8,8 +8,8 @@ from torch import Tensor
 
 from dal_core.data.base import Dataset
 from dal_core.models.networks import BayesianCNN, build_model, normalise
-from dal_core.training import Training, train
-from dal_core.validation import CHUNK, Validation, image_losses
+from dal_core.training.loop import Training, train
+from dal_core.training.validation import CHUNK, Validation, image_losses
 from tests import fast
 
 Labelled = tuple[Tensor, Tensor]

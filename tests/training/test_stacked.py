@@ -13,7 +13,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from dal_core.data.base import Dataset
-from dal_core.lockstep import (
+from dal_core.models.networks import BayesianCNN, build_model, normalise
+from dal_core.posterior.mc_dropout import chunked_passes
+from dal_core.protocol.parameters import Protocol
+from dal_core.training.loop import BatchOrder, Training, train
+from dal_core.training.stacked import (
     Labelled,
     _patches,
     memory_of_a_run,
@@ -22,10 +26,6 @@ from dal_core.lockstep import (
     stack,
     train_together,
 )
-from dal_core.models.networks import BayesianCNN, build_model, normalise
-from dal_core.posterior.mc_dropout import chunked_passes
-from dal_core.protocol.parameters import Protocol
-from dal_core.training import BatchOrder, Training, train
 from tests import fast
 
 N, V = 30, 40  # training and validation images of a run

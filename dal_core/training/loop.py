@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from dal_core.best_weights import BestWeights, BestWeightsBeside
 from dal_core.models.networks import BayesianCNN
 from dal_core.protocol.parameters import Protocol
-from dal_core.validation import Validation
+from dal_core.training.validation import Validation
+from dal_core.training.weight_selection import BestWeights, BestWeightsBeside
 
 
 @dataclass(frozen=True)

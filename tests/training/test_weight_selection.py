@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from dal_core import best_weights, validation
 from dal_core.data.base import Dataset
 from dal_core.models.networks import BayesianCNN, build_model, normalise
-from dal_core.training import Epoch, Training, train
+from dal_core.training import validation, weight_selection
+from dal_core.training.loop import Epoch, Training, train
 from tests import fast
 
 Labelled = tuple[Tensor, Tensor]
@@ -92,12 +92,12 @@ def test_training_runs_ahead_by_a_bounded_number_of_epochs(
 
     def watch(epoch: Epoch) -> None:
         ahead.append(epoch.number - len(looked))
-        if epoch.number == best_weights.AHEAD:
+        if epoch.number == weight_selection.AHEAD:
             may_go.set()
 
     monkeypatch.setattr(validation.Validation, "measure", held)
     trained(mnist5k, helper, watch=watch)
-    assert best_weights.AHEAD <= max(ahead) <= best_weights.AHEAD + 1
+    assert weight_selection.AHEAD <= max(ahead) <= weight_selection.AHEAD + 1
     assert len(looked) == 40
 
 
