@@ -12,10 +12,10 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from itertools import product
 
-from dal_core import oracle
 from dal_core.data import catalogue
 from dal_core.learner import Learner
 from dal_core.protocol.parameters import RunSpec, override, preset
+from dal_core.run import oracle
 
 CANDIDATES = {
     "100 epochs at 0.003, last": {"n_epochs": 100, "learning_rate": 0.003, "weights": "last"},

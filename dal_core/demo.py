@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from dal_core import experiment
 from dal_core.data.base import Dataset
 from dal_core.protocol.parameters import Protocol, RunSpec, preset
-from dal_core.store.ending import finished
+from dal_core.run.state import RunLog
+from dal_core.run.stop_rules import finished
 from dal_core.store.experiments import ExperimentRow
-from dal_core.store.log import RunLog
 from dal_core.store.store import Store
 
 TITLE = "Demo: BALD beside random"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dal_core.agenda import agenda
 from dal_core.forecast import seconds_left
 from dal_core.protocol.parameters import FULL_DATA
+from dal_core.run.next_task import agenda
+from dal_core.run.rows import Progress, RunRow
+from dal_core.run.state import RunSummary
 from dal_core.store.experiments import ExperimentRow
-from dal_core.store.log import RunSummary
-from dal_core.store.rows import Progress, RunRow
 from dal_core.store.store import Store
 
 

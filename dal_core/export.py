@@ -18,8 +18,8 @@ import numpy as np
 
 from dal_core.data.base import Dataset
 from dal_core.record import dump_record
+from dal_core.run.state import RunLog
 from dal_core.runfiles import run_record
-from dal_core.store.log import RunLog
 
 FORMATS = ("csv", "jsonl", "yaml")
 # What a spreadsheet takes for a formula, and the mark itself, so that the way back is unique.

@@ -13,8 +13,8 @@ import numpy as np
 
 from dal_core.data.base import Dataset
 from dal_core.data.splits import Split
-from dal_core.records import Confusion, Query, StepResult, Submission
-from dal_core.store.log import RunLog
+from dal_core.run.events import Confusion, Query, StepResult, Submission
+from dal_core.run.state import RunLog
 
 
 @dataclass(frozen=True)

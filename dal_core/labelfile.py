@@ -20,12 +20,12 @@ from datetime import datetime
 from itertools import groupby, pairwise
 from typing import Any, NoReturn
 
-from dal_core.answers import N_CLASSES, is_amount
 from dal_core.data.base import Dataset
 from dal_core.data.splits import Split, split_of
 from dal_core.export import LabelRow, image_sha256, spreadsheet_plain
 from dal_core.protocol.parameters import RunSpec
-from dal_core.records import Answer, Batch
+from dal_core.run.answers import N_CLASSES, is_amount
+from dal_core.run.events import Answer, Batch
 
 MAX_BYTES = 50_000_000
 REQUIRED = ("image_id", "image_sha256", "label", "step")

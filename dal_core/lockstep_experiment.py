@@ -23,7 +23,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dal_core.agenda import Task, agenda, answers_itself
 from dal_core.experiment import POLL_SECONDS
 from dal_core.experiment_status import ExperimentStatus, RunStatus, is_bound, status
 from dal_core.learner import Learner
@@ -33,11 +32,12 @@ from dal_core.models.networks import BayesianCNN, normalise
 from dal_core.posterior.mc_dropout import CHUNK
 from dal_core.protocol.parameters import FULL_DATA, RunSpec
 from dal_core.protocol.randomness import Purpose, torch_seed
-from dal_core.records import Query, StepResult
+from dal_core.run.events import Query, StepResult
+from dal_core.run.next_task import Task, agenda, answers_itself
+from dal_core.run.rows import Progress
+from dal_core.run.state import RunLog
+from dal_core.run.stop_rules import finished
 from dal_core.runfiles import experiment_dir, write_records_of
-from dal_core.store.ending import finished
-from dal_core.store.log import RunLog
-from dal_core.store.rows import Progress
 from dal_core.store.store import Store
 from dal_core.training.device import free_memory
 from dal_core.training.loop import Training, Watch

@@ -5,7 +5,7 @@ Only what stands is counted: the time for a batch that was taken back is not, no
 
 from __future__ import annotations
 
-from dal_core.store.log import RunLog
+from dal_core.run.state import RunLog
 
 
 def has_times(log: RunLog) -> bool:

@@ -35,8 +35,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from dal_core import oracle
-from dal_core.agenda import Task, agenda, answers_itself, person_waits
 from dal_core.beliefs import Beliefs, load_beliefs, save_beliefs
 from dal_core.checkpoint import load_fitted, save_fitted
 from dal_core.data import catalogue
@@ -44,12 +42,14 @@ from dal_core.data.base import Dataset
 from dal_core.learner import CPU, Answered, Learner
 from dal_core.locks import RunBusy, run_dir, run_lock
 from dal_core.protocol.parameters import RunSpec
-from dal_core.records import RANKING_KEPT, Query, StepResult
+from dal_core.run import oracle
+from dal_core.run.events import RANKING_KEPT, Query, StepResult
+from dal_core.run.next_task import Task, agenda, answers_itself, person_waits
+from dal_core.run.rows import Part, Progress, RunNotFound
+from dal_core.run.state import RunLog
+from dal_core.run.stop_rules import finished
 from dal_core.runfiles import write_records
 from dal_core.stepweights import NoSuchStep, recompute
-from dal_core.store.ending import finished
-from dal_core.store.log import RunLog
-from dal_core.store.rows import Part, Progress, RunNotFound
 from dal_core.store.store import Store
 from dal_core.training.device import choose_device
 from dal_core.training.loop import Epoch

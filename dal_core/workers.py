@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from dal_core.store.rows import Progress, RunNotFound
+from dal_core.run.rows import Progress, RunNotFound
 from dal_core.store.store import Store
 
 PACKAGE_ROOT = Path(__file__).resolve().parent.parent

@@ -14,8 +14,8 @@ from dal_core.analysis import Metric
 from dal_core.curves import RunCurve
 from dal_core.figures.learning import learning_curve
 from dal_core.minutes import labelling_minutes, labelling_seconds
+from dal_core.run.state import RunLog
 from dal_core.runfiles import run_curve
-from dal_core.store.log import RunLog
 from dal_ui import words
 from dal_ui.labelling import View
 

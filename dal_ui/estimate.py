@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from dal_core.forecast import seconds_left
 from dal_core.protocol.parameters import FULL_DATA, Protocol, RunSpec
-from dal_core.store.log import RunLog
-from dal_core.store.rows import RunRow
+from dal_core.run.rows import RunRow
+from dal_core.run.state import RunLog
 from dal_core.store.store import Store
 from dal_ui.experiments import Plan, duration
 

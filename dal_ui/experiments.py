@@ -29,9 +29,9 @@ from dal_core.protocol.parameters import (
 )
 from dal_core.published import LABELS_NEEDED
 from dal_core.record_form import Record, bounds, curves
+from dal_core.run.rows import Progress
 from dal_core.runfiles import experiment_record
 from dal_core.store.experiments import ExperimentNotFound, ExperimentRow
-from dal_core.store.rows import Progress
 from dal_core.store.store import Store
 
 REPORT_FUNCTIONS = tuple(LABELS_NEEDED[0.10])

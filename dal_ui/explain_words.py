@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dal_core.display import display_name
 from dal_core.explain.parts import Parts
 from dal_core.explain.pool import Place
-from dal_core.store.log import RunLog
+from dal_core.run.state import RunLog
 
 MATRIX = (
     "Dropout switches a random part of the network off. With it left on, the same image gives "

@@ -20,8 +20,8 @@ from dal_core.protocol.parameters import (
     preset,
     with_dataset,
 )
-from dal_core.store.log import RunLog
-from dal_core.store.rows import RunRow
+from dal_core.run.rows import RunRow
+from dal_core.run.state import RunLog
 from dal_core.store.store import Store
 from dal_core.workers import Workers
 from dal_ui import runtime

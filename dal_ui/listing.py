@@ -7,8 +7,8 @@ from datetime import datetime
 
 from dal_core.display import display_name, noise_name
 from dal_core.locks import RunBusy
-from dal_core.store.log import RunLog
-from dal_core.store.rows import RunNotFound, RunRow
+from dal_core.run.rows import RunNotFound, RunRow
+from dal_core.run.state import RunLog
 from dal_core.store.store import Store
 from dal_ui.words import plain
 

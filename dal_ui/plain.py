@@ -11,7 +11,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from dal_core.data.base import Dataset
-from dal_core.records import Query
+from dal_core.run.events import Query
 from dal_ui.grid import image_data_uri
 from dal_ui.grid.submission import GridSubmission
 

@@ -15,9 +15,9 @@ from dal_core import history
 from dal_core.data.splits import Split, split_of
 from dal_core.figures.history import balance_figure, class_accuracy_figure, confusion_figure
 from dal_core.history import Moment
-from dal_core.records import Confusion
+from dal_core.run.events import Confusion
+from dal_core.run.state import RunLog
 from dal_core.stepweights import corrected_at, step_facts, step_weights
-from dal_core.store.log import RunLog
 from dal_core.store.store import Store
 from dal_core.workers import Workers
 from dal_ui import replay_words, runtime, shell

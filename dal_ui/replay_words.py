@@ -9,8 +9,8 @@ import numpy as np
 
 from dal_core.display import display_name, noise_name
 from dal_core.history import AskedImage, Moment, class_accuracy, worst_confusions
-from dal_core.records import Confusion
-from dal_core.store.rows import RunRow
+from dal_core.run.events import Confusion
+from dal_core.run.rows import RunRow
 from dal_ui.words import plain
 
 NEXT_IMAGES = "Asked for next, most wanted first"

@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dal_core.answers import AnswerError
 from dal_core.beliefs import Beliefs
 from dal_core.data.base import Dataset
-from dal_core.records import Source
-from dal_core.store.log import RunLog
+from dal_core.run.answers import AnswerError
+from dal_core.run.events import Source
+from dal_core.run.state import RunLog
 from dal_core.store.store import Store
 
 LABEL = "your label"  # the column that can be changed

@@ -16,7 +16,7 @@ from dal_core.protocol.parameters import (
     preset,
     with_dataset,
 )
-from dal_core.store.rows import Mode
+from dal_core.run.rows import Mode
 from dal_ui import labelling, runtime, shell
 from dal_ui.digits import digits_are_here, why_unreadable
 from dal_ui.listing import describe

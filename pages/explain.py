@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterable
 
 import streamlit as st
 
-from dal_core.agenda import agenda
 from dal_core.data.base import Dataset
 from dal_core.display import display_name
 from dal_core.protocol.parameters import FULL_DATA
-from dal_core.store.log import RunLog, RunSummary
-from dal_core.store.rows import RunNotFound
+from dal_core.run.next_task import agenda
+from dal_core.run.rows import RunNotFound
+from dal_core.run.state import RunLog, RunSummary
 from dal_ui import explain_model, explain_words, runtime, shell, words
 from dal_ui.again import again_button
 from dal_ui.defaults import address_choice, choice

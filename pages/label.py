@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dal_core.agenda import answers_itself
 from dal_core.data.base import Dataset
-from dal_core.store.rows import NothingToUndo, Progress
+from dal_core.run.next_task import answers_itself
+from dal_core.run.rows import NothingToUndo, Progress
 from dal_ui import labelling, runtime, shell, words
 from dal_ui.charts import charts
 from dal_ui.digits import digits_are_here

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from dal_core import oracle
 from dal_core.data.base import Dataset, build
 from dal_core.learner import Learner
 from dal_core.protocol.parameters import PRESETS, Protocol, RunSpec, override
-from dal_core.records import Query, StepResult
+from dal_core.run import oracle
+from dal_core.run.events import Query, StepResult
 
 
 def protocol(**changes: Any) -> Protocol:

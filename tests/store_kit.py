@@ -10,8 +10,8 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from dal_core.protocol.parameters import RunSpec, preset
-from dal_core.records import Answer, Query, StepResult
-from dal_core.store.rows import RunRow, SubmitOutcome
+from dal_core.run.events import Answer, Query, StepResult
+from dal_core.run.rows import RunRow, SubmitOutcome
 from dal_core.store.store import Store
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -16,7 +16,7 @@ from dal_core.data.base import Dataset
 from dal_core.learner import Learner
 from dal_core.locks import run_dir
 from dal_core.protocol.parameters import RunSpec
-from dal_core.records import Answer, Query
+from dal_core.run.events import Answer, Query
 from dal_core.store import schema
 from dal_core.store.store import Store
 from dal_core.worker import Workbench, advance

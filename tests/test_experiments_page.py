@@ -18,7 +18,7 @@ from dal_core.locks import default_home
 from dal_core.protocol.parameters import FULL_DATA, ProtocolError
 from dal_core.record import read_record
 from dal_core.report_statistics import statistics
-from dal_core.store.rows import Progress
+from dal_core.run.rows import Progress
 from dal_core.store.store import Store
 from dal_core.tables import tables
 from dal_core.worker import Workbench, advance

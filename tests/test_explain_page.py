@@ -22,9 +22,9 @@ from dal_core.explain.parts import parts_of
 from dal_core.explain.pool import Place, score_pool
 from dal_core.explain.step import stored_step
 from dal_core.protocol.parameters import FULL_DATA, RunSpec
-from dal_core.records import Answer
+from dal_core.run.events import Answer
+from dal_core.run.rows import Progress
 from dal_core.stepweights import recompute
-from dal_core.store.rows import Progress
 from dal_core.store.store import Store
 from dal_ui import explain_words, labelling, runtime
 from dal_ui.canvas import SIDE, read_drawing

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from dal_core import export
 from dal_core.data.base import Dataset, build
 from dal_core.protocol.parameters import RunSpec, preset
-from dal_core.store.log import RunLog
+from dal_core.run.state import RunLog
 from dal_core.store.store import Store
 from tests.store_kit import answers_to, new_query, new_result
 

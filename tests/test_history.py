@@ -20,9 +20,9 @@ from dal_core.figures.history import (
     steps_figure,
 )
 from dal_core.learner import confusion_counts
+from dal_core.run.state import RunLog
 from dal_core.runfiles import run_curve
 from dal_core.stepweights import learner_at
-from dal_core.store.log import RunLog
 from dal_core.store.store import Store
 from dal_core.worker import Workbench, advance
 from tests import experiment_kit, store_kit

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from dal_core.agenda import answers_itself
 from dal_core.data.base import Dataset
 from dal_core.protocol.parameters import PRESETS, ProtocolError, override
-from dal_core.store.rows import NothingToUndo, Progress
+from dal_core.run.next_task import answers_itself
+from dal_core.run.rows import NothingToUndo, Progress
 from dal_core.store.store import Store
 from dal_ui import labelling, words
 from dal_ui.charts import baseline_beside

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 import torch
 
-from dal_core import oracle
 from dal_core.acquisition.scores import ACQUISITIONS, scorer
-from dal_core.answers import AnswerError
 from dal_core.data.base import Dataset
 from dal_core.learner import Learner, StateError
 from dal_core.models.networks import LeNet5
 from dal_core.posterior import mc_dropout
 from dal_core.protocol.parameters import FULL_DATA, RunSpec
-from dal_core.records import RANKING_KEPT, Answer, Query
+from dal_core.run import oracle
+from dal_core.run.answers import AnswerError
+from dal_core.run.events import RANKING_KEPT, Answer, Query
 from dal_core.training.loop import Epoch, Training, train
 from tests import fast, reference
 

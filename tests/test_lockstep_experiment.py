@@ -16,7 +16,6 @@ import pytest
 import torch
 
 from dal_core import experiment, lockstep_experiment
-from dal_core.agenda import agenda
 from dal_core.cli import main
 from dal_core.cli.errors import WrongUse
 from dal_core.cli.reproduce import _is_lockstep
@@ -25,6 +24,7 @@ from dal_core.experiment_status import ExperimentStatus
 from dal_core.locks import is_locked, run_lock
 from dal_core.lockstep_experiment import Together, conduct
 from dal_core.protocol.parameters import FULL_DATA
+from dal_core.run.next_task import agenda
 from dal_core.store.store import Store
 from dal_core.training import stacked
 from dal_core.training.stacked import GraphFailed, in_groups

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from dal_core.protocol.parameters import PRESETS
+from dal_core.run.rows import StoreError
 from dal_core.store import schema
-from dal_core.store.rows import StoreError
 from dal_core.store.store import Store
 from tests.store_kit import ask, give, new_run, spec
 

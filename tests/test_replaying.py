@@ -14,8 +14,8 @@ import pytest
 from dal_core import export
 from dal_core.cli import main
 from dal_core.data.base import Dataset
-from dal_core.records import Answer
-from dal_core.store.log import RunLog
+from dal_core.run.events import Answer
+from dal_core.run.state import RunLog
 from dal_core.store.store import Store
 from dal_core.worker import Workbench, advance
 from tests import experiment_kit

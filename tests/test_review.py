@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from dal_core.beliefs import Beliefs
 from dal_core.data.base import Dataset
-from dal_core.store.log import RunLog
+from dal_core.run.state import RunLog
 from dal_core.store.store import Store
 from dal_ui import labelling, review
 from dal_ui.review import LABEL, ORDERS, SHOWN, ReviewRow

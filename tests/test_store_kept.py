@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from dal_core.answers import AnswerError
-from dal_core.records import Answer, Query
+from dal_core.run.answers import AnswerError
+from dal_core.run.events import Answer, Query
+from dal_core.run.rows import RunNotFound
 from dal_core.store import kept, reading
-from dal_core.store.rows import RunNotFound
 from dal_core.store.store import Store
 from tests.store_kit import answers_to, ask, give, new_query, new_result, new_run
 

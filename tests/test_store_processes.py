@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
-from dal_core.records import Query
-from dal_core.store.rows import Progress, SubmitOutcome
+from dal_core.run.events import Query
+from dal_core.run.rows import Progress, SubmitOutcome
 from dal_core.store.store import Store
 from tests.store_kit import answers_to, ask, give, line_of, new_run, python
 

@@ -15,9 +15,9 @@ from dal_core.learner import Learner
 from dal_core.locks import RunBusy, run_dir, run_lock
 from dal_core.record import read_record
 from dal_core.record_form import curves
-from dal_core.records import Answer
+from dal_core.run.events import Answer
+from dal_core.run.rows import RunNotFound
 from dal_core.store import schema
-from dal_core.store.rows import RunNotFound
 from dal_core.store.store import Store
 from dal_core.worker import Workbench, advance
 from tests.experiment_kit import measures, new_run

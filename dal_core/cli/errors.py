@@ -39,7 +39,7 @@ def _code(error: Exception) -> int | None:
     from dal_core.locks import RunBusy
     from dal_core.protocol.parameters import ProtocolError
     from dal_core.record_check import RecordError
-    from dal_core.store.rows import RunNotFound, StoreError
+    from dal_core.run.rows import RunNotFound, StoreError
 
     if isinstance(error, ProtocolError | RunNotFound | DataMissing | StoreError):
         return WRONG_USE

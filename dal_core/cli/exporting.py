@@ -11,7 +11,7 @@ from dal_core import export as exports
 from dal_core.cli import values
 from dal_core.cli.errors import Failed, WrongUse
 from dal_core.data import catalogue
-from dal_core.store.log import RunLog
+from dal_core.run.state import RunLog
 from dal_core.store.store import Store
 
 MODEL_FORMAT = "safetensors"

@@ -9,8 +9,8 @@ import math
 from typing import Any
 
 from dal_core.display import noise_name
-from dal_core.records import StepResult
-from dal_core.store.log import RunLog
+from dal_core.run.events import StepResult
+from dal_core.run.state import RunLog
 
 PARTS = ("train", "evaluate", "score")
 

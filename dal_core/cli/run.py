@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dal_core.agenda import agenda
 from dal_core.cli import results, values
 from dal_core.cli.errors import DONE, FAILED, INTERRUPTED, Failed, WrongUse
 from dal_core.cli.resuming import check_same_data, other_dataset, other_versions, refuse_changes
@@ -24,8 +23,9 @@ from dal_core.data.splits import split_of
 from dal_core.experiment import create_run
 from dal_core.locks import RunBusy, is_locked
 from dal_core.protocol.parameters import MAX_SEED, RunSpec
-from dal_core.store.ending import finished
-from dal_core.store.rows import RunNotFound, RunRow
+from dal_core.run.next_task import agenda
+from dal_core.run.rows import RunNotFound, RunRow
+from dal_core.run.stop_rules import finished
 from dal_core.store.store import Store
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from dal_core.cli import results, values
 from dal_core.cli.tables import console, table
-from dal_core.store.ending import finished
-from dal_core.store.log import RunLog
+from dal_core.run.state import RunLog
+from dal_core.run.stop_rules import finished
 
 MODES = {
     "strict": "strict: each query waits for the model of all labels",

@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from dal_core.forecast import seconds_left
-from dal_core.records import StepResult
-from dal_core.store.log import RunLog
+from dal_core.run.events import StepResult
+from dal_core.run.state import RunLog
 from dal_core.store.store import Store
 
 TICK_SECONDS = 0.2

@@ -26,7 +26,7 @@ from dal_core.figures.axes import (
     plain_legend,
 )
 from dal_core.history import class_accuracy
-from dal_core.records import Confusion
+from dal_core.run.events import Confusion
 
 Width = int | str
 # A confusion matrix has the same light cells with dark numbers on a light page and on a dark one.

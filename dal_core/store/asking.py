@@ -12,11 +12,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select, update
 
-from dal_core.records import Query
+from dal_core.run.events import Query
+from dal_core.run.rows import now
+from dal_core.run.state import RunLog
+from dal_core.run.stop_rules import finished
 from dal_core.store import reading, schema, writing
-from dal_core.store.ending import finished
-from dal_core.store.log import RunLog
-from dal_core.store.rows import now
 
 
 def insert_ranking(connection: Connection, run_id: str, query: Query, npy: bytes | None) -> None:

@@ -1,7 +1,7 @@
 """What queries, results and directives must be before they enter the log; pure.
 
 A record that contradicts its run is a caller's fault and a ValueError. What answers must be
-stands in `dal_core.answers`.
+stands in `dal_core.run.answers`.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dal_core.answers import AnswerError, is_amount, is_int, repeated
-from dal_core.records import Answer, Query, StepResult
-from dal_core.store.log import RunLog
+from dal_core.run.answers import AnswerError, is_amount, is_int, repeated
+from dal_core.run.events import Answer, Query, StepResult
+from dal_core.run.state import RunLog
 
 SOURCES = ("person", "oracle")
 MODES = ("strict", "continuous")

@@ -15,9 +15,9 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Row, delete, insert, select
 
 from dal_core.protocol.parameters import Protocol, make_protocol
+from dal_core.run.rows import Progress, RunRow, now
+from dal_core.run.state import RunSummary
 from dal_core.store import reading, schema, summary
-from dal_core.store.log import RunSummary
-from dal_core.store.rows import Progress, RunRow, now
 
 
 class ExperimentNotFound(ValueError):

@@ -15,9 +15,9 @@ from typing import Any
 from sqlalchemy import Connection, insert, select
 
 from dal_core.protocol.parameters import FULL_DATA, SPLIT_PARAMETERS, Protocol, RunSpec
-from dal_core.records import Submission
+from dal_core.run.events import Submission
+from dal_core.run.state import RunLog
 from dal_core.store import reading, schema, writing
-from dal_core.store.log import RunLog
 
 
 def check_fork(log: RunLog, after: int, spec: RunSpec) -> None:

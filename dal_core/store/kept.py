@@ -13,7 +13,7 @@ from collections import OrderedDict
 
 from sqlalchemy import Connection
 
-from dal_core.store.log import RunLog
+from dal_core.run.state import RunLog
 from dal_core.store.reading import LogRows, read_rows
 
 KEPT = 64  # runs; a log of 100 steps takes about 1 MB

@@ -15,8 +15,8 @@ from sqlalchemy import insert as insert_into
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.schema import CreateColumn
 
+from dal_core.run.rows import StoreError
 from dal_core.store import schema
-from dal_core.store.rows import StoreError
 
 NEW_COLUMNS = {  # by the version that brought them
     2: {

@@ -13,10 +13,10 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, Table, func, or_, select
 
 from dal_core.protocol.parameters import RunSpec, make_protocol
-from dal_core.records import Answer, Confusion, Correction, Query, StepResult, Submission
+from dal_core.run.events import Answer, Confusion, Correction, Query, StepResult, Submission
+from dal_core.run.rows import Control, Progress, RunNotFound, RunRow
+from dal_core.run.state import Model, RunLog, replay
 from dal_core.store import schema
-from dal_core.store.log import Model, RunLog, replay
-from dal_core.store.rows import Control, Progress, RunNotFound, RunRow
 
 _QUERY_FIELDS = tuple(field.name for field in fields(Query))
 

@@ -19,15 +19,11 @@ import numpy as np
 from sqlalchemy import delete, update
 from sqlalchemy.exc import IntegrityError
 
-from dal_core.answers import AnswerError, check_complete, clean_answers, same_answers
 from dal_core.locks import run_dir, run_lock
 from dal_core.protocol.parameters import RunSpec
-from dal_core.records import Answer, Batch, Correction, Query, StepResult, Submission
-from dal_core.store import asking, checks, forking, migration, reading, schema, summary, writing
-from dal_core.store.experiments import Experiments
-from dal_core.store.kept import KeptLogs
-from dal_core.store.log import RunLog, RunSummary
-from dal_core.store.rows import (
+from dal_core.run.answers import AnswerError, check_complete, clean_answers, same_answers
+from dal_core.run.events import Answer, Batch, Correction, Query, StepResult, Submission
+from dal_core.run.rows import (
     Control,
     Kind,
     Mode,
@@ -39,6 +35,10 @@ from dal_core.store.rows import (
     SubmitOutcome,
     now,
 )
+from dal_core.run.state import RunLog, RunSummary
+from dal_core.store import asking, checks, forking, migration, reading, schema, summary, writing
+from dal_core.store.experiments import Experiments
+from dal_core.store.kept import KeptLogs
 from dal_core.store.versions import current_versions
 
 UNSET: Any = object()  # a directive that is left as it is; None has a meaning of its own

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, Table, func, select
 
+from dal_core.run.rows import Progress
+from dal_core.run.state import Model, RunSummary, valid_steps
 from dal_core.store import reading, schema
-from dal_core.store.log import Model, RunSummary, valid_steps
-from dal_core.store.rows import Progress
 
 
 def read_summaries(connection: Connection, run_ids: Sequence[str]) -> list[RunSummary]:

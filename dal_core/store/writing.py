@@ -16,9 +16,9 @@ import numpy as np
 from sqlalchemy import Connection, insert
 from sqlalchemy.dialects import sqlite
 
-from dal_core.records import Answer, Batch, Query, StepResult
+from dal_core.run.events import Answer, Batch, Query, StepResult
+from dal_core.run.rows import Progress, RunRow, now
 from dal_core.store import schema
-from dal_core.store.rows import Progress, RunRow, now
 
 _MEASURES = ("accuracy", "mutual_information", "train_loss", "val_loss")
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from dal_core.agenda import Task, agenda, answers_itself
 from dal_core.protocol.parameters import FULL_DATA, RunSpec
-from dal_core.records import Answer, Correction, Query, StepResult, Submission
-from dal_core.store.ending import finished
-from dal_core.store.log import RunLog
-from dal_core.store.rows import RunRow
+from dal_core.run.events import Answer, Correction, Query, StepResult, Submission
+from dal_core.run.next_task import Task, agenda, answers_itself
+from dal_core.run.rows import RunRow
+from dal_core.run.state import RunLog
+from dal_core.run.stop_rules import finished
 from tests import fast
 
 

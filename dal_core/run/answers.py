@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any
 
-from dal_core.records import Answer, Query
+from dal_core.run.events import Answer, Query
 
 N_CLASSES = 10
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dal_core.data.base import Dataset
 from dal_core.protocol.randomness import Purpose, numpy_generator
-from dal_core.records import Answer, Query
+from dal_core.run.events import Answer, Query
 
 
 def answer(query: Query, dataset: Dataset, noise: float = 0.0, seed: int = 0) -> list[Answer]:

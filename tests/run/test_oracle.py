@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dal_core import oracle
-from dal_core.answers import check_answers
 from dal_core.data.base import Dataset
-from dal_core.records import Query
+from dal_core.run import oracle
+from dal_core.run.answers import check_answers
+from dal_core.run.events import Query
 
 
 def test_the_oracle_gives_the_data_sets_labels_of_the_images_shown(mnist5k: Dataset) -> None:

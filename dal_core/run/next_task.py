@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from dal_core.records import StepResult
-from dal_core.store.ending import finished
-from dal_core.store.log import RunLog, RunSummary
+from dal_core.run.events import StepResult
+from dal_core.run.state import RunLog, RunSummary
+from dal_core.run.stop_rules import finished
 
 __all__ = ["Agenda", "Task", "agenda", "answers_itself", "finished", "person_waits"]
 

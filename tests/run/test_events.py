@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dal_core.records import Answer, Query, Submission
+from dal_core.run.events import Answer, Query, Submission
 
 QUERY = Query("q", 20, 20, (7, 3, 9, 4, 1), (0.5, 0.4, 0.3, 0.2, 0.1), batch_size=3)
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from dal_core.records import Answer, Correction, Query, StepResult, Submission
-from dal_core.store.rows import RunRow
+from dal_core.run.events import Answer, Correction, Query, StepResult, Submission
+from dal_core.run.rows import RunRow
 
 Model = tuple[int, int]  # the last submission and the last correction in its training set
 

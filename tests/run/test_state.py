@@ -18,9 +18,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dal_core.records import Answer, Correction, Query, StepResult, Submission
-from dal_core.store.log import RunLog, replay
-from dal_core.store.rows import RunRow
+from dal_core.run.events import Answer, Correction, Query, StepResult, Submission
+from dal_core.run.rows import RunRow
+from dal_core.run.state import RunLog, replay
 from dal_core.store.store import Store
 from tests.store_kit import N_INITIAL, answers_to, new_query, new_result, new_run, spec
 

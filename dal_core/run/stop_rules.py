@@ -7,7 +7,7 @@ end.
 from __future__ import annotations
 
 from dal_core.protocol.parameters import FULL_DATA
-from dal_core.store.log import RunLog, RunSummary
+from dal_core.run.state import RunLog, RunSummary
 
 
 def finished(log: RunLog | RunSummary) -> str | None:

@@ -1,4 +1,4 @@
-"""What the store hands out besides the records of `dal_core.records`, and its errors.
+"""What the store hands out besides the records of `dal_core.run.events`, and its errors.
 
 Plain frozen records: nothing here reads or writes.
 """
@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from dal_core.locks import RunBusy
 from dal_core.protocol.parameters import RunSpec
-from dal_core.records import Submission
+from dal_core.run.events import Submission
 
 Kind = Literal["person", "oracle"]
 Mode = Literal["strict", "continuous"]
