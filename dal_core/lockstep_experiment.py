@@ -27,7 +27,6 @@ from dal_core.experiment import POLL_SECONDS
 from dal_core.experiment_status import ExperimentStatus, RunStatus, is_bound, status
 from dal_core.learner import Learner
 from dal_core.learner import Progress as ImageProgress
-from dal_core.locks import RunBusy, run_lock
 from dal_core.models.networks import BayesianCNN, normalise
 from dal_core.posterior.mc_dropout import CHUNK
 from dal_core.protocol.parameters import FULL_DATA, RunSpec
@@ -38,6 +37,7 @@ from dal_core.run.rows import Progress
 from dal_core.run.state import RunLog
 from dal_core.run.stop_rules import finished
 from dal_core.runfiles import experiment_dir, write_records_of
+from dal_core.store.run_lock import RunBusy, run_lock
 from dal_core.store.store import Store
 from dal_core.training.device import free_memory
 from dal_core.training.loop import Training, Watch

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dal_core.curves import Bound, RunCurve
-from dal_core.locks import run_dir
 from dal_core.protocol.parameters import FULL_DATA
 from dal_core.record import write_record
 from dal_core.record_build import build_record
@@ -16,6 +15,7 @@ from dal_core.record_form import Record
 from dal_core.run.next_task import agenda
 from dal_core.run.state import RunLog, RunSummary
 from dal_core.store.experiments import ExperimentRow
+from dal_core.store.run_lock import run_dir
 from dal_core.store.store import Store
 
 FILE_NAME = "record.yaml"

@@ -40,7 +40,6 @@ from dal_core.checkpoint import load_fitted, save_fitted
 from dal_core.data import catalogue
 from dal_core.data.base import Dataset
 from dal_core.learner import CPU, Answered, Learner
-from dal_core.locks import RunBusy, run_dir, run_lock
 from dal_core.protocol.parameters import RunSpec
 from dal_core.run import oracle
 from dal_core.run.events import RANKING_KEPT, Query, StepResult
@@ -50,6 +49,7 @@ from dal_core.run.state import RunLog
 from dal_core.run.stop_rules import finished
 from dal_core.runfiles import write_records
 from dal_core.stepweights import NoSuchStep, recompute
+from dal_core.store.run_lock import RunBusy, run_dir, run_lock
 from dal_core.store.store import Store
 from dal_core.training.device import choose_device
 from dal_core.training.loop import Epoch

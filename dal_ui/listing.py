@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from dal_core.display import display_name, noise_name
-from dal_core.locks import RunBusy
 from dal_core.run.rows import RunNotFound, RunRow
 from dal_core.run.state import RunLog
+from dal_core.store.run_lock import RunBusy
 from dal_core.store.store import Store
 from dal_ui.words import plain
 

@@ -13,8 +13,8 @@ import streamlit as st
 
 from dal_core.data import catalogue
 from dal_core.data.base import Dataset
-from dal_core.locks import default_home
 from dal_core.run.next_task import agenda
+from dal_core.store.run_lock import default_home
 from dal_core.store.store import Store
 from dal_core.workers import Workers
 

@@ -19,8 +19,8 @@ import pytest
 from dal_core import __version__
 from dal_core.cli import main, serving, watching
 from dal_core.cli.commands import command
-from dal_core.locks import run_lock
 from dal_core.protocol.parameters import ACQUISITION_NAMES, DATASET_NAMES, PRESETS
+from dal_core.store.run_lock import run_lock
 from dal_core.store.store import Store
 from tests.store_kit import give, new_query, new_result, new_run
 

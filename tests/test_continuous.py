@@ -14,10 +14,10 @@ from dal_core import experiment, worker
 from dal_core.beliefs import load_beliefs
 from dal_core.data.base import Dataset
 from dal_core.learner import Learner
-from dal_core.locks import run_dir
 from dal_core.protocol.parameters import RunSpec
 from dal_core.run.events import Answer, Query
 from dal_core.store import schema
+from dal_core.store.run_lock import run_dir
 from dal_core.store.store import Store
 from dal_core.worker import Workbench, advance
 from tests import experiment_kit

@@ -11,9 +11,9 @@ import pytest
 from dal_core import experiment
 from dal_core.data.base import Dataset
 from dal_core.experiment_status import ExperimentStatus
-from dal_core.locks import run_lock
 from dal_core.protocol.parameters import FULL_DATA, PRESETS, ProtocolError
 from dal_core.run.rows import Progress, RunInUse
+from dal_core.store.run_lock import run_lock
 from dal_core.store.store import Store
 from tests import fast
 from tests.experiment_kit import OneByOne, measures, protocol

@@ -11,10 +11,10 @@ from streamlit.testing.v1 import AppTest
 
 from dal_core.data.base import DataMissing, Dataset
 from dal_core.experiment import create_run
-from dal_core.locks import run_lock
 from dal_core.run.events import Answer
 from dal_core.run.next_task import answers_itself
 from dal_core.run.rows import Progress
+from dal_core.store.run_lock import run_lock
 from dal_core.store.store import Store
 from dal_ui import labelling, runtime, words
 from dal_ui.plain import SKIP

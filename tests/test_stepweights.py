@@ -10,7 +10,6 @@ import pytest
 
 from dal_core.checkpoint import load_fitted
 from dal_core.data.base import Dataset
-from dal_core.locks import RunBusy, run_lock
 from dal_core.stepweights import (
     corrected_at,
     learner_at,
@@ -20,6 +19,7 @@ from dal_core.stepweights import (
     step_weights,
     stored_learner,
 )
+from dal_core.store.run_lock import RunBusy, run_lock
 from dal_core.store.store import Store
 from dal_core.worker import Workbench, advance
 from tests import experiment_kit, fast

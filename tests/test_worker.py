@@ -12,12 +12,12 @@ from sqlalchemy import delete
 from dal_core import worker
 from dal_core.data.base import Dataset
 from dal_core.learner import Learner
-from dal_core.locks import RunBusy, run_dir, run_lock
 from dal_core.record import read_record
 from dal_core.record_form import curves
 from dal_core.run.events import Answer
 from dal_core.run.rows import RunNotFound
 from dal_core.store import schema
+from dal_core.store.run_lock import RunBusy, run_dir, run_lock
 from dal_core.store.store import Store
 from dal_core.worker import Workbench, advance
 from tests.experiment_kit import measures, new_run

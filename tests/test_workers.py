@@ -12,8 +12,8 @@ import pytest
 
 from dal_core import workers
 from dal_core.data.base import Dataset
-from dal_core.locks import run_lock
 from dal_core.stepweights import step_weights
+from dal_core.store.run_lock import run_lock
 from dal_core.store.store import Store
 from dal_core.worker import Workbench, advance
 from dal_core.workers import Workers

@@ -36,10 +36,10 @@ def _code(error: Exception) -> int | None:
         return FAILED
     # Imported here, since only a command that has failed needs them.
     from dal_core.data.base import DataError, DataMissing
-    from dal_core.locks import RunBusy
     from dal_core.protocol.parameters import ProtocolError
     from dal_core.record_check import RecordError
     from dal_core.run.rows import RunNotFound, StoreError
+    from dal_core.store.run_lock import RunBusy
 
     if isinstance(error, ProtocolError | RunNotFound | DataMissing | StoreError):
         return WRONG_USE

@@ -12,9 +12,9 @@ from dal_core.cli.errors import WrongUse
 from dal_core.cli.tables import console, table
 from dal_core.display import noise_name
 from dal_core.experiment_status import ExperimentStatus, is_bound
-from dal_core.locks import default_home
 from dal_core.runfiles import FILE_NAME, experiment_dir
 from dal_core.store.experiments import ExperimentRow
+from dal_core.store.run_lock import default_home
 from dal_core.store.schema import DATABASE_FILE
 from dal_core.store.store import Store
 

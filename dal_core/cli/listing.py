@@ -9,8 +9,8 @@ from typing import Any
 from dal_core.cli import experiments, results, values
 from dal_core.cli.errors import WrongUse
 from dal_core.cli.tables import console, table
-from dal_core.locks import default_home
 from dal_core.run.state import RunLog
+from dal_core.store.run_lock import default_home
 from dal_core.store.schema import DATABASE_FILE
 from dal_core.store.store import Store
 

@@ -21,11 +21,11 @@ from dal_core.cli.watching import watching
 from dal_core.data import catalogue
 from dal_core.data.base import Dataset
 from dal_core.export import label_rows
-from dal_core.locks import RunBusy, default_home, is_locked
 from dal_core.protocol.parameters import FULL_DATA, MAX_SEED, Protocol, RunSpec
 from dal_core.run.events import Batch
 from dal_core.run.rows import RunNotFound
 from dal_core.run.state import RunLog
+from dal_core.store.run_lock import RunBusy, default_home, is_locked
 from dal_core.store.store import Store
 
 

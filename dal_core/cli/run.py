@@ -21,11 +21,11 @@ from dal_core.cli.watching import watching
 from dal_core.data import catalogue
 from dal_core.data.splits import split_of
 from dal_core.experiment import create_run
-from dal_core.locks import RunBusy, is_locked
 from dal_core.protocol.parameters import MAX_SEED, RunSpec
 from dal_core.run.next_task import agenda
 from dal_core.run.rows import RunNotFound, RunRow
 from dal_core.run.stop_rules import finished
+from dal_core.store.run_lock import RunBusy, is_locked
 from dal_core.store.store import Store
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from dal_core.cli.errors import WrongUse
 from dal_core.data.catalogue import DATASETS
-from dal_core.locks import default_home
 from dal_core.protocol.parameters import (
     ACQUISITION_NAMES,
     PRESETS,
@@ -22,6 +21,7 @@ from dal_core.protocol.parameters import (
 )
 from dal_core.protocol.parameters import with_dataset as on_dataset
 from dal_core.run.rows import RunNotFound, RunRow, StoreError
+from dal_core.store.run_lock import default_home
 from dal_core.store.store import Store
 from dal_core.training.device import DEVICES, choose_device
 

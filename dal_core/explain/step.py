@@ -11,9 +11,9 @@ from pathlib import Path
 from dal_core.checkpoint import FILE_NAME, read_facts
 from dal_core.data.base import Dataset
 from dal_core.learner import Fitted, Learner
-from dal_core.locks import run_dir
 from dal_core.run.state import RunLog
 from dal_core.stepweights import FOLDER, stored_learner
+from dal_core.store.run_lock import run_dir
 
 
 def newest_model(home: Path, run_id: str) -> tuple[int, int] | None:

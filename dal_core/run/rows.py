@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from dal_core.locks import RunBusy
 from dal_core.protocol.parameters import RunSpec
 from dal_core.run.events import Submission
+from dal_core.store.run_lock import RunBusy
 
 Kind = Literal["person", "oracle"]
 Mode = Literal["strict", "continuous"]

@@ -3,7 +3,6 @@
 The log is append-only and is the truth; everything else is replayed from it (`log`).
 """
 
-from dal_core.locks import RunBusy, default_home, is_locked, run_dir, run_lock
 from dal_core.run.answers import AnswerError
 from dal_core.run.rows import (
     Control,
@@ -19,6 +18,7 @@ from dal_core.run.rows import (
 )
 from dal_core.run.state import RunLog, RunSummary, replay
 from dal_core.store.experiments import ExperimentNotFound, ExperimentRow
+from dal_core.store.run_lock import RunBusy, default_home, is_locked, run_dir, run_lock
 from dal_core.store.store import UNSET, Store
 
 __all__ = [

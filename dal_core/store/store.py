@@ -2,7 +2,7 @@
 the workers at once.
 
 Owns: which rows are written together, and that what was reported as saved is on the disk.
-Does not own: what a log means (`log`), who works on a run (`dal_core.locks`), and the files in
+Does not own: what a log means (`run.state`), who works on a run (`run_lock`), and the files in
 a run's folder, which it only removes together with the run.
 """
 
@@ -19,7 +19,6 @@ import numpy as np
 from sqlalchemy import delete, update
 from sqlalchemy.exc import IntegrityError
 
-from dal_core.locks import run_dir, run_lock
 from dal_core.protocol.parameters import RunSpec
 from dal_core.run.answers import AnswerError, check_complete, clean_answers, same_answers
 from dal_core.run.events import Answer, Batch, Correction, Query, StepResult, Submission
@@ -36,9 +35,19 @@ from dal_core.run.rows import (
     now,
 )
 from dal_core.run.state import RunLog, RunSummary
-from dal_core.store import asking, checks, forking, migration, reading, schema, summary, writing
+from dal_core.store import (
+    checks,
+    continuous_queries,
+    forking,
+    migration,
+    reading,
+    schema,
+    summary,
+    writing,
+)
 from dal_core.store.experiments import Experiments
-from dal_core.store.kept import KeptLogs
+from dal_core.store.log_cache import KeptLogs
+from dal_core.store.run_lock import run_dir, run_lock
 from dal_core.store.versions import current_versions
 
 UNSET: Any = object()  # a directive that is left as it is; None has a meaning of its own
@@ -324,8 +333,8 @@ class Store:
             if not log.is_state(query.after):
                 return False
             checks.check_ranking(log, query)
-            asking.insert_ranking(connection, run_id, query, kept)
-            asking.open_next(connection, run_id)
+            continuous_queries.insert_ranking(connection, run_id, query, kept)
+            continuous_queries.open_next(connection, run_id)
             return True
 
     def shown_probs(self, query_id: str) -> np.ndarray | None:
@@ -387,7 +396,7 @@ class Store:
                 connection, {"run_id": run_id, "query_id": query_id, **row}, clean
             )
             if log.run.mode == "continuous" and source == "person":
-                asking.open_next(connection, run_id)
+                continuous_queries.open_next(connection, run_id)
             saved = reading.read_submission(connection, query_id)
         return SubmitOutcome("saved", saved)
 

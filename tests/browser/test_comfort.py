@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 from dal_core import experiment
 from dal_core.beliefs import Beliefs, save_beliefs
 from dal_core.data.base import Dataset
-from dal_core.locks import run_dir
+from dal_core.store.run_lock import run_dir
 from dal_core.store.store import Store
 from dal_core.worker import Workbench, advance
 from dal_ui import labelling

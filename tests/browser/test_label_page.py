@@ -15,8 +15,8 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from dal_core.data.base import Dataset
-from dal_core.locks import RunBusy, run_lock
 from dal_core.run.events import Answer
+from dal_core.store.run_lock import RunBusy, run_lock
 from dal_core.store.store import Store
 from dal_ui import labelling
 from tests import fast

@@ -22,7 +22,7 @@ for name in ("nms", "qnms"):
     torch.library.define(f"torchvision::{name}", signature)
 """
 IMPORT = """
-from dal_core.data.catalogue import torchvision_ops
+from dal_core.data import torchvision_ops
 
 defined = []
 define = torchvision_ops.define_missing_operators
@@ -57,7 +57,7 @@ def test_operators_that_are_there_are_left_alone() -> None:
 def test_an_import_that_fails_for_another_reason_says_so() -> None:
     program = """
 import sys
-from dal_core.data.catalogue import torchvision_ops
+from dal_core.data import torchvision_ops
 
 class Broken:
     def find_spec(self, name, path=None, target=None):
@@ -76,7 +76,7 @@ except RuntimeError as error:
 def test_data_sets_can_be_listed_without_importing_torch() -> None:
     program = """
 import sys
-from dal_core import datasets
+from dal_core.data import catalogue as datasets
 print(sorted(datasets.DATASETS), [m for m in ("torch", "torchvision") if m in sys.modules])
 """
     assert output_of(program) == "['mnist', 'mnist5k'] []"

@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from dal_core.locks import RunBusy, run_lock
 from dal_core.protocol.parameters import override, preset
 from dal_core.run.answers import AnswerError
 from dal_core.run.events import Answer
 from dal_core.run.rows import NothingToUndo, Progress, RunNotFound, StoreError
 from dal_core.store import schema
+from dal_core.store.run_lock import RunBusy, run_lock
 from dal_core.store.store import Store
 from tests.store_kit import (
     N_INITIAL,

@@ -10,11 +10,11 @@ import pytest
 
 from dal_core.data.base import Dataset
 from dal_core.learner import Learner
-from dal_core.locks import run_dir
 from dal_core.run.answers import AnswerError
 from dal_core.run.events import Answer, Query
 from dal_core.run.rows import RunNotFound
 from dal_core.store import schema
+from dal_core.store.run_lock import run_dir
 from dal_core.store.store import Store
 from dal_core.training.loop import Training, Watch
 from dal_core.worker import Workbench, advance

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from dal_core import locks
-from dal_core.locks import LOCK_FILE, RunBusy, default_home, is_locked, run_dir, run_lock
+from dal_core.store import run_lock as locks
+from dal_core.store.run_lock import LOCK_FILE, RunBusy, default_home, is_locked, run_dir, run_lock
 from tests.store_kit import line_of, python
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from dal_core.locks import run_lock
+from dal_core.store.run_lock import run_lock
 with run_lock(Path(sys.argv[1]), "run-1"):
     print("held")
     time.sleep(60)
