@@ -13,7 +13,7 @@ from concurrent.futures import ProcessPoolExecutor
 from itertools import product
 
 from dal_core.data import catalogue
-from dal_core.learner import Learner
+from dal_core.learner.bayesian_cnn import Learner
 from dal_core.protocol.parameters import RunSpec, override, preset
 from dal_core.run import oracle
 

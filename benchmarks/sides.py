@@ -16,7 +16,7 @@ from torch import Tensor
 from benchmarks import reference
 from benchmarks.data import Labelled, dataset, images_of
 from dal_core.acquisition.scores import bald
-from dal_core.learner import Learner
+from dal_core.learner.bayesian_cnn import Learner
 from dal_core.models.networks import BayesianCNN, build_model, normalise
 from dal_core.posterior import mc_dropout
 from dal_core.protocol.parameters import PRESETS, Protocol, RunSpec, override, with_dataset

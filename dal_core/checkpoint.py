@@ -16,7 +16,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from dal_core.learner import Fitted, Learner
+from dal_core.learner.bayesian_cnn import Fitted, Learner
 from dal_core.training.loop import Training
 
 FILE_NAME = "weights.safetensors"

@@ -25,8 +25,8 @@ from torch import Tensor
 
 from dal_core.experiment import POLL_SECONDS
 from dal_core.experiment_status import ExperimentStatus, RunStatus, is_bound, status
-from dal_core.learner import Learner
-from dal_core.learner import Progress as ImageProgress
+from dal_core.learner.bayesian_cnn import Learner
+from dal_core.learner.bayesian_cnn import Progress as ImageProgress
 from dal_core.models.networks import BayesianCNN, normalise
 from dal_core.posterior.mc_dropout import CHUNK
 from dal_core.protocol.parameters import FULL_DATA, RunSpec

@@ -39,7 +39,7 @@ from dal_core.beliefs import Beliefs, load_beliefs, save_beliefs
 from dal_core.checkpoint import load_fitted, save_fitted
 from dal_core.data import catalogue
 from dal_core.data.base import Dataset
-from dal_core.learner import CPU, Answered, Learner
+from dal_core.learner.bayesian_cnn import CPU, Answered, Learner
 from dal_core.protocol.parameters import RunSpec
 from dal_core.run import oracle
 from dal_core.run.events import RANKING_KEPT, Query, StepResult

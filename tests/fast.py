@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from dal_core.data.base import Dataset, build
-from dal_core.learner import Learner
+from dal_core.learner.bayesian_cnn import Learner
 from dal_core.protocol.parameters import PRESETS, Protocol, RunSpec, override
 from dal_core.run import oracle
 from dal_core.run.events import Query, StepResult

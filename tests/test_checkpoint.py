@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 from dal_core.checkpoint import FILE_NAME, load_fitted, save_fitted
 from dal_core.data.base import Dataset
-from dal_core.learner import Learner
+from dal_core.learner.bayesian_cnn import Learner
 from tests import fast
 
 

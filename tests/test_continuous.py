@@ -13,7 +13,7 @@ from sqlalchemy import select
 from dal_core import experiment, worker
 from dal_core.beliefs import load_beliefs
 from dal_core.data.base import Dataset
-from dal_core.learner import Learner
+from dal_core.learner.bayesian_cnn import Learner
 from dal_core.protocol.parameters import RunSpec
 from dal_core.run.events import Answer, Query
 from dal_core.store import schema

@@ -16,7 +16,7 @@ from dal_core.explain.parts import parts_of, settling
 from dal_core.explain.passes import fresh_passes, scored_passes, with_dropout
 from dal_core.explain.pool import PoolScores, ambiguous_image, place_of, quarrel_image, score_pool
 from dal_core.explain.step import newest_model, stored_models, stored_step
-from dal_core.learner import Learner
+from dal_core.learner.bayesian_cnn import Learner
 from dal_core.run.events import Answer
 from dal_core.stepweights import recompute
 from dal_core.store.store import Store

@@ -20,7 +20,7 @@ from dal_core.explain.choices import (
 from dal_core.explain.drawing import as_mnist
 from dal_core.explain.pool import score_pool
 from dal_core.explain.pool_map import INITIAL, UNASKED, map_of, map_points, project, trunk_features
-from dal_core.learner import Learner
+from dal_core.learner.bayesian_cnn import Learner
 from dal_core.models.networks import normalise
 from tests import fast
 

@@ -19,7 +19,7 @@ from dal_core.figures.history import (
     confusion_figure,
     steps_figure,
 )
-from dal_core.learner import confusion_counts
+from dal_core.learner.bayesian_cnn import confusion_counts
 from dal_core.run.state import RunLog
 from dal_core.runfiles import run_curve
 from dal_core.stepweights import learner_at

@@ -129,7 +129,8 @@ def test_nothing_is_trained_or_passed_singly(
     for name in ("train", "chunked_passes"):
         message = f"{name} was called"
         monkeypatch.setattr(
-            f"dal_core.learner.{name}", lambda *_, message=message, **__: pytest.fail(message)
+            f"dal_core.learner.bayesian_cnn.{name}",
+            lambda *_, message=message, **__: pytest.fail(message),
         )
     experiment_id = create(store, mnist5k)
     work(store, experiment_id)

@@ -18,7 +18,7 @@ def test_all_steps_are_made_without_training(
 ) -> None:
     for name in ("lockstep", "learner"):
         monkeypatch.setattr(f"dal_core.{name}.chunked_passes", pytest.fail, raising=False)
-    monkeypatch.setattr("dal_core.learner.train", pytest.fail)
+    monkeypatch.setattr("dal_core.learner.bayesian_cnn.train", pytest.fail)
     host = lockstep_host.measure(tmp_path, mnist5k, protocol(), ("bald", "random"), (1, 2))
     assert host.n_steps == 4 * 3 and host.cpu > 0 and host.clock > 0
     store = Store(tmp_path)

@@ -11,7 +11,7 @@ from sqlalchemy import delete
 
 from dal_core import worker
 from dal_core.data.base import Dataset
-from dal_core.learner import Learner
+from dal_core.learner.bayesian_cnn import Learner
 from dal_core.record import read_record
 from dal_core.record_form import curves
 from dal_core.run.events import Answer

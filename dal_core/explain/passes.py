@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from dal_core.explain.step import fitted_of
-from dal_core.learner import Learner
+from dal_core.learner.bayesian_cnn import Learner
 from dal_core.models.networks import BayesianCNN, normalise
 from dal_core.posterior.mc_dropout import passes_of_one, stochastic_passes
 from dal_core.protocol.randomness import Purpose, torch_seed

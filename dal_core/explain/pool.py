@@ -14,7 +14,7 @@ import numpy as np
 from dal_core.acquisition import scores as acquisition
 from dal_core.explain.parts import scored_functions
 from dal_core.explain.step import fitted_of
-from dal_core.learner import Learner
+from dal_core.learner.bayesian_cnn import Learner
 from dal_core.posterior.mc_dropout import chunked_passes
 from dal_core.protocol.randomness import Purpose, numpy_generator, torch_seed
 

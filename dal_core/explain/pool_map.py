@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 
 from dal_core.explain.step import fitted_of
-from dal_core.learner import Learner
+from dal_core.learner.bayesian_cnn import Learner
 from dal_core.models.networks import BayesianCNN, normalise
 from dal_core.posterior.mc_dropout import CHUNK
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dal_core.data.base import Dataset
-from dal_core.learner import Learner
+from dal_core.learner.bayesian_cnn import Learner
 from dal_core.run.answers import AnswerError
 from dal_core.run.events import Answer, Query
 from dal_core.run.rows import RunNotFound

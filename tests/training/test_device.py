@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from dal_core.data.base import Dataset
-from dal_core.learner import Learner
+from dal_core.learner.bayesian_cnn import Learner
 from dal_core.protocol.parameters import RunSpec
 from dal_core.training.device import choose_device
 from tests import fast

@@ -10,7 +10,7 @@ import torch
 
 from dal_core.acquisition.scores import ACQUISITIONS, scorer
 from dal_core.data.base import Dataset
-from dal_core.learner import Learner, StateError
+from dal_core.learner.bayesian_cnn import Learner, StateError
 from dal_core.models.networks import LeNet5
 from dal_core.posterior import mc_dropout
 from dal_core.protocol.parameters import FULL_DATA, RunSpec
@@ -550,7 +550,7 @@ def test_every_step_has_initial_weights_and_training_masks_of_its_own(
         used.append((model.dense3.weight.detach().numpy().tobytes(), args[3].initial_seed()))
         return train(model, *args, **more)
 
-    monkeypatch.setattr("dal_core.learner.train", spied)
+    monkeypatch.setattr("dal_core.learner.bayesian_cnn.train", spied)
     for name in ("bald", "random"):
         fast.steps(fast.learner(mnist5k, name), 3)
     bald, random = used[:3], used[3:]
