@@ -21,7 +21,6 @@ from typing import Any
 
 import yaml
 
-from dal_core.curves import Bound, RunCurve
 from dal_core.record_build import build_record, merge, plain
 from dal_core.record_check import RecordError, check, shorten
 from dal_core.record_form import (
@@ -33,6 +32,7 @@ from dal_core.record_form import (
     protocol_params,
     unfinished,
 )
+from dal_core.results.curves import Bound, RunCurve
 
 __all__ = [
     "FUNCTION_NAMES",

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from dal_core.curves import Bound, RunCurve
 from dal_core.record_check import RecordError, check, shorten
 from dal_core.record_form import (
     FUNCTION_NAMES,
@@ -23,6 +22,7 @@ from dal_core.record_form import (
     functions,
     labels,
 )
+from dal_core.results.curves import Bound, RunCurve
 
 _NAMES_ONLY = ("protocol",)  # a preset and the same with a switch set back are one protocol
 _ENTRY = ("test_inf", "test_acc", "n_labelled", "time", "run_seconds")

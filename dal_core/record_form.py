@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from dal_core.curves import Bound, RunCurve
 from dal_core.record_check import accuracy, information
+from dal_core.results.curves import Bound, RunCurve
 
 FUNCTION_NAMES: Mapping[str, str] = {  # ours -> the record's
     "max_entropy": "predictive_entropy",

@@ -13,16 +13,16 @@ from typing import Any
 import pandas as pd
 
 from dal_core import figures
-from dal_core.analysis import METRICS, Metric, by_function
-from dal_core.curves import RunCurve
 from dal_core.record import read_record, write_record
 from dal_core.record_build import merge
 from dal_core.record_check import RecordError
 from dal_core.record_form import Record, bounds, curves, unfinished
 from dal_core.report_page import index_page
-from dal_core.report_statistics import Statistics, statistics
-from dal_core.table_formats import notes, to_frame, to_latex, to_markdown
-from dal_core.tables import tables
+from dal_core.results.crossings import METRICS, Metric, by_function
+from dal_core.results.curves import RunCurve
+from dal_core.results.formats import notes, to_frame, to_latex, to_markdown
+from dal_core.results.statistics import Statistics, statistics
+from dal_core.results.tables import tables
 
 
 def write_report(

@@ -12,12 +12,12 @@ from typing import Any
 
 import pandas as pd
 
-from dal_core.analysis import by_function
-from dal_core.comparison import MIN_SEEDS
-from dal_core.curves import RunCurve
-from dal_core.display import display_name, in_order
 from dal_core.record_form import Record, bounds, protocol_params
-from dal_core.report_statistics import Statistics
+from dal_core.results.crossings import by_function
+from dal_core.results.curves import RunCurve
+from dal_core.results.seeds import MIN_SEEDS
+from dal_core.results.statistics import Statistics
+from dal_core.results.titles import display_name, in_order
 
 _AT_LABELS = (50, 100, 200, 300, 500, 1000)  # where differences are told, as far as runs go
 _AT_ACCURACIES = (0.80, 0.90, 0.95)

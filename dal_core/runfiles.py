@@ -7,11 +7,11 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from dal_core.curves import Bound, RunCurve
 from dal_core.protocol.parameters import FULL_DATA
 from dal_core.record import write_record
 from dal_core.record_build import build_record
 from dal_core.record_form import Record
+from dal_core.results.curves import Bound, RunCurve
 from dal_core.run.next_task import agenda
 from dal_core.run.state import RunLog, RunSummary
 from dal_core.store.experiments import ExperimentRow

@@ -10,10 +10,10 @@ from typing import Any
 
 import streamlit as st
 
-from dal_core.analysis import Metric
-from dal_core.curves import RunCurve
 from dal_core.figures.learning import learning_curve
-from dal_core.minutes import labelling_minutes, labelling_seconds
+from dal_core.results.crossings import Metric
+from dal_core.results.curves import RunCurve
+from dal_core.results.labelling_cost import labelling_minutes, labelling_seconds
 from dal_core.run.state import RunLog
 from dal_core.runfiles import run_curve
 from dal_ui import words

@@ -13,17 +13,17 @@ import pandas as pd
 import streamlit as st
 
 from dal_core import figures
-from dal_core.analysis import METRICS
-from dal_core.curves import RunCurve
-from dal_core.display import display_name, in_order
 from dal_core.figures.axes import METRIC_TITLES
 from dal_core.record import read_record
 from dal_core.record_check import RecordError
 from dal_core.record_form import Record, bounds, curves, protocol_params
+from dal_core.results.crossings import METRICS
+from dal_core.results.curves import RunCurve
+from dal_core.results.formats import printed
+from dal_core.results.tables import tables
+from dal_core.results.titles import display_name, in_order
 from dal_core.runfiles import experiment_record
 from dal_core.store.store import Store
-from dal_core.table_formats import printed
-from dal_core.tables import tables
 from dal_ui import experiments, runtime
 from dal_ui.experiment_results import results
 from dal_ui.experiment_start import name_of

@@ -14,9 +14,9 @@ from zoneinfo import ZoneInfo
 import streamlit as st
 
 from dal_core import experiment, figures
-from dal_core.analysis import METRICS, Metric
-from dal_core.curves import Bound, RunCurve
 from dal_core.experiment_status import ExperimentStatus
+from dal_core.results.crossings import METRICS, Metric
+from dal_core.results.curves import Bound, RunCurve
 from dal_ui import experiments, runtime
 from dal_ui.experiments import State
 

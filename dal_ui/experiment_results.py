@@ -1,6 +1,6 @@
 """Tables, figures and statistics of one record, with everything to download.
 
-Draws what `dal_core.tables`, `figures` and `report` compute, for a stored experiment and for an
+Draws what `dal_core.results.tables`, `figures` and `report` compute, for a stored experiment and for an
 uploaded record alike. Files are rendered only when somebody clicks to have them.
 """
 
@@ -17,13 +17,13 @@ import pandas as pd
 import streamlit as st
 
 from dal_core import figures
-from dal_core.analysis import by_function
 from dal_core.data.base import Dataset
 from dal_core.record import dump_record
 from dal_core.record_form import Record, bounds, curves, unfinished
 from dal_core.report import write_report
-from dal_core.table_formats import notes, printed, to_frame, to_latex, to_markdown
-from dal_core.tables import Table, tables
+from dal_core.results.crossings import by_function
+from dal_core.results.formats import notes, printed, to_frame, to_latex, to_markdown
+from dal_core.results.tables import Table, tables
 from dal_ui.experiment_statistics import statistics_view
 
 _MIME = {"svg": "image/svg+xml", "png": "image/png", "pdf": "application/pdf"}

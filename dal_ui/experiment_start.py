@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dal_core.display import display_name, noise_name
 from dal_core.protocol.parameters import (
     ACQUISITION_NAMES,
     DATASET_NAMES,
@@ -14,6 +13,7 @@ from dal_core.protocol.parameters import (
     ProtocolError,
     allowed,
 )
+from dal_core.results.titles import display_name, noise_name
 from dal_core.store.experiments import ExperimentRow
 from dal_ui import experiments, runtime
 from dal_ui.digits import digits_are_here

@@ -13,10 +13,10 @@ import pandas as pd
 import streamlit as st
 
 from dal_core import figures
-from dal_core.comparison import MIN_SEEDS
-from dal_core.curves import RunCurve
-from dal_core.display import display_name
-from dal_core.report_statistics import Statistics, statistics
+from dal_core.results.curves import RunCurve
+from dal_core.results.seeds import MIN_SEEDS
+from dal_core.results.statistics import Statistics, statistics
+from dal_core.results.titles import display_name
 from dal_ui.words import plain
 
 _FEW = (

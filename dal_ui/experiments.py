@@ -12,9 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from dal_core import experiment
-from dal_core.curves import Bound, RunCurve
 from dal_core.data.base import Dataset
-from dal_core.display import display_name
 from dal_core.experiment_status import ExperimentStatus, RunStatus
 from dal_core.figures.report import FULL_DATA_NAME
 from dal_core.protocol.parameters import (
@@ -27,8 +25,10 @@ from dal_core.protocol.parameters import (
     preset,
     with_dataset,
 )
-from dal_core.published import LABELS_NEEDED
 from dal_core.record_form import Record, bounds, curves
+from dal_core.results.curves import Bound, RunCurve
+from dal_core.results.published import LABELS_NEEDED
+from dal_core.results.titles import display_name
 from dal_core.run.rows import Progress
 from dal_core.runfiles import experiment_record
 from dal_core.store.experiments import ExperimentNotFound, ExperimentRow

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from dal_core.display import display_name
 from dal_core.explain.parts import scored_functions
 from dal_core.explain.pool import PoolScores
 from dal_core.explain.pool_map import UNASKED
 from dal_core.figures.pool_map import DIGIT, pool_map_spec
+from dal_core.results.titles import display_name
 from dal_ui import explain_model, explain_words
 from dal_ui.explain_model import Step
 from dal_ui.vega import draw

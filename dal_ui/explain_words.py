@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from dal_core.display import display_name
 from dal_core.explain.parts import Parts
 from dal_core.explain.pool import Place
+from dal_core.results.titles import display_name
 from dal_core.run.state import RunLog
 
 MATRIX = (

@@ -8,8 +8,6 @@ import streamlit as st
 
 from dal_core import experiment
 from dal_core.data.base import Dataset
-from dal_core.display import display_name
-from dal_core.history import Moment
 from dal_core.protocol.parameters import (
     ACQUISITION_NAMES,
     FULL_DATA,
@@ -20,6 +18,8 @@ from dal_core.protocol.parameters import (
     preset,
     with_dataset,
 )
+from dal_core.results.run_history import Moment
+from dal_core.results.titles import display_name
 from dal_core.run.rows import RunRow
 from dal_core.run.state import RunLog
 from dal_core.store.store import Store

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from dal_core.display import display_name, noise_name
+from dal_core.results.titles import display_name, noise_name
 from dal_core.run.rows import RunNotFound, RunRow
 from dal_core.run.state import RunLog
 from dal_core.store.run_lock import RunBusy

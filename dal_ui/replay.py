@@ -12,10 +12,10 @@ from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
-from dal_core import history
 from dal_core.figures.history import steps_figure
-from dal_core.history import Moment
 from dal_core.protocol.parameters import FULL_DATA
+from dal_core.results import run_history
+from dal_core.results.run_history import Moment
 from dal_core.run.next_task import agenda
 from dal_core.run.rows import RunNotFound, RunRow
 from dal_core.run.state import RunLog
@@ -115,7 +115,7 @@ def _player(store: Store, workers: Workers, first: RunRow, second: RunRow | None
             logs = [store.log(run_id) for run_id in shown]
         except RunNotFound:  # deleted in another tab a moment ago
             st.rerun(scope="app")
-        histories = [history.moments(log) for log in logs]
+        histories = [run_history.moments(log) for log in logs]
         n_labelled = _slider(histories, first.run_id)
         _curves(logs, n_labelled)
         for column, log, moments in zip(

@@ -1,6 +1,6 @@
 """One step of one run on the page: its images, its mistakes, its balance, and what can be done.
 
-Draws only; what a step shows is `dal_core.history`'s, the words are in `replay_words`.
+Draws only; what a step shows is `dal_core.results.run_history`'s, the words are in `replay_words`.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from dal_core import history
 from dal_core.data.splits import Split, split_of
 from dal_core.figures.history import balance_figure, class_accuracy_figure, confusion_figure
-from dal_core.history import Moment
+from dal_core.results import run_history
+from dal_core.results.run_history import Moment
 from dal_core.run.events import Confusion
 from dal_core.run.state import RunLog
 from dal_core.stepweights import corrected_at, step_facts, step_weights
@@ -42,7 +42,7 @@ class StepView:
         self.store, self.workers, self.log = store, workers, log
         self.run_id = log.run.run_id
         self.dataset = runtime.dataset(log.run.spec.protocol.dataset)
-        self.moment = history.at_labels(moments, n_labelled)
+        self.moment = run_history.at_labels(moments, n_labelled)
         number = self.moment.number
         self.before = moments[number - 1] if number else None
         self.confusion = self._confusion(self.moment)
@@ -68,7 +68,7 @@ class StepView:
             self._mistakes()
 
     def _images(self) -> None:
-        images = history.asked_images(self.moment, self.dataset)
+        images = run_history.asked_images(self.moment, self.dataset)
         st.caption(replay_words.legend(images))
         if images:
             st.image(
@@ -81,7 +81,7 @@ class StepView:
         lines = replay_words.changes(
             self.moment, self.before, self.confusion, self.confusion_before
         )
-        wrong = history.n_wrong(self.log, self.moment, self.dataset)
+        wrong = run_history.n_wrong(self.log, self.moment, self.dataset)
         if wrong:
             lines.append(f"{wrong} of its labels are not the data set's.")
         st.markdown("\n".join(f"- {line}" for line in lines))
@@ -101,7 +101,7 @@ class StepView:
     def _balance(self) -> None:
         spec = self.log.run.spec
         split = _split(spec.fingerprint, spec.protocol.model_dump_json(), spec.seed, self.log)
-        labelled, pool = history.class_counts(self.log, self.moment, self.dataset, split)
+        labelled, pool = run_history.class_counts(self.log, self.moment, self.dataset, split)
         st.caption("Classes of the labelled images beside those left in the pool.")
         chart(balance_figure, _ints(labelled), _ints(pool), key=f"replay-{self.run_id}-balance")
 

@@ -1,4 +1,4 @@
-"""What the replay says of a step, as text: pure functions of what `dal_core.history` reads."""
+"""What the replay says of a step, as text: pure functions of what `dal_core.results.run_history` reads."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dal_core.display import display_name, noise_name
-from dal_core.history import AskedImage, Moment, class_accuracy, worst_confusions
+from dal_core.results.run_history import AskedImage, Moment, class_accuracy, worst_confusions
+from dal_core.results.titles import display_name, noise_name
 from dal_core.run.events import Confusion
 from dal_core.run.rows import RunRow
 from dal_ui.words import plain

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dal_core.display import display_name
 from dal_core.protocol.parameters import (
     ACQUISITION_NAMES,
     DATASET_NAMES,
@@ -16,6 +15,7 @@ from dal_core.protocol.parameters import (
     preset,
     with_dataset,
 )
+from dal_core.results.titles import display_name
 from dal_core.run.rows import Mode
 from dal_ui import labelling, runtime, shell
 from dal_ui.digits import digits_are_here, why_unreadable

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from statistics import median
 
-from dal_core.display import display_name, noise_name
+from dal_core.results.titles import display_name, noise_name
 from dal_core.run.next_task import answers_itself
 from dal_core.run.rows import Progress, SubmitOutcome
 from dal_core.run.state import RunLog

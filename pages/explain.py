@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable
 import streamlit as st
 
 from dal_core.data.base import Dataset
-from dal_core.display import display_name
 from dal_core.protocol.parameters import FULL_DATA
+from dal_core.results.titles import display_name
 from dal_core.run.next_task import agenda
 from dal_core.run.rows import RunNotFound
 from dal_core.run.state import RunLog, RunSummary

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from dal_core.history import moments
+from dal_core.results.run_history import moments
 from dal_ui import listing, runtime, shell, words
 from dal_ui.downloads import download_buttons
 from dal_ui.forking import can_be_forked, fork_form

@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 
 from dal_core import figures
-from dal_core.comparison import labels_saved, mean_labels_saved
-from dal_core.curves import RunCurve
-from dal_core.display import PALETTE, colour, display_name, in_order
+from dal_core.results.curves import RunCurve
+from dal_core.results.seeds import labels_saved, mean_labels_saved
+from dal_core.results.titles import PALETTE, colour, display_name, in_order
 from tests.report_record import BOUNDS, report_runs
 
 

@@ -10,11 +10,11 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dal_core.curves import Bound, RunCurve
 from dal_core.record import dump_record, read_record, write_record
 from dal_core.record_build import build_record, merge
 from dal_core.record_check import RecordError
 from dal_core.record_form import FUNCTION_NAMES, Record, bounds, curves, protocol_params, unfinished
+from dal_core.results.curves import Bound, RunCurve
 
 PROTOCOL = {
     "protocol": "quick",

@@ -7,13 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dal_core.curves import RunCurve
 from dal_core.record import read_record, write_record
 from dal_core.record_build import build_record
 from dal_core.record_check import RecordError
 from dal_core.record_form import curves
 from dal_core.report import write_report
-from dal_core.report_statistics import statistics
+from dal_core.results.curves import RunCurve
+from dal_core.results.statistics import statistics
 from tests.report_record import BOUNDS, PROTOCOL, report_record, report_runs
 
 

@@ -10,8 +10,8 @@ from dal_core.cli import values
 from dal_core.cli.errors import WrongUse
 from dal_core.cli.run import finish
 from dal_core.data import catalogue
-from dal_core.history import moments
 from dal_core.protocol.parameters import Protocol, RunSpec, override
+from dal_core.results.run_history import moments
 from dal_core.run.rows import RunRow
 from dal_core.run.state import RunLog
 from dal_core.store.store import Store

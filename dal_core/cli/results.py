@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from dal_core.display import noise_name
+from dal_core.results.titles import noise_name
 from dal_core.run.events import StepResult
 from dal_core.run.state import RunLog
 

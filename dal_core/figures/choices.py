@@ -9,8 +9,8 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from dal_core.display import PALETTE, PRIMARY, TEXT, colour, display_name
 from dal_core.figures.axes import PADDING, axis
+from dal_core.results.titles import PALETTE, PRIMARY, TEXT, colour, display_name
 
 _CELL = 46
 NAMES = 70  # pixels; a page counts the names of the rows as width

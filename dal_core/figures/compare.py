@@ -7,9 +7,6 @@ from collections.abc import Mapping, Sequence
 import altair as alt
 import pandas as pd
 
-from dal_core.analysis import Metric, by_function
-from dal_core.curves import RunCurve
-from dal_core.display import PALETTE, display_name, in_order
 from dal_core.figures.axes import (
     METRIC_TITLES,
     PADDING,
@@ -21,6 +18,9 @@ from dal_core.figures.axes import (
     metric_axis,
 )
 from dal_core.figures.report import bands_data, series_colour
+from dal_core.results.crossings import Metric, by_function
+from dal_core.results.curves import RunCurve
+from dal_core.results.titles import PALETTE, display_name, in_order
 
 _DASHES = ([1, 0], [6, 3], [1.5, 2.5], [8, 3, 1.5, 3])
 MAX_COMPARED = len(_DASHES)

@@ -8,10 +8,10 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from dal_core.analysis import average_step, band, step_average
-from dal_core.curves import RunCurve
-from dal_core.display import PALETTE, colour, display_name
 from dal_core.figures.axes import PADDING, ROOM, axis, labels_axis, legend
+from dal_core.results.crossings import average_step, band, step_average
+from dal_core.results.curves import RunCurve
+from dal_core.results.titles import PALETTE, colour, display_name
 
 _MEAN = "mean of the runs"
 _RUN_COLOURS = [PALETTE[name] for name in ("sky", "orange", "green", "purple", "blue")]

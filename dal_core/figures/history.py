@@ -1,6 +1,6 @@
 """Charts of one step of a run: confusion matrix, accuracy by class, balance of the labels.
 
-Owns their look. The numbers come from `dal_core.history`.
+Owns their look. The numbers come from `dal_core.results.run_history`.
 """
 
 from __future__ import annotations
@@ -11,8 +11,6 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from dal_core.curves import RunCurve
-from dal_core.display import PALETTE, PRIMARY
 from dal_core.figures.axes import (
     METRIC_TITLES,
     PADDING,
@@ -25,7 +23,9 @@ from dal_core.figures.axes import (
     metric_axis,
     plain_legend,
 )
-from dal_core.history import class_accuracy
+from dal_core.results.curves import RunCurve
+from dal_core.results.run_history import class_accuracy
+from dal_core.results.titles import PALETTE, PRIMARY
 from dal_core.run.events import Confusion
 
 Width = int | str

@@ -12,9 +12,6 @@ from dataclasses import dataclass
 import altair as alt
 import pandas as pd
 
-from dal_core.analysis import Metric, band
-from dal_core.curves import RunCurve, as_curve
-from dal_core.display import FULL_DATA, PALETTE, PRIMARY, display_name
 from dal_core.figures.axes import (
     METRIC_TITLES,
     PADDING,
@@ -26,6 +23,9 @@ from dal_core.figures.axes import (
     metric_axis,
     minutes_axis,
 )
+from dal_core.results.crossings import Metric, band
+from dal_core.results.curves import RunCurve, as_curve
+from dal_core.results.titles import FULL_DATA, PALETTE, PRIMARY, display_name
 
 
 def learning_curve(

@@ -8,10 +8,10 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from dal_core.curves import RunCurve
-from dal_core.display import PALETTE, colour, display_name
 from dal_core.figures.axes import PADDING, axis, plain_legend
-from dal_core.tables import Cells, Row, Table, tables
+from dal_core.results.curves import RunCurve
+from dal_core.results.tables import Cells, Row, Table, tables
+from dal_core.results.titles import PALETTE, colour, display_name
 
 _STRENGTHS = {  # a function keeps its colour; the way of counting is its strength
     "Step-Average": 1.0,

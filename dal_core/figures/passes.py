@@ -14,10 +14,10 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from dal_core.display import PALETTE, PRIMARY, TEXT, colour, display_name
 from dal_core.explain.parts import Parts
 from dal_core.figures.axes import PADDING, axis, legend
 from dal_core.figures.spec import filled, form
+from dal_core.results.titles import PALETTE, PRIMARY, TEXT, colour, display_name
 
 VOTE = PALETTE["orange"]
 _MATRIX, _BARS, _ENTROPY, _MEAN = 300, 300, 96, 70  # pixels: widths and heights

@@ -10,9 +10,9 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from dal_core.display import PALETTE, colour, display_name
 from dal_core.figures.axes import PADDING, axis
 from dal_core.figures.spec import filled, form
+from dal_core.results.titles import PALETTE, colour, display_name
 
 N_BINS = 40
 _WIDTH, _HEIGHT = 330, 34

@@ -11,10 +11,10 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from dal_core.display import PALETTE, PRIMARY, display_name
 from dal_core.figures.axes import PADDING, axis, plain_legend
 from dal_core.figures.spec import filled, form
 from dal_core.figures.sums import CLASS_COLOURS
+from dal_core.results.titles import PALETTE, PRIMARY, display_name
 
 DIGIT = "digit"
 ASKED = PALETTE["vermillion"]

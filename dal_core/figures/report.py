@@ -8,9 +8,6 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from dal_core.analysis import Metric, band, by_function
-from dal_core.curves import Bound, RunCurve
-from dal_core.display import FULL_DATA, colour, display_name, in_order
 from dal_core.figures.axes import (
     METRIC_TITLES,
     PADDING,
@@ -21,7 +18,10 @@ from dal_core.figures.axes import (
     legend,
     metric_axis,
 )
-from dal_core.published import CURVE_POINTS
+from dal_core.results.crossings import Metric, band, by_function
+from dal_core.results.curves import Bound, RunCurve
+from dal_core.results.published import CURVE_POINTS
+from dal_core.results.titles import FULL_DATA, colour, display_name, in_order
 
 FULL_DATA_NAME = "All images"
 _COLUMNS = [

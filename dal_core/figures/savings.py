@@ -5,9 +5,9 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
-from dal_core.display import PALETTE, display_name, in_order
 from dal_core.figures.axes import PADDING, axis
 from dal_core.figures.report import series_colour
+from dal_core.results.titles import PALETTE, display_name, in_order
 
 
 def savings_figure(

@@ -15,10 +15,10 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from dal_core.display import PALETTE, colour
 from dal_core.explain.parts import Parts
 from dal_core.figures.axes import PADDING, axis
 from dal_core.figures.spec import filled, form
+from dal_core.results.titles import PALETTE, colour
 
 # Vega's tableau10; ten colours do not stay apart for everybody, so a digit always stands by them.
 CLASS_COLOURS = (

@@ -8,11 +8,11 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from dal_core.display import PALETTE, display_name
 from dal_core.explain.choices import shared
 from dal_core.figures.axes import PADDING, axis
 from dal_core.figures.digits import LabelledImages
 from dal_core.figures.thumbnails import picture
+from dal_core.results.titles import PALETTE, display_name
 
 FRAME = PALETTE["vermillion"]
 _CELL, _IMAGE = 58, 46

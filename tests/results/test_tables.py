@@ -6,11 +6,11 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from dal_core.curves import RunCurve
 from dal_core.record import dump_record, read_record
 from dal_core.record_form import curves
-from dal_core.table_formats import notes, to_frame, to_latex, to_markdown
-from dal_core.tables import tables
+from dal_core.results.curves import RunCurve
+from dal_core.results.formats import notes, to_frame, to_latex, to_markdown
+from dal_core.results.tables import tables
 from tests.report_record import report_record, report_runs
 
 PRINTED = {  # Runs, Step-Average, Average-Step, Gal et al., as in the report's appendix A

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dal_core.analysis import (
+from dal_core.results.crossings import (
     StepAverage,
     average_labels,
     average_step,
@@ -17,9 +17,9 @@ from dal_core.analysis import (
     normalise,
     step_average,
 )
-from dal_core.curves import RunCurve
-from dal_core.display import in_order
-from dal_core.published import LABELS_NEEDED, LabelsNeeded
+from dal_core.results.curves import RunCurve
+from dal_core.results.published import LABELS_NEEDED, LabelsNeeded
+from dal_core.results.titles import in_order
 
 ERRORS = (0.10, 0.05)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dal_core import experiment, history
+from dal_core import experiment
 from dal_core.data.base import Dataset
 from dal_core.data.splits import split_of
 from dal_core.figures.history import (
@@ -20,6 +20,7 @@ from dal_core.figures.history import (
     steps_figure,
 )
 from dal_core.learner.bayesian_cnn import confusion_counts
+from dal_core.results import run_history
 from dal_core.run.state import RunLog
 from dal_core.runfiles import run_curve
 from dal_core.stepweights import learner_at
@@ -40,7 +41,7 @@ def log(tmp_path_factory: pytest.TempPathFactory, mnist5k: Dataset) -> RunLog:
 
 
 def test_every_state_has_what_its_model_measured_and_asked(log: RunLog) -> None:
-    moments = history.moments(log)
+    moments = run_history.moments(log)
     assert [m.n_labelled for m in moments] == [20, 30, 40]
     assert [m.step for m in moments] == list(log.steps)
     assert [m.number for m in moments] == [0, 1, 2]
@@ -54,14 +55,14 @@ def test_a_state_that_was_not_measured_is_there_without_a_result(tmp_path: Path)
     run = store_kit.new_run(store)
     store_kit.give(store, store_kit.ask(store, run.run_id, range(100)))
     query = store_kit.ask(store, run.run_id, range(100, 200))
-    first, second = history.moments(store.log(run.run_id))
+    first, second = run_history.moments(store.log(run.run_id))
     assert first.step is None and second.step is None
     assert second.query == query and second.submission is None
 
 
 def test_a_number_of_labels_between_two_steps_shows_the_one_before(log: RunLog) -> None:
-    moments = history.moments(log)
-    shown = [history.at_labels(moments, n).n_labelled for n in (5, 20, 29, 30, 999)]
+    moments = run_history.moments(log)
+    shown = [run_history.at_labels(moments, n).n_labelled for n in (5, 20, 29, 30, 999)]
     assert shown == [20, 20, 20, 30, 40]
 
 
@@ -71,12 +72,12 @@ def test_images_asked_for_come_with_what_was_said_and_what_is_true(
     store = Store(tmp_path)
     run = store_kit.new_run(store)
     query = store_kit.ask(store, run.run_id, range(100, 0, -1))
-    (now,) = history.moments(store.log(run.run_id))
-    images = history.asked_images(now, mnist5k)
+    (now,) = run_history.moments(store.log(run.run_id))
+    images = run_history.asked_images(now, mnist5k)
     assert [i.image_id for i in images] == list(query.shown())
     assert not any(i.answered for i in images)
     store_kit.give(store, query, store_kit.answers_to(query, skipped=[99]))
-    images = history.asked_images(history.moments(store.log(run.run_id))[0], mnist5k)
+    images = run_history.asked_images(run_history.moments(store.log(run.run_id))[0], mnist5k)
     assert [i.image_id for i in images] == list(range(100, 89, -1))
     skipped = images[1]
     assert skipped.answered and skipped.given is None and not skipped.is_wrong
@@ -88,9 +89,9 @@ def test_images_asked_for_come_with_what_was_said_and_what_is_true(
 
 def test_classes_are_counted_as_the_learner_has_them(log: RunLog, mnist5k: Dataset) -> None:
     split = split_of(log.run.spec, mnist5k)
-    for moment in history.moments(log):
+    for moment in run_history.moments(log):
         learner = learner_at(log, moment.after, mnist5k)
-        labelled, pool = history.class_counts(log, moment, mnist5k, split)
+        labelled, pool = run_history.class_counts(log, moment, mnist5k, split)
         _, labels = learner.training_set()
         assert labelled.tolist() == np.bincount(labels, minlength=10).tolist()
         assert pool.tolist() == np.bincount(mnist5k.labels[learner.pool()], minlength=10).tolist()
@@ -104,7 +105,7 @@ def test_wrong_labels_are_counted_up_to_the_step(tmp_path: Path, mnist5k: Datase
     store.set_directives(run.run_id, oracle_until=spec.max_labels)
     list(advance(Workbench(store), run.run_id))
     log = store.log(run.run_id)
-    assert [history.n_wrong(log, m, mnist5k) for m in history.moments(log)] == [0, 10, 20]
+    assert [run_history.n_wrong(log, m, mnist5k) for m in run_history.moments(log)] == [0, 10, 20]
 
 
 def test_the_confusion_of_a_step_counts_every_test_image_once(
@@ -128,15 +129,15 @@ def test_confusion_counts_are_those_of_a_loop() -> None:
 
 
 def test_accuracy_by_class_is_of_that_classs_images() -> None:
-    accuracy = history.class_accuracy(CONFUSION)
+    accuracy = run_history.class_accuracy(CONFUSION)
     assert accuracy[[0, 2]].tolist() == [0.75, 0.5]
     assert np.isnan(accuracy[1])
 
 
 def test_the_most_frequent_mistakes_come_first_and_right_answers_never() -> None:
-    assert history.worst_confusions(CONFUSION) == [(2, 0, 2), (2, 1, 2), (0, 1, 1)]
-    assert history.worst_confusions(CONFUSION, n=1) == [(2, 0, 2)]
-    assert history.worst_confusions(((5, 0), (0, 5))) == []
+    assert run_history.worst_confusions(CONFUSION) == [(2, 0, 2), (2, 1, 2), (0, 1, 1)]
+    assert run_history.worst_confusions(CONFUSION, n=1) == [(2, 0, 2)]
+    assert run_history.worst_confusions(((5, 0), (0, 5))) == []
 
 
 def test_figures_of_a_step_show_its_numbers(log: RunLog) -> None:

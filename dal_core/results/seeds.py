@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from dal_core.analysis import Metric, aligned, by_function, crossing
-from dal_core.curves import RunCurve
+from dal_core.results.crossings import Metric, aligned, by_function, crossing
+from dal_core.results.curves import RunCurve
 
 MIN_SEEDS = 4
 """Fewer seeds get no bootstrap interval: three can be drawn in ten ways only."""

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dal_core.analysis import (
+from dal_core.results.crossings import (
     average_step,
     band,
     first_crossing,
@@ -16,7 +16,8 @@ from dal_core.analysis import (
     step_average,
     sustained_crossing,
 )
-from dal_core.comparison import (
+from dal_core.results.curves import RunCurve, as_curve
+from dal_core.results.seeds import (
     bootstrap_interval,
     labels_saved,
     mean_differences,
@@ -24,7 +25,6 @@ from dal_core.comparison import (
     means,
     paired_differences,
 )
-from dal_core.curves import RunCurve, as_curve
 
 LABELS = (20, 30, 40, 50)
 accuracies = st.lists(st.floats(0, 1), min_size=1, max_size=12)

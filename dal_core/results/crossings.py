@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from dal_core.curves import RunCurve
+from dal_core.results.curves import RunCurve
 
 Metric = Literal["accuracy", "mutual_information"]
 METRICS: tuple[Metric, ...] = ("accuracy", "mutual_information")

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from dal_core import comparison
-from dal_core.curves import RunCurve
+from dal_core.results import seeds
+from dal_core.results.curves import RunCurve
 
 LEVELS = tuple(round(0.70 + 0.01 * step, 2) for step in range(30))  # accuracies 70% .. 99%
 _BOOTSTRAP_SEED = 0  # the same records give the same intervals
@@ -32,12 +32,12 @@ class Statistics:
 def statistics(runs: Sequence[RunCurve], sustained: bool = False) -> Statistics:
     """Means, paired differences to Random and labels saved, with intervals from four seeds on."""
     rng = np.random.default_rng(_BOOTSTRAP_SEED)
-    differences = comparison.paired_differences(runs)
-    saved = comparison.labels_saved(runs, LEVELS, sustained)
+    differences = seeds.paired_differences(runs)
+    saved = seeds.labels_saved(runs, LEVELS, sustained)
     return Statistics(
-        means=comparison.means(runs, rng),
+        means=seeds.means(runs, rng),
         differences=differences,
-        mean_differences=comparison.mean_differences(differences, rng),
+        mean_differences=seeds.mean_differences(differences, rng),
         labels_saved=saved,
-        mean_labels_saved=comparison.mean_labels_saved(saved, rng),
+        mean_labels_saved=seeds.mean_labels_saved(saved, rng),
     )

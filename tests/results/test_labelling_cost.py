@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dal_core.minutes import has_times, labelling_minutes, labelling_seconds
+from dal_core.results.labelling_cost import has_times, labelling_minutes, labelling_seconds
 from dal_core.run.events import Answer
 from dal_core.store.store import Store
 from tests.store_kit import ask, give, new_result, new_run

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dal_core.curves import Bound
+from dal_core.results.curves import Bound
 
 REPORT = 'Pilz (2025), "Deep Active Learning for Image Data"'
 GAL = 'Gal, Islam and Ghahramani (2017), "Deep Bayesian Active Learning with Image Data"'

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Sequence
 
 import pandas as pd
 
-from dal_core.curves import RunCurve
-from dal_core.display import display_name
-from dal_core.tables import Cells, Row, Table
+from dal_core.results.curves import RunCurve
+from dal_core.results.tables import Cells, Row, Table
+from dal_core.results.titles import display_name
 
 NEVER, UNKNOWN = "never", "–"
 _WAYS = (  # column group, the row's cells

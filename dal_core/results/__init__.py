@@ -1,0 +1,1 @@
+"""What runs show: curves, crossings, comparisons over seeds, tables, published numbers."""
