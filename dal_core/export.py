@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 
 from dal_core.data.base import Dataset
-from dal_core.record import dump_record
+from dal_core.record_file.io import dump_record
+from dal_core.record_file.sync import run_record
 from dal_core.run.state import RunLog
-from dal_core.runfiles import run_record
 
 FORMATS = ("csv", "jsonl", "yaml")
 # What a spreadsheet takes for a formula, and the mark itself, so that the way back is unique.

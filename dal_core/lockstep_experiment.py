@@ -31,12 +31,12 @@ from dal_core.models.networks import BayesianCNN, normalise
 from dal_core.posterior.mc_dropout import CHUNK
 from dal_core.protocol.parameters import FULL_DATA, RunSpec
 from dal_core.protocol.randomness import Purpose, torch_seed
+from dal_core.record_file.sync import experiment_dir, write_records_of
 from dal_core.run.events import Query, StepResult
 from dal_core.run.next_task import Task, agenda, answers_itself
 from dal_core.run.rows import Progress
 from dal_core.run.state import RunLog
 from dal_core.run.stop_rules import finished
-from dal_core.runfiles import experiment_dir, write_records_of
 from dal_core.store.run_lock import RunBusy, run_lock
 from dal_core.store.store import Store
 from dal_core.training.device import free_memory

@@ -13,10 +13,10 @@ from typing import Any
 import pandas as pd
 
 from dal_core import figures
-from dal_core.record import read_record, write_record
-from dal_core.record_build import merge
-from dal_core.record_check import RecordError
-from dal_core.record_form import Record, bounds, curves, unfinished
+from dal_core.record_file.build import merge
+from dal_core.record_file.io import read_record, write_record
+from dal_core.record_file.schema import Record, bounds, curves, unfinished
+from dal_core.record_file.validate import RecordError
 from dal_core.report_page import index_page
 from dal_core.results.crossings import METRICS, Metric, by_function
 from dal_core.results.curves import RunCurve

@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from dal_core.record_form import Record, bounds, protocol_params
+from dal_core.record_file.schema import Record, bounds, protocol_params
 from dal_core.results.crossings import by_function
 from dal_core.results.curves import RunCurve
 from dal_core.results.seeds import MIN_SEEDS

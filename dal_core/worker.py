@@ -41,13 +41,13 @@ from dal_core.data import catalogue
 from dal_core.data.base import Dataset
 from dal_core.learner.bayesian_cnn import CPU, Answered, Learner
 from dal_core.protocol.parameters import RunSpec
+from dal_core.record_file.sync import write_records
 from dal_core.run import oracle
 from dal_core.run.events import RANKING_KEPT, Query, StepResult
 from dal_core.run.next_task import Task, agenda, answers_itself, person_waits
 from dal_core.run.rows import Part, Progress, RunNotFound
 from dal_core.run.state import RunLog
 from dal_core.run.stop_rules import finished
-from dal_core.runfiles import write_records
 from dal_core.stepweights import NoSuchStep, recompute
 from dal_core.store.run_lock import RunBusy, run_dir, run_lock
 from dal_core.store.store import Store

@@ -14,15 +14,15 @@ import streamlit as st
 
 from dal_core import figures
 from dal_core.figures.axes import METRIC_TITLES
-from dal_core.record import read_record
-from dal_core.record_check import RecordError
-from dal_core.record_form import Record, bounds, curves, protocol_params
+from dal_core.record_file.io import read_record
+from dal_core.record_file.schema import Record, bounds, curves, protocol_params
+from dal_core.record_file.sync import experiment_record
+from dal_core.record_file.validate import RecordError
 from dal_core.results.crossings import METRICS
 from dal_core.results.curves import RunCurve
 from dal_core.results.formats import printed
 from dal_core.results.tables import tables
 from dal_core.results.titles import display_name, in_order
-from dal_core.runfiles import experiment_record
 from dal_core.store.store import Store
 from dal_ui import experiments, runtime
 from dal_ui.experiment_results import results

@@ -25,12 +25,12 @@ from dal_core.protocol.parameters import (
     preset,
     with_dataset,
 )
-from dal_core.record_form import Record, bounds, curves
+from dal_core.record_file.schema import Record, bounds, curves
+from dal_core.record_file.sync import experiment_record
 from dal_core.results.curves import Bound, RunCurve
 from dal_core.results.published import LABELS_NEEDED
 from dal_core.results.titles import display_name
 from dal_core.run.rows import Progress
-from dal_core.runfiles import experiment_record
 from dal_core.store.experiments import ExperimentNotFound, ExperimentRow
 from dal_core.store.store import Store
 

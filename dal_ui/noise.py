@@ -15,11 +15,11 @@ from dal_core import experiment
 from dal_core.figures.compare import compare_figure
 from dal_core.noise_effect import Comparison, Effect, comparisons, effects
 from dal_core.protocol.parameters import ACQUISITION_NAMES, ProtocolError
+from dal_core.record_file.sync import run_curve
 from dal_core.results.curves import RunCurve
 from dal_core.results.titles import display_name, noise_name
 from dal_core.run.next_task import agenda
 from dal_core.run.rows import RunNotFound
-from dal_core.runfiles import run_curve
 from dal_core.store.store import Store
 from dal_core.workers import Workers
 from dal_ui import experiments, runtime

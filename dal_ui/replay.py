@@ -14,12 +14,12 @@ import streamlit as st
 
 from dal_core.figures.history import steps_figure
 from dal_core.protocol.parameters import FULL_DATA
+from dal_core.record_file.sync import run_curve
 from dal_core.results import run_history
 from dal_core.results.run_history import Moment
 from dal_core.run.next_task import agenda
 from dal_core.run.rows import RunNotFound, RunRow
 from dal_core.run.state import RunLog
-from dal_core.runfiles import run_curve
 from dal_core.store.store import Store
 from dal_core.workers import Workers
 from dal_ui import replay_words

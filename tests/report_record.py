@@ -6,8 +6,8 @@ just under it; where A has passed and c is still to come it waits just under 1 -
 is high. So the runs cross at their c and their mean at A, whichever comes first.
 """
 
-from dal_core.record_build import build_record
-from dal_core.record_form import Record
+from dal_core.record_file.build import build_record
+from dal_core.record_file.schema import Record
 from dal_core.results.curves import Bound, RunCurve
 from dal_core.results.published import LABELS_NEEDED
 

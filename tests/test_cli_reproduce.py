@@ -16,7 +16,7 @@ from dal_core import experiment
 from dal_core.cli import main
 from dal_core.cli.table_of_runs import LiveTable, doing, whole
 from dal_core.data.base import Dataset
-from dal_core.record import read_record, write_record
+from dal_core.record_file.io import read_record, write_record
 from dal_core.run.rows import Progress
 from dal_core.store.run_lock import is_locked, run_lock
 from dal_core.store.store import Store

@@ -14,7 +14,7 @@ from streamlit.testing.v1 import AppTest
 from dal_core import experiment
 from dal_core.data.base import Dataset
 from dal_core.protocol.parameters import FULL_DATA, ProtocolError
-from dal_core.record import read_record
+from dal_core.record_file.io import read_record
 from dal_core.results.curves import RunCurve
 from dal_core.results.statistics import statistics
 from dal_core.results.tables import tables

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dal_core.record import read_record, write_record
-from dal_core.record_build import build_record
-from dal_core.record_check import RecordError
-from dal_core.record_form import curves
+from dal_core.record_file.build import build_record
+from dal_core.record_file.io import read_record, write_record
+from dal_core.record_file.schema import curves
+from dal_core.record_file.validate import RecordError
 from dal_core.report import write_report
 from dal_core.results.curves import RunCurve
 from dal_core.results.statistics import statistics

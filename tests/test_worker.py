@@ -12,8 +12,8 @@ from sqlalchemy import delete
 from dal_core import worker
 from dal_core.data.base import Dataset
 from dal_core.learner.bayesian_cnn import Learner
-from dal_core.record import read_record
-from dal_core.record_form import curves
+from dal_core.record_file.io import read_record
+from dal_core.record_file.schema import curves
 from dal_core.run.events import Answer
 from dal_core.run.rows import RunNotFound
 from dal_core.store import schema

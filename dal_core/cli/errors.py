@@ -37,7 +37,7 @@ def _code(error: Exception) -> int | None:
     # Imported here, since only a command that has failed needs them.
     from dal_core.data.base import DataError, DataMissing
     from dal_core.protocol.parameters import ProtocolError
-    from dal_core.record_check import RecordError
+    from dal_core.record_file.validate import RecordError
     from dal_core.run.rows import RunNotFound, StoreError
     from dal_core.store.run_lock import RunBusy
 

@@ -11,8 +11,8 @@ from dal_core.cli import results, values
 from dal_core.cli.errors import WrongUse
 from dal_core.cli.tables import console, table
 from dal_core.experiment_status import ExperimentStatus, is_bound
+from dal_core.record_file.sync import FILE_NAME, experiment_dir
 from dal_core.results.titles import noise_name
-from dal_core.runfiles import FILE_NAME, experiment_dir
 from dal_core.store.experiments import ExperimentRow
 from dal_core.store.run_lock import default_home
 from dal_core.store.schema import DATABASE_FILE

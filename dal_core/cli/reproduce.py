@@ -26,7 +26,7 @@ from dal_core.cli.table_of_runs import watching
 from dal_core.data import catalogue
 from dal_core.experiment_status import ExperimentStatus
 from dal_core.protocol.parameters import ACQUISITION_NAMES, MAX_SEED
-from dal_core.runfiles import experiment_dir, refresh_records
+from dal_core.record_file.sync import experiment_dir, refresh_records
 from dal_core.store.experiments import ExperimentRow
 from dal_core.store.store import Store
 from dal_core.workers import Workers

@@ -20,9 +20,9 @@ from dal_core.figures.history import (
     steps_figure,
 )
 from dal_core.learner.bayesian_cnn import confusion_counts
+from dal_core.record_file.sync import run_curve
 from dal_core.results import run_history
 from dal_core.run.state import RunLog
-from dal_core.runfiles import run_curve
 from dal_core.stepweights import learner_at
 from dal_core.store.store import Store
 from dal_core.worker import Workbench, advance

@@ -6,8 +6,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from dal_core.record import dump_record, read_record
-from dal_core.record_form import curves
+from dal_core.record_file.io import dump_record, read_record
+from dal_core.record_file.schema import curves
 from dal_core.results.curves import RunCurve
 from dal_core.results.formats import notes, to_frame, to_latex, to_markdown
 from dal_core.results.tables import tables

@@ -21,9 +21,8 @@ from typing import Any
 
 import yaml
 
-from dal_core.record_build import build_record, merge, plain
-from dal_core.record_check import RecordError, check, shorten
-from dal_core.record_form import (
+from dal_core.record_file.build import build_record, merge, plain
+from dal_core.record_file.schema import (
     FUNCTION_NAMES,
     MODEL_NAMES,
     Record,
@@ -32,6 +31,7 @@ from dal_core.record_form import (
     protocol_params,
     unfinished,
 )
+from dal_core.record_file.validate import RecordError, check, shorten
 from dal_core.results.curves import Bound, RunCurve
 
 __all__ = [

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from dal_core.record_check import accuracy, information
+from dal_core.record_file.validate import accuracy, information
 from dal_core.results.curves import Bound, RunCurve
 
 FUNCTION_NAMES: Mapping[str, str] = {  # ours -> the record's

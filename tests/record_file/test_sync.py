@@ -8,9 +8,9 @@ import pytest
 
 from dal_core import experiment
 from dal_core.data.base import Dataset
-from dal_core.record import read_record
-from dal_core.record_form import bounds, curves, unfinished
-from dal_core.runfiles import experiment_dir, refresh_records
+from dal_core.record_file.io import read_record
+from dal_core.record_file.schema import bounds, curves, unfinished
+from dal_core.record_file.sync import experiment_dir, refresh_records
 from dal_core.store.run_lock import run_dir
 from dal_core.store.store import Store
 from tests.experiment_kit import OneByOne, protocol

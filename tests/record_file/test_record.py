@@ -10,10 +10,17 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dal_core.record import dump_record, read_record, write_record
-from dal_core.record_build import build_record, merge
-from dal_core.record_check import RecordError
-from dal_core.record_form import FUNCTION_NAMES, Record, bounds, curves, protocol_params, unfinished
+from dal_core.record_file.build import build_record, merge
+from dal_core.record_file.io import dump_record, read_record, write_record
+from dal_core.record_file.schema import (
+    FUNCTION_NAMES,
+    Record,
+    bounds,
+    curves,
+    protocol_params,
+    unfinished,
+)
+from dal_core.record_file.validate import RecordError
 from dal_core.results.curves import Bound, RunCurve
 
 PROTOCOL = {

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dal_core.protocol.parameters import FULL_DATA
-from dal_core.record import write_record
-from dal_core.record_build import build_record
-from dal_core.record_form import Record
+from dal_core.record_file.build import build_record
+from dal_core.record_file.io import write_record
+from dal_core.record_file.schema import Record
 from dal_core.results.curves import Bound, RunCurve
 from dal_core.run.next_task import agenda
 from dal_core.run.state import RunLog, RunSummary

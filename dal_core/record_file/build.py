@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from dal_core.record_check import RecordError, check, shorten
-from dal_core.record_form import (
+from dal_core.record_file.schema import (
     FUNCTION_NAMES,
     MODEL_NAMES,
     SECTIONS,
@@ -22,6 +21,7 @@ from dal_core.record_form import (
     functions,
     labels,
 )
+from dal_core.record_file.validate import RecordError, check, shorten
 from dal_core.results.curves import Bound, RunCurve
 
 _NAMES_ONLY = ("protocol",)  # a preset and the same with a switch set back are one protocol

@@ -1,0 +1,1 @@
+"""The report's YAML record: schema, validation, building, reading and writing."""
