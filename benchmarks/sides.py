@@ -105,7 +105,7 @@ class Worker:
     """A worker's share of the product: its imports, its data set, one run under `report`."""
 
     def __init__(self) -> None:
-        from dal_core import worker  # noqa: F401  what it imports is part of its memory
+        from dal_core.execution import job  # noqa: F401  what it imports is part of its memory
 
         keep_freed_memory()
         self.spec = RunSpec(dataset().fingerprint, _on(dataset().name), "bald", 1)

@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dal_core.execution.job import GivenUp, Job, Workbench, settle
 from dal_core.experiment import POLL_SECONDS
 from dal_core.experiment_status import ExperimentStatus, RunStatus, is_bound, status
 from dal_core.learner.bayesian_cnn import Learner
@@ -51,7 +52,6 @@ from dal_core.training.stacked import (
     runs_that_fit,
     train_together,
 )
-from dal_core.worker import GivenUp, Job, Workbench, settle
 
 LOOK_SECONDS = 0.5  # between two looks of a fit at its runs' directives, and reports of progress
 SHOW_SECONDS = 1.0  # between two looks at the whole experiment while it is worked on

@@ -1,15 +1,15 @@
 """A step's network computed again: asking a worker for it, how far it is, why it was not done.
 
-Shared by the explaining page and the replay. What is computed is `dal_core.stepweights`'; who does
-it and what became of it `dal_core.workers` knows.
+Shared by the explaining page and the replay. What is computed is `dal_core.execution.recompute`'; who does
+it and what became of it `dal_core.execution.pool` knows.
 """
 
 from __future__ import annotations
 
 import streamlit as st
 
+from dal_core.execution.pool import Workers
 from dal_core.store.store import Store
-from dal_core.workers import Workers
 
 HELP = "Trains this one network again, to the same weights, in the background."
 

@@ -8,6 +8,7 @@ import streamlit as st
 
 from dal_core import experiment
 from dal_core.data.base import Dataset
+from dal_core.execution.pool import Workers
 from dal_core.protocol.parameters import (
     ACQUISITION_NAMES,
     FULL_DATA,
@@ -23,7 +24,6 @@ from dal_core.results.titles import display_name
 from dal_core.run.rows import RunRow
 from dal_core.run.state import RunLog
 from dal_core.store.store import Store
-from dal_core.workers import Workers
 from dal_ui import runtime
 from dal_ui.experiments import parse_overrides
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from dal_core.data.base import Dataset
+from dal_core.execution.pool import Workers
 from dal_core.experiment import create_run
 from dal_core.protocol.parameters import FULL_DATA, Protocol, RunSpec
 from dal_core.run.events import Answer, Query, StepResult, Submission
@@ -20,7 +21,6 @@ from dal_core.run.next_task import Agenda, agenda, person_waits
 from dal_core.run.rows import Mode, Progress, RunNotFound, SubmitOutcome
 from dal_core.run.state import RunLog
 from dal_core.store.store import Store
-from dal_core.workers import Workers
 from dal_ui.grid.submission import GridSubmission
 
 DEFAULT_ANNOTATOR = "me"

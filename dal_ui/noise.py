@@ -12,6 +12,7 @@ from typing import Any
 import streamlit as st
 
 from dal_core import experiment
+from dal_core.execution.pool import Workers
 from dal_core.figures.compare import compare_figure
 from dal_core.noise_effect import Comparison, Effect, comparisons, effects
 from dal_core.protocol.parameters import ACQUISITION_NAMES, ProtocolError
@@ -21,7 +22,6 @@ from dal_core.results.titles import display_name, noise_name
 from dal_core.run.next_task import agenda
 from dal_core.run.rows import RunNotFound
 from dal_core.store.store import Store
-from dal_core.workers import Workers
 from dal_ui import experiments, runtime
 from dal_ui.defaults import choice
 from dal_ui.replay_words import points

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
+from dal_core.execution.pool import Workers
 from dal_core.figures.history import steps_figure
 from dal_core.protocol.parameters import FULL_DATA
 from dal_core.record_file.sync import run_curve
@@ -21,7 +22,6 @@ from dal_core.run.next_task import agenda
 from dal_core.run.rows import RunNotFound, RunRow
 from dal_core.run.state import RunLog
 from dal_core.store.store import Store
-from dal_core.workers import Workers
 from dal_ui import replay_words
 from dal_ui.defaults import accept, address_choice, key_for
 from dal_ui.digits import digits_are_here

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dal_core.beliefs import Beliefs
 from dal_core.data.base import Dataset
+from dal_core.execution.predictions import Beliefs
 from dal_core.run.answers import AnswerError
 from dal_core.run.events import Source
 from dal_core.run.state import RunLog

@@ -11,8 +11,8 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dal_core.beliefs import load_beliefs
 from dal_core.data.base import Dataset
+from dal_core.execution.predictions import load_beliefs
 from dal_core.store.run_lock import run_dir
 from dal_ui import review, runtime
 from dal_ui.grid import image_data_uri

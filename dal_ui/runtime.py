@@ -13,10 +13,10 @@ import streamlit as st
 
 from dal_core.data import catalogue
 from dal_core.data.base import Dataset
+from dal_core.execution.pool import Workers
 from dal_core.run.next_task import agenda
 from dal_core.store.run_lock import default_home
 from dal_core.store.store import Store
-from dal_core.workers import Workers
 
 # Two besides the interactive one: a run handed to the oracle and a random baseline advance
 # together; both hold while a person waits, so they take nothing from anybody.

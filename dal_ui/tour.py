@@ -15,10 +15,10 @@ import streamlit as st
 from dal_core import demo, experiment
 from dal_core.data.base import Dataset
 from dal_core.demo import Demo
+from dal_core.execution.pool import Workers
 from dal_core.results.crossings import first_crossing
 from dal_core.run.state import RunLog
 from dal_core.store.store import Store
-from dal_core.workers import Workers
 from dal_ui import runtime
 from dal_ui.tour_stops import STOPS, Stop
 

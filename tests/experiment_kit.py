@@ -9,11 +9,11 @@ from typing import Any
 
 from dal_core import experiment
 from dal_core.data.base import Dataset
+from dal_core.execution.job import Workbench, advance
 from dal_core.protocol.parameters import PRESETS, Protocol, RunSpec, override
 from dal_core.record_file.io import read_record
 from dal_core.run.rows import RunRow
 from dal_core.store.store import Store
-from dal_core.worker import Workbench, advance
 
 FAST = {
     "n_epochs": 2,

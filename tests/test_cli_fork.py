@@ -10,11 +10,11 @@ import pytest
 from dal_core import demo
 from dal_core.cli import main
 from dal_core.data.base import Dataset
+from dal_core.execution.job import Workbench, advance
 from dal_core.record_file.io import read_record
 from dal_core.record_file.sync import experiment_dir
 from dal_core.run.rows import RunRow
 from dal_core.store.store import Store
-from dal_core.worker import Workbench, advance
 from tests import experiment_kit
 from tests.experiment_kit import FAST
 

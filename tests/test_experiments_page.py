@@ -13,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 
 from dal_core import experiment
 from dal_core.data.base import Dataset
+from dal_core.execution.job import Workbench, advance
 from dal_core.protocol.parameters import FULL_DATA, ProtocolError
 from dal_core.record_file.io import read_record
 from dal_core.results.curves import RunCurve
@@ -21,7 +22,6 @@ from dal_core.results.tables import tables
 from dal_core.run.rows import Progress
 from dal_core.store.run_lock import default_home
 from dal_core.store.store import Store
-from dal_core.worker import Workbench, advance
 from dal_ui import experiments, runtime
 from dal_ui.estimate import estimate, sentence
 from dal_ui.experiment_compare import needed_side_by_side, sources

@@ -10,15 +10,15 @@ import pytest
 import torch
 
 from dal_core.acquisition import scores as acquisition
-from dal_core.checkpoint import save_fitted
 from dal_core.data.base import Dataset
+from dal_core.execution.checkpoints import save_fitted
+from dal_core.execution.recompute import recompute
 from dal_core.explain.parts import parts_of, settling
 from dal_core.explain.passes import fresh_passes, scored_passes, with_dropout
 from dal_core.explain.pool import PoolScores, ambiguous_image, place_of, quarrel_image, score_pool
 from dal_core.explain.step import newest_model, stored_models, stored_step
 from dal_core.learner.bayesian_cnn import Learner
 from dal_core.run.events import Answer
-from dal_core.stepweights import recompute
 from dal_core.store.store import Store
 from dal_ui import labelling
 from tests import fast

@@ -17,6 +17,7 @@ from streamlit.testing.v1 import AppTest
 
 from dal_core.acquisition import scores as acquisition
 from dal_core.data.base import Dataset
+from dal_core.execution.recompute import recompute
 from dal_core.experiment import create_run
 from dal_core.explain.parts import parts_of
 from dal_core.explain.pool import Place, score_pool
@@ -24,7 +25,6 @@ from dal_core.explain.step import stored_step
 from dal_core.protocol.parameters import FULL_DATA, RunSpec
 from dal_core.run.events import Answer
 from dal_core.run.rows import Progress
-from dal_core.stepweights import recompute
 from dal_core.store.store import Store
 from dal_ui import explain_words, labelling, runtime
 from dal_ui.canvas import SIDE, read_drawing

@@ -20,6 +20,7 @@ from dal_core.cli import main
 from dal_core.cli.errors import WrongUse
 from dal_core.cli.reproduce import _is_lockstep
 from dal_core.data.base import Dataset
+from dal_core.execution.job import Workbench, advance
 from dal_core.experiment_status import ExperimentStatus
 from dal_core.lockstep_experiment import Together, conduct
 from dal_core.protocol.parameters import FULL_DATA
@@ -28,7 +29,6 @@ from dal_core.store.run_lock import is_locked, run_lock
 from dal_core.store.store import Store
 from dal_core.training import stacked
 from dal_core.training.stacked import GraphFailed, in_groups
-from dal_core.worker import Workbench, advance
 from tests.experiment_kit import FAST, measures, numbers, protocol, until
 from tests.store_kit import ROOT
 

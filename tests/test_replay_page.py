@@ -12,11 +12,11 @@ from streamlit.testing.v1 import AppTest
 
 from dal_core import demo, experiment
 from dal_core.data.base import Dataset
+from dal_core.execution.job import Workbench, advance
 from dal_core.protocol.parameters import ProtocolError, override
 from dal_core.record_file.sync import run_curve
 from dal_core.run.rows import RunRow
 from dal_core.store.store import Store
-from dal_core.worker import Workbench, advance
 from dal_ui import forking, noise, replay, replay_words, runtime, tour, tour_stops
 from tests import experiment_kit
 from tests.ui_kit import InlineWorkers

@@ -14,10 +14,10 @@ import pytest
 from dal_core import export
 from dal_core.cli import main
 from dal_core.data.base import Dataset
+from dal_core.execution.job import Workbench, advance
 from dal_core.run.events import Answer
 from dal_core.run.state import RunLog
 from dal_core.store.store import Store
-from dal_core.worker import Workbench, advance
 from tests import experiment_kit
 from tests.test_cli import read_until, start
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dal_core.beliefs import Beliefs
 from dal_core.data.base import Dataset
+from dal_core.execution.predictions import Beliefs
 from dal_core.run.state import RunLog
 from dal_core.store.store import Store
 from dal_ui import labelling, review

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from dal_core.data.base import Dataset
+from dal_core.execution.job import Workbench, advance, weights
 from dal_core.run.events import Query
 from dal_core.run.state import RunLog
 from dal_core.store.store import Store
-from dal_core.worker import Workbench, advance, weights
 from dal_ui import labelling
 from dal_ui.grid.submission import GridSubmission
 from tests import fast

@@ -124,8 +124,8 @@ def _work(store: Store, run_id: str, device: str) -> int:
     import torch
 
     from dal_core import replaying
+    from dal_core.execution.job import Workbench
     from dal_core.training.malloc import keep_freed_memory
-    from dal_core.worker import Workbench
 
     keep_freed_memory()
     torch.set_num_threads(1)  # results differ in bits between one and two threads

@@ -24,12 +24,12 @@ from dal_core.cli.resuming import check_same_data, other_dataset, other_versions
 from dal_core.cli.run import say
 from dal_core.cli.table_of_runs import watching
 from dal_core.data import catalogue
+from dal_core.execution.pool import Workers
 from dal_core.experiment_status import ExperimentStatus
 from dal_core.protocol.parameters import ACQUISITION_NAMES, MAX_SEED
 from dal_core.record_file.sync import experiment_dir, refresh_records
 from dal_core.store.experiments import ExperimentRow
 from dal_core.store.store import Store
-from dal_core.workers import Workers
 
 REPORT_FUNCTIONS = "max_entropy,bald,variation_ratios,mean_std,random"
 MAX_WORKERS = 256

@@ -158,8 +158,8 @@ def _work(store: Store, run_id: str, device: str, home: Path | None) -> int:
 def _advance(store: Store, run_id: str, device: str) -> None:
     import torch
 
+    from dal_core.execution.job import Workbench, advance
     from dal_core.training.malloc import keep_freed_memory
-    from dal_core.worker import Workbench, advance
 
     keep_freed_memory()
     torch.set_num_threads(1)  # results differ in bits between one and two threads

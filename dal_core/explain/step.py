@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dal_core.checkpoint import FILE_NAME, read_facts
 from dal_core.data.base import Dataset
+from dal_core.execution.checkpoints import FILE_NAME, read_facts
+from dal_core.execution.recompute import FOLDER, stored_learner
 from dal_core.learner.bayesian_cnn import Fitted, Learner
 from dal_core.run.state import RunLog
-from dal_core.stepweights import FOLDER, stored_learner
 from dal_core.store.run_lock import run_dir
 
 

@@ -10,11 +10,11 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from dal_core import experiment
-from dal_core.beliefs import Beliefs, save_beliefs
 from dal_core.data.base import Dataset
+from dal_core.execution.job import Workbench, advance
+from dal_core.execution.predictions import Beliefs, save_beliefs
 from dal_core.store.run_lock import run_dir
 from dal_core.store.store import Store
-from dal_core.worker import Workbench, advance
 from dal_ui import labelling
 from tests import fast
 from tests.browser.conftest import StreamlitServer

@@ -10,9 +10,9 @@ from playwright.sync_api import Locator, Page, expect
 
 from dal_core import experiment
 from dal_core.data.base import Dataset
+from dal_core.execution.job import Workbench, advance
 from dal_core.record_file.io import dump_record
 from dal_core.store.store import Store
-from dal_core.worker import Workbench, advance
 from dal_ui import experiments
 from dal_ui.experiments import State
 from tests import fast

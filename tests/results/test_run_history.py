@@ -11,6 +11,8 @@ import pytest
 from dal_core import experiment
 from dal_core.data.base import Dataset
 from dal_core.data.splits import split_of
+from dal_core.execution.job import Workbench, advance
+from dal_core.execution.recompute import learner_at
 from dal_core.figures.history import (
     balance_data,
     balance_figure,
@@ -23,9 +25,7 @@ from dal_core.learner.bayesian_cnn import confusion_counts
 from dal_core.record_file.sync import run_curve
 from dal_core.results import run_history
 from dal_core.run.state import RunLog
-from dal_core.stepweights import learner_at
 from dal_core.store.store import Store
-from dal_core.worker import Workbench, advance
 from tests import experiment_kit, store_kit
 
 CONFUSION = ((3, 1, 0), (0, 0, 0), (2, 2, 4))

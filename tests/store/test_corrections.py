@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from dal_core.data.base import Dataset
+from dal_core.execution.job import Workbench, advance
 from dal_core.learner.bayesian_cnn import Learner
 from dal_core.run.answers import AnswerError
 from dal_core.run.events import Answer, Query
@@ -17,7 +18,6 @@ from dal_core.store import schema
 from dal_core.store.run_lock import run_dir
 from dal_core.store.store import Store
 from dal_core.training.loop import Training, Watch
-from dal_core.worker import Workbench, advance
 from tests import experiment_kit
 from tests.store_kit import N_INITIAL, answers_to, ask, give, new_query, new_result, new_run
 

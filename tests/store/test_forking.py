@@ -12,11 +12,11 @@ import pytest
 from dal_core import experiment
 from dal_core.data.base import Dataset
 from dal_core.data.splits import split_of
+from dal_core.execution.job import Workbench, advance
 from dal_core.protocol.parameters import RunSpec, override
 from dal_core.run.events import Answer, Batch
 from dal_core.run.rows import RunNotFound, RunRow
 from dal_core.store.store import Store
-from dal_core.worker import Workbench, advance
 from tests import experiment_kit, store_kit
 
 

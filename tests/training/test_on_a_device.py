@@ -17,6 +17,7 @@ from torch import Tensor
 
 from dal_core import experiment
 from dal_core.data.base import Dataset
+from dal_core.execution.job import Workbench, advance
 from dal_core.experiment_status import ExperimentStatus
 from dal_core.lockstep_experiment import conduct
 from dal_core.models.networks import BayesianCNN, build_model, normalise
@@ -34,7 +35,6 @@ from dal_core.training.stacked import (
     passes_together,
     train_together,
 )
-from dal_core.worker import Workbench, advance
 from tests import fast
 from tests.experiment_kit import measures, new_run, protocol
 from tests.pretend_device import DEVICE, PretendDevice, There

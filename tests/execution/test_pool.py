@@ -10,20 +10,20 @@ from pathlib import Path
 
 import pytest
 
-from dal_core import workers
 from dal_core.data.base import Dataset
-from dal_core.stepweights import step_weights
+from dal_core.execution import pool as workers
+from dal_core.execution.job import Workbench, advance
+from dal_core.execution.pool import Workers
+from dal_core.execution.recompute import step_weights
 from dal_core.store.run_lock import run_lock
 from dal_core.store.store import Store
-from dal_core.worker import Workbench, advance
-from dal_core.workers import Workers
 from tests.experiment_kit import FOR_EVER, measures, new_run, until
 from tests.store_kit import line_of, python
 
 PARENT = """
 import sys, time
 from pathlib import Path
-from dal_core.workers import Workers
+from dal_core.execution.pool import Workers
 pool = Workers(Path(sys.argv[1]))
 pool.ask(sys.argv[2], person_waits=False)
 print(pool._background[0].process.pid)

@@ -10,8 +10,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from dal_core.checkpoint import FILE_NAME, load_fitted, save_fitted
 from dal_core.data.base import Dataset
+from dal_core.execution.checkpoints import FILE_NAME, load_fitted, save_fitted
 from dal_core.learner.bayesian_cnn import Learner
 from tests import fast
 

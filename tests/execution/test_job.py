@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import delete
 
-from dal_core import worker
 from dal_core.data.base import Dataset
+from dal_core.execution import job as worker
+from dal_core.execution.job import Workbench, advance
 from dal_core.learner.bayesian_cnn import Learner
 from dal_core.record_file.io import read_record
 from dal_core.record_file.schema import curves
@@ -19,7 +20,6 @@ from dal_core.run.rows import RunNotFound
 from dal_core.store import schema
 from dal_core.store.run_lock import RunBusy, run_dir, run_lock
 from dal_core.store.store import Store
-from dal_core.worker import Workbench, advance
 from tests.experiment_kit import measures, new_run
 
 

@@ -10,16 +10,17 @@ import numpy as np
 import pytest
 from sqlalchemy import select
 
-from dal_core import experiment, worker
-from dal_core.beliefs import load_beliefs
+from dal_core import experiment
 from dal_core.data.base import Dataset
+from dal_core.execution import job as worker
+from dal_core.execution.job import Workbench, advance
+from dal_core.execution.predictions import load_beliefs
 from dal_core.learner.bayesian_cnn import Learner
 from dal_core.protocol.parameters import RunSpec
 from dal_core.run.events import Answer, Query
 from dal_core.store import schema
 from dal_core.store.run_lock import run_dir
 from dal_core.store.store import Store
-from dal_core.worker import Workbench, advance
 from tests import experiment_kit
 from tests.store_kit import N_INITIAL, answers_to, give, new_query, new_result, new_run
 

@@ -1,4 +1,4 @@
-"""The process that fits and scores: `python -m dal_core.worker HOME DEVICE [THREADS]`.
+"""The process that fits and scores: `python -m dal_core.execution.job HOME DEVICE [THREADS]`.
 
 It is fed one JSON line per job on standard input, answers with one JSON line per event on
 standard output, and ends with the end of its input, so that no worker outlives its server. What
@@ -35,10 +35,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from dal_core.beliefs import Beliefs, load_beliefs, save_beliefs
-from dal_core.checkpoint import load_fitted, save_fitted
 from dal_core.data import catalogue
 from dal_core.data.base import Dataset
+from dal_core.execution.checkpoints import load_fitted, save_fitted
+from dal_core.execution.predictions import Beliefs, load_beliefs, save_beliefs
+from dal_core.execution.recompute import NoSuchStep, recompute
 from dal_core.learner.bayesian_cnn import CPU, Answered, Learner
 from dal_core.protocol.parameters import RunSpec
 from dal_core.record_file.sync import write_records
@@ -48,7 +49,6 @@ from dal_core.run.next_task import Task, agenda, answers_itself, person_waits
 from dal_core.run.rows import Part, Progress, RunNotFound
 from dal_core.run.state import RunLog
 from dal_core.run.stop_rules import finished
-from dal_core.stepweights import NoSuchStep, recompute
 from dal_core.store.run_lock import RunBusy, run_dir, run_lock
 from dal_core.store.store import Store
 from dal_core.training.device import choose_device

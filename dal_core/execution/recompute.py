@@ -20,8 +20,8 @@ from typing import Any
 
 import torch
 
-from dal_core.checkpoint import FILE_NAME, load_fitted, read_facts, save_fitted
 from dal_core.data.base import Dataset
+from dal_core.execution.checkpoints import FILE_NAME, load_fitted, read_facts, save_fitted
 from dal_core.learner.bayesian_cnn import CPU, Answered, Learner
 from dal_core.run.events import Answer, Submission
 from dal_core.run.rows import Part, Progress, RunNotFound

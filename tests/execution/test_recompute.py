@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dal_core.checkpoint import load_fitted
 from dal_core.data.base import Dataset
-from dal_core.stepweights import (
+from dal_core.execution.checkpoints import load_fitted
+from dal_core.execution.job import Workbench, advance
+from dal_core.execution.recompute import (
     corrected_at,
     learner_at,
     recompute,
@@ -21,7 +22,6 @@ from dal_core.stepweights import (
 )
 from dal_core.store.run_lock import RunBusy, run_lock
 from dal_core.store.store import Store
-from dal_core.worker import Workbench, advance
 from tests import experiment_kit, fast
 
 

@@ -1,0 +1,1 @@
+"""Doing a run's work: jobs, the worker process, the pool, checkpoints."""
