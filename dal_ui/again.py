@@ -1,7 +1,7 @@
 """A step's network computed again: asking a worker for it, how far it is, why it was not done.
 
-Shared by the explaining page and the replay. What is computed is `dal_core.execution.recompute`'; who does
-it and what became of it `dal_core.execution.pool` knows.
+Shared by the explaining page and the replay. `dal_core.execution.recompute` does the work;
+`dal_core.execution.pool` knows who does it and how it went.
 """
 
 from __future__ import annotations

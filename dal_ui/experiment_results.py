@@ -1,6 +1,6 @@
 """Tables, figures and statistics of one record, with everything to download.
 
-Draws what `dal_core.results.tables`, `figures` and `report` compute, for a stored experiment and for an
+Draws what `results.tables`, `figures` and `report` compute, for a stored experiment and for an
 uploaded record alike. Files are rendered only when somebody clicks to have them.
 """
 

@@ -1,4 +1,4 @@
-"""What the replay says of a step, as text: pure functions of what `dal_core.results.run_history` reads."""
+"""What the replay says of a step, as text: pure functions of what `run_history` reads."""
 
 from __future__ import annotations
 
