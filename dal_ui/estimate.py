@@ -1,7 +1,7 @@
 """How long an experiment will take, judged by similar runs in the store; honest where none is.
 
 Owns which runs are similar and the sentence a person reads. The extrapolation of a run's steps is
-`dal_core.forecast`.
+`dal_core.experiments.forecast`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dal_core.forecast import seconds_left
+from dal_core.experiments.forecast import seconds_left
 from dal_core.protocol.parameters import FULL_DATA, Protocol, RunSpec
 from dal_core.run.rows import RunRow
 from dal_core.run.state import RunLog

@@ -13,8 +13,9 @@ from zoneinfo import ZoneInfo
 
 import streamlit as st
 
-from dal_core import experiment, figures
-from dal_core.experiment_status import ExperimentStatus
+from dal_core import figures
+from dal_core.experiments import control
+from dal_core.experiments.status import ExperimentStatus
 from dal_core.results.crossings import METRICS, Metric
 from dal_core.results.curves import Bound, RunCurve
 from dal_ui import experiments, runtime
@@ -48,7 +49,7 @@ def live(now: ExperimentStatus) -> None:
         latest = _look(experiment_id)
         if latest is None or experiments.state(latest) is not drawn:
             _redraw()
-        experiment.ask_workers(runtime.workers(), latest)
+        control.ask_workers(runtime.workers(), latest)
         _steer(latest, drawn)
 
     @st.fragment(run_every=CURVES_SECONDS if running else None)
@@ -128,12 +129,12 @@ def _controls(
     store, experiment_id = runtime.store(), now.experiment.experiment_id
     if state is State.RUNNING or state is State.FAILED:
         if pause.button("Pause", icon=":material/pause:", width="stretch", key="pause"):
-            experiment.pause(store, experiment_id)
+            control.pause(store, experiment_id)
             _redraw()
     elif pause.button(
         "Resume", icon=":material/play_arrow:", type="primary", width="stretch", key="resume"
     ):
-        experiment.resume(store, experiment_id)
+        control.resume(store, experiment_id)
         _redraw()
     if state is State.STOPPED:
         return
@@ -144,7 +145,7 @@ def _controls(
         key="stop",
         help="End it where it is: what was measured is the result. You may still resume it.",
     ):
-        experiment.stop(store, experiment_id)
+        control.stop(store, experiment_id)
         _redraw()
 
 

@@ -1,6 +1,6 @@
 """What the reproduction page does, without drawing: choose, start, watch, steer, forget.
 
-Plain functions on the store and the engine (`dal_core.experiment`), so that they are tested
+Plain functions on the store and the engine (`dal_core.experiments.control`), so that they are tested
 without a browser. How long an experiment will take is in `dal_ui.estimate`.
 """
 
@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from dal_core import experiment
 from dal_core.data.base import Dataset
-from dal_core.experiment_status import ExperimentStatus, RunStatus
+from dal_core.experiments import control
+from dal_core.experiments.status import ExperimentStatus, RunStatus
 from dal_core.figures.report import FULL_DATA_NAME
 from dal_core.protocol.parameters import (
     FULL_DATA,
@@ -63,7 +63,7 @@ class Plan:
 
     def specs(self, fingerprint: str) -> list[RunSpec]:
         """One per run. Raises ProtocolError for a function or seed out of range."""
-        return experiment.run_specs(
+        return control.run_specs(
             *(fingerprint, self.protocol, self.acquisitions, self.seeds),
             *(self.full_data, self.noise),
         )
@@ -147,7 +147,7 @@ def same_plan(store: Store, plan: Plan) -> ExperimentRow | None:
 
 def start(store: Store, dataset: Dataset, plan: Plan, device: str = "cpu") -> str:
     """Create the experiment, set it going and return its id. Raises ProtocolError."""
-    row = experiment.create_experiment(
+    row = control.create_experiment(
         store,
         dataset,
         plan.protocol,
@@ -167,7 +167,7 @@ def start(store: Store, dataset: Dataset, plan: Plan, device: str = "cpu") -> st
 def find(store: Store, experiment_id: str) -> ExperimentStatus | None:
     """One look at an experiment; None when it is not stored (any more)."""
     try:
-        return experiment.status(store, experiment_id)
+        return control.status(store, experiment_id)
     except ExperimentNotFound:
         return None
 

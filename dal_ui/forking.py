@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from dal_core import experiment
 from dal_core.data.base import Dataset
 from dal_core.execution.pool import Workers
+from dal_core.experiments import control
 from dal_core.protocol.parameters import (
     ACQUISITION_NAMES,
     FULL_DATA,
@@ -56,7 +56,7 @@ def fork(
 ) -> RunRow:
     """Make the fork; one for the oracle is ready to be worked on. Raises ValueError, one line."""
     spec = plan.spec(log.run.spec)
-    return experiment.fork_run(
+    return control.fork_run(
         *(store, dataset, log.run.run_id, after, spec),
         title=plan.title.strip(),
         person=plan.person,

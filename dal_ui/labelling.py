@@ -14,7 +14,7 @@ import numpy as np
 
 from dal_core.data.base import Dataset
 from dal_core.execution.pool import Workers
-from dal_core.experiment import create_run
+from dal_core.experiments.control import create_run
 from dal_core.protocol.parameters import FULL_DATA, Protocol, RunSpec
 from dal_core.run.events import Answer, Query, StepResult, Submission
 from dal_core.run.next_task import Agenda, agenda, person_waits

@@ -1,7 +1,7 @@
 """The noisy annotator: what wrong answers do to each function's curve, from pairs of runs.
 
 Shows stored pairs and starts missing ones in the queue; pairing and differences are
-`dal_core.noise_effect`'s.
+`dal_core.experiments.noise_pairs`'s.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from typing import Any
 
 import streamlit as st
 
-from dal_core import experiment
 from dal_core.execution.pool import Workers
+from dal_core.experiments import control
+from dal_core.experiments.noise_pairs import Comparison, Effect, comparisons, effects
 from dal_core.figures.compare import compare_figure
-from dal_core.noise_effect import Comparison, Effect, comparisons, effects
 from dal_core.protocol.parameters import ACQUISITION_NAMES, ProtocolError
 from dal_core.record_file.sync import run_curve
 from dal_core.results.curves import RunCurve
@@ -160,8 +160,8 @@ def start_pairs(
             experiment_id = experiments.start(store, dataset, plan, device)
         else:
             experiment_id = same.experiment_id
-            experiment.resume(store, experiment_id)
-        experiment.ask_workers(workers, experiment.status(store, experiment_id))
+            control.resume(store, experiment_id)
+        control.ask_workers(workers, control.status(store, experiment_id))
         started.append(experiment_id)
     return started
 

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dal_core import demo, experiment
 from dal_core.data.base import Dataset
-from dal_core.demo import Demo
 from dal_core.execution.pool import Workers
+from dal_core.experiments import control, demo
+from dal_core.experiments.demo import Demo
 from dal_core.results.crossings import first_crossing
 from dal_core.run.state import RunLog
 from dal_core.store.store import Store
@@ -131,7 +131,7 @@ def _make_demo(store: Store, workers: Workers, dataset: Dataset, found: Demo | N
         title = "Create the two runs" if found is None else "Go on with the two runs"
         if create.button(title, type="primary", icon=":material/play_arrow:", width="stretch"):
             row = demo.create(store, dataset, runtime.device())
-            experiment.ask_workers(workers, experiment.status(store, row.experiment_id))
+            control.ask_workers(workers, control.status(store, row.experiment_id))
             st.rerun()
         if leave.button("Not now", width="stretch", key="tour-leave"):
             _go(None)

@@ -45,14 +45,14 @@ def photograph(page: Page) -> bytes:
 
 
 def _create(home: str) -> str:
-    from dal_core import experiment
     from dal_core.data.catalogue import load
+    from dal_core.experiments import control
     from dal_core.protocol.parameters import override, preset
     from dal_core.store.store import Store
     from dal_ui.experiments import REPORT_FUNCTIONS
 
     protocol = override(preset("quick"), {"n_acquisition_steps": str(N_ACQUISITION_STEPS)})
-    row = experiment.create_experiment(
+    row = control.create_experiment(
         Store(Path(home)), load("mnist5k"), protocol, REPORT_FUNCTIONS, SEEDS, full_data=True
     )
     return row.experiment_id

@@ -10,7 +10,7 @@ from __future__ import annotations
 import streamlit as st
 
 from dal_core.data.base import DataError, Dataset
-from dal_core.experiment_status import ExperimentStatus
+from dal_core.experiments.status import ExperimentStatus
 from dal_ui import experiments, runtime, shell
 from dal_ui.experiment_compare import compare_view, record_view
 from dal_ui.experiment_live import live

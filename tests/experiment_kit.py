@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from dal_core import experiment
 from dal_core.data.base import Dataset
 from dal_core.execution.job import Workbench, advance
+from dal_core.experiments import control
 from dal_core.protocol.parameters import PRESETS, Protocol, RunSpec, override
 from dal_core.record_file.io import read_record
 from dal_core.run.rows import RunRow
@@ -41,7 +41,7 @@ def new_run(
 ) -> RunRow:
     """A run; the oracle's has been told to go to its end."""
     spec = RunSpec(dataset.fingerprint, protocol(**changes), acquisition, seed)
-    run = experiment.create_run(store, dataset, spec, person=person)
+    run = control.create_run(store, dataset, spec, person=person)
     if not person:
         store.set_directives(run.run_id, oracle_until=spec.max_labels)
     return run

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from dal_core import demo
 from dal_core.cli import main
 from dal_core.data.base import Dataset
 from dal_core.execution.job import Workbench, advance
+from dal_core.experiments import demo
 from dal_core.record_file.io import read_record
 from dal_core.record_file.sync import experiment_dir
 from dal_core.run.rows import RunRow

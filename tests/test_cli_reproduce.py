@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from dal_core import experiment
 from dal_core.cli import main
 from dal_core.cli.table_of_runs import LiveTable, doing, whole
 from dal_core.data.base import Dataset
+from dal_core.experiments import control
 from dal_core.record_file.io import read_record, write_record
 from dal_core.run.rows import Progress
 from dal_core.store.run_lock import is_locked, run_lock
@@ -118,7 +118,7 @@ def test_a_killed_worker_and_a_killed_parent_change_nothing_in_the_end(
     process.kill()
     process.communicate()
     until(lambda: is_gone(worker))
-    assert experiment.status(store, name).n_done < 7
+    assert control.status(store, name).n_done < 7
     said = finish(start(tmp_path, "--resume", name))
     assert said["id"] == name and said["complete"]
     assert numbers(Path(said["record"])) == done.numbers
@@ -138,7 +138,7 @@ def test_ctrl_c_stops_at_once_pauses_and_says_how_to_go_on(done: Done, tmp_path:
     assert process.returncode == 130
     assert f"`dal reproduce --resume {row.experiment_id} --home {tmp_path}` goes on" in err
     assert is_gone(worker)
-    now = experiment.status(store, row.experiment_id)
+    now = control.status(store, row.experiment_id)
     assert now.is_paused and not now.has_work  # an app opened later does not go on by itself
     said = finish(start(tmp_path, "--resume", "quick"))
     assert numbers(Path(said["record"])) == done.numbers
@@ -147,7 +147,7 @@ def test_ctrl_c_stops_at_once_pauses_and_says_how_to_go_on(done: Done, tmp_path:
 def test_a_finished_experiment_is_only_printed(
     done: Done, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(experiment, "conduct", lambda *_: pytest.fail("there is nothing to do"))
+    monkeypatch.setattr(control, "conduct", lambda *_: pytest.fail("there is nothing to do"))
     assert main(["reproduce", "--resume", done.said["id"], "--home", str(done.home)]) == 0
     out = capsys.readouterr().out
     assert "7 of 7 steps measured" in out
@@ -163,7 +163,7 @@ def test_a_failed_run_is_named_and_the_others_go_on(
     mnist5k: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     store = Store(tmp_path)
-    made = experiment.create_experiment(
+    made = control.create_experiment(
         store, mnist5k, protocol(), ("bald", "random"), (1,), full_data=False
     )
     bald, random = (run.run_id for run in store.experiments.runs(made.experiment_id))
@@ -222,9 +222,7 @@ def test_an_unknown_or_ambiguous_experiment_is_refused(
 ) -> None:
     store = Store(tmp_path)
     for seed in (1, 2):
-        experiment.create_experiment(
-            store, mnist5k, protocol(), ("random",), (seed,), full_data=False
-        )
+        control.create_experiment(store, mnist5k, protocol(), ("random",), (seed,), full_data=False)
     for text, message in (("slow", "--resume is 'slow'; allowed"), ("quick", "2 experiments")):
         assert main(["reproduce", "--resume", text, "--home", str(tmp_path)]) == 2
         assert message in capsys.readouterr().err
@@ -244,13 +242,13 @@ def test_the_table_shows_every_run_and_what_it_is_doing(
     from rich.live import Live
 
     store = Store(tmp_path)
-    made = experiment.create_experiment(
+    made = control.create_experiment(
         store, mnist5k, protocol(n_epochs=400), ("bald", "random"), (1,), full_data=True
     )
     run_id = store.experiments.runs(made.experiment_id)[0].run_id
     store.set_progress(run_id, Progress("train", epoch=212, n_epochs=400))
     monkeypatch.setattr("dal_core.cli.table_of_runs.is_locked", lambda _, run: run == run_id)
-    now = experiment.status(store, made.experiment_id)
+    now = control.status(store, made.experiment_id)
     with (tmp_path / "terminal").open("w+") as file:
         console = Console(file=file, width=100, height=30)
         with Live(console=console, auto_refresh=False) as live:

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dal_core import experiment
 from dal_core.data.base import Dataset
 from dal_core.execution.job import Workbench, advance
+from dal_core.experiments import control
 from dal_core.protocol.parameters import FULL_DATA, ProtocolError
 from dal_core.record_file.io import read_record
 from dal_core.results.curves import RunCurve
@@ -190,7 +190,7 @@ def test_a_duration_is_said_in_two_units_at_most(seconds: float | None, text: st
 # -- how an experiment stands ----------------------------------------------------------------------
 
 
-def look(store: Store, experiment_id: str) -> experiment.ExperimentStatus:
+def look(store: Store, experiment_id: str) -> control.ExperimentStatus:
     now = experiments.find(store, experiment_id)
     assert now is not None
     return now
@@ -199,11 +199,11 @@ def look(store: Store, experiment_id: str) -> experiment.ExperimentStatus:
 def test_pause_resume_and_stop_are_told_apart(store: Store, mnist5k: Dataset) -> None:
     experiment_id = experiments.start(store, mnist5k, tiny_plan())
     assert experiments.state(look(store, experiment_id)) is State.RUNNING
-    experiment.pause(store, experiment_id)
+    control.pause(store, experiment_id)
     assert experiments.state(look(store, experiment_id)) is State.PAUSED
-    experiment.resume(store, experiment_id)
+    control.resume(store, experiment_id)
     assert experiments.state(look(store, experiment_id)) is State.RUNNING
-    experiment.stop(store, experiment_id)
+    control.stop(store, experiment_id)
     assert experiments.state(look(store, experiment_id)) is State.STOPPED
 
 
@@ -212,12 +212,12 @@ def test_after_a_stop_no_run_begins_and_resume_goes_on_to_the_end(
 ) -> None:
     experiment_id = experiments.start(store, mnist5k, tiny_plan())
     workers = StandIn(default_home())
-    experiment.ask_workers(workers, look(store, experiment_id))  # type: ignore[arg-type]
-    experiment.stop(store, experiment_id)
+    control.ask_workers(workers, look(store, experiment_id))  # type: ignore[arg-type]
+    control.stop(store, experiment_id)
     workers.work(store)
     assert look(store, experiment_id).n_done == 0
-    experiment.resume(store, experiment_id)
-    experiment.ask_workers(workers, look(store, experiment_id))  # type: ignore[arg-type]
+    control.resume(store, experiment_id)
+    control.ask_workers(workers, look(store, experiment_id))  # type: ignore[arg-type]
     workers.work(store)
     assert experiments.state(look(store, experiment_id)) is State.COMPLETE
 
@@ -229,12 +229,12 @@ def test_a_failed_run_is_left_alone_until_somebody_says_try_again(
     failing = store.experiments.runs(experiment_id)[0].run_id
     store.set_progress(failing, Progress("failed", message="OSError: disk full"))
     now, workers = look(store, experiment_id), StandIn(default_home())
-    experiment.ask_workers(workers, now)  # type: ignore[arg-type]
+    control.ask_workers(workers, now)  # type: ignore[arg-type]
     assert failing not in workers.asked and len(workers.asked) == 1
     run = next(run for run in now.runs if run.log.run.run_id == failing)
     assert experiments.doing(run, held=False) == "failed"
     experiments.try_again(store, run)
-    experiment.ask_workers(workers, look(store, experiment_id))  # type: ignore[arg-type]
+    control.ask_workers(workers, look(store, experiment_id))  # type: ignore[arg-type]
     assert failing in workers.asked
 
 

@@ -18,7 +18,7 @@ from streamlit.testing.v1 import AppTest
 from dal_core.acquisition import scores as acquisition
 from dal_core.data.base import Dataset
 from dal_core.execution.recompute import recompute
-from dal_core.experiment import create_run
+from dal_core.experiments.control import create_run
 from dal_core.explain.parts import parts_of
 from dal_core.explain.pool import Place, score_pool
 from dal_core.explain.step import stored_step

@@ -10,7 +10,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from dal_core.data.base import DataMissing, Dataset
-from dal_core.experiment import create_run
+from dal_core.experiments.control import create_run
 from dal_core.run.events import Answer
 from dal_core.run.next_task import answers_itself
 from dal_core.run.rows import Progress

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dal_core import demo, experiment
 from dal_core.data.base import Dataset
 from dal_core.execution.job import Workbench, advance
+from dal_core.experiments import control, demo
 from dal_core.protocol.parameters import ProtocolError, override
 from dal_core.record_file.sync import run_curve
 from dal_core.run.rows import RunRow
@@ -160,8 +160,8 @@ def test_forking_from_a_step_makes_a_run_and_puts_it_in_the_queue(
 def test_a_fork_errs_as_its_origin_does_unless_the_slider_is_moved(
     app: Any, store: Store, mnist5k: Dataset, own: float
 ) -> None:
-    spec = experiment.RunSpec(mnist5k.fingerprint, experiment_kit.protocol(), "bald", 1, own)
-    origin = experiment.create_run(store, mnist5k, spec)
+    spec = control.RunSpec(mnist5k.fingerprint, experiment_kit.protocol(), "bald", 1, own)
+    origin = control.create_run(store, mnist5k, spec)
     store.set_directives(origin.run_id, oracle_until=spec.max_labels)
     list(advance(Workbench(store), origin.run_id))
     test = app[0](REPLAY, run=origin.run_id, beside="none", step="30")
@@ -234,7 +234,7 @@ def test_a_fork_that_cannot_be_is_refused_in_one_line(
 
 def test_a_fork_takes_its_origins_protocol_unless_told_otherwise(mnist5k: Dataset) -> None:
     protocol = experiment_kit.protocol()
-    origin = experiment.RunSpec(mnist5k.fingerprint, protocol, "bald", 3, 0.1)
+    origin = control.RunSpec(mnist5k.fingerprint, protocol, "bald", 3, 0.1)
     assert forking.ForkPlan("random", noise=0.3).spec(origin) == replace(
         origin, acquisition="random", noise=0.3
     )
@@ -379,7 +379,7 @@ def test_a_stop_that_is_not_there_is_no_stop(app: Any) -> None:
 
 def test_the_demo_is_made_once_and_gone_on_with(store: Store, mnist5k: Dataset) -> None:
     first = demo.create(store, mnist5k)
-    experiment.stop(store, first.experiment_id)
+    control.stop(store, first.experiment_id)
     assert demo.create(store, mnist5k) == first
     assert len(store.runs()) == 2
     found = demo.find(store, mnist5k)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dal_core import demo
 from dal_core.cli import values
 from dal_core.cli.reproduce import conduct, n_processes, with_workers
 from dal_core.data import catalogue
+from dal_core.experiments import demo
 
 
 def create(*, workers: str | None, device: str | None, home: Path | None, as_json: bool) -> int:

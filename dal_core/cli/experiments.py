@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from dal_core import experiment
 from dal_core.cli import results, values
 from dal_core.cli.errors import WrongUse
 from dal_core.cli.tables import console, table
-from dal_core.experiment_status import ExperimentStatus, is_bound
+from dal_core.experiments import control
+from dal_core.experiments.status import ExperimentStatus, is_bound
 from dal_core.record_file.sync import FILE_NAME, experiment_dir
 from dal_core.results.titles import noise_name
 from dal_core.store.experiments import ExperimentRow
@@ -25,7 +25,7 @@ def show_all(home: Path | None, as_json: bool) -> None:
     if home is not None or (default_home() / DATABASE_FILE).exists():
         store = values.open_store(home, create=False)
         ids = [row.experiment_id for row in store.experiments.all()]
-        found = [_as_object(store, experiment.status(store, one)) for one in ids]
+        found = [_as_object(store, control.status(store, one)) for one in ids]
     if as_json:
         print(json.dumps(found, indent=1))
     elif not found:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from dal_core import experiment
 from dal_core.cli import values
 from dal_core.cli.errors import WrongUse
 from dal_core.cli.run import finish
 from dal_core.data import catalogue
+from dal_core.experiments import control
 from dal_core.protocol.parameters import Protocol, RunSpec, override
 from dal_core.results.run_history import moments
 from dal_core.run.rows import RunRow
@@ -51,7 +51,7 @@ def _make(store: Store, log: RunLog, wanted: Wanted, device: str) -> RunRow:
     after = _state(log, wanted.at)
     try:
         data = catalogue.load(origin.protocol.dataset)
-        return experiment.fork_run(
+        return control.fork_run(
             *(store, data, log.run.run_id, after, spec), title=wanted.title.strip(), device=device
         )
     except ValueError as error:

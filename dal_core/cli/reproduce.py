@@ -17,7 +17,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from dal_core import experiment
 from dal_core.cli import experiments, values
 from dal_core.cli.errors import DONE, FAILED, INTERRUPTED, WrongUse
 from dal_core.cli.resuming import check_same_data, other_dataset, other_versions, refuse_changes
@@ -25,7 +24,8 @@ from dal_core.cli.run import say
 from dal_core.cli.table_of_runs import watching
 from dal_core.data import catalogue
 from dal_core.execution.pool import Workers
-from dal_core.experiment_status import ExperimentStatus
+from dal_core.experiments import control
+from dal_core.experiments.status import ExperimentStatus
 from dal_core.protocol.parameters import ACQUISITION_NAMES, MAX_SEED
 from dal_core.record_file.sync import experiment_dir, refresh_records
 from dal_core.store.experiments import ExperimentRow
@@ -90,15 +90,15 @@ def conduct(
     experiment_id = row.experiment_id
     print(experiment_id, file=sys.stderr if as_json else sys.stdout, flush=True)
     at_home = f" --home {home}" if home else ""
-    if experiment.status(store, experiment_id).has_work:
+    if control.status(store, experiment_id).has_work:
         try:
             work(store, experiment_id)
         except KeyboardInterrupt:
-            experiment.pause(store, experiment_id)
+            control.pause(store, experiment_id)
             say(f"stopped; `dal reproduce --resume {experiment_id}{at_home}` goes on")
             return INTERRUPTED
     record = refresh_records(store, experiment_id)
-    now = experiment.status(store, experiment_id)
+    now = control.status(store, experiment_id)
     _say_why_not_complete(now, at_home)
     print(json.dumps(_as_object(now, record)) if as_json else _last_lines(now, record, at_home))
     return DONE if now.is_complete else FAILED
@@ -139,9 +139,9 @@ def _begin(wanted: Wanted, device: str, home: Path | None) -> tuple[Store, Exper
     noise = values.noise(wanted.noise)
     data = catalogue.load(protocol.dataset)
     with values.named("--set" if wanted.set else "--dataset"):
-        experiment.specs(data, protocol, acquisitions, seeds, full_data=wanted.full_data)
+        control.specs(data, protocol, acquisitions, seeds, full_data=wanted.full_data)
     store = values.open_store(home, create=True)
-    row = experiment.create_experiment(
+    row = control.create_experiment(
         *(store, data, protocol, acquisitions, seeds),
         full_data=wanted.full_data,
         noise=noise,
@@ -156,12 +156,12 @@ def _take_up(text: str, device: str, home: Path | None) -> tuple[Store, Experime
     store = values.open_store(home, create=False)
     row = experiments.find(store, text, "--resume")
     runs = store.experiments.runs(row.experiment_id)
-    now = experiment.status(store, row.experiment_id)
+    now = control.status(store, row.experiment_id)
     if now.is_complete:
         return store, row
     check_same_data(text, "an experiment", runs[0])
     say(other_versions(runs[0], device))
-    experiment.resume(store, row.experiment_id)
+    control.resume(store, row.experiment_id)
     return store, row
 
 
@@ -170,7 +170,7 @@ def _work(store: Store, experiment_id: str, n_workers: int, device: str) -> None
     pool = Workers(store.home, n_workers, log, device)
     try:
         with watching(store.home, n_workers) as watch:
-            for now in experiment.conduct(store, experiment_id, pool):
+            for now in control.conduct(store, experiment_id, pool):
                 watch.show(now)
     finally:
         pool.close()
@@ -179,7 +179,7 @@ def _work(store: Store, experiment_id: str, n_workers: int, device: str) -> None
 def _work_in_lockstep(store: Store, experiment_id: str, device: str) -> None:
     import torch
 
-    from dal_core.lockstep_experiment import conduct
+    from dal_core.experiments.stacked_runs import conduct
     from dal_core.training.malloc import keep_freed_memory
 
     keep_freed_memory()

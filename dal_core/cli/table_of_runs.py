@@ -14,7 +14,7 @@ from rich.text import Text
 
 from dal_core.cli.tables import table
 from dal_core.cli.watching import PARTS, clock
-from dal_core.experiment_status import ExperimentStatus, RunStatus, is_bound
+from dal_core.experiments.status import ExperimentStatus, RunStatus, is_bound
 from dal_core.store.run_lock import is_locked
 
 COLUMNS = ("function", "seed", "step", "labels", "accuracy", "doing", "left")

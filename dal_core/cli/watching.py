@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from dal_core.forecast import seconds_left
+from dal_core.experiments.forecast import seconds_left
 from dal_core.run.events import StepResult
 from dal_core.run.state import RunLog
 from dal_core.store.store import Store

@@ -9,10 +9,10 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
-from dal_core import experiment
 from dal_core.data.base import Dataset
 from dal_core.execution.job import Workbench, advance
 from dal_core.execution.predictions import Beliefs, save_beliefs
+from dal_core.experiments import control
 from dal_core.store.run_lock import run_dir
 from dal_core.store.store import Store
 from dal_ui import labelling
@@ -150,7 +150,7 @@ def test_the_explaining_page_is_accessible(
 def experiment_id(store: Store, mnist5k: Dataset) -> str:
     """A finished experiment with tables and figures."""
     protocol = fast.protocol(n_epochs=1, n_acquisition_steps=2)
-    row = experiment.create_experiment(
+    row = control.create_experiment(
         store, mnist5k, protocol, ["bald", "random"], [1, 2], full_data=False, title="small"
     )
     bench = Workbench(store)

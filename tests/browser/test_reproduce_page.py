@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from dal_core import experiment
 from dal_core.data.base import Dataset
 from dal_core.execution.job import Workbench, advance
+from dal_core.experiments import control
 from dal_core.record_file.io import dump_record
 from dal_core.store.store import Store
 from dal_ui import experiments
@@ -84,7 +84,7 @@ def test_an_experiment_is_started_paused_resumed_and_finished(
 def test_an_experiment_of_the_command_line_appears_and_its_figures_can_be_saved(
     page: Page, server: StreamlitServer, store: Store, mnist5k: Dataset
 ) -> None:
-    row = experiment.create_experiment(
+    row = control.create_experiment(
         store,
         mnist5k,
         fast.protocol(n_epochs=1, n_acquisition_steps=1),

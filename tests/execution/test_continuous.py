@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from sqlalchemy import select
 
-from dal_core import experiment
 from dal_core.data.base import Dataset
 from dal_core.execution import job as worker
 from dal_core.execution.job import Workbench, advance
 from dal_core.execution.predictions import load_beliefs
+from dal_core.experiments import control
 from dal_core.learner.bayesian_cnn import Learner
 from dal_core.protocol.parameters import RunSpec
 from dal_core.run.events import Answer, Query
@@ -203,7 +203,7 @@ def test_a_ranking_that_contradicts_its_run_is_refused(
 def person_run(store: Store, dataset: Dataset, acquisition: str = "bald", **changes: object) -> str:
     protocol = experiment_kit.protocol(**changes)
     spec = RunSpec(dataset.fingerprint, protocol, acquisition, 1)
-    return experiment.create_run(store, dataset, spec, person=True, mode="continuous").run_id
+    return control.create_run(store, dataset, spec, person=True, mode="continuous").run_id
 
 
 def finish(store: Store, run_id: str, wait: Callable[[], None] = lambda: None) -> list[int]:

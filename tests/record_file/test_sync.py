@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from dal_core import experiment
 from dal_core.data.base import Dataset
+from dal_core.experiments import control
 from dal_core.record_file.io import read_record
 from dal_core.record_file.schema import bounds, curves, unfinished
 from dal_core.record_file.sync import experiment_dir, refresh_records
@@ -18,12 +18,12 @@ from tests.experiment_kit import OneByOne, protocol
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
-    monkeypatch.setattr(experiment, "POLL_SECONDS", 0)
+    monkeypatch.setattr(control, "POLL_SECONDS", 0)
     return Store(tmp_path)
 
 
 def create(store: Store, dataset: Dataset, *acquisitions: str) -> str:
-    made = experiment.create_experiment(
+    made = control.create_experiment(
         store, dataset, protocol(), acquisitions, (1, 2), full_data=True
     )
     return made.experiment_id
@@ -31,7 +31,7 @@ def create(store: Store, dataset: Dataset, *acquisitions: str) -> str:
 
 def steps(store: Store, experiment_id: str, number: int) -> None:
     pool = OneByOne(store)
-    for _ in experiment.conduct(store, experiment_id, pool):  # type: ignore[arg-type]
+    for _ in control.conduct(store, experiment_id, pool):  # type: ignore[arg-type]
         if len(pool.done) >= number:
             return
         pool.work()

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dal_core import experiment
 from dal_core.data.base import Dataset
 from dal_core.data.splits import split_of
 from dal_core.execution.job import Workbench, advance
 from dal_core.execution.recompute import learner_at
+from dal_core.experiments import control
 from dal_core.figures.history import (
     balance_data,
     balance_figure,
@@ -101,7 +101,7 @@ def test_classes_are_counted_as_the_learner_has_them(log: RunLog, mnist5k: Datas
 def test_wrong_labels_are_counted_up_to_the_step(tmp_path: Path, mnist5k: Dataset) -> None:
     store = Store(tmp_path)
     spec = replace(experiment_kit.new_run(store, mnist5k).spec, noise=1.0)
-    run = experiment.create_run(store, mnist5k, spec)
+    run = control.create_run(store, mnist5k, spec)
     store.set_directives(run.run_id, oracle_until=spec.max_labels)
     list(advance(Workbench(store), run.run_id))
     log = store.log(run.run_id)

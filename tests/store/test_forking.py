@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dal_core import experiment
 from dal_core.data.base import Dataset
 from dal_core.data.splits import split_of
 from dal_core.execution.job import Workbench, advance
+from dal_core.experiments import control
 from dal_core.protocol.parameters import RunSpec, override
 from dal_core.run.events import Answer, Batch
 from dal_core.run.rows import RunNotFound, RunRow
@@ -76,7 +76,7 @@ def test_a_fork_with_the_same_spec_repeats_its_origin_bit_for_bit(
     store: Store, origin: RunRow, mnist5k: Dataset
 ) -> None:
     after = _after(store, origin, 1)
-    made = experiment.fork_run(store, mnist5k, origin.run_id, after, origin.spec)
+    made = control.fork_run(store, mnist5k, origin.run_id, after, origin.spec)
     list(advance(Workbench(store), made.run_id))
     both = [experiment_kit.measures(store, run.run_id) for run in (made, origin)]
     assert both[0] == both[1]
@@ -87,7 +87,7 @@ def test_a_fork_goes_on_with_its_own_function_and_oracle(
     store: Store, origin: RunRow, mnist5k: Dataset
 ) -> None:
     spec = replace(origin.spec, acquisition="random", noise=1.0)
-    made = experiment.fork_run(store, mnist5k, origin.run_id, _after(store, origin, 1), spec)
+    made = control.fork_run(store, mnist5k, origin.run_id, _after(store, origin, 1), spec)
     list(advance(Workbench(store), made.run_id))
     log = store.log(made.run_id)
     assert [s.n_labelled for s in log.steps] == [20, 30, 40]

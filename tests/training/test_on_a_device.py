@@ -15,11 +15,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from dal_core import experiment
 from dal_core.data.base import Dataset
 from dal_core.execution.job import Workbench, advance
-from dal_core.experiment_status import ExperimentStatus
-from dal_core.lockstep_experiment import conduct
+from dal_core.experiments import control
+from dal_core.experiments.stacked_runs import conduct
+from dal_core.experiments.status import ExperimentStatus
 from dal_core.models.networks import BayesianCNN, build_model, normalise
 from dal_core.protocol.parameters import Protocol
 from dal_core.store.store import Store
@@ -153,15 +153,13 @@ def test_an_experiment_in_lock_step_on_a_device_is_that_on_the_cpu(
     functions = ("variation_ratios", "mean_std", "random")
 
     def work(store: Store, on: torch.device) -> list[Any]:
-        made = experiment.create_experiment(
-            *(store, mnist5k, wanted, functions, (1,)), full_data=True
-        )
+        made = control.create_experiment(*(store, mnist5k, wanted, functions, (1,)), full_data=True)
 
         def show(now: ExperimentStatus) -> None:
             assert not now.failures, [run.failure for run in now.failures]
 
         conduct(store, made.experiment_id, on, show)
-        assert experiment.status(store, made.experiment_id).is_complete
+        assert control.status(store, made.experiment_id).is_complete
         runs = store.experiments.runs(made.experiment_id)
         return [measures(store, run.run_id) for run in runs]
 

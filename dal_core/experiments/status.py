@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dal_core.forecast import seconds_left
+from dal_core.experiments.forecast import seconds_left
 from dal_core.protocol.parameters import FULL_DATA
 from dal_core.run.next_task import agenda
 from dal_core.run.rows import Progress, RunRow

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.lockstep`: lock-step beside single runs, and beside what counts predict.
+"""`python -m benchmarks.stacked`: lock-step beside single runs, and beside what counts predict.
 
 On the CPU half a minute, one thread. On a GPU, `--device cuda`, also each version of the epoch
 (with and without the graph), and whether the device agrees with the CPU, the graph with no graph
@@ -19,7 +19,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported
 import torch
 from torch import Tensor
 
-from benchmarks import lockstep_counts as counts
+from benchmarks import stacked_counts as counts
 from benchmarks.data import images_of
 from dal_core.models.networks import BayesianCNN, build_model, normalise
 from dal_core.posterior.mc_dropout import chunked_passes
@@ -251,7 +251,7 @@ def _seconds(work: Callable[[], object], device: torch.device) -> float:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="benchmarks.lockstep", description=__doc__)
+    parser = argparse.ArgumentParser(prog="benchmarks.stacked", description=__doc__)
     parser.add_argument("--device", default="cpu", help="auto, cpu or cuda")
     parser.add_argument("--runs", type=_numbers, default=[3, 15], metavar="R,R")
     parser.add_argument("--sizes", type=_numbers, default=[20, 220], metavar="N,N")

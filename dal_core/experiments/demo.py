@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dal_core import experiment
 from dal_core.data.base import Dataset
+from dal_core.experiments import control
 from dal_core.protocol.parameters import Protocol, RunSpec, preset
 from dal_core.run.state import RunLog
 from dal_core.run.stop_rules import finished
@@ -68,9 +68,9 @@ def create(store: Store, dataset: Dataset, device: str = "cpu") -> ExperimentRow
         for row in store.experiments.all():
             runs = {run.run_id for run in store.experiments.runs(row.experiment_id)}
             if row.title == TITLE and row.protocol == protocol() and wanted <= runs:
-                experiment.resume(store, row.experiment_id)
+                control.resume(store, row.experiment_id)
                 return row
-    return experiment.create_experiment(
+    return control.create_experiment(
         *(store, dataset, protocol(), ACQUISITIONS, (SEED,)),
         full_data=False,
         title=TITLE,

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dal_core.data.base import Dataset
 from dal_core.data.splits import split_of
 from dal_core.execution.pool import Workers
-from dal_core.experiment_status import ExperimentStatus, RunStatus, status
+from dal_core.experiments.status import ExperimentStatus, RunStatus, status
 from dal_core.protocol.parameters import FULL_DATA, Protocol, ProtocolError, RunSpec
 from dal_core.run.rows import Mode, Progress, RunRow
 from dal_core.store.experiments import ExperimentRow

@@ -24,8 +24,8 @@ import torch
 from torch import Tensor
 
 from dal_core.execution.job import GivenUp, Job, Workbench, settle
-from dal_core.experiment import POLL_SECONDS
-from dal_core.experiment_status import ExperimentStatus, RunStatus, is_bound, status
+from dal_core.experiments.control import POLL_SECONDS
+from dal_core.experiments.status import ExperimentStatus, RunStatus, is_bound, status
 from dal_core.learner.bayesian_cnn import Learner
 from dal_core.learner.bayesian_cnn import Progress as ImageProgress
 from dal_core.models.networks import BayesianCNN, normalise

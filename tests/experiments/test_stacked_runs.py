@@ -15,14 +15,14 @@ from typing import Any
 import pytest
 import torch
 
-from dal_core import experiment, lockstep_experiment
 from dal_core.cli import main
 from dal_core.cli.errors import WrongUse
 from dal_core.cli.reproduce import _is_lockstep
 from dal_core.data.base import Dataset
 from dal_core.execution.job import Workbench, advance
-from dal_core.experiment_status import ExperimentStatus
-from dal_core.lockstep_experiment import Together, conduct
+from dal_core.experiments import control, stacked_runs
+from dal_core.experiments.stacked_runs import Together, conduct
+from dal_core.experiments.status import ExperimentStatus
 from dal_core.protocol.parameters import FULL_DATA
 from dal_core.run.next_task import agenda
 from dal_core.store.run_lock import is_locked, run_lock
@@ -37,9 +37,9 @@ CPU = torch.device("cpu")
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
-    monkeypatch.setattr(lockstep_experiment, "POLL_SECONDS", 0)
-    monkeypatch.setattr(lockstep_experiment, "LOOK_SECONDS", 0)
-    monkeypatch.setattr(lockstep_experiment, "SHOW_SECONDS", 0)
+    monkeypatch.setattr(stacked_runs, "POLL_SECONDS", 0)
+    monkeypatch.setattr(stacked_runs, "LOOK_SECONDS", 0)
+    monkeypatch.setattr(stacked_runs, "SHOW_SECONDS", 0)
     return Store(tmp_path)
 
 
@@ -51,7 +51,7 @@ def create(
     full_data: bool = False,
     **changes: Any,
 ) -> str:
-    made = experiment.create_experiment(
+    made = control.create_experiment(
         *(store, dataset, protocol(**{"weights": "best", **changes}), acquisitions, seeds),
         full_data=full_data,
     )
@@ -134,7 +134,7 @@ def test_nothing_is_trained_or_passed_singly(
         )
     experiment_id = create(store, mnist5k)
     work(store, experiment_id)
-    assert experiment.status(store, experiment_id).is_complete
+    assert control.status(store, experiment_id).is_complete
 
 
 class Killed(BaseException):
@@ -176,10 +176,10 @@ def test_paused_it_gives_up_the_fit_in_hand_and_ends(store: Store, mnist5k: Data
     def show(now: ExperimentStatus) -> None:
         seen.append(now)
         if len(seen) == 3:
-            experiment.pause(store, experiment_id)
+            control.pause(store, experiment_id)
 
     work(store, experiment_id, show)
-    now = experiment.status(store, experiment_id)
+    now = control.status(store, experiment_id)
     assert now.is_paused and now.n_done == 0
     training = [run.progress for run in seen[-2].runs if run.progress]
     assert training and all(one.part == "train" and one.epoch for one in training)
@@ -221,7 +221,7 @@ def test_one_run_paused_leaves_the_others_their_fit(store: Store, mnist5k: Datas
     assert [len(store.log(run_id).steps) for run_id in (paused, *others)] == [0, 3, 3]
     store.set_directives(paused, paused=False)
     work(store, experiment_id)
-    assert experiment.status(store, experiment_id).is_complete
+    assert control.status(store, experiment_id).is_complete
 
 
 def test_a_run_that_fails_is_marked_and_the_others_go_on(store: Store, mnist5k: Dataset) -> None:
@@ -229,7 +229,7 @@ def test_a_run_that_fails_is_marked_and_the_others_go_on(store: Store, mnist5k: 
     broken, *others = run_ids(store, experiment_id)
     (store.home / broken / "weights.safetensors.tmp").mkdir(parents=True)  # cannot be written to
     work(store, experiment_id)
-    now = experiment.status(store, experiment_id)
+    now = control.status(store, experiment_id)
     (failed,) = now.failures
     assert failed.log.run.run_id == broken and "IsADirectoryError" in (failed.failure or "")
     assert [len(store.log(run_id).steps) for run_id in others] == [3, 3]
@@ -243,10 +243,10 @@ def test_a_failing_fit_fails_the_runs_in_it_once(
     def broken(*_: Any, **__: Any) -> None:
         raise RuntimeError("no such kernel")
 
-    monkeypatch.setattr(lockstep_experiment, "train_together", broken)
+    monkeypatch.setattr(stacked_runs, "train_together", broken)
     experiment_id = create(store, mnist5k, seeds=(1,))
     work(store, experiment_id)
-    now = experiment.status(store, experiment_id)
+    now = control.status(store, experiment_id)
     assert [run.failure for run in now.runs] == ["RuntimeError: no such kernel"] * 3
 
 
@@ -254,7 +254,7 @@ def test_after_a_failed_graph_there_are_no_more_graphs(
     store: Store, mnist5k: Dataset, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     asked = list[bool]()
-    whole = lockstep_experiment.train_together
+    whole = stacked_runs.train_together
 
     def failing(*arguments: Any, with_graph: bool = True) -> Any:
         asked.append(with_graph)
@@ -262,19 +262,19 @@ def test_after_a_failed_graph_there_are_no_more_graphs(
             raise GraphFailed("an epoch could not be captured: no such luck")
         return whole(*arguments)
 
-    monkeypatch.setattr(lockstep_experiment, "train_together", failing)
+    monkeypatch.setattr(stacked_runs, "train_together", failing)
     experiment_id = create(store, mnist5k, seeds=(1,))
     with pytest.warns(UserWarning, match="without CUDA graphs, slower: .* no such luck"):
         work(store, experiment_id)
     assert asked == [True, False, False, False]
-    assert experiment.status(store, experiment_id).is_complete
+    assert control.status(store, experiment_id).is_complete
 
 
 def test_when_memory_is_short_the_groups_are_smaller(
     store: Store, mnist5k: Dataset, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     sizes = list[int]()
-    whole = lockstep_experiment.train_together
+    whole = stacked_runs.train_together
 
     def short(models: Any, *arguments: Any) -> Any:
         sizes.append(len(models))
@@ -282,11 +282,11 @@ def test_when_memory_is_short_the_groups_are_smaller(
             raise torch.cuda.OutOfMemoryError("CUDA out of memory")
         return whole(models, *arguments)
 
-    monkeypatch.setattr(lockstep_experiment, "train_together", short)
+    monkeypatch.setattr(stacked_runs, "train_together", short)
     experiment_id = create(store, mnist5k, n_acquisition_steps=1)
     work(store, experiment_id)
     assert sizes[:5] == [6, 3, 2, 2, 2]
-    monkeypatch.setattr(lockstep_experiment, "train_together", whole)
+    monkeypatch.setattr(stacked_runs, "train_together", whole)
     other = Store(tmp_path / "other")
     undisturbed = create(other, mnist5k, n_acquisition_steps=1)
     work(other, undisturbed)
@@ -297,15 +297,15 @@ def test_a_group_is_no_larger_than_the_memory_expected_for_it(
     store: Store, mnist5k: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes = list[int]()
-    whole = lockstep_experiment.train_together
+    whole = stacked_runs.train_together
 
     def watched(models: Any, *arguments: Any) -> Any:
         sizes.append(len(models))
         return whole(models, *arguments)
 
-    monkeypatch.setattr(lockstep_experiment, "train_together", watched)
+    monkeypatch.setattr(stacked_runs, "train_together", watched)
     monkeypatch.setattr(stacked, "memory_of_a_run", lambda *_: 300)
-    monkeypatch.setattr(lockstep_experiment, "free_memory", lambda _: 1600)
+    monkeypatch.setattr(stacked_runs, "free_memory", lambda _: 1600)
     work(store, create(store, mnist5k, n_acquisition_steps=0))
     assert sizes == [4, 2]
 
@@ -329,11 +329,11 @@ def test_a_run_that_somebody_else_works_on_is_left_to_them(
     busy, *others = run_ids(store, experiment_id)
     together = Together(store, CPU, lambda: None, tmp_path / "log")
     with run_lock(store.home, busy):
-        while together.advance(experiment.status(store, experiment_id).runs):
+        while together.advance(control.status(store, experiment_id).runs):
             pass
         assert [len(store.log(run_id).steps) for run_id in (busy, *others)] == [0, 3, 3]
-    while experiment.status(store, experiment_id).has_work:
-        assert together.advance(experiment.status(store, experiment_id).runs)
+    while control.status(store, experiment_id).has_work:
+        assert together.advance(control.status(store, experiment_id).runs)
     assert len(store.log(busy).steps) == 3
 
 
@@ -364,7 +364,7 @@ def test_a_killed_command_is_resumed_to_the_same_record(
     store = Store(home)
     (row,) = store.experiments.all()
     until(lambda: not any(is_locked(home, run) for run in run_ids(store, row.experiment_id)))
-    assert experiment.status(store, row.experiment_id).n_done < 6
+    assert control.status(store, row.experiment_id).n_done < 6
     assert (
         main(["reproduce", "--resume", "quick", "--lockstep", "--json", "--home", str(home)]) == 0
     )

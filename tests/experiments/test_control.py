@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from dal_core import experiment
 from dal_core.data.base import Dataset
-from dal_core.experiment_status import ExperimentStatus
+from dal_core.experiments import control
+from dal_core.experiments.status import ExperimentStatus
 from dal_core.protocol.parameters import FULL_DATA, PRESETS, ProtocolError
 from dal_core.run.rows import Progress, RunInUse
 from dal_core.store.run_lock import run_lock
@@ -21,7 +21,7 @@ from tests.experiment_kit import OneByOne, measures, protocol
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
-    monkeypatch.setattr(experiment, "POLL_SECONDS", 0)
+    monkeypatch.setattr(control, "POLL_SECONDS", 0)
     return Store(tmp_path)
 
 
@@ -33,7 +33,7 @@ def create(
     full_data: bool = False,
     **changes: Any,
 ) -> str:
-    made = experiment.create_experiment(
+    made = control.create_experiment(
         store, dataset, protocol(**changes), acquisitions, seeds, full_data=full_data
     )
     return made.experiment_id
@@ -41,7 +41,7 @@ def create(
 
 def conduct(store: Store, experiment_id: str, pool: OneByOne, steps: int = 1000) -> None:
     """Work until the end, or until that many steps are done."""
-    for _ in experiment.conduct(store, experiment_id, pool):  # type: ignore[arg-type]
+    for _ in control.conduct(store, experiment_id, pool):  # type: ignore[arg-type]
         if len(pool.done) >= steps:
             return
         pool.work()
@@ -65,7 +65,7 @@ def test_functions_advance_together_seed_by_seed_and_the_bound_comes_after_them(
     order += [("random", 40), (FULL_DATA, 4850)]
     assert [(name, n) for name, seed, n in pool.done if seed == 2] == order
     assert [seed for _, seed, _ in pool.done] == [2] * 7 + [1] * 7
-    now = experiment.status(store, experiment_id)
+    now = control.status(store, experiment_id)
     assert now.is_complete and (now.n_done, now.n_steps) == (14, 14)
     assert now.seconds_left(2) == 0
 
@@ -77,7 +77,7 @@ def test_the_bound_is_trained_on_all_images_but_validation_and_measured_on_all_t
     experiment_id = create(store, mnist5k, ("random",), full_data=True, **changes)
     pool = OneByOne(store)
     conduct(store, experiment_id, pool)
-    now = experiment.status(store, experiment_id)
+    now = control.status(store, experiment_id)
     (bound,) = [run for run in now.runs if run.log.run.spec.acquisition == FULL_DATA]
     (step,) = bound.log.steps
     assert step.n_labelled == 5000 - 50 - 100  # validation and test images of the protocol
@@ -95,7 +95,7 @@ def test_equal_runs_are_shared_and_not_done_again(store: Store, mnist5k: Dataset
     pool.done.clear()
     conduct(store, second, pool)
     assert {name for name, _, _ in pool.done} == {"mean_std"}
-    assert experiment.status(store, second).is_complete
+    assert control.status(store, second).is_complete
 
 
 def test_a_run_with_a_stop_rule_is_not_shared(store: Store, mnist5k: Dataset) -> None:
@@ -103,30 +103,30 @@ def test_a_run_with_a_stop_rule_is_not_shared(store: Store, mnist5k: Dataset) ->
     (run_id,) = run_ids(store, first)
     store.set_directives(run_id, until_labels=30)
     assert run_ids(store, create(store, mnist5k, ("bald",))) != [run_id]
-    experiment.resume(store, first)  # its own goes on to its end nevertheless
+    control.resume(store, first)  # its own goes on to its end nevertheless
     assert store.run(run_id).until_labels is None
 
 
 def test_two_experiments_advance_side_by_side(store: Store, mnist5k: Dataset) -> None:
     ids = [create(store, mnist5k, ("bald", "random"), (1,)), create(store, mnist5k, ("random",))]
     pool = OneByOne(store)
-    both = [experiment.conduct(store, one, pool) for one in ids]  # type: ignore[arg-type]
+    both = [control.conduct(store, one, pool) for one in ids]  # type: ignore[arg-type]
     done: list[bool] = [False, False]
     while not all(done):
         done = [next(one, None) is None for one in both]
         pool.work()
-    assert [experiment.status(store, one).is_complete for one in ids] == [True, True]
+    assert [control.status(store, one).is_complete for one in ids] == [True, True]
     assert sorted(pool.done) == sorted(set(pool.done))  # the shared run was done once
 
 
 def test_pausing_one_experiment_leaves_another_its_runs(store: Store, mnist5k: Dataset) -> None:
     one = create(store, mnist5k, ("bald", "random"))
     other = create(store, mnist5k, ("random", "mean_std"))
-    experiment.pause(store, one)
-    assert not experiment.status(store, one).runs[0].has_work
+    control.pause(store, one)
+    assert not control.status(store, one).runs[0].has_work
     pool = OneByOne(store)
     conduct(store, other, pool)
-    assert experiment.status(store, other).is_complete
+    assert control.status(store, other).is_complete
     assert "bald" not in {name for name, _, _ in pool.done}
 
 
@@ -136,10 +136,10 @@ def test_a_paused_experiment_resumes_to_the_numbers_of_one_never_paused(
     paused = create(store, mnist5k)
     pool = OneByOne(store)
     conduct(store, paused, pool, steps=3)
-    experiment.pause(store, paused)
-    now = experiment.status(store, paused)
+    control.pause(store, paused)
+    now = control.status(store, paused)
     assert now.is_paused and not now.has_work and now.n_done == 3
-    experiment.resume(store, paused)
+    control.resume(store, paused)
     conduct(store, paused, pool)
     other = Store(tmp_path / "other")
     whole = create(other, mnist5k)
@@ -153,14 +153,14 @@ def test_a_stopped_experiment_begins_no_step_not_even_a_first_one(
     experiment_id = create(store, mnist5k, full_data=True)
     pool = OneByOne(store)
     conduct(store, experiment_id, pool, steps=1)
-    experiment.stop(store, experiment_id)
+    control.stop(store, experiment_id)
     pool.jobs.clear()
     conduct(store, experiment_id, pool)
-    now = experiment.status(store, experiment_id)
+    now = control.status(store, experiment_id)
     assert (now.n_done, now.has_work, now.is_paused) == (1, False, False)
-    experiment.resume(store, experiment_id)
+    control.resume(store, experiment_id)
     conduct(store, experiment_id, pool)
-    assert experiment.status(store, experiment_id).is_complete
+    assert control.status(store, experiment_id).is_complete
 
 
 def test_a_failed_run_is_left_alone_until_it_is_resumed(store: Store, mnist5k: Dataset) -> None:
@@ -169,12 +169,12 @@ def test_a_failed_run_is_left_alone_until_it_is_resumed(store: Store, mnist5k: D
     store.set_progress(bald, Progress("failed", message="no space left"))
     pool = OneByOne(store)
     conduct(store, experiment_id, pool)
-    now = experiment.status(store, experiment_id)
+    now = control.status(store, experiment_id)
     assert [run.failure for run in now.failures] == ["no space left"]
     assert bald not in pool.asked and len(store.log(random).steps) == 3
-    experiment.resume(store, experiment_id)
+    control.resume(store, experiment_id)
     conduct(store, experiment_id, pool)
-    now = experiment.status(store, experiment_id)
+    now = control.status(store, experiment_id)
     assert now.is_complete and not now.failures
 
 
@@ -183,9 +183,9 @@ def test_a_run_that_another_process_works_on_is_left_to_it(store: Store, mnist5k
     bald, random = run_ids(store, experiment_id)
     pool = OneByOne(store)
     with run_lock(store.home, bald):
-        experiment.ask_workers(pool, experiment.status(store, experiment_id))  # type: ignore[arg-type]
+        control.ask_workers(pool, control.status(store, experiment_id))  # type: ignore[arg-type]
     assert pool.asked == [random]
-    experiment.ask_workers(pool, experiment.status(store, experiment_id))  # type: ignore[arg-type]
+    control.ask_workers(pool, control.status(store, experiment_id))  # type: ignore[arg-type]
     assert pool.asked == [random, bald]
 
 
@@ -239,9 +239,9 @@ def test_what_was_not_begun_is_expected_to_take_what_the_others_take(
     store: Store, mnist5k: Dataset
 ) -> None:
     experiment_id = create(store, mnist5k, ("random",), (1, 2, 3))
-    assert experiment.status(store, experiment_id).seconds_left(1) is None
+    assert control.status(store, experiment_id).seconds_left(1) is None
     conduct(store, experiment_id, OneByOne(store), steps=3)
-    now = experiment.status(store, experiment_id)
+    now = control.status(store, experiment_id)
     spent = now.runs[0].seconds_spent
     assert now.seconds_left(1) == pytest.approx(2 * spent)
     assert now.seconds_left(2) == pytest.approx(spent)
@@ -251,7 +251,7 @@ def test_what_was_not_begun_is_expected_to_take_what_the_others_take(
 def test_a_bound_is_expected_to_take_time_by_its_images(store: Store, mnist5k: Dataset) -> None:
     experiment_id = create(store, mnist5k, ("random",), full_data=True, n_acquisition_steps=0)
     conduct(store, experiment_id, OneByOne(store), steps=1)
-    now: ExperimentStatus = experiment.status(store, experiment_id)
+    now: ExperimentStatus = control.status(store, experiment_id)
     (step,) = now.runs[0].log.steps
     assert now.seconds_left(1) == pytest.approx(step.seconds["train"] / 20 * 4850)
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import lockstep_host
-from dal_core import experiment
+from benchmarks import stacked_host
 from dal_core.data.base import Dataset
+from dal_core.experiments import control
 from dal_core.store.store import Store
 from tests.experiment_kit import protocol
 
@@ -19,9 +19,9 @@ def test_all_steps_are_made_without_training(
     for name in ("lockstep", "learner"):
         monkeypatch.setattr(f"dal_core.{name}.chunked_passes", pytest.fail, raising=False)
     monkeypatch.setattr("dal_core.learner.bayesian_cnn.train", pytest.fail)
-    host = lockstep_host.measure(tmp_path, mnist5k, protocol(), ("bald", "random"), (1, 2))
+    host = stacked_host.measure(tmp_path, mnist5k, protocol(), ("bald", "random"), (1, 2))
     assert host.n_steps == 4 * 3 and host.cpu > 0 and host.clock > 0
     store = Store(tmp_path)
     (row,) = store.experiments.all()
-    assert experiment.status(store, row.experiment_id).is_complete
+    assert control.status(store, row.experiment_id).is_complete
     assert (tmp_path / "experiments" / row.experiment_id / "record.yaml").is_file()

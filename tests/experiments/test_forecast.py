@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dal_core.forecast import RECENT, seconds_left
+from dal_core.experiments.forecast import RECENT, seconds_left
 
 
 def test_nothing_is_foretold_before_anything_was_measured() -> None:

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.lockstep_host`: the host's part of a lock-step experiment.
+"""`python -m benchmarks.stacked_host`: the host's part of a lock-step experiment.
 
 All runs go through the store, step by step, while training and passes take no time: what is left
 is the log, the records and the files, which no GPU makes faster. 15 runs x 101 steps of `report`
@@ -25,10 +25,10 @@ import torch
 from torch import Tensor
 
 from benchmarks.sides import REPORT
-from dal_core import lockstep_experiment
 from dal_core.data import catalogue
 from dal_core.data.base import Dataset
-from dal_core.experiment import create_experiment
+from dal_core.experiments import stacked_runs
+from dal_core.experiments.control import create_experiment
 from dal_core.models.networks import BayesianCNN
 from dal_core.posterior.mc_dropout import CHUNK
 from dal_core.protocol.parameters import Protocol, override
@@ -81,13 +81,13 @@ def measure(
     protocol = override(protocol, {"num_mc_samples": 1})
     made = create_experiment(store, dataset, protocol, functions, seeds, full_data=False)
     with (
-        patch.object(lockstep_experiment, "train_together", _train),
-        patch.object(lockstep_experiment, "passes_together", _passes),
+        patch.object(stacked_runs, "train_together", _train),
+        patch.object(stacked_runs, "passes_together", _passes),
     ):
         cpu, clock = time.process_time(), time.perf_counter()
         if profile:
             profile.enable()
-        lockstep_experiment.conduct(store, made.experiment_id, torch.device("cpu"), lambda _: None)
+        stacked_runs.conduct(store, made.experiment_id, torch.device("cpu"), lambda _: None)
         if profile:
             profile.disable()
         spent = time.process_time() - cpu, time.perf_counter() - clock
@@ -115,7 +115,7 @@ def _passes(
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="benchmarks.lockstep_host", description=__doc__)
+    parser = argparse.ArgumentParser(prog="benchmarks.stacked_host", description=__doc__)
     parser.add_argument("--steps", type=int, default=100, help="acquisition steps of a run")
     parser.add_argument("--profile", action="store_true", help="print where the time goes")
     return parser.parse_args()

@@ -1,0 +1,1 @@
+"""Acquisition functions x seeds: start, pause, resume, forget, forecast."""
