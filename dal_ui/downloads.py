@@ -7,8 +7,8 @@ from functools import partial
 
 import streamlit as st
 
-from dal_core.export import render
-from dal_core.export_model import has_model, model_bytes, predict_script
+from dal_core.exchange.labels_out import render
+from dal_core.exchange.model import has_model, model_bytes, predict_script
 from dal_core.run.state import RunLog
 from dal_ui import runtime
 from dal_ui.digits import why_unreadable

@@ -8,8 +8,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from dal_core.data.base import Dataset
+from dal_core.exchange.predict import predict, read_model
 from dal_core.execution.job import Workbench, advance
-from dal_core.predict import predict, read_model
 from dal_core.store.store import Store
 from dal_ui import downloads, runtime
 from tests import experiment_kit

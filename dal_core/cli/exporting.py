@@ -1,4 +1,4 @@
-"""`dal export`: where an export is written; what it holds is `dal_core.export`'s."""
+"""`dal export`: where an export is written; what it holds is `dal_core.exchange.labels_out`'s."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from dal_core import export as exports
 from dal_core.cli import values
 from dal_core.cli.errors import Failed, WrongUse
 from dal_core.data import catalogue
+from dal_core.exchange import labels_out as exports
 from dal_core.run.state import RunLog
 from dal_core.store.store import Store
 
@@ -40,7 +40,7 @@ def export(text: str, form: str, out: str, *, force: bool, home: Path | None) ->
 
 
 def _model(store: Store, text: str, log: RunLog) -> bytes:
-    from dal_core.export_model import NoModel, model_bytes  # imports torch
+    from dal_core.exchange.model import NoModel, model_bytes  # imports torch
 
     try:
         return model_bytes(store.home, log)
@@ -50,7 +50,7 @@ def _model(store: Store, text: str, log: RunLog) -> bytes:
 
 def _write_script(path: Path) -> None:
     """The example beside the model; a file that is there is somebody's and stays."""
-    from dal_core.export_model import predict_script
+    from dal_core.exchange.model import predict_script
 
     if path.exists():
         print(f"left {path} as it is", file=sys.stderr)

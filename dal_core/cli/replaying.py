@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dal_core import labelfile
 from dal_core.cli import results, values
 from dal_core.cli.errors import DONE, FAILED, INTERRUPTED, Failed, WrongUse
 from dal_core.cli.resuming import other_dataset
@@ -20,7 +19,8 @@ from dal_core.cli.run import say
 from dal_core.cli.watching import watching
 from dal_core.data import catalogue
 from dal_core.data.base import Dataset
-from dal_core.export import label_rows
+from dal_core.exchange import labels_in
+from dal_core.exchange.labels_out import label_rows
 from dal_core.protocol.parameters import FULL_DATA, MAX_SEED, Protocol, RunSpec
 from dal_core.run.events import Batch
 from dal_core.run.rows import RunNotFound
@@ -70,9 +70,9 @@ def replay(
 def _begin(
     store: Store, data: Dataset, spec: RunSpec, batches: Sequence[Batch], title: str, device: str
 ) -> str:
-    from dal_core import replaying
+    from dal_core.exchange import refit
 
-    run = replaying.begin(store, data, spec, batches, title=title, device=device)
+    run = refit.begin(store, data, spec, batches, title=title, device=device)
     if is_locked(store.home, run.run_id):
         raise RunBusy(f"run {run.run_id}, which replays the same, is being worked on elsewhere")
     return run.run_id
@@ -107,15 +107,15 @@ def _batches(
 ) -> list[Batch]:
     try:
         if source is None:
-            rows = labelfile.read_labels(Path(labels).read_bytes())
+            rows = labels_in.read_labels(Path(labels).read_bytes())
         else:
             there = catalogue.load(source.run.spec.protocol.dataset)
-            rows = labelfile.given_labels(label_rows(source, there))
+            rows = labels_in.given_labels(label_rows(source, there))
         with values.named("--set" if wanted.set else "--protocol"):
-            return labelfile.to_batches(rows, data, spec)
+            return labels_in.to_batches(rows, data, spec)
     except OSError as error:
         raise WrongUse(f"LABELS is {labels!r}, which cannot be read: {error.strerror}") from None
-    except labelfile.LabelFileError as error:
+    except labels_in.LabelFileError as error:
         raise WrongUse(f"LABELS is {labels!r}: {error}") from None
 
 
@@ -123,25 +123,25 @@ def _work(store: Store, run_id: str, device: str) -> int:
     """Measure what is not measured yet; returns the exit code."""
     import torch
 
-    from dal_core import replaying
+    from dal_core.exchange import refit
     from dal_core.execution.job import Workbench
     from dal_core.training.malloc import keep_freed_memory
 
     keep_freed_memory()
     torch.set_num_threads(1)  # results differ in bits between one and two threads
     log = store.log(run_id)
-    sizes = [log.n_labelled_at(after) for after in replaying.states(log)]
+    sizes = [log.n_labelled_at(after) for after in refit.states(log)]
     bench = Workbench(store, torch.device(device))
     try:
         with watching(store, run_id, sizes) as watch:
-            for step in replaying.measure(bench, run_id, watch.tick):
+            for step in refit.measure(bench, run_id, watch.tick):
                 watch.step(step)
     except KeyboardInterrupt:
         say("stopped; the same command goes on")
         return INTERRUPTED
     except RunNotFound:
         raise Failed(f"run {run_id} was deleted meanwhile") from None
-    if replaying.unmeasured(store.log(run_id)):
+    if refit.unmeasured(store.log(run_id)):
         say(f"run {run_id} was paused or changed from elsewhere; the same command goes on")
         return FAILED
     return DONE

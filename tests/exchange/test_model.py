@@ -14,12 +14,12 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load
 
-from dal_core import predict
 from dal_core.cli import main
 from dal_core.data.base import Dataset
+from dal_core.exchange import predict
+from dal_core.exchange.model import WEIGHTS, NoModel, has_model, model_bytes, predict_script
 from dal_core.execution.checkpoints import FILE_NAME
 from dal_core.execution.job import Workbench, advance
-from dal_core.export_model import WEIGHTS, NoModel, has_model, model_bytes, predict_script
 from dal_core.models.networks import normalise
 from dal_core.store.store import Store
 from tests import experiment_kit

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from dal_core import export
 from dal_core.cli import main
 from dal_core.data.base import Dataset
+from dal_core.exchange import labels_out
 from dal_core.execution.job import Workbench, advance
 from dal_core.run.events import Answer
 from dal_core.run.state import RunLog
@@ -66,7 +66,7 @@ def labelled(home: Path, mnist5k: Dataset) -> RunLog:
 
 def export_to(log: RunLog, dataset: Dataset, path: Path) -> Path:
     form = path.suffix[1:]
-    path.write_bytes(export.render(log, dataset, form).encode())
+    path.write_bytes(labels_out.render(log, dataset, form).encode())
     return path
 
 
@@ -214,7 +214,7 @@ def test_the_least_a_file_needs_is_image_hash_label_and_step(
     path = tmp_path / "mine.jsonl"
     rows = [
         {name: getattr(row, name) for name in ("image_id", "image_sha256", "label", "step")}
-        for row in export.label_rows(labelled, mnist5k)
+        for row in labels_out.label_rows(labelled, mnist5k)
     ]
     rows[0]["annotator"] = " "  # what an editor may leave of an empty cell
     path.write_text("\n".join(map(json.dumps, rows)))
@@ -261,7 +261,7 @@ def test_a_row_that_cannot_be_is_named_in_one_line_and_nothing_is_written(
     values: dict[str, Any],
     message: str,
 ) -> None:
-    text = export.render(labelled, mnist5k, "jsonl")
+    text = labels_out.render(labelled, mnist5k, "jsonl")
     rows = changed([json.loads(line) for line in text.splitlines()], line, **values)
     path = tmp_path / "labels.jsonl"
     path.write_text("\n".join(map(json.dumps, rows)))
@@ -278,13 +278,13 @@ def test_labels_of_another_seeds_pool_are_refused(
     dal_home: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    row = export.label_rows(labelled, mnist5k)[0]
+    row = labels_out.label_rows(labelled, mnist5k)[0]
     initial = int(mnist5k.labels.argmax())
     path = tmp_path / "labels.jsonl"
     lines = []
     for image_id in range(initial, initial + 300):  # some of them are of no pool
         values = {**vars(row), "image_id": image_id}
-        values["image_sha256"] = export.image_sha256(mnist5k.images[image_id])
+        values["image_sha256"] = labels_out.image_sha256(mnist5k.images[image_id])
         lines.append(json.dumps({**values, "position": image_id}))
     path.write_text("\n".join(lines))
     replay(path, code=2)

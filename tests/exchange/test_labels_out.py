@@ -16,8 +16,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dal_core import export
 from dal_core.data.base import Dataset, build
+from dal_core.exchange import labels_out
 from dal_core.protocol.parameters import RunSpec, preset
 from dal_core.run.state import RunLog
 from dal_core.store.store import Store
@@ -57,19 +57,19 @@ def log(store: Store, dataset: Dataset) -> RunLog:
 
 
 def test_every_answer_is_a_row_in_the_order_of_the_ranking(log: RunLog, dataset: Dataset) -> None:
-    rows = export.label_rows(log, dataset)
+    rows = labels_out.label_rows(log, dataset)
     assert [row.image_id for row in rows] == [*range(50, 61), *range(100, 110)]
     assert [row.step for row in rows] == [0] * 11 + [1] * 10
     assert [(row.image_id, row.label) for row in rows if not row.skipped] == log.labels()
 
 
 def test_a_skipped_image_is_a_row_without_a_label(log: RunLog, dataset: Dataset) -> None:
-    skipped = [row for row in export.label_rows(log, dataset) if row.skipped]
+    skipped = [row for row in labels_out.label_rows(log, dataset) if row.skipped]
     assert [(row.image_id, row.label) for row in skipped] == [(51, None)]
 
 
 def test_an_image_is_named_by_the_hash_of_its_784_bytes(log: RunLog, dataset: Dataset) -> None:
-    row = export.label_rows(log, dataset)[0]
+    row = labels_out.label_rows(log, dataset)[0]
     pixels = dataset.images[row.image_id].tobytes()
     assert len(pixels) == 784
     assert row.image_sha256 == hashlib.sha256(pixels).hexdigest()
@@ -77,7 +77,7 @@ def test_an_image_is_named_by_the_hash_of_its_784_bytes(log: RunLog, dataset: Da
 
 def test_what_was_taken_back_is_not_exported(store: Store, log: RunLog, dataset: Dataset) -> None:
     store.undo(log.run.run_id)
-    rows = export.label_rows(store.log(log.run.run_id), dataset)
+    rows = labels_out.label_rows(store.log(log.run.run_id), dataset)
     assert {row.annotator for row in rows} == {ANNOTATOR}
 
 
@@ -86,11 +86,11 @@ def test_labels_are_not_put_to_the_images_of_another_data_set(
 ) -> None:
     other = dataclasses.replace(dataset, fingerprint="0" * 64)
     with pytest.raises(ValueError, match="made on other data"):
-        export.render(log, other, "csv")
+        labels_out.render(log, other, "csv")
 
 
 def test_the_csv_has_the_columns_promised_and_every_row(log: RunLog, dataset: Dataset) -> None:
-    read = list(csv.DictReader(io.StringIO(export.render(log, dataset, "csv"))))
+    read = list(csv.DictReader(io.StringIO(labels_out.render(log, dataset, "csv"))))
     assert ",".join(read[0]) == (
         "run,image_id,image_sha256,label,skipped,annotator,source,at,seconds,query_id,step,"
         "n_labelled,position,corrected"
@@ -101,7 +101,9 @@ def test_the_csv_has_the_columns_promised_and_every_row(log: RunLog, dataset: Da
 
 def test_no_cell_of_the_csv_is_a_formula(log: RunLog, dataset: Dataset) -> None:
     cells = [
-        cell for row in csv.reader(io.StringIO(export.render(log, dataset, "csv"))) for cell in row
+        cell
+        for row in csv.reader(io.StringIO(labels_out.render(log, dataset, "csv")))
+        for cell in row
     ]
     assert "'" + ANNOTATOR in cells
     assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@"))]
@@ -109,19 +111,19 @@ def test_no_cell_of_the_csv_is_a_formula(log: RunLog, dataset: Dataset) -> None:
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "'", "'="])
 def test_text_that_a_spreadsheet_calculates_is_quoted(start: str) -> None:
-    assert export.spreadsheet_safe(start + "1") == "'" + start + "1"
+    assert labels_out.spreadsheet_safe(start + "1") == "'" + start + "1"
 
 
 @given(st.text() | st.text("=+-@\t\r'", max_size=4))
 def test_the_text_of_a_cell_can_be_had_back(text: str) -> None:
-    assert export.spreadsheet_plain(export.spreadsheet_safe(text)) == text
+    assert labels_out.spreadsheet_plain(labels_out.spreadsheet_safe(text)) == text
 
 
 def test_a_row_says_how_many_labels_there_were_its_place_and_whether_it_was_corrected(
     store: Store, log: RunLog, dataset: Dataset
 ) -> None:
     store.correct(log.run.run_id, 53, 7, annotator="bea")
-    rows = export.label_rows(store.log(log.run.run_id), dataset)
+    rows = labels_out.label_rows(store.log(log.run.run_id), dataset)
     assert [row.position for row in rows] == list(range(21))
     assert [row.n_labelled for row in rows] == [20] * 11 + [30] * 10
     assert [(row.image_id, row.label) for row in rows if row.corrected] == [(53, 7)]
@@ -129,11 +131,11 @@ def test_a_row_says_how_many_labels_there_were_its_place_and_whether_it_was_corr
 
 @pytest.mark.parametrize("value", ["Zoë", "", "a=b", -1.5, 3, None])
 def test_anything_else_is_left_as_it_is(value: object) -> None:
-    assert export.spreadsheet_safe(value) == value
+    assert labels_out.spreadsheet_safe(value) == value
 
 
 def test_json_lines_carry_the_text_as_it_was_typed(log: RunLog, dataset: Dataset) -> None:
-    lines = export.render(log, dataset, "jsonl").splitlines()
+    lines = labels_out.render(log, dataset, "jsonl").splitlines()
     rows = [json.loads(line) for line in lines]
     assert len(rows) == 21
     assert rows[0]["annotator"] == ANNOTATOR
@@ -141,11 +143,11 @@ def test_json_lines_carry_the_text_as_it_was_typed(log: RunLog, dataset: Dataset
 
 
 def test_the_yaml_is_the_record_of_the_run(log: RunLog, dataset: Dataset) -> None:
-    record = yaml.safe_load(export.render(log, dataset, "yaml"))
+    record = yaml.safe_load(labels_out.render(log, dataset, "yaml"))
     assert record["params"]["exp"]["seed_sequence"] == [1]
     assert record["results"]["acq"]["mutual_information"]["test_acc"] == [[0.5]]
 
 
 def test_an_unknown_format_is_refused(log: RunLog, dataset: Dataset) -> None:
     with pytest.raises(ValueError, match="format is 'xlsx'; allowed: csv, jsonl, yaml"):
-        export.render(log, dataset, "xlsx")
+        labels_out.render(log, dataset, "xlsx")
