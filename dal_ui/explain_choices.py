@@ -7,8 +7,8 @@ from typing import Any
 import streamlit as st
 
 from dal_core.explain import choices
+from dal_core.figures.batches import tens_figure
 from dal_core.figures.choices import balance_figure, correlation_figure, redundancy_figure
-from dal_core.figures.tens import tens_figure
 from dal_core.results.titles import display_name
 from dal_ui import explain_model, explain_words
 from dal_ui.explain_model import Step

@@ -15,8 +15,8 @@ from dal_core.explain.drawing import as_mnist
 from dal_core.explain.parts import Parts, parts_of, scored_functions, settling
 from dal_core.explain.pool import Place, PoolScores, ambiguous_image, place_of, quarrel_image
 from dal_core.figures.passes import passes_spec, settling_spec
-from dal_core.figures.places import places_data, places_spec
-from dal_core.figures.sums import sums_spec
+from dal_core.figures.score_breakdown import sums_spec
+from dal_core.figures.score_histograms import places_data, places_spec
 from dal_core.results.titles import display_name
 from dal_ui import explain_model, explain_words
 from dal_ui.canvas import digit_canvas

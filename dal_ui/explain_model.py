@@ -19,7 +19,7 @@ from dal_core.explain import choices, pool_map
 from dal_core.explain.passes import fresh_passes, scored_passes
 from dal_core.explain.pool import PoolScores, score_pool
 from dal_core.explain.step import fitted_of, newest_model, stored_models, stored_step
-from dal_core.figures.thumbnails import thumbnail
+from dal_core.figures.png import thumbnail
 from dal_core.learner.bayesian_cnn import Learner
 from dal_core.run.state import RunLog
 from dal_ui import runtime

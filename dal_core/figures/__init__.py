@@ -7,9 +7,9 @@ No chart sets a background or a text colour, so that a page's light or dark them
 
 from dal_core.figures.compare import MAX_COMPARED, compare_data, compare_figure
 from dal_core.figures.crossings import crossings_data, crossings_figure
-from dal_core.figures.digits import LabelledImages, digits_data, digits_figure
+from dal_core.figures.examples import LabelledImages, digits_data, digits_figure
+from dal_core.figures.labels_needed import needed_data, needed_figure
 from dal_core.figures.learning import learning_curve, learning_curve_data
-from dal_core.figures.needed import needed_data, needed_figure
 from dal_core.figures.report import bands_data, bands_figure
 from dal_core.figures.save import FORMATS, save
 from dal_core.figures.savings import savings_figure

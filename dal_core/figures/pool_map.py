@@ -12,8 +12,8 @@ import altair as alt
 import pandas as pd
 
 from dal_core.figures.axes import PADDING, axis, plain_legend
+from dal_core.figures.score_breakdown import CLASS_COLOURS
 from dal_core.figures.spec import filled, form
-from dal_core.figures.sums import CLASS_COLOURS
 from dal_core.results.titles import PALETTE, PRIMARY, display_name
 
 DIGIT = "digit"

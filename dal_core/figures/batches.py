@@ -10,8 +10,8 @@ import pandas as pd
 
 from dal_core.explain.choices import shared
 from dal_core.figures.axes import PADDING, axis
-from dal_core.figures.digits import LabelledImages
-from dal_core.figures.thumbnails import picture
+from dal_core.figures.examples import LabelledImages
+from dal_core.figures.png import picture
 from dal_core.results.titles import PALETTE, display_name
 
 FRAME = PALETTE["vermillion"]

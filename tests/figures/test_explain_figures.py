@@ -16,6 +16,7 @@ from PIL import Image
 
 from dal_core.data.base import Dataset
 from dal_core.explain.parts import Parts, parts_of
+from dal_core.figures.batches import tens_data, tens_figure
 from dal_core.figures.choices import (
     balance_data,
     balance_figure,
@@ -25,12 +26,11 @@ from dal_core.figures.choices import (
     redundancy_figure,
 )
 from dal_core.figures.passes import passes_data, passes_spec, settling_data, settling_spec
-from dal_core.figures.places import places_data, places_spec
+from dal_core.figures.png import thumbnail
 from dal_core.figures.pool_map import DIGIT, pool_map_spec
+from dal_core.figures.score_breakdown import sums_data, sums_spec
+from dal_core.figures.score_histograms import places_data, places_spec
 from dal_core.figures.spec import filled
-from dal_core.figures.sums import sums_data, sums_spec
-from dal_core.figures.tens import tens_data, tens_figure
-from dal_core.figures.thumbnails import thumbnail
 
 LINES = {"bald": np.array([0.0, 0.2, 0.1]), "max_entropy": np.array([0.5, 0.6, 0.55])}
 POOL = {"bald": np.array([0.0, 0.1, 0.4]), "random": np.array([0.2, 0.9, 0.5])}
