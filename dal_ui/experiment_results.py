@@ -20,7 +20,7 @@ from dal_core import figures
 from dal_core.data.base import Dataset
 from dal_core.record_file.io import dump_record
 from dal_core.record_file.schema import Record, bounds, curves, unfinished
-from dal_core.report import write_report
+from dal_core.report.write import write_report
 from dal_core.results.crossings import by_function
 from dal_core.results.formats import notes, printed, to_frame, to_latex, to_markdown
 from dal_core.results.tables import Table, tables

@@ -1,6 +1,6 @@
 """Statistics over seeds on a page: means with intervals, pairs with Random, labels saved.
 
-Draws what `dal_core.report.statistics` computes, for one record or several side by side.
+Draws what `dal_core.report.write.statistics` computes, for one record or several side by side.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from dal_core.record_file.build import build_record
 from dal_core.record_file.io import read_record, write_record
 from dal_core.record_file.schema import curves
 from dal_core.record_file.validate import RecordError
-from dal_core.report import write_report
+from dal_core.report.write import write_report
 from dal_core.results.curves import RunCurve
 from dal_core.results.statistics import statistics
 from tests.report_record import BOUNDS, PROTOCOL, report_record, report_runs

@@ -17,7 +17,7 @@ from dal_core.record_file.build import merge
 from dal_core.record_file.io import read_record, write_record
 from dal_core.record_file.schema import Record, bounds, curves, unfinished
 from dal_core.record_file.validate import RecordError
-from dal_core.report_page import index_page
+from dal_core.report.index_page import index_page
 from dal_core.results.crossings import METRICS, Metric, by_function
 from dal_core.results.curves import RunCurve
 from dal_core.results.formats import notes, to_frame, to_latex, to_markdown
