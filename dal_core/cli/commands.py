@@ -233,10 +233,10 @@ def _replay(
     Corrected labels give the whole curve anew. Prints the id of the new run first, then
     progress; the last line is the result. Stopped or killed, the same command goes on.
     """
-    from dal_core.cli import replaying
+    from dal_core.cli import refit
 
-    wanted = replaying.Wanted(protocol, acquisition, seed, dataset, tuple(settings or ()), title)
-    raise typer.Exit(replaying.replay(labels, wanted, device=device, home=home, as_json=as_json))
+    wanted = refit.Wanted(protocol, acquisition, seed, dataset, tuple(settings or ()), title)
+    raise typer.Exit(refit.replay(labels, wanted, device=device, home=home, as_json=as_json))
 
 
 @app.command("fork")

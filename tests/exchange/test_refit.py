@@ -19,7 +19,7 @@ from dal_core.run.events import Answer
 from dal_core.run.state import RunLog
 from dal_core.store.store import Store
 from tests import experiment_kit
-from tests.test_cli import read_until, start
+from tests.cli.test_cli import read_until, start
 
 SETTINGS = [
     part for key, value in experiment_kit.FAST.items() for part in ("--set", f"{key}={value}")

@@ -20,7 +20,7 @@ from dal_core.record_file.io import read_record, write_record
 from dal_core.run.rows import Progress
 from dal_core.store.run_lock import is_locked, run_lock
 from dal_core.store.store import Store
-from tests import test_cli
+from tests.cli import test_cli
 from tests.experiment_kit import FAST, numbers, protocol, until
 from tests.report_record import report_record
 
