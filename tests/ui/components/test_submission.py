@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from dal_ui.grid import image_data_uri, label_grid
-from dal_ui.grid.submission import (
+from dal_ui.components.grid import image_data_uri, label_grid
+from dal_ui.components.grid.submission import (
     GridReview,
     GridSubmission,
     GridUndo,
@@ -201,7 +201,7 @@ def test_a_page_with_the_grid_runs_on_every_rerun_and_starts_without_a_submissio
     def script() -> None:
         import streamlit as st
 
-        from dal_ui.grid import label_grid
+        from dal_ui.components.grid import label_grid
 
         submission = label_grid(query_id="q", images=[(3, "data:,")], batch_size=1)
         st.write(f"submission: {submission}")

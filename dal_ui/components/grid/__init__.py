@@ -17,7 +17,7 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
-from dal_ui.grid.submission import (
+from dal_ui.components.grid.submission import (
     GridReview,
     GridSubmission,
     GridUndo,

@@ -1,0 +1,1 @@
+"""Browser components: the labelling grid and the drawing canvas."""
