@@ -1,5 +1,5 @@
 """The app's entry: `streamlit run app.py`, or `make run`."""
 
-from dal_ui.shell import enter
+from dal_ui.shared.shell import enter
 
 enter()

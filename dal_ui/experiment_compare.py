@@ -24,10 +24,11 @@ from dal_core.results.formats import printed
 from dal_core.results.tables import tables
 from dal_core.results.titles import display_name, in_order
 from dal_core.store.store import Store
-from dal_ui import experiments, runtime
+from dal_ui import experiments
 from dal_ui.experiment_results import results
 from dal_ui.experiment_start import name_of
 from dal_ui.experiment_statistics import statistics_view
+from dal_ui.shared import runtime
 from dal_ui.words import plain
 
 MAX_COMPARED = 4

@@ -18,8 +18,9 @@ from dal_core.experiments import control
 from dal_core.experiments.status import ExperimentStatus
 from dal_core.results.crossings import METRICS, Metric
 from dal_core.results.curves import Bound, RunCurve
-from dal_ui import experiments, runtime
+from dal_ui import experiments
 from dal_ui.experiments import State
+from dal_ui.shared import runtime
 
 LOOK_SECONDS, CURVES_SECONDS = 1.0, 3.0
 CHART_HEIGHT = 260

@@ -15,10 +15,11 @@ from dal_core.protocol.parameters import (
 )
 from dal_core.results.titles import display_name, noise_name
 from dal_core.store.experiments import ExperimentRow
-from dal_ui import experiments, runtime
-from dal_ui.digits import digits_are_here
+from dal_ui import experiments
 from dal_ui.estimate import estimate, sentence
 from dal_ui.experiments import REPORT_FUNCTIONS, Plan, State
+from dal_ui.shared import runtime
+from dal_ui.shared.images import digits_are_here
 from dal_ui.words import plain
 
 DATA_TITLES = {"mnist": "all 70,000 MNIST digits", "mnist5k": "5,000 MNIST digits (built in)"}

@@ -21,9 +21,9 @@ from dal_core.results.titles import display_name
 from dal_ui import explain_model, explain_words
 from dal_ui.components.canvas import digit_canvas
 from dal_ui.components.grid import image_data_uri
-from dal_ui.defaults import key_for, renew
 from dal_ui.explain_model import MAX_PASSES, Step
-from dal_ui.vega import draw
+from dal_ui.shared.vega import draw
+from dal_ui.shared.widgets import key_for, renew
 
 ASKED, AMBIGUOUS, QUARREL = "Asked for", "Ambiguous", "Quarrel"
 ANY, NUMBER, DRAW = "Any", "By number", "Draw one"

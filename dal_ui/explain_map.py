@@ -15,7 +15,7 @@ from dal_core.figures.pool_map import DIGIT, pool_map_spec
 from dal_core.results.titles import display_name
 from dal_ui import explain_model, explain_words
 from dal_ui.explain_model import Step
-from dal_ui.vega import draw
+from dal_ui.shared.vega import draw
 
 
 @st.fragment

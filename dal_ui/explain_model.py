@@ -22,7 +22,7 @@ from dal_core.explain.step import fitted_of, newest_model, stored_models, stored
 from dal_core.figures.png import thumbnail
 from dal_core.learner.bayesian_cnn import Learner
 from dal_core.run.state import RunLog
-from dal_ui import runtime
+from dal_ui.shared import runtime
 
 MAX_PASSES = 64
 Key = tuple[str, int, int]

@@ -22,9 +22,10 @@ from dal_core.results.titles import display_name, noise_name
 from dal_core.run.next_task import agenda
 from dal_core.run.rows import RunNotFound
 from dal_core.store.store import Store
-from dal_ui import experiments, runtime
-from dal_ui.defaults import choice
+from dal_ui import experiments
 from dal_ui.replay_words import points
+from dal_ui.shared import runtime
+from dal_ui.shared.widgets import choice
 
 MOVING_SECONDS = 3.0
 FUNCTIONS = ("bald", "max_entropy", "random")

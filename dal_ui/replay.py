@@ -23,10 +23,10 @@ from dal_core.run.rows import RunNotFound, RunRow
 from dal_core.run.state import RunLog
 from dal_core.store.store import Store
 from dal_ui import replay_words
-from dal_ui.defaults import accept, address_choice, key_for
-from dal_ui.digits import digits_are_here
 from dal_ui.noise import noise_section
 from dal_ui.replay_step import StepView, chart
+from dal_ui.shared.images import digits_are_here
+from dal_ui.shared.widgets import accept, address_choice, key_for
 
 MOVING_SECONDS = 2.0  # between two looks while a run that is shown goes on
 ALONE = "none"  # no second run; an empty value would not stay in the address

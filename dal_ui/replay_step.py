@@ -20,10 +20,11 @@ from dal_core.results.run_history import Moment
 from dal_core.run.events import Confusion
 from dal_core.run.state import RunLog
 from dal_core.store.store import Store
-from dal_ui import replay_words, runtime, shell
+from dal_ui import replay_words
 from dal_ui.again import again_button
 from dal_ui.components.grid import image_data_uri
-from dal_ui.forking import can_be_forked, fork_form
+from dal_ui.runs.forking import can_be_forked, fork_form
+from dal_ui.shared import runtime, shell
 
 IMAGE_WIDTH, SCALE = 54, 3  # pixels on the page; drawn larger, so that pixels stay sharp
 

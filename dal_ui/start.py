@@ -17,9 +17,10 @@ from dal_core.protocol.parameters import (
 )
 from dal_core.results.titles import display_name
 from dal_core.run.rows import Mode
-from dal_ui import labelling, runtime, shell
-from dal_ui.digits import digits_are_here, why_unreadable
-from dal_ui.listing import describe
+from dal_ui import labelling
+from dal_ui.runs.listing import describe
+from dal_ui.shared import runtime, shell
+from dal_ui.shared.images import digits_are_here, why_unreadable
 
 _DATA_TITLES = {
     "mnist5k": "5,000 MNIST digits (built in)",

@@ -19,7 +19,7 @@ from dal_core.experiments.demo import Demo
 from dal_core.results.crossings import first_crossing
 from dal_core.run.state import RunLog
 from dal_core.store.store import Store
-from dal_ui import runtime
+from dal_ui.shared import runtime
 from dal_ui.tour_stops import STOPS, Stop
 
 VIEW_KEY = "explain-view"

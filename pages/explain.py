@@ -17,15 +17,16 @@ from dal_core.results.titles import display_name
 from dal_core.run.next_task import agenda
 from dal_core.run.rows import RunNotFound
 from dal_core.run.state import RunLog, RunSummary
-from dal_ui import explain_model, explain_words, runtime, shell, words
+from dal_ui import explain_model, explain_words, words
 from dal_ui.again import again_button
-from dal_ui.defaults import address_choice, choice
-from dal_ui.digits import digits_are_here
 from dal_ui.explain_choices import choices_view
 from dal_ui.explain_image import image_view
 from dal_ui.explain_map import map_view
 from dal_ui.explain_model import Step
 from dal_ui.replay import replay_section
+from dal_ui.shared import runtime, shell
+from dal_ui.shared.images import digits_are_here
+from dal_ui.shared.widgets import address_choice, choice
 from dal_ui.tour import VIEW_KEY, tour
 from dal_ui.tour_stops import FUNCTIONS, IMAGE, MAP, REPLAY
 

@@ -12,7 +12,7 @@ import streamlit as st
 from dal_core.data.base import Dataset
 from dal_core.run.next_task import answers_itself
 from dal_core.run.rows import NothingToUndo, Progress
-from dal_ui import labelling, runtime, shell, words
+from dal_ui import labelling, words
 from dal_ui.charts import charts
 from dal_ui.components.grid import (
     image_data_uri,
@@ -22,12 +22,13 @@ from dal_ui.components.grid import (
     sent_undo,
 )
 from dal_ui.components.grid.submission import GridSubmission, GridUndo
-from dal_ui.digits import digits_are_here
-from dal_ui.downloads import download_buttons
 from dal_ui.labelling import Revealed, View
 from dal_ui.plain import plain_grid
 from dal_ui.reveal import last_batch
 from dal_ui.review_table import is_open, note_kept, obey, review_section, toggle
+from dal_ui.shared import runtime, shell
+from dal_ui.shared.downloads import download_buttons
+from dal_ui.shared.images import digits_are_here
 from dal_ui.start import start_form
 
 FIRST = "first"  # what the grid calls the query that is yet to come

@@ -11,12 +11,13 @@ import streamlit as st
 
 from dal_core.data.base import DataError, Dataset
 from dal_core.experiments.status import ExperimentStatus
-from dal_ui import experiments, runtime, shell
+from dal_ui import experiments
 from dal_ui.experiment_compare import compare_view, record_view
 from dal_ui.experiment_live import live
 from dal_ui.experiment_results import results
 from dal_ui.experiment_start import STATE_BADGES, describe, name_of, start_view
 from dal_ui.experiments import State
+from dal_ui.shared import runtime, shell
 from dal_ui.words import plain
 
 VIEWS = {"Start or open": start_view, "Look at a record file": record_view, "Compare": compare_view}

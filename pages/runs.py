@@ -6,10 +6,12 @@ import pandas as pd
 import streamlit as st
 
 from dal_core.results.run_history import moments
-from dal_ui import listing, runtime, shell, words
-from dal_ui.downloads import download_buttons
-from dal_ui.forking import can_be_forked, fork_form
-from dal_ui.listing import RunLine
+from dal_ui import words
+from dal_ui.runs import listing
+from dal_ui.runs.forking import can_be_forked, fork_form
+from dal_ui.runs.listing import RunLine
+from dal_ui.shared import runtime, shell
+from dal_ui.shared.downloads import download_buttons
 
 ROWS_SHOWN, ROW_HEIGHT = 12, 35
 # Pixels, the first seven for a window of 800; what tells fewer runs apart stands to their right,

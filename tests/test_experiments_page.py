@@ -22,12 +22,13 @@ from dal_core.results.tables import tables
 from dal_core.run.rows import Progress
 from dal_core.store.run_lock import default_home
 from dal_core.store.store import Store
-from dal_ui import experiments, runtime
+from dal_ui import experiments
 from dal_ui.estimate import estimate, sentence
 from dal_ui.experiment_compare import needed_side_by_side, sources
 from dal_ui.experiment_results import shown_columns, zipped_report
 from dal_ui.experiment_statistics import at_labels
 from dal_ui.experiments import Plan, State
+from dal_ui.shared import runtime
 from tests.report_record import report_record, report_runs
 
 APP = Path(__file__).resolve().parent.parent / "app.py"

@@ -26,12 +26,13 @@ from dal_core.protocol.parameters import FULL_DATA, RunSpec
 from dal_core.run.events import Answer
 from dal_core.run.rows import Progress
 from dal_core.store.store import Store
-from dal_ui import explain_words, labelling, runtime
+from dal_ui import explain_words, labelling
 from dal_ui.components.canvas import SIDE, read_drawing
 from dal_ui.explain_image import standing
 from dal_ui.explain_map import points_to_show
 from dal_ui.explain_model import Step
-from dal_ui.vega import stamped
+from dal_ui.shared import runtime
+from dal_ui.shared.vega import stamped
 from tests import fast
 from tests.ui_kit import InlineWorkers, asked_run, new_run, open_query
 

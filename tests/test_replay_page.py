@@ -17,7 +17,9 @@ from dal_core.protocol.parameters import ProtocolError, override
 from dal_core.record_file.sync import run_curve
 from dal_core.run.rows import RunRow
 from dal_core.store.store import Store
-from dal_ui import forking, noise, replay, replay_words, runtime, tour, tour_stops
+from dal_ui import noise, replay, replay_words, tour, tour_stops
+from dal_ui.runs import forking
+from dal_ui.shared import runtime
 from tests import experiment_kit
 from tests.ui_kit import InlineWorkers
 

@@ -16,8 +16,9 @@ from dal_core.run.next_task import answers_itself
 from dal_core.run.rows import Progress
 from dal_core.store.run_lock import run_lock
 from dal_core.store.store import Store
-from dal_ui import labelling, runtime, words
+from dal_ui import labelling, words
 from dal_ui.plain import SKIP
+from dal_ui.shared import runtime
 from tests import fast
 from tests.ui_kit import InlineWorkers, asked_run, new_run, open_query
 

@@ -11,7 +11,7 @@ from dal_core.data.base import Dataset
 from dal_core.exchange.predict import predict, read_model
 from dal_core.execution.job import Workbench, advance
 from dal_core.store.store import Store
-from dal_ui import downloads, runtime
+from dal_ui.shared import downloads, runtime
 from tests import experiment_kit
 
 
@@ -23,8 +23,8 @@ def _own_store(dal_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def page(run_id: str) -> None:
-    from dal_ui import runtime
-    from dal_ui.downloads import download_buttons
+    from dal_ui.shared import runtime
+    from dal_ui.shared.downloads import download_buttons
 
     download_buttons(runtime.store().log(run_id))
 

@@ -6,7 +6,7 @@ import streamlit as st
 
 from dal_core.data import catalogue
 from dal_core.data.base import DataError
-from dal_ui import runtime
+from dal_ui.shared import runtime
 
 
 def digits_are_here(name: str, fingerprint: str | None = None) -> bool:

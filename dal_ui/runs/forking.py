@@ -24,8 +24,8 @@ from dal_core.results.titles import display_name
 from dal_core.run.rows import RunRow
 from dal_core.run.state import RunLog
 from dal_core.store.store import Store
-from dal_ui import runtime
 from dal_ui.experiments import parse_overrides
+from dal_ui.shared import runtime
 
 AS_HERE = "as in this run"
 ORACLE, PERSON = "the simulated oracle", "me"

@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 SCRIPT = """
 import streamlit as st
-from dal_ui.defaults import accept, key_for, renew
+from dal_ui.shared.widgets import accept, key_for, renew
 
 def moved():
     accept("size", st.session_state[key])

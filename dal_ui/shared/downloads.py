@@ -10,8 +10,8 @@ import streamlit as st
 from dal_core.exchange.labels_out import render
 from dal_core.exchange.model import has_model, model_bytes, predict_script
 from dal_core.run.state import RunLog
-from dal_ui import runtime
-from dal_ui.digits import why_unreadable
+from dal_ui.shared import runtime
+from dal_ui.shared.images import why_unreadable
 
 _FORMATS = {  # form: (what it is called, file name, MIME type)
     "csv": ("Labels (CSV)", "labels.csv", "text/csv"),

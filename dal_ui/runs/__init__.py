@@ -1,0 +1,1 @@
+"""The Runs page: the list of runs, and forking one."""

@@ -1,0 +1,1 @@
+"""What several pages use: shell, server resources, widgets, downloads."""
