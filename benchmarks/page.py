@@ -24,7 +24,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 from dal_core.data.catalogue import load
 from dal_core.protocol.parameters import PRESETS, override
 from dal_core.store.store import Store
-from dal_ui import labelling
+from dal_ui.label import actions
 
 ROOT = Path(__file__).resolve().parent.parent
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
@@ -113,7 +113,7 @@ def _continuous(page: Page, url: str, store: Store) -> dict[str, object]:
     """While the model trains, which a long protocol makes sure of."""
     protocol = override(PRESETS["quick"], {"n_epochs": 400})
     dataset = load("mnist5k")
-    run_id = labelling.start_run(store, dataset, protocol, "bald", 2, "me", mode="continuous")
+    run_id = actions.start_run(store, dataset, protocol, "bald", 2, "me", mode="continuous")
     page.goto(f"{url}/?run={run_id}")
     _ready(page)
     page.evaluate(WATCH)

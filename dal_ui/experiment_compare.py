@@ -28,8 +28,8 @@ from dal_ui import experiments
 from dal_ui.experiment_results import results
 from dal_ui.experiment_start import name_of
 from dal_ui.experiment_statistics import statistics_view
+from dal_ui.label.words import plain
 from dal_ui.shared import runtime
-from dal_ui.words import plain
 
 MAX_COMPARED = 4
 MAX_UPLOAD_MB = 50

@@ -18,9 +18,9 @@ from dal_core.store.experiments import ExperimentRow
 from dal_ui import experiments
 from dal_ui.estimate import estimate, sentence
 from dal_ui.experiments import REPORT_FUNCTIONS, Plan, State
+from dal_ui.label.words import plain
 from dal_ui.shared import runtime
 from dal_ui.shared.images import digits_are_here
-from dal_ui.words import plain
 
 DATA_TITLES = {"mnist": "all 70,000 MNIST digits", "mnist5k": "5,000 MNIST digits (built in)"}
 STATE_BADGES = {

@@ -17,7 +17,7 @@ from dal_core.results.curves import RunCurve
 from dal_core.results.seeds import MIN_SEEDS
 from dal_core.results.statistics import Statistics, statistics
 from dal_core.results.titles import display_name
-from dal_ui.words import plain
+from dal_ui.label.words import plain
 
 _FEW = (
     f"With fewer than {MIN_SEEDS} seeds there are no intervals: three seeds can be drawn again in "

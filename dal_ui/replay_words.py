@@ -11,7 +11,7 @@ from dal_core.results.run_history import AskedImage, Moment, class_accuracy, wor
 from dal_core.results.titles import display_name, noise_name
 from dal_core.run.events import Confusion
 from dal_core.run.rows import RunRow
-from dal_ui.words import plain
+from dal_ui.label.words import plain
 
 NEXT_IMAGES = "Asked for next, most wanted first"
 

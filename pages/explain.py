@@ -17,12 +17,13 @@ from dal_core.results.titles import display_name
 from dal_core.run.next_task import agenda
 from dal_core.run.rows import RunNotFound
 from dal_core.run.state import RunLog, RunSummary
-from dal_ui import explain_model, explain_words, words
+from dal_ui import explain_model, explain_words
 from dal_ui.again import again_button
 from dal_ui.explain_choices import choices_view
 from dal_ui.explain_image import image_view
 from dal_ui.explain_map import map_view
 from dal_ui.explain_model import Step
+from dal_ui.label import words
 from dal_ui.replay import replay_section
 from dal_ui.shared import runtime, shell
 from dal_ui.shared.images import digits_are_here

@@ -1,6 +1,6 @@
 """The labelling page: a person answers what the network asks, or hands over to the oracle.
 
-Draws one `View` of a run; everything it does to the run is in `dal_ui.labelling`. While there is
+Draws one `View` of a run; everything it does to the run is in `dal_ui.label.actions`. While there is
 work in the background a fragment looks at the store several times a second and has the page drawn
 anew when something changed; the grid keeps its half-typed labels through that.
 """
@@ -12,8 +12,6 @@ import streamlit as st
 from dal_core.data.base import Dataset
 from dal_core.run.next_task import answers_itself
 from dal_core.run.rows import NothingToUndo, Progress
-from dal_ui import labelling, words
-from dal_ui.charts import charts
 from dal_ui.components.grid import (
     image_data_uri,
     label_grid,
@@ -22,14 +20,16 @@ from dal_ui.components.grid import (
     sent_undo,
 )
 from dal_ui.components.grid.submission import GridSubmission, GridUndo
-from dal_ui.labelling import Revealed, View
-from dal_ui.plain import plain_grid
-from dal_ui.reveal import last_batch
-from dal_ui.review_table import is_open, note_kept, obey, review_section, toggle
+from dal_ui.label import actions, words
+from dal_ui.label.actions import Revealed, View
+from dal_ui.label.charts import charts
+from dal_ui.label.plain import plain_grid
+from dal_ui.label.reveal import last_batch
+from dal_ui.label.start import start_form
+from dal_ui.review.table import is_open, note_kept, obey, review_section, toggle
 from dal_ui.shared import runtime, shell
 from dal_ui.shared.downloads import download_buttons
 from dal_ui.shared.images import digits_are_here
-from dal_ui.start import start_form
 
 FIRST = "first"  # what the grid calls the query that is yet to come
 WORKING_SECONDS, WAITING_SECONDS = 0.25, 1.0  # between two draws of the state line
@@ -44,7 +44,7 @@ def render() -> None:
     if run_id is None:
         start_form()
         return
-    view = labelling.find_view(runtime.store(), run_id)
+    view = actions.find_view(runtime.store(), run_id)
     if view is None:
         _unknown(run_id)
         return
@@ -55,8 +55,8 @@ def render() -> None:
     dataset = runtime.dataset(spec.protocol.dataset)
     obey(sent_review())
     if _take(view, sent_submission()) or _take_back(view, sent_undo()):
-        view = labelling.look(runtime.store(), run_id)
-    labelling.ask_workers(runtime.store(), runtime.workers(), view)  # nobody waits for drawing
+        view = actions.look(runtime.store(), run_id)
+    actions.ask_workers(runtime.store(), runtime.workers(), view)  # nobody waits for drawing
     _draw(view, dataset)
 
 
@@ -70,10 +70,10 @@ def _draw(view: View, dataset: Dataset) -> None:
     with left:
         _grid(view, dataset)
     note_kept(sent_review())
-    if labelling.ask_baseline(runtime.store(), dataset, view):
-        view = labelling.look(runtime.store(), view.log.run.run_id)
-        labelling.ask_workers(runtime.store(), runtime.workers(), view)
-    last = labelling.reveal(runtime.store(), dataset, view.log)
+    if actions.ask_baseline(runtime.store(), dataset, view):
+        view = actions.look(runtime.store(), view.log.run.run_id)
+        actions.ask_workers(runtime.store(), runtime.workers(), view)
+    last = actions.reveal(runtime.store(), dataset, view.log)
     with left:
         _watch(view, last)
         _controls(view)
@@ -107,7 +107,7 @@ def _header(view: View) -> None:
 
 
 def _grid(view: View, dataset: Dataset) -> None:
-    shown = labelling.batch_on_screen(view.log)
+    shown = actions.batch_on_screen(view.log)
     if shown is None:
         label_grid(
             query_id=FIRST,
@@ -151,10 +151,10 @@ def _take(view: View, submission: GridSubmission | None, redraw: bool = False) -
     """
     if submission is None or submission.nonce == st.session_state.get("taken"):
         return False
-    if not labelling.is_of(view.log, submission):
+    if not actions.is_of(view.log, submission):
         return False
     try:
-        outcome = labelling.submit(runtime.store(), view.log, submission)
+        outcome = actions.submit(runtime.store(), view.log, submission)
     except ValueError as error:
         st.error(f"Nothing was saved: {error}. Reload the page, and label these ten again.")
         return False
@@ -176,7 +176,7 @@ def _take_back(view: View, undo: GridUndo | None) -> bool:
 
 def _undo_last(view: View) -> None:
     try:
-        labelling.undo(runtime.store(), view.log)
+        actions.undo(runtime.store(), view.log)
     except NothingToUndo as error:
         st.session_state["notice"] = f"{error}."
 
@@ -199,14 +199,14 @@ def _watch(view: View, last: list[Revealed]) -> None:
 
     @st.fragment(run_every=WORKING_SECONDS if moving else WAITING_SECONDS)
     def line() -> None:
-        labelling.ask_workers(runtime.store(), runtime.workers(), view)
+        actions.ask_workers(runtime.store(), runtime.workers(), view)
         with st.container(height=STATE_HEIGHT, border=False, gap="xsmall"):
             _state(view, runtime.store().progress(run_id), below)
         if drawing:
             return
         waits = view.agenda.has_work and not view.log.is_asked
         patience = LISTEN_SECONDS if waits else 0
-        if labelling.has_moved(runtime.store(), run_id, baseline_id, view.pulse, patience):
+        if actions.has_moved(runtime.store(), run_id, baseline_id, view.pulse, patience):
             st.rerun(scope="app")
 
     line()
@@ -234,7 +234,7 @@ def _failed(view: View, progress: Progress) -> None:
     left, right = st.columns([4, 1], vertical_alignment="center")
     left.error(f"The last piece of work failed: {progress.message}", icon=":material/error:")
     if right.button("Try again", width="stretch"):
-        labelling.retry(runtime.store(), view.log)
+        actions.retry(runtime.store(), view.log)
         st.rerun(scope="app")
 
 
@@ -282,7 +282,7 @@ def _hand_back(view: View) -> None:
         type="primary",
         help="The oracle answers no further query; the next ten are yours.",
     ):
-        labelling.take_back(runtime.store(), view.log)
+        actions.take_back(runtime.store(), view.log)
         st.rerun()
 
 
@@ -298,7 +298,7 @@ def _oracle(view: View) -> None:
 
 
 def _hand_over(view: View, n_steps: int | None) -> None:
-    labelling.hand_over(runtime.store(), view.log, n_steps)
+    actions.hand_over(runtime.store(), view.log, n_steps)
     st.rerun()
 
 

@@ -17,8 +17,8 @@ from dal_ui.experiment_live import live
 from dal_ui.experiment_results import results
 from dal_ui.experiment_start import STATE_BADGES, describe, name_of, start_view
 from dal_ui.experiments import State
+from dal_ui.label.words import plain
 from dal_ui.shared import runtime, shell
-from dal_ui.words import plain
 
 VIEWS = {"Start or open": start_view, "Look at a record file": record_view, "Compare": compare_view}
 RESULTS_SECONDS = 10.0  # tables and figures are drawn anew this often while runs advance

@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from dal_core.results.run_history import moments
-from dal_ui import words
+from dal_ui.label import words
 from dal_ui.runs import listing
 from dal_ui.runs.forking import can_be_forked, fork_form
 from dal_ui.runs.listing import RunLine

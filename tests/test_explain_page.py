@@ -26,11 +26,12 @@ from dal_core.protocol.parameters import FULL_DATA, RunSpec
 from dal_core.run.events import Answer
 from dal_core.run.rows import Progress
 from dal_core.store.store import Store
-from dal_ui import explain_words, labelling
+from dal_ui import explain_words
 from dal_ui.components.canvas import SIDE, read_drawing
 from dal_ui.explain_image import standing
 from dal_ui.explain_map import points_to_show
 from dal_ui.explain_model import Step
+from dal_ui.label import actions
 from dal_ui.shared import runtime
 from dal_ui.shared.vega import stamped
 from tests import fast
@@ -232,7 +233,7 @@ def test_a_correction_that_nobody_trains_on_yet_is_not_said_to_be_in_training(
     store: Store, mnist5k: Dataset
 ) -> None:
     run_id, workers = asked_run(store, mnist5k)
-    labelling.hand_over(store, store.log(run_id), 1)
+    actions.hand_over(store, store.log(run_id), 1)
     workers.work(run_id)
     image_id, label = store.log(run_id).labels()[0]
     store.correct(run_id, image_id, (label + 1) % 10, annotator="Ann")
@@ -243,7 +244,7 @@ def test_a_correction_that_nobody_trains_on_yet_is_not_said_to_be_in_training(
 def corrected_run(store: Store, dataset: Dataset) -> tuple[str, InlineWorkers, int]:
     """A finished run whose last networks, before and after a correction, are both stored."""
     run_id, workers = asked_run(store, dataset, n_acquisition_steps=1)
-    labelling.hand_over(store, store.log(run_id), None)
+    actions.hand_over(store, store.log(run_id), None)
     workers.work(run_id)
     after = store.log(run_id).after
     recompute(store, dataset, run_id, after)
@@ -295,7 +296,7 @@ def test_networks_of_as_many_labels_after_other_batches_are_told_apart(
     store: Store, mnist5k: Dataset
 ) -> None:
     run_id, workers = asked_run(store, mnist5k)
-    labelling.hand_over(store, store.log(run_id), 2)
+    actions.hand_over(store, store.log(run_id), 2)
     workers.work(run_id)
     for image_id in store.log(run_id).submissions[1].labels:
         store.correct(run_id, image_id, None, annotator="Ann")
@@ -315,7 +316,7 @@ def test_a_network_of_all_images_has_nothing_to_ask(
     store: Store, mnist5k: Dataset, workers: InlineWorkers
 ) -> None:
     protocol = fast.protocol(n_epochs=1, train_size=20)
-    spec = labelling.RunSpec(mnist5k.fingerprint, protocol, FULL_DATA, 1)
+    spec = actions.RunSpec(mnist5k.fingerprint, protocol, FULL_DATA, 1)
     run_id = create_run(store, mnist5k, spec).run_id
     store.set_directives(run_id, oracle_until=spec.max_labels)
     workers.work(run_id)
@@ -326,7 +327,7 @@ def test_without_an_address_the_newest_run_that_asks_is_shown_and_no_full_data_b
     store: Store, mnist5k: Dataset, workers: InlineWorkers
 ) -> None:
     asking, _ = asked_run(store, mnist5k)
-    spec = labelling.RunSpec(mnist5k.fingerprint, fast.protocol(n_epochs=1), FULL_DATA, 1)
+    spec = actions.RunSpec(mnist5k.fingerprint, fast.protocol(n_epochs=1), FULL_DATA, 1)
     bound = create_run(store, mnist5k, spec).run_id
     store.set_directives(bound, oracle_until=spec.max_labels)
     workers.work(bound)
@@ -369,7 +370,7 @@ def test_an_unknown_run_is_said(store: Store) -> None:
 
 
 def test_a_run_on_other_digits_is_not_explained(store: Store, mnist5k: Dataset) -> None:
-    spec = labelling.RunSpec("0" * 64, fast.protocol(), "bald", 1)
+    spec = actions.RunSpec("0" * 64, fast.protocol(), "bald", 1)
     run = store.create_run(spec, kind="person", n_initial=20, split_sizes={"pool": 100})
     said = texts(explain_page(run.run_id))
     assert "This run was made on other digits than mnist5k holds now" in said
@@ -427,7 +428,7 @@ def test_what_an_older_network_asked_for_is_not_this_ones_wish(
 
 def test_a_finished_run_shows_what_it_would_ask_for(store: Store, mnist5k: Dataset) -> None:
     run_id, workers = asked_run(store, mnist5k, n_acquisition_steps=1)
-    labelling.hand_over(store, store.log(run_id), None)
+    actions.hand_over(store, store.log(run_id), None)
     workers.work(run_id)
     step = of_step(store, run_id, mnist5k)
     pool = score_pool(step.learner)
@@ -439,7 +440,7 @@ def test_what_an_older_network_asked_for_is_not_said_to_be_this_ones(
     store: Store, mnist5k: Dataset
 ) -> None:
     protocol, workers = fast.protocol(), InlineWorkers(store)
-    run_id = labelling.start_run(store, mnist5k, protocol, "bald", 1, "Ann", mode="continuous")
+    run_id = actions.start_run(store, mnist5k, protocol, "bald", 1, "Ann", mode="continuous")
     workers.work(run_id)
     first = of_step(store, run_id, mnist5k)
     query = open_query(store.log(run_id))

@@ -11,8 +11,8 @@ from dal_core.execution.job import Workbench, advance, weights
 from dal_core.run.events import Query
 from dal_core.run.state import RunLog
 from dal_core.store.store import Store
-from dal_ui import labelling
 from dal_ui.components.grid.submission import GridSubmission
+from dal_ui.label import actions
 from tests import fast
 
 
@@ -61,7 +61,7 @@ class InlineWorkers:
 
 def new_run(store: Store, dataset: Dataset, acquisition: str = "bald", **changes: Any) -> str:
     """A person's run under the fast protocol, nothing done yet."""
-    return labelling.start_run(store, dataset, fast.protocol(**changes), acquisition, 1, "Ann")
+    return actions.start_run(store, dataset, fast.protocol(**changes), acquisition, 1, "Ann")
 
 
 def asked_run(store: Store, dataset: Dataset, **changes: Any) -> tuple[str, InlineWorkers]:

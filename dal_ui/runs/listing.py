@@ -10,7 +10,7 @@ from dal_core.run.rows import RunNotFound, RunRow
 from dal_core.run.state import RunLog
 from dal_core.store.run_lock import RunBusy
 from dal_core.store.store import Store
-from dal_ui.words import plain
+from dal_ui.label.words import plain
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from dal_core.execution.predictions import Beliefs, save_beliefs
 from dal_core.experiments import control
 from dal_core.store.run_lock import run_dir
 from dal_core.store.store import Store
-from dal_ui import labelling
+from dal_ui.label import actions
 from tests import fast
 from tests.browser.conftest import StreamlitServer
 from tests.ui_kit import open_query, right_labels, submission
@@ -43,7 +43,7 @@ def run_id(store: Store, mnist5k: Dataset) -> str:
 
 
 def labelled_run(store: Store, dataset: Dataset, **changes: int) -> str:
-    run_id = labelling.start_run(store, dataset, fast.protocol(**changes), "bald", 1, "Ann")
+    run_id = actions.start_run(store, dataset, fast.protocol(**changes), "bald", 1, "Ann")
     bench = Workbench(store)
     for _ in advance(bench, run_id):
         pass
@@ -51,7 +51,7 @@ def labelled_run(store: Store, dataset: Dataset, **changes: int) -> str:
     query = open_query(log)
     labels = right_labels(query, dataset, query.ranking[:1])
     labels[query.ranking[1]] = (labels[query.ranking[1]] + 1) % 10
-    labelling.submit(store, log, submission(query, labels, query.ranking[:1]))
+    actions.submit(store, log, submission(query, labels, query.ranking[:1]))
     for _ in advance(bench, run_id):
         pass
     ids = np.array(query.ranking[:11])
@@ -116,7 +116,7 @@ def test_training_and_the_first_fit_are_accessible(
     themed: Page, server: StreamlitServer, store: Store, mnist5k: Dataset
 ) -> None:
     protocol = fast.protocol(n_epochs=20_000)
-    run_id = labelling.start_run(store, mnist5k, protocol, "bald", 3, "Ann")
+    run_id = actions.start_run(store, mnist5k, protocol, "bald", 3, "Ann")
     themed.goto(f"{server.url}/?run={run_id}")
     expect(themed.get_by_text("The first ten will appear here.")).to_be_visible(timeout=WORK_MS)
     expect(themed.get_by_text("Training on 20 labels").first).to_be_visible(timeout=WORK_MS)
@@ -194,7 +194,7 @@ def test_nothing_moves_from_the_first_fit_to_the_next_query_and_its_measurement(
     browser: Browser, server: StreamlitServer, store: Store, mnist5k: Dataset, size: tuple[int, int]
 ) -> None:
     protocol = fast.protocol(n_epochs=1000)  # long enough to be seen by a busy browser
-    run_id = labelling.start_run(store, mnist5k, protocol, "bald", size[0], "Ann")
+    run_id = actions.start_run(store, mnist5k, protocol, "bald", size[0], "Ann")
     context = browser.new_context(viewport={"width": size[0], "height": size[1]})
     page = context.new_page()
     page.goto(f"{server.url}/?run={run_id}")

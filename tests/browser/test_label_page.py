@@ -18,7 +18,7 @@ from dal_core.data.base import Dataset
 from dal_core.run.events import Answer
 from dal_core.store.run_lock import RunBusy, run_lock
 from dal_core.store.store import Store
-from dal_ui import labelling
+from dal_ui.label import actions
 from tests import fast
 from tests.browser.conftest import ROOT, StreamlitServer
 
@@ -131,7 +131,7 @@ def new_page(page: Page, store: Store, mnist5k: Dataset) -> Callable[..., LabelP
 
     def make(n_epochs: int = 40, seed: int = 1, **changes: int) -> LabelPage:
         protocol = fast.protocol(n_epochs=n_epochs, **changes)
-        run_id = labelling.start_run(store, mnist5k, protocol, "bald", seed, "Ann")
+        run_id = actions.start_run(store, mnist5k, protocol, "bald", seed, "Ann")
         return LabelPage(page, store, mnist5k, run_id)
 
     return make

@@ -20,7 +20,7 @@ from dal_core.explain.step import newest_model, stored_models, stored_step
 from dal_core.learner.bayesian_cnn import Learner
 from dal_core.run.events import Answer
 from dal_core.store.store import Store
-from dal_ui import labelling
+from dal_ui.label import actions
 from tests import fast
 from tests.ui_kit import asked_run, open_query
 
@@ -281,7 +281,7 @@ def test_a_broken_weights_file_is_no_model(mnist5k: Dataset, dal_home: Path) -> 
 def test_every_stored_model_of_a_run_can_be_shown(mnist5k: Dataset, dal_home: Path) -> None:
     store = Store(dal_home)
     run_id, workers = asked_run(store, mnist5k)
-    labelling.hand_over(store, store.log(run_id), 2)
+    actions.hand_over(store, store.log(run_id), 2)
     workers.work(run_id)
     log = store.log(run_id)
     first, last = (one.submission_id for one in log.submissions)

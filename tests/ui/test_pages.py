@@ -16,8 +16,8 @@ from dal_core.run.next_task import answers_itself
 from dal_core.run.rows import Progress
 from dal_core.store.run_lock import run_lock
 from dal_core.store.store import Store
-from dal_ui import labelling, words
-from dal_ui.plain import SKIP
+from dal_ui.label import actions, words
+from dal_ui.label.plain import SKIP
 from dal_ui.shared import runtime
 from tests import fast
 from tests.ui_kit import InlineWorkers, asked_run, new_run, open_query
@@ -128,7 +128,7 @@ def test_in_continuous_mode_there_is_always_something_to_label_and_its_age_is_sa
     store: Store, mnist5k: Dataset, workers: InlineWorkers
 ) -> None:
     protocol = fast.protocol()
-    run_id = labelling.start_run(store, mnist5k, protocol, "bald", 1, "Ann", mode="continuous")
+    run_id = actions.start_run(store, mnist5k, protocol, "bald", 1, "Ann", mode="continuous")
     workers.work(run_id)
     page = label_page(run_id, plain="1")
     assert "by the model of 20 labels, the newest there can be." in texts(page)
@@ -250,7 +250,7 @@ def test_a_finished_run_says_so_and_what_can_be_done_next(
     store: Store, mnist5k: Dataset, workers: InlineWorkers
 ) -> None:
     run_id, _ = asked_run(store, mnist5k, n_acquisition_steps=1)
-    labelling.hand_over(store, store.log(run_id), None)
+    actions.hand_over(store, store.log(run_id), None)
     workers.work(run_id)
     page = label_page(run_id)
     assert "Finished: all 1 acquisition steps are done." in texts(page)
@@ -280,7 +280,7 @@ def test_an_unknown_run_is_said_and_a_new_one_offered(store: Store) -> None:
 
 
 def test_a_run_on_other_digits_is_not_opened(store: Store, mnist5k: Dataset) -> None:
-    spec = labelling.RunSpec("0" * 64, fast.protocol(), "bald", 1)
+    spec = actions.RunSpec("0" * 64, fast.protocol(), "bald", 1)
     run = store.create_run(spec, kind="person", n_initial=20, split_sizes={"pool": 100})
     page = label_page(run.run_id)
     assert "This run was made on other digits than mnist5k holds now" in texts(page)
@@ -288,7 +288,7 @@ def test_a_run_on_other_digits_is_not_opened(store: Store, mnist5k: Dataset) -> 
 
 
 def test_a_title_is_shown_as_text(store: Store, mnist5k: Dataset) -> None:
-    run_id = labelling.start_run(store, mnist5k, fast.protocol(), "bald", 1, "**A** [x](http://y)")
+    run_id = actions.start_run(store, mnist5k, fast.protocol(), "bald", 1, "**A** [x](http://y)")
     assert "\\*\\*A\\*\\* \\[x\\]" in texts(label_page(run_id))
 
 
@@ -374,7 +374,7 @@ def test_the_runs_page_lists_every_run_newest_first(store: Store, mnist5k: Datas
 
 
 def test_a_run_without_a_title_is_called_by_its_id_once(store: Store, mnist5k: Dataset) -> None:
-    spec = labelling.RunSpec(mnist5k.fingerprint, fast.protocol(), "bald", 1)
+    spec = actions.RunSpec(mnist5k.fingerprint, fast.protocol(), "bald", 1)
     run_id = create_run(store, mnist5k, spec).run_id
     titled = new_run(store, mnist5k)
     table = runs_page(run_id).dataframe[0].value

@@ -5,9 +5,9 @@ from __future__ import annotations
 import streamlit as st
 
 from dal_core.data.base import Dataset
-from dal_ui import labelling, words
 from dal_ui.components.grid import image_data_uri
-from dal_ui.labelling import Revealed, View
+from dal_ui.label import actions, words
+from dal_ui.label.actions import Revealed, View
 
 IMAGE_WIDTH, SCALE = 56, 4  # pixels on the page; drawn larger, so that pixels stay sharp
 COLUMNS = 10
@@ -21,7 +21,7 @@ def last_batch(view: View, dataset: Dataset, revealed: list[Revealed]) -> None:
     who = "you" if who_answered == "person" else "the oracle"
     title = f"The last ten: what {who} said, what MNIST says, what the network thought"
     with st.expander(title, expanded=True, key="reveal"):
-        if line := words.agreement(*labelling.agreement(dataset, view.log)):
+        if line := words.agreement(*actions.agreement(dataset, view.log)):
             st.caption(line)
         for start in range(0, len(revealed), COLUMNS):
             columns = st.columns(COLUMNS)

@@ -14,7 +14,7 @@ from dal_core.results.titles import display_name, noise_name
 from dal_core.run.next_task import answers_itself
 from dal_core.run.rows import Progress, SubmitOutcome
 from dal_core.run.state import RunLog
-from dal_ui.labelling import Revealed, View
+from dal_ui.label.actions import Revealed, View
 
 _MARKUP = re.compile(r"([\\`*_{}\[\]()#+.!<>|~$:-])")
 

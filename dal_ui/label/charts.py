@@ -16,8 +16,8 @@ from dal_core.results.crossings import Metric
 from dal_core.results.curves import RunCurve
 from dal_core.results.labelling_cost import labelling_minutes, labelling_seconds
 from dal_core.run.state import RunLog
-from dal_ui import words
-from dal_ui.labelling import View
+from dal_ui.label import words
+from dal_ui.label.actions import View
 
 HEIGHT = 240  # pixels, title and legend included
 METRICS: tuple[Metric, Metric] = ("accuracy", "mutual_information")

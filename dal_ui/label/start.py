@@ -17,7 +17,7 @@ from dal_core.protocol.parameters import (
 )
 from dal_core.results.titles import display_name
 from dal_core.run.rows import Mode
-from dal_ui import labelling
+from dal_ui.label import actions
 from dal_ui.runs.listing import describe
 from dal_ui.shared import runtime, shell
 from dal_ui.shared.images import digits_are_here, why_unreadable
@@ -91,7 +91,7 @@ def _form() -> None:
 
 def _start(name: str, protocol: Protocol, function: str, seed: int, mode: Mode) -> None:
     try:
-        run_id = labelling.start_run(
+        run_id = actions.start_run(
             *(runtime.store(), runtime.dataset(protocol.dataset), protocol, function, seed, name),
             device=runtime.device(),
             mode=mode,

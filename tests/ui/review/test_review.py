@@ -13,8 +13,9 @@ from dal_core.data.base import Dataset
 from dal_core.execution.predictions import Beliefs
 from dal_core.run.state import RunLog
 from dal_core.store.store import Store
-from dal_ui import labelling, review
-from dal_ui.review import LABEL, ORDERS, SHOWN, ReviewRow
+from dal_ui.label import actions
+from dal_ui.review import rows as review
+from dal_ui.review.rows import LABEL, ORDERS, SHOWN, ReviewRow
 from tests.ui_kit import asked_run, open_query, right_labels, submission
 
 
@@ -32,7 +33,7 @@ def answered(store: Store, dataset: Dataset) -> RunLog:
     labels = right_labels(query, dataset, skipped)
     wrong = query.ranking[2]
     labels[wrong] = (labels[wrong] + 1) % 10
-    assert labelling.submit(store, log, submission(query, labels, skipped)).status == "saved"
+    assert actions.submit(store, log, submission(query, labels, skipped)).status == "saved"
     return store.log(run_id)
 
 
@@ -161,7 +162,7 @@ def test_an_edit_of_the_table_is_obeyed_once() -> None:
 OBEYING = """
 import streamlit as st
 from dal_ui.components.grid import GridReview
-from dal_ui.review_table import is_open, note_kept, obey, toggle
+from dal_ui.review.table import is_open, note_kept, obey, toggle
 
 sent = st.session_state.get("sent")  # the nonce and what is wanted, as the component holds it
 sent = GridReview(*sent) if sent else None

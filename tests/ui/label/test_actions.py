@@ -13,8 +13,8 @@ from dal_core.protocol.parameters import PRESETS, ProtocolError, override
 from dal_core.run.next_task import answers_itself
 from dal_core.run.rows import NothingToUndo, Progress
 from dal_core.store.store import Store
-from dal_ui import labelling, words
-from dal_ui.charts import baseline_beside
+from dal_ui.label import actions, words
+from dal_ui.label.charts import baseline_beside
 from tests import fast
 from tests.ui_kit import InlineWorkers, asked_run, new_run, open_query, right_labels, submission
 
@@ -29,17 +29,17 @@ def answer(store: Store, dataset: Dataset, run_id: str, offset: int = 0) -> None
     log = store.log(run_id)
     query = open_query(log)
     labels = {i: (label + offset) % 10 for i, label in right_labels(query, dataset).items()}
-    assert labelling.submit(store, log, submission(query, labels)).status == "saved"
+    assert actions.submit(store, log, submission(query, labels)).status == "saved"
 
 
 def test_a_new_run_is_a_persons_and_asks_for_ten_that_are_in_no_other_part_of_the_split(
     store: Store, mnist5k: Dataset
 ) -> None:
     run_id, _ = asked_run(store, mnist5k)
-    view = labelling.look(store, run_id)
+    view = actions.look(store, run_id)
     assert view.log.run.kind == "person"
     assert view.log.run.title == "Ann"
-    query, answered = labelling.batch_on_screen(view.log) or (None, None)
+    query, answered = actions.batch_on_screen(view.log) or (None, None)
     assert query is not None and answered is None
     assert len(set(query.shown())) == 10
     assert view.latest is not None and view.latest.n_labelled == 20
@@ -49,25 +49,25 @@ def test_a_new_run_is_a_persons_and_asks_for_ten_that_are_in_no_other_part_of_th
 def test_a_protocol_too_large_for_the_digits_makes_no_run(store: Store, mnist5k: Dataset) -> None:
     huge = override(PRESETS["quick"], {"val_size": "4000"})
     with pytest.raises(ProtocolError):
-        labelling.start_run(store, mnist5k, huge, "bald", 1, "Ann")
+        actions.start_run(store, mnist5k, huge, "bald", 1, "Ann")
     assert store.runs() == []
 
 
 def test_listening_ends_with_news_or_with_patience(store: Store, mnist5k: Dataset) -> None:
     run_id, _ = asked_run(store, mnist5k)
-    heard = labelling.pulse(store, run_id, None)
-    assert not labelling.has_moved(store, run_id, None, heard, patience=0)
+    heard = actions.pulse(store, run_id, None)
+    assert not actions.has_moved(store, run_id, None, heard, patience=0)
     with ThreadPoolExecutor(1) as listener:
         # Far more patience than a test has: it ends because there is news.
-        moved = listener.submit(labelling.has_moved, store, run_id, None, heard, patience=600)
+        moved = listener.submit(actions.has_moved, store, run_id, None, heard, patience=600)
         answer(store, mnist5k, run_id)
         assert moved.result()
 
 
 def test_nothing_is_on_screen_before_the_first_query(store: Store, mnist5k: Dataset) -> None:
     run_id = new_run(store, mnist5k)
-    view = labelling.look(store, run_id)
-    assert labelling.batch_on_screen(view.log) is None
+    view = actions.look(store, run_id)
+    assert actions.batch_on_screen(view.log) is None
     assert "first 20 digits" in words.first_fit(view.log)
     assert words.accuracy(view) == "accuracy: not measured yet"
 
@@ -77,15 +77,15 @@ def test_answered_images_stay_on_screen_until_the_next_query_comes(
 ) -> None:
     run_id, workers = asked_run(store, mnist5k)
     first = open_query(store.log(run_id))
-    before = labelling.look(store, run_id).pulse
+    before = actions.look(store, run_id).pulse
     answer(store, mnist5k, run_id)
-    view = labelling.look(store, run_id)
+    view = actions.look(store, run_id)
     assert view.pulse != before
-    query, answered = labelling.batch_on_screen(view.log) or (None, None)
+    query, answered = actions.batch_on_screen(view.log) or (None, None)
     assert query == first and answered is not None
     assert words.working(view, None)[1] == "Saved. Starting ..."
     workers.work(run_id)
-    second, answered = labelling.batch_on_screen(store.log(run_id)) or (None, None)
+    second, answered = actions.batch_on_screen(store.log(run_id)) or (None, None)
     assert second is not None and answered is None
     assert not set(second.shown()) & set(first.shown())
 
@@ -109,9 +109,9 @@ def test_the_reveal_sets_what_was_said_beside_the_truth_and_the_models_belief(
     labels = right_labels(query, mnist5k, skipped)
     wrong = query.shown(skipped)[0]
     labels[wrong] = (labels[wrong] + 1) % 10
-    labelling.submit(store, store.log(run_id), submission(query, labels, skipped))
+    actions.submit(store, store.log(run_id), submission(query, labels, skipped))
     log = store.log(run_id)
-    revealed = labelling.reveal(store, mnist5k, log)
+    revealed = actions.reveal(store, mnist5k, log)
     assert [one.image_id for one in revealed] == list(query.ranking[:11])
     assert revealed[0].said is None and not revealed[0].agrees
     assert revealed[1].image_id == wrong and not revealed[1].agrees
@@ -119,23 +119,23 @@ def test_the_reveal_sets_what_was_said_beside_the_truth_and_the_models_belief(
     mean = probs.mean(0)
     assert revealed[1].believed == int(mean[1].argmax())
     assert revealed[1].confidence == pytest.approx(float(mean[1].max()))
-    assert labelling.agreement(mnist5k, log) == (9, 10)
+    assert actions.agreement(mnist5k, log) == (9, 10)
     assert words.last_ten(revealed, "person").startswith("Last 10: MNIST agrees with you on 9;")
     assert "can't tell" in words.revealed(revealed[0], "person")
 
 
 def test_the_oracles_answers_are_no_agreement_of_the_person(store: Store, mnist5k: Dataset) -> None:
     run_id, workers = asked_run(store, mnist5k)
-    labelling.hand_over(store, store.log(run_id), 1)
+    actions.hand_over(store, store.log(run_id), 1)
     workers.work(run_id)
     log = store.log(run_id)
-    assert labelling.agreement(mnist5k, log) == (0, 0)
-    assert "the oracle on 10" in words.last_ten(labelling.reveal(store, mnist5k, log), "oracle")
+    assert actions.agreement(mnist5k, log) == (0, 0)
+    assert "the oracle on 10" in words.last_ten(actions.reveal(store, mnist5k, log), "oracle")
 
 
 def test_the_oracle_answers_so_many_batches_and_hands_back(store: Store, mnist5k: Dataset) -> None:
     run_id, workers = asked_run(store, mnist5k)
-    labelling.hand_over(store, store.log(run_id), 2)
+    actions.hand_over(store, store.log(run_id), 2)
     assert answers_itself(store.log(run_id))
     workers.work(run_id)
     log = store.log(run_id)
@@ -147,18 +147,18 @@ def test_the_oracle_answers_so_many_batches_and_hands_back(store: Store, mnist5k
 
 def test_a_run_taken_back_waits_for_the_person(store: Store, mnist5k: Dataset) -> None:
     run_id, workers = asked_run(store, mnist5k)
-    labelling.hand_over(store, store.log(run_id), None)
-    labelling.take_back(store, store.log(run_id))
+    actions.hand_over(store, store.log(run_id), None)
+    actions.take_back(store, store.log(run_id))
     workers.work(run_id)
     assert store.log(run_id).n_labelled == 20
-    assert not labelling.look(store, run_id).agenda.has_work
+    assert not actions.look(store, run_id).agenda.has_work
 
 
 def test_to_the_end_means_the_protocols_last_step(store: Store, mnist5k: Dataset) -> None:
     run_id, workers = asked_run(store, mnist5k, n_acquisition_steps=2)
-    labelling.hand_over(store, store.log(run_id), None)
+    actions.hand_over(store, store.log(run_id), None)
     workers.work(run_id)
-    view = labelling.look(store, run_id)
+    view = actions.look(store, run_id)
     assert view.log.n_labelled == 40
     assert view.agenda.finished and not view.agenda.has_work
     assert [step.n_labelled for step in view.log.steps] == [20, 30, 40]
@@ -169,17 +169,17 @@ def test_undo_asks_the_same_ten_again_and_stops_the_oracle(store: Store, mnist5k
     run_id, workers = asked_run(store, mnist5k)
     first = open_query(store.log(run_id))
     answer(store, mnist5k, run_id)
-    labelling.hand_over(store, store.log(run_id), None)
+    actions.hand_over(store, store.log(run_id), None)
     assert words.set_aside(store.log(run_id)) == "0 images skipped, 0 batches taken back"
-    labelling.undo(store, store.log(run_id))
+    actions.undo(store, store.log(run_id))
     log = store.log(run_id)
     assert words.set_aside(log) == "0 images skipped, 1 batch taken back"
     again = open_query(log)
     assert again.query_id != first.query_id and again.ranking == first.ranking
     assert log.n_labelled == 20 and not answers_itself(log)
-    assert not labelling.is_of(log, submission(first, {}))
+    assert not actions.is_of(log, submission(first, {}))
     with pytest.raises(NothingToUndo):
-        labelling.undo(store, log)
+        actions.undo(store, log)
     workers.work(run_id)
     assert open_query(store.log(run_id)).query_id == again.query_id
 
@@ -192,9 +192,9 @@ def test_a_click_on_undo_delivered_twice_takes_back_one_batch(
         answer(store, mnist5k, run_id)
         workers.work(run_id)
     seen = store.log(run_id)
-    labelling.undo(store, seen)
+    actions.undo(store, seen)
     with pytest.raises(NothingToUndo):
-        labelling.undo(store, seen)
+        actions.undo(store, seen)
     assert store.log(run_id).n_labelled == 30
 
 
@@ -205,9 +205,9 @@ def test_the_second_of_two_different_answers_is_told_what_is_stored(
     log = store.log(run_id)
     query = open_query(log)
     labels = right_labels(query, mnist5k)
-    assert labelling.submit(store, log, submission(query, labels)).status == "saved"
-    assert labelling.submit(store, log, submission(query, labels)).status == "already"
-    other = labelling.submit(store, log, submission(query, dict.fromkeys(labels, 0)))
+    assert actions.submit(store, log, submission(query, labels)).status == "saved"
+    assert actions.submit(store, log, submission(query, labels)).status == "already"
+    other = actions.submit(store, log, submission(query, dict.fromkeys(labels, 0)))
     assert other.status == "refused"
     stored = " ".join(str(label) for label in labels.values())
     assert f"Stored is: {stored}, by Ann at" in words.refused(other)
@@ -223,13 +223,13 @@ def test_the_baseline_has_the_same_start_and_comes_as_far_as_the_run(
     run_id, workers = asked_run(store, mnist5k)
     answer(store, mnist5k, run_id)
     workers.work(run_id)
-    labelling.ask_baseline(store, mnist5k, labelling.look(store, run_id))
-    view = labelling.look(store, run_id)
-    labelling.ask_workers(store, workers, view)  # type: ignore[arg-type]
+    actions.ask_baseline(store, mnist5k, actions.look(store, run_id))
+    view = actions.look(store, run_id)
+    actions.ask_workers(store, workers, view)  # type: ignore[arg-type]
     assert view.baseline is not None
     assert workers.asked == {view.baseline.run.run_id: False}
     workers.work()
-    view = labelling.look(store, run_id)
+    view = actions.look(store, run_id)
     assert view.baseline is not None
     assert [step.n_labelled for step in view.baseline.steps] == [20, 30]
     assert view.baseline.steps[0].accuracy == view.log.steps[0].accuracy
@@ -241,14 +241,14 @@ def test_a_baseline_that_is_further_than_the_run_is_drawn_as_far_as_the_run(
     store: Store, mnist5k: Dataset
 ) -> None:
     run_id, workers = asked_run(store, mnist5k)
-    labelling.ask_baseline(store, mnist5k, labelling.look(store, run_id))
-    view = labelling.look(store, run_id)
+    actions.ask_baseline(store, mnist5k, actions.look(store, run_id))
+    view = actions.look(store, run_id)
     assert view.baseline is not None
     assert baseline_beside(view) is None  # not measured yet
     store.set_directives(view.baseline.run.run_id, oracle_until=40)  # by an experiment, say
     workers.work(view.baseline.run.run_id)
     answer(store, mnist5k, run_id)
-    view = labelling.look(store, run_id)
+    view = actions.look(store, run_id)
     assert view.baseline is not None
     assert [step.n_labelled for step in view.baseline.steps] == [20, 30, 40]
     drawn = baseline_beside(view)
@@ -261,11 +261,11 @@ def test_a_baseline_that_an_experiment_paused_goes_on_as_far_as_the_run_and_no_f
     store: Store, mnist5k: Dataset
 ) -> None:
     run_id, _ = asked_run(store, mnist5k)
-    labelling.ask_baseline(store, mnist5k, labelling.look(store, run_id))
-    view = labelling.look(store, run_id)
+    actions.ask_baseline(store, mnist5k, actions.look(store, run_id))
+    view = actions.look(store, run_id)
     assert view.baseline is not None
     store.set_directives(view.baseline.run.run_id, oracle_until=1000, paused=True)
-    labelling.ask_baseline(store, mnist5k, labelling.look(store, run_id))
+    actions.ask_baseline(store, mnist5k, actions.look(store, run_id))
     baseline = store.run(view.baseline.run.run_id)
     assert (baseline.oracle_until, baseline.paused) == (20, False)
 
@@ -275,10 +275,10 @@ def test_equal_runs_share_one_baseline_and_a_random_one_of_the_oracle_needs_none
 ) -> None:
     for acquisition in ("bald", "max_entropy", "random"):
         run_id = new_run(store, mnist5k, acquisition)
-        labelling.ask_baseline(store, mnist5k, labelling.look(store, run_id))
+        actions.ask_baseline(store, mnist5k, actions.look(store, run_id))
     baselines = [run for run in store.runs() if run.baseline]
     assert len(baselines) == 1
-    labelling.ask_baseline(store, mnist5k, labelling.look(store, baselines[0].run_id))
+    actions.ask_baseline(store, mnist5k, actions.look(store, baselines[0].run_id))
     assert len([run for run in store.runs() if run.baseline]) == 1
 
 
@@ -286,25 +286,23 @@ def test_a_person_who_waits_comes_first_and_an_oracles_run_does_not(
     store: Store, mnist5k: Dataset
 ) -> None:
     run_id, workers = new_run(store, mnist5k), InlineWorkers(store)
-    labelling.ask_workers(store, workers, labelling.look(store, run_id))  # type: ignore[arg-type]
+    actions.ask_workers(store, workers, actions.look(store, run_id))  # type: ignore[arg-type]
     assert workers.asked == {run_id: True}
-    labelling.hand_over(store, store.log(run_id), None)
-    labelling.ask_workers(store, workers, labelling.look(store, run_id))  # type: ignore[arg-type]
+    actions.hand_over(store, store.log(run_id), None)
+    actions.ask_workers(store, workers, actions.look(store, run_id))  # type: ignore[arg-type]
     assert workers.asked == {run_id: False}
 
 
 def test_in_continuous_mode_nobody_is_held_up_once_there_is_something_to_label(
     store: Store, mnist5k: Dataset
 ) -> None:
-    run_id = labelling.start_run(
-        store, mnist5k, fast.protocol(), "bald", 1, "Ann", mode="continuous"
-    )
+    run_id = actions.start_run(store, mnist5k, fast.protocol(), "bald", 1, "Ann", mode="continuous")
     workers = InlineWorkers(store)
-    labelling.ask_workers(store, workers, labelling.look(store, run_id))  # type: ignore[arg-type]
+    actions.ask_workers(store, workers, actions.look(store, run_id))  # type: ignore[arg-type]
     assert workers.asked == {run_id: True}
     workers.work(run_id)
     answer(store, mnist5k, run_id)
-    labelling.ask_workers(store, workers, labelling.look(store, run_id))  # type: ignore[arg-type]
+    actions.ask_workers(store, workers, actions.look(store, run_id))  # type: ignore[arg-type]
     assert workers.asked == {run_id: False}
 
 
@@ -313,10 +311,10 @@ def test_work_that_failed_is_left_alone_until_somebody_asks_again(
 ) -> None:
     run_id, workers = new_run(store, mnist5k), InlineWorkers(store)
     store.set_progress(run_id, Progress("failed", message="ValueError: no"))
-    labelling.ask_workers(store, workers, labelling.look(store, run_id))  # type: ignore[arg-type]
+    actions.ask_workers(store, workers, actions.look(store, run_id))  # type: ignore[arg-type]
     assert workers.asked == {}
-    labelling.retry(store, store.log(run_id))
-    labelling.ask_workers(store, workers, labelling.look(store, run_id))  # type: ignore[arg-type]
+    actions.retry(store, store.log(run_id))
+    actions.ask_workers(store, workers, actions.look(store, run_id))  # type: ignore[arg-type]
     assert workers.asked == {run_id: True}
 
 
@@ -329,7 +327,7 @@ def test_an_answer_sets_failed_work_going_again(store: Store, mnist5k: Dataset) 
 
 
 def test_an_unknown_run_has_no_view(store: Store) -> None:
-    assert labelling.find_view(store, "bald-s1-nobody") is None
+    assert actions.find_view(store, "bald-s1-nobody") is None
 
 
 @pytest.mark.parametrize(
@@ -354,12 +352,12 @@ def test_an_unknown_run_has_no_view(store: Store) -> None:
 def test_the_state_line_says_what_is_being_done(
     store: Store, mnist5k: Dataset, progress: Progress | None, share: float, text: str
 ) -> None:
-    view = labelling.look(store, new_run(store, mnist5k))
+    view = actions.look(store, new_run(store, mnist5k))
     assert words.working(view, progress) == (share, text)
 
 
 def test_the_state_line_says_how_far_the_oracle_answers(store: Store, mnist5k: Dataset) -> None:
     run_id, _ = asked_run(store, mnist5k)
-    labelling.hand_over(store, store.log(run_id), 3)
-    text = words.working(labelling.look(store, run_id), None)[1]
+    actions.hand_over(store, store.log(run_id), 3)
+    text = words.working(actions.look(store, run_id), None)[1]
     assert text == "The oracle answers up to 50 labels. Starting ..."

@@ -1,6 +1,6 @@
 """The review on the labelling page: a table of every label given, to search, sort and correct.
 
-Draws only; what is suspicious and what a correction does is in `dal_ui.review`.
+Draws only; what is suspicious and what a correction does is in `dal_ui.review.rows`.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import streamlit as st
 from dal_core.data.base import Dataset
 from dal_core.execution.predictions import load_beliefs
 from dal_core.store.run_lock import run_dir
-from dal_ui import review
 from dal_ui.components.grid import image_data_uri
 from dal_ui.components.grid.submission import GridReview
-from dal_ui.labelling import View, annotator
-from dal_ui.review import LABEL, ORDERS, SHOWN, ReviewRow
+from dal_ui.label.actions import View, annotator
+from dal_ui.review import rows as review
+from dal_ui.review.rows import LABEL, ORDERS, SHOWN, ReviewRow
 from dal_ui.shared import runtime
 
 ROW_HEIGHT, ROWS_SHOWN = 48, 8

@@ -1,0 +1,1 @@
+"""The Label page: start form, actions, reveal, charts."""

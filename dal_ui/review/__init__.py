@@ -1,0 +1,1 @@
+"""Reviewing given labels and correcting them."""
