@@ -1,7 +1,7 @@
 """The explaining page: why this image, what would another function ask for, where does it lie?
 
 Draws only, with the real models of real runs; the parts of the page are in `dal_ui.explain_*`,
-`dal_ui.replay` and `dal_ui.tour`. The address names the run, so a reload or a second tab finds it.
+`dal_ui.replay` and `dal_ui.tour.card`. The address names the run, so a reload or a second tab finds it.
 """
 
 from __future__ import annotations
@@ -17,19 +17,20 @@ from dal_core.results.titles import display_name
 from dal_core.run.next_task import agenda
 from dal_core.run.rows import RunNotFound
 from dal_core.run.state import RunLog, RunSummary
-from dal_ui import explain_model, explain_words
 from dal_ui.again import again_button
-from dal_ui.explain_choices import choices_view
-from dal_ui.explain_image import image_view
-from dal_ui.explain_map import map_view
-from dal_ui.explain_model import Step
+from dal_ui.explain import model
+from dal_ui.explain import words as explain_words
+from dal_ui.explain.choices import choices_view
+from dal_ui.explain.image import image_view
+from dal_ui.explain.model import Step
+from dal_ui.explain.pool_map import map_view
 from dal_ui.label import words
 from dal_ui.replay import replay_section
 from dal_ui.shared import runtime, shell
 from dal_ui.shared.images import digits_are_here
 from dal_ui.shared.widgets import address_choice, choice
-from dal_ui.tour import VIEW_KEY, tour
-from dal_ui.tour_stops import FUNCTIONS, IMAGE, MAP, REPLAY
+from dal_ui.tour.card import VIEW_KEY, tour
+from dal_ui.tour.stops import FUNCTIONS, IMAGE, MAP, REPLAY
 
 VIEWS: dict[str, Callable[[Step], None]] = {
     IMAGE: image_view,
@@ -74,7 +75,7 @@ def _choose(named: str | None) -> str | None:
     known = [
         run.run_id
         for run in store.runs()
-        if run.spec.acquisition != FULL_DATA and explain_model.newest(run.run_id) is not None
+        if run.spec.acquisition != FULL_DATA and model.newest(run.run_id) is not None
     ]
     known = known if named is None or named in known else [named, *known]
     title, right = st.columns([3, 2], vertical_alignment="center", gap="medium")
@@ -138,7 +139,7 @@ def _view(title: str, log: RunLog) -> None:
 
 def _step(log: RunLog, dataset: Dataset) -> Step | None:
     """The model looked at: the newest, or another of the run's that is stored."""
-    names = explain_words.network_names(log, explain_model.stored(log)[::-1])
+    names = explain_words.network_names(log, model.stored(log)[::-1])
     state = next(iter(names), None)  # the newest of the run as it stands
     left, right = st.columns([3, 2], vertical_alignment="center", gap="medium")
     if len(names) > 1:
@@ -150,7 +151,7 @@ def _step(log: RunLog, dataset: Dataset) -> Step | None:
                 label_visibility="collapsed",
                 help="Replay can compute the network of any other step again.",
             )
-    step = explain_model.open_step(log, dataset, state)
+    step = model.open_step(log, dataset, state)
     if step is not None:
         left.caption(
             f"{words.about(log)}. Its network of **{step.learner.n_labelled}** labels"
@@ -162,7 +163,7 @@ def _step(log: RunLog, dataset: Dataset) -> Step | None:
 
 def _is_training(log: RunLog) -> bool:
     """Whether a network of answers that no stored one has learned from is to come."""
-    return agenda(log).has_work and (log.after, log.corrected) not in explain_model.stored(log)
+    return agenda(log).has_work and (log.after, log.corrected) not in model.stored(log)
 
 
 def _no_model(log: RunLog) -> None:
@@ -180,12 +181,12 @@ def _look_again(log: RunLog, is_missing: bool) -> None:
     """Draw anew when another network is stored, and meanwhile say how far a missing one is."""
     if not is_missing and not _is_training(log):
         return
-    seen = explain_model.stored(log)
+    seen = model.stored(log)
 
     @st.fragment(run_every=LOOK_SECONDS)
     def look() -> None:
         latest = _log(log.run.run_id)
-        if latest is None or explain_model.stored(latest) != seen:
+        if latest is None or model.stored(latest) != seen:
             st.rerun(scope="app")
         if is_missing:
             _no_model(latest)

@@ -17,9 +17,10 @@ from dal_core.protocol.parameters import ProtocolError, override
 from dal_core.record_file.sync import run_curve
 from dal_core.run.rows import RunRow
 from dal_core.store.store import Store
-from dal_ui import noise, replay, replay_words, tour, tour_stops
+from dal_ui import noise, replay, replay_words
 from dal_ui.runs import forking
 from dal_ui.shared import runtime
+from dal_ui.tour import card, stops
 from tests import experiment_kit
 from tests.ui_kit import InlineWorkers
 
@@ -336,7 +337,7 @@ def test_the_tour_offers_to_make_its_runs_and_then_begins(
     assert "Making the two runs" in _text(test)
     workers.work()
     text = _text(test.run())
-    assert f"1 of {len(tour_stops.STOPS)}" in text
+    assert f"1 of {len(stops.STOPS)}" in text
     found = demo.find(store, mnist5k)
     assert found is not None and found.is_complete and found.share == 1.0
     assert f"Here: {found.bald.steps[0].accuracy:.1%} (BALD)" in text
@@ -361,12 +362,12 @@ def test_every_stop_says_one_thing_to_do_and_one_to_see(
     for run in store.experiments.runs(demo.create(store, mnist5k).experiment_id):
         workers.work(run.run_id)
     test = make(TOUR, tour="1")
-    for number, stop in enumerate(tour_stops.STOPS, 1):
+    for number, stop in enumerate(stops.STOPS, 1):
         text = _text(test)
         assert f"{number} of 6 · {stop.title}" in text
         assert text.count("**Do:**") == text.count("**See:**") == 1
         assert stop.source in text
-        assert test.session_state[tour.VIEW_KEY] == stop.view
+        assert test.session_state[card.VIEW_KEY] == stop.view
         found = demo.find(store, mnist5k)
         assert found is not None
         assert test.query_params["run"] == [found.bald.run.run_id]

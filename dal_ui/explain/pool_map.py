@@ -13,15 +13,15 @@ from dal_core.explain.pool import PoolScores
 from dal_core.explain.pool_map import UNASKED
 from dal_core.figures.pool_map import DIGIT, pool_map_spec
 from dal_core.results.titles import display_name
-from dal_ui import explain_model, explain_words
-from dal_ui.explain_model import Step
+from dal_ui.explain import model, words
+from dal_ui.explain.model import Step
 from dal_ui.shared.vega import draw
 
 
 @st.fragment
 def map_view(step: Step) -> None:
     """The map with its colours; the slider over the queries is the chart's own."""
-    st.caption(explain_words.MAP)
+    st.caption(words.MAP)
     by = st.pills(
         "Colour by",
         [DIGIT, *scored_functions()],
@@ -48,9 +48,9 @@ def _legend(by: str, n_answered: int, explained: np.ndarray) -> str:
 
 
 @st.cache_data(show_spinner=False, max_entries=16)
-def _spec(key: explain_model.Key, _step: Step, by: str) -> tuple[dict[str, Any], np.ndarray]:
-    points, explained = explain_model.mapped(_step)
-    pool = explain_model.pool_scores(_step)
+def _spec(key: model.Key, _step: Step, by: str) -> tuple[dict[str, Any], np.ndarray]:
+    points, explained = model.mapped(_step)
+    pool = model.pool_scores(_step)
     table = points_to_show(points, pool, by, _step)
     return pool_map_spec(table, by, len(_step.learner.answered)), explained
 

@@ -18,10 +18,10 @@ from dal_core.figures.passes import passes_spec, settling_spec
 from dal_core.figures.score_breakdown import sums_spec
 from dal_core.figures.score_histograms import places_data, places_spec
 from dal_core.results.titles import display_name
-from dal_ui import explain_model, explain_words
 from dal_ui.components.canvas import digit_canvas
 from dal_ui.components.grid import image_data_uri
-from dal_ui.explain_model import MAX_PASSES, Step
+from dal_ui.explain import model, words
+from dal_ui.explain.model import MAX_PASSES, Step
 from dal_ui.shared.vega import draw
 from dal_ui.shared.widgets import key_for, renew
 
@@ -43,7 +43,7 @@ class Chosen:
 @st.fragment
 def image_view(step: Step) -> None:
     """Choose an image and settings, see its passes and scores."""
-    pool = explain_model.pool_scores(step)
+    pool = model.pool_scores(step)
     left, right = st.columns([1, 2.7], gap="medium")
     with left:
         chosen = _choose(step, pool)
@@ -56,14 +56,14 @@ def image_view(step: Step) -> None:
     eps = step.learner.protocol.entropy_eps
     parts = parts_of(probs[:n_passes], eps)
     with right:
-        st.caption(explain_words.MATRIX)
+        st.caption(words.MATRIX)
         with st.container(horizontal=True, gap="medium"):
             draw(passes_spec(parts), "explain-passes-chart")
             with st.container(width=268):
                 _outcome(step, parts, is_own)
                 lines = {name: settling(probs, name, eps) for name in scored_functions()}
                 draw(settling_spec(lines, n_passes), "explain-settling-chart", "stretch")
-                st.caption(explain_words.SETTLES)
+                st.caption(words.SETTLES)
     _scores(pool, chosen, parts)
 
 
@@ -86,7 +86,7 @@ def _choose(step: Step, pool: PoolScores) -> Chosen | None:
     st.image(image_data_uri(pixels, 6), width=IMAGE_SIDE)
     st.caption(_about(step, image_id))
     if source in (AMBIGUOUS, QUARREL):
-        st.caption(explain_words.AMBIGUOUS if source == AMBIGUOUS else explain_words.QUARREL)
+        st.caption(words.AMBIGUOUS if source == AMBIGUOUS else words.QUARREL)
     return Chosen(pixels, image_id)
 
 
@@ -185,27 +185,27 @@ def _reset() -> None:
 
 def _passes(step: Step, chosen: Chosen, dropout: tuple[float, float] | None) -> tuple[Any, bool]:
     if chosen.image_id is None:
-        return explain_model.passes_of(step, chosen.pixels, dropout), False
-    return explain_model.passes(step, chosen.image_id, dropout)
+        return model.passes_of(step, chosen.pixels, dropout), False
+    return model.passes(step, chosen.image_id, dropout)
 
 
 # -- what comes of it --------------------------------------------------------------------------
 
 
 def _outcome(step: Step, parts: Parts, is_own: bool) -> None:
-    st.markdown(explain_words.votes(parts))
+    st.markdown(words.votes(parts))
     n = step.learner.protocol.num_mc_samples
-    st.caption(explain_words.whose_passes(is_own, len(parts.probs), n))
+    st.caption(words.whose_passes(is_own, len(parts.probs), n))
 
 
 def _scores(pool: PoolScores, chosen: Chosen, parts: Parts) -> None:
     scores, places = standing(pool, chosen.image_id, parts)
     st.markdown("#### From the matrix to a number")
-    st.caption(explain_words.SUMS)
+    st.caption(words.SUMS)
     with st.container(horizontal=True, gap="large"):
         draw(sums_spec(parts), "explain-sums-chart")
         with st.container(width=600):
-            st.markdown(explain_words.scores_table(parts, scores, places))
+            st.markdown(words.scores_table(parts, scores, places))
             draw(places_spec(places_data(pool.scores), scores), "explain-places-chart")
             st.caption(
                 f"All {len(pool):,} pool images the run scored at this step, with its own "
@@ -214,9 +214,9 @@ def _scores(pool: PoolScores, chosen: Chosen, parts: Parts) -> None:
     with st.expander("The equations, and where they come from"):
         st.caption("p is the softmax output of pass t for image n and class c; logarithms natural.")
         for name in pool.scores:
-            if name in explain_words.EQUATIONS:
-                st.markdown(f"**{display_name(name)}** ({explain_words.SOURCES[name]})")
-                st.latex(explain_words.EQUATIONS[name])
+            if name in words.EQUATIONS:
+                st.markdown(f"**{display_name(name)}** ({words.SOURCES[name]})")
+                st.latex(words.EQUATIONS[name])
 
 
 def standing(

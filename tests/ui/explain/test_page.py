@@ -26,11 +26,11 @@ from dal_core.protocol.parameters import FULL_DATA, RunSpec
 from dal_core.run.events import Answer
 from dal_core.run.rows import Progress
 from dal_core.store.store import Store
-from dal_ui import explain_words
 from dal_ui.components.canvas import SIDE, read_drawing
-from dal_ui.explain_image import standing
-from dal_ui.explain_map import points_to_show
-from dal_ui.explain_model import Step
+from dal_ui.explain import words as explain_words
+from dal_ui.explain.image import standing
+from dal_ui.explain.model import Step
+from dal_ui.explain.pool_map import points_to_show
 from dal_ui.label import actions
 from dal_ui.shared import runtime
 from dal_ui.shared.vega import stamped

@@ -20,7 +20,7 @@ from dal_core.results.crossings import first_crossing
 from dal_core.run.state import RunLog
 from dal_core.store.store import Store
 from dal_ui.shared import runtime
-from dal_ui.tour_stops import STOPS, Stop
+from dal_ui.tour.stops import STOPS, Stop
 
 VIEW_KEY = "explain-view"
 WAITING_SECONDS = 1.0

@@ -10,16 +10,16 @@ from dal_core.explain import choices
 from dal_core.figures.batches import tens_figure
 from dal_core.figures.choices import balance_figure, correlation_figure, redundancy_figure
 from dal_core.results.titles import display_name
-from dal_ui import explain_model, explain_words
-from dal_ui.explain_model import Step
+from dal_ui.explain import model, words
+from dal_ui.explain.model import Step
 
 
 @st.fragment
 def choices_view(step: Step) -> None:
     """The tens side by side, their overlaps, and three ways to compare them."""
-    pool = explain_model.pool_scores(step)
+    pool = model.pool_scores(step)
     chosen = choices.choices(pool, step.batch_size)
-    st.caption(explain_words.FUNCTIONS)
+    st.caption(words.FUNCTIONS)
     _tens(step, chosen)
     labels = step.dataset.labels
     counts = {
@@ -35,7 +35,7 @@ def choices_view(step: Step) -> None:
             "a function that asks for many of one digit found that one hard."
         )
         st.markdown("#### How alike the ten are")
-        values, by_chance = explain_model.redundancies(step, chosen)
+        values, by_chance = model.redundancies(step, chosen)
         _show(redundancy_figure(values, by_chance, step.batch_size), "redundancy", "stretch")
         st.caption(
             "Mean cosine similarity of two of the ten, in the network's own features. The band "

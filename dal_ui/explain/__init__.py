@@ -1,0 +1,1 @@
+"""The Explain page: why the model asked for an image."""
