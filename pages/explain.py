@@ -1,7 +1,7 @@
 """The explaining page: why this image, what would another function ask for, where does it lie?
 
 Draws only, with the real models of real runs; the parts of the page are in `dal_ui.explain_*`,
-`dal_ui.replay` and `dal_ui.tour.card`. The address names the run, so a reload or a second tab finds it.
+`dal_ui.replay.section` and `dal_ui.tour.card`. The address names the run, so a reload or a second tab finds it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from dal_core.results.titles import display_name
 from dal_core.run.next_task import agenda
 from dal_core.run.rows import RunNotFound
 from dal_core.run.state import RunLog, RunSummary
-from dal_ui.again import again_button
 from dal_ui.explain import model
 from dal_ui.explain import words as explain_words
 from dal_ui.explain.choices import choices_view
@@ -25,7 +24,8 @@ from dal_ui.explain.image import image_view
 from dal_ui.explain.model import Step
 from dal_ui.explain.pool_map import map_view
 from dal_ui.label import words
-from dal_ui.replay import replay_section
+from dal_ui.replay.recompute_button import again_button
+from dal_ui.replay.section import replay_section
 from dal_ui.shared import runtime, shell
 from dal_ui.shared.images import digits_are_here
 from dal_ui.shared.widgets import address_choice, choice

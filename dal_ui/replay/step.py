@@ -20,9 +20,9 @@ from dal_core.results.run_history import Moment
 from dal_core.run.events import Confusion
 from dal_core.run.state import RunLog
 from dal_core.store.store import Store
-from dal_ui import replay_words
-from dal_ui.again import again_button
 from dal_ui.components.grid import image_data_uri
+from dal_ui.replay import words
+from dal_ui.replay.recompute_button import again_button
 from dal_ui.runs.forking import can_be_forked, fork_form
 from dal_ui.shared import runtime, shell
 
@@ -50,8 +50,8 @@ class StepView:
         self.confusion_before = self._confusion(self.before) if self.before else None
 
     def draw(self, wide: bool) -> None:
-        st.markdown(f"#### {replay_words.curve_name(self.log.run)}")
-        st.markdown(replay_words.headline(self.moment, self.before))
+        st.markdown(f"#### {words.curve_name(self.log.run)}")
+        st.markdown(words.headline(self.moment, self.before))
         if not wide:
             self._images()
             self._changes()
@@ -70,18 +70,16 @@ class StepView:
 
     def _images(self) -> None:
         images = run_history.asked_images(self.moment, self.dataset)
-        st.caption(replay_words.legend(images))
+        st.caption(words.legend(images))
         if images:
             st.image(
                 [_uri(self.dataset.name, image.image_id) for image in images],
-                caption=[replay_words.caption(image) for image in images],
+                caption=[words.caption(image) for image in images],
                 width=IMAGE_WIDTH,
             )
 
     def _changes(self) -> None:
-        lines = replay_words.changes(
-            self.moment, self.before, self.confusion, self.confusion_before
-        )
+        lines = words.changes(self.moment, self.before, self.confusion, self.confusion_before)
         wrong = run_history.n_wrong(self.log, self.moment, self.dataset)
         if wrong:
             lines.append(f"{wrong} of its labels are not the data set's.")

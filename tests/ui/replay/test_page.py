@@ -17,7 +17,7 @@ from dal_core.protocol.parameters import ProtocolError, override
 from dal_core.record_file.sync import run_curve
 from dal_core.run.rows import RunRow
 from dal_core.store.store import Store
-from dal_ui import noise, replay, replay_words
+from dal_ui.replay import noise, section, words
 from dal_ui.runs import forking
 from dal_ui.shared import runtime
 from dal_ui.tour import card, stops
@@ -182,13 +182,13 @@ def test_a_fork_errs_as_its_origin_does_unless_the_slider_is_moved(
 def polls(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """How often each fragment that was drawn asks to be drawn again, None for never."""
     asked: list[Any] = []
-    fragment = replay.st.fragment
+    fragment = section.st.fragment
 
     def noting(*args: Any, run_every: Any = None) -> Any:
         asked.append(run_every)
         return fragment(*args, run_every=run_every)
 
-    monkeypatch.setattr(replay.st, "fragment", noting)
+    monkeypatch.setattr(section.st, "fragment", noting)
     return asked
 
 
@@ -200,7 +200,7 @@ def test_looking_at_a_paused_run_leaves_it_paused_and_asks_nobody(
         pass
     make, workers = app
     assert "**20 labels**" in _text(make(REPLAY, run=run.run_id, beside="none"))
-    assert list(workers.asked) == [run.run_id] and replay.MOVING_SECONDS in polls  # it goes on
+    assert list(workers.asked) == [run.run_id] and section.MOVING_SECONDS in polls  # it goes on
     workers.asked.clear()
     store.set_directives(run.run_id, paused=True)
     polls.clear()
@@ -252,8 +252,8 @@ def test_a_fork_takes_its_origins_protocol_unless_told_otherwise(mnist5k: Datase
 
 def test_names_tell_two_alike_runs_apart(store: Store, mnist5k: Dataset) -> None:
     one, other = (experiment_kit.new_run(store, mnist5k) for _ in range(2))
-    assert replay_words.curve_name(one) == "BALD"
-    names = {replay_words.curve_name(one, other), replay_words.curve_name(other, one)}
+    assert words.curve_name(one) == "BALD"
+    names = {words.curve_name(one, other), words.curve_name(other, one)}
     assert len(names) == 2
 
 

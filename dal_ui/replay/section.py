@@ -22,9 +22,9 @@ from dal_core.run.next_task import agenda
 from dal_core.run.rows import RunNotFound, RunRow
 from dal_core.run.state import RunLog
 from dal_core.store.store import Store
-from dal_ui import replay_words
-from dal_ui.noise import noise_section
-from dal_ui.replay_step import StepView, chart
+from dal_ui.replay import words
+from dal_ui.replay.noise import noise_section
+from dal_ui.replay.step import StepView, chart
 from dal_ui.shared.images import digits_are_here
 from dal_ui.shared.widgets import accept, address_choice, key_for
 
@@ -77,8 +77,7 @@ def _selectbox(
 ) -> str:
     """A choice of runs that the address names; a step of another run is another step."""
     titles = {
-        run_id: "nothing" if run is None else replay_words.run_title(run)
-        for run_id, run in runs.items()
+        run_id: "nothing" if run is None else words.run_title(run) for run_id, run in runs.items()
     }
     return address_choice(title, titles, default, name=name, parameter=parameter, forgets=("step",))
 
@@ -171,7 +170,7 @@ def _slider(histories: Sequence[Sequence[Moment]], run_id: str) -> int:
 
 def _curves(logs: Sequence[RunLog], n_labelled: int) -> None:
     runs = [log.run for log in logs]
-    names = [replay_words.curve_name(run, other) for run, other in _each_with_other(runs)]
+    names = [words.curve_name(run, other) for run, other in _each_with_other(runs)]
     curves = {name: run_curve(log) for name, log in zip(names, logs, strict=True) if len(log.steps)}
     if curves:
         chart(steps_figure, curves, n_labelled, key="replay-curves", height=190)

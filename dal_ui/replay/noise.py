@@ -23,7 +23,7 @@ from dal_core.run.next_task import agenda
 from dal_core.run.rows import RunNotFound
 from dal_core.store.store import Store
 from dal_ui import experiments
-from dal_ui.replay_words import points
+from dal_ui.replay.words import points
 from dal_ui.shared import runtime
 from dal_ui.shared.widgets import choice
 

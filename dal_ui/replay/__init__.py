@@ -1,0 +1,1 @@
+"""Replay: any earlier step of a run, and runs with and without wrong answers."""
