@@ -49,7 +49,7 @@ def _create(home: str) -> str:
     from dal_core.experiments import control
     from dal_core.protocol.parameters import override, preset
     from dal_core.store.store import Store
-    from dal_ui.experiments import REPORT_FUNCTIONS
+    from dal_ui.reproduce.actions import REPORT_FUNCTIONS
 
     protocol = override(preset("quick"), {"n_acquisition_steps": str(N_ACQUISITION_STEPS)})
     row = control.create_experiment(
@@ -60,11 +60,11 @@ def _create(home: str) -> str:
 
 def _wait_for_steps(page: Page, home: str, experiment_id: str) -> None:
     from dal_core.store.store import Store
-    from dal_ui import experiments
+    from dal_ui.reproduce import actions
 
     store, deadline = Store(Path(home)), time.monotonic() + EXPERIMENT_SECONDS
     while time.monotonic() < deadline:
-        now = experiments.find(store, experiment_id)
+        now = actions.find(store, experiment_id)
         if now is not None and now.n_done >= SHARE * now.n_steps:
             return
         page.wait_for_timeout(1000)

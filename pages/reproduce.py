@@ -1,6 +1,6 @@
 """The reproduction page: start experiments, watch and steer them, read their tables and figures.
 
-Draws only. What is done to experiments is in `dal_ui.experiments`, the parts of the page in
+Draws only. What is done to experiments is in `dal_ui.reproduce.actions`, the parts of the page in
 `dal_ui.experiment_*`. The address names the experiment, so a reload or a second tab finds it, also
 one that was started on the command line.
 """
@@ -11,13 +11,13 @@ import streamlit as st
 
 from dal_core.data.base import DataError, Dataset
 from dal_core.experiments.status import ExperimentStatus
-from dal_ui import experiments
-from dal_ui.experiment_compare import compare_view, record_view
-from dal_ui.experiment_live import live
-from dal_ui.experiment_results import results
-from dal_ui.experiment_start import STATE_BADGES, describe, name_of, start_view
-from dal_ui.experiments import State
 from dal_ui.label.words import plain
+from dal_ui.reproduce import actions
+from dal_ui.reproduce.actions import State
+from dal_ui.reproduce.compare import compare_view, record_view
+from dal_ui.reproduce.live import live
+from dal_ui.reproduce.results import results
+from dal_ui.reproduce.start import STATE_BADGES, describe, name_of, start_view
 from dal_ui.shared import runtime, shell
 
 VIEWS = {"Start or open": start_view, "Look at a record file": record_view, "Compare": compare_view}
@@ -32,7 +32,7 @@ def render() -> None:
     if not experiment_id:
         _without_experiment()
         return
-    now = experiments.find(runtime.store(), experiment_id)
+    now = actions.find(runtime.store(), experiment_id)
     if now is None:
         st.error(f"There is no experiment {experiment_id!r} here. It may have been forgotten.")
         if st.button("To all experiments", type="primary"):
@@ -65,7 +65,7 @@ def _header(now: ExperimentStatus) -> None:
     row = now.experiment
     title, badge, back = st.columns([5, 1.4, 1.8], vertical_alignment="center")
     title.markdown(f"### {plain(name_of(row))}")
-    text, icon, colour = STATE_BADGES[experiments.state(now)]
+    text, icon, colour = STATE_BADGES[actions.state(now)]
     badge.badge(text, icon=icon, color=colour)  # type: ignore[arg-type]
     if back.button("All experiments", icon=":material/arrow_back:", width="stretch"):
         _leave()
@@ -74,16 +74,16 @@ def _header(now: ExperimentStatus) -> None:
 
 def _results(now: ExperimentStatus) -> None:
     """Under the live part; while runs advance only when asked for, for drawing takes from them."""
-    running = experiments.state(now) is State.RUNNING
+    running = actions.state(now) is State.RUNNING
     if running and not st.toggle("Tables and figures so far", key="so_far"):
         return
     experiment_id = now.experiment.experiment_id
 
     @st.fragment(run_every=RESULTS_SECONDS if running else None)
     def draw() -> None:
-        latest = experiments.find(runtime.store(), experiment_id)
+        latest = actions.find(runtime.store(), experiment_id)
         if latest is not None:
-            record = experiments.record_of(latest)
+            record = actions.record_of(latest)
             results(record, experiment_id, _dataset(latest))
 
     draw()

@@ -22,8 +22,8 @@ from dal_core.results.titles import display_name, noise_name
 from dal_core.run.next_task import agenda
 from dal_core.run.rows import RunNotFound
 from dal_core.store.store import Store
-from dal_ui import experiments
 from dal_ui.replay.words import points
+from dal_ui.reproduce import actions
 from dal_ui.shared import runtime
 from dal_ui.shared.widgets import choice
 
@@ -150,15 +150,15 @@ def start_pairs(
     """
     started = []
     for this_noise in (0.0, noise):
-        plan = experiments.make_plan(
+        plan = actions.make_plan(
             *("quick", "mnist5k", functions, seeds, False),
             title=noise_name(this_noise) or "without noise",
             noise=this_noise,
         )
-        same = experiments.same_plan(store, plan)
+        same = actions.same_plan(store, plan)
         if same is None:
             dataset = runtime.dataset(plan.protocol.dataset)
-            experiment_id = experiments.start(store, dataset, plan, device)
+            experiment_id = actions.start(store, dataset, plan, device)
         else:
             experiment_id = same.experiment_id
             control.resume(store, experiment_id)

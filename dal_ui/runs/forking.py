@@ -24,7 +24,7 @@ from dal_core.results.titles import display_name
 from dal_core.run.rows import RunRow
 from dal_core.run.state import RunLog
 from dal_core.store.store import Store
-from dal_ui.experiments import parse_overrides
+from dal_ui.reproduce.actions import parse_overrides
 from dal_ui.shared import runtime
 
 AS_HERE = "as in this run"

@@ -13,8 +13,8 @@ from dal_core.execution.job import Workbench, advance
 from dal_core.experiments import control
 from dal_core.record_file.io import dump_record
 from dal_core.store.store import Store
-from dal_ui import experiments
-from dal_ui.experiments import State
+from dal_ui.reproduce import actions
+from dal_ui.reproduce.actions import State
 from tests import fast
 from tests.browser.conftest import StreamlitServer
 from tests.report_record import report_record
@@ -65,15 +65,15 @@ def test_an_experiment_is_started_paused_resumed_and_finished(
     assert row.acquisitions == ("bald", "random") and row.protocol.n_epochs == 100
     key(page, "pause").click(timeout=WORK_MS)
     see(page, "paused, what was measured is kept")
-    now = experiments.find(store, row.experiment_id)
-    assert now is not None and experiments.state(now) is State.PAUSED
+    now = actions.find(store, row.experiment_id)
+    assert now is not None and actions.state(now) is State.PAUSED
 
     page.reload()
     see(page, "paused, what was measured is kept")
     key(page, "resume").click(timeout=WORK_MS)
     see(page, "Table 2: Labels needed to reach 10% test error")
     see(page, "All 6 steps are measured.")
-    now = experiments.find(store, row.experiment_id)
+    now = actions.find(store, row.experiment_id)
     assert now is not None and now.is_complete
     page.get_by_role("tab", name="Downloads").click()
     with page.expect_download() as download:

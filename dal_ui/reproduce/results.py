@@ -24,7 +24,7 @@ from dal_core.report.write import write_report
 from dal_core.results.crossings import by_function
 from dal_core.results.formats import notes, printed, to_frame, to_latex, to_markdown
 from dal_core.results.tables import Table, tables
-from dal_ui.experiment_statistics import statistics_view
+from dal_ui.reproduce.statistics import statistics_view
 
 _MIME = {"svg": "image/svg+xml", "png": "image/png", "pdf": "application/pdf"}
 _HOW_TO_READ = {

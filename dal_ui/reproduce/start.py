@@ -15,10 +15,10 @@ from dal_core.protocol.parameters import (
 )
 from dal_core.results.titles import display_name, noise_name
 from dal_core.store.experiments import ExperimentRow
-from dal_ui import experiments
-from dal_ui.estimate import estimate, sentence
-from dal_ui.experiments import REPORT_FUNCTIONS, Plan, State
 from dal_ui.label.words import plain
+from dal_ui.reproduce import actions
+from dal_ui.reproduce.actions import REPORT_FUNCTIONS, Plan, State
+from dal_ui.reproduce.estimate import estimate, sentence
 from dal_ui.shared import runtime
 from dal_ui.shared.images import digits_are_here
 
@@ -102,7 +102,7 @@ def _form() -> None:
     )
     overrides = _overrides(PRESETS[protocol])
     try:
-        plan = experiments.make_plan(
+        plan = actions.make_plan(
             *(protocol, data, functions, seeds, full_data, overrides, title, noise / 100)
         )
     except ProtocolError as error:
@@ -146,7 +146,7 @@ def _start(plan: Plan) -> None:
     store, dataset = runtime.store(), runtime.dataset(plan.protocol.dataset)
     try:
         found = estimate(store, dataset.fingerprint, plan)
-        same = experiments.same_plan(store, plan)
+        same = actions.same_plan(store, plan)
     except ProtocolError as error:
         st.error(str(error), icon=":material/error:")
         return
@@ -160,7 +160,7 @@ def _start(plan: Plan) -> None:
     if not clicked:
         return
     try:
-        experiment_id = experiments.start(store, dataset, plan, runtime.device())
+        experiment_id = actions.start(store, dataset, plan, runtime.device())
     except ProtocolError as error:
         st.error(str(error), icon=":material/error:")
         return
@@ -186,13 +186,13 @@ def _stored() -> None:
 
 
 def _entry(row: ExperimentRow) -> None:
-    now = experiments.find(runtime.store(), row.experiment_id)
+    now = actions.find(runtime.store(), row.experiment_id)
     if now is None:  # forgotten in another tab a moment ago
         return
     with st.container(border=True):
         name, badge = st.columns([3, 2], vertical_alignment="center")
         name.markdown(f"**{plain(name_of(row))}**")
-        text, icon, colour = STATE_BADGES[experiments.state(now)]
+        text, icon, colour = STATE_BADGES[actions.state(now)]
         badge.badge(text, icon=icon, color=colour)  # type: ignore[arg-type]
         st.caption(f"{describe(row)} · {now.n_done:,} of {now.n_steps:,} steps")
         opened, forget = st.columns(2)
@@ -201,7 +201,7 @@ def _entry(row: ExperimentRow) -> None:
         with forget.popover("Forget", width="stretch"):
             st.caption("It leaves this list. Its runs and its record file stay on disk.")
             if st.button("Forget it", key=f"forget-{row.experiment_id}"):
-                experiments.forget(runtime.store(), row.experiment_id)
+                actions.forget(runtime.store(), row.experiment_id)
                 st.rerun()
 
 

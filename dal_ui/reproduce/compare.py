@@ -24,11 +24,11 @@ from dal_core.results.formats import printed
 from dal_core.results.tables import tables
 from dal_core.results.titles import display_name, in_order
 from dal_core.store.store import Store
-from dal_ui import experiments
-from dal_ui.experiment_results import results
-from dal_ui.experiment_start import name_of
-from dal_ui.experiment_statistics import statistics_view
 from dal_ui.label.words import plain
+from dal_ui.reproduce import actions
+from dal_ui.reproduce.results import results
+from dal_ui.reproduce.start import name_of
+from dal_ui.reproduce.statistics import statistics_view
 from dal_ui.shared import runtime
 
 MAX_COMPARED = 4
@@ -159,7 +159,7 @@ def needed_side_by_side(runs: Mapping[str, Sequence[RunCurve]]) -> list[pd.DataF
 
 def _differences(records: Mapping[str, Record]) -> None:
     params = {name: protocol_params(record) for name, record in records.items()}
-    found = experiments.differing(params)
+    found = actions.differing(params)
     if not found:
         st.caption("Every parameter that all of them name is the same.")
         return

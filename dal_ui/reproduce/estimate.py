@@ -14,7 +14,7 @@ from dal_core.protocol.parameters import FULL_DATA, Protocol, RunSpec
 from dal_core.run.rows import RunRow
 from dal_core.run.state import RunLog
 from dal_core.store.store import Store
-from dal_ui.experiments import Plan, duration
+from dal_ui.reproduce.actions import Plan, duration
 
 _FREE = {  # parameters that cost no time
     *("dropout", "initial_with_replacement", "entropy_eps", "ties", "n_acquisition_steps"),

@@ -18,8 +18,8 @@ from dal_core.experiments import control
 from dal_core.experiments.status import ExperimentStatus
 from dal_core.results.crossings import METRICS, Metric
 from dal_core.results.curves import Bound, RunCurve
-from dal_ui import experiments
-from dal_ui.experiments import State
+from dal_ui.reproduce import actions
+from dal_ui.reproduce.actions import State
 from dal_ui.shared import runtime
 
 LOOK_SECONDS, CURVES_SECONDS = 1.0, 3.0
@@ -42,13 +42,13 @@ _COLUMNS = {
 
 def live(now: ExperimentStatus) -> None:
     """Draw the experiment and keep it up to date."""
-    drawn, experiment_id = experiments.state(now), now.experiment.experiment_id
+    drawn, experiment_id = actions.state(now), now.experiment.experiment_id
     running = drawn is State.RUNNING
 
     @st.fragment(run_every=LOOK_SECONDS if running else None)
     def top() -> None:
         latest = _look(experiment_id)
-        if latest is None or experiments.state(latest) is not drawn:
+        if latest is None or actions.state(latest) is not drawn:
             _redraw()
         control.ask_workers(runtime.workers(), latest)
         _steer(latest, drawn)
@@ -71,7 +71,7 @@ def live(now: ExperimentStatus) -> None:
 @st.cache_resource(ttl=0.8 * LOOK_SECONDS, show_spinner=False, max_entries=16)
 def _look(experiment_id: str) -> ExperimentStatus | None:
     """One look for all fragments and all tabs: 18 runs of 101 steps take a moment to read."""
-    return experiments.find(runtime.store(), experiment_id)
+    return actions.find(runtime.store(), experiment_id)
 
 
 def _redraw() -> NoReturn:
@@ -99,7 +99,7 @@ def _steer(now: ExperimentStatus, state: State) -> None:
 def _overall(now: ExperimentStatus, state: State) -> None:
     text = f"**{now.n_done:,}** of {now.n_steps:,} steps"
     if state is State.RUNNING:
-        text += _finish(experiments.remaining(now, runtime.BACKGROUND_WORKERS))
+        text += _finish(actions.remaining(now, runtime.BACKGROUND_WORKERS))
     else:
         text += f" · {state.value}, what was measured is kept"
     st.progress(now.n_done / max(now.n_steps, 1), text)
@@ -110,7 +110,7 @@ def _finish(seconds: float | None) -> str:
         return " · the time is known after the first steps"
     at = _local_now() + timedelta(seconds=seconds)
     day = "" if at.date() == _local_now().date() else at.strftime("%A ")
-    return f" · {experiments.duration(seconds)} left, done about {day}{at:%H:%M}"
+    return f" · {actions.duration(seconds)} left, done about {day}{at:%H:%M}"
 
 
 def _local_now() -> datetime:
@@ -154,19 +154,19 @@ def _failures(now: ExperimentStatus) -> None:
     for run in now.failures:
         spec = run.log.run.spec
         message, again = st.columns([6, 1.4], vertical_alignment="center")
-        name = f"{experiments.run_name(run)}, seed {spec.seed}"
+        name = f"{actions.run_name(run)}, seed {spec.seed}"
         message.error(f"{name} failed: {run.failure}", icon=":material/error:")
         if again.button("Try again", key=f"again-{run.log.run.run_id}", width="stretch"):
-            experiments.try_again(runtime.store(), run)
+            actions.try_again(runtime.store(), run)
             _redraw()
 
 
 def _curves(now: ExperimentStatus) -> None:
-    runs, bounds = experiments.measured(now)
+    runs, bounds = actions.measured(now)
     if max(map(len, runs), default=0) < 2:
         st.caption("The curves begin here with the second measured step.")
         return
-    shown = experiments.caught_up(runs)
+    shown = actions.caught_up(runs)
     for column, metric in zip(st.columns(2), METRICS, strict=True):
         spec = _spec(shown, bounds, metric)
         column.vega_lite_chart(spec, width="stretch", key=f"live-{metric}")
@@ -185,7 +185,7 @@ def _spec(runs: list[RunCurve], bounds: list[Bound], metric: Metric) -> dict[str
 
 
 def _runs(now: ExperimentStatus, held: bool) -> None:
-    rows = experiments.run_rows(now, held)
+    rows = actions.run_rows(now, held)
     st.dataframe(
         rows,
         hide_index=True,
@@ -193,6 +193,6 @@ def _runs(now: ExperimentStatus, held: bool) -> None:
         column_order=list(_COLUMNS),
         height=min(35 * len(rows) + 38, 708),
     )
-    deleted = experiments.n_deleted(now)
+    deleted = actions.n_deleted(now)
     if deleted:
         st.caption(f"{deleted} of its runs were deleted since; they are left out.")

@@ -1,7 +1,7 @@
 """What the reproduction page does, without drawing: choose, start, watch, steer, forget.
 
 Plain functions on the store and the engine (`experiments.control`), so that they are tested
-without a browser. How long an experiment will take is in `dal_ui.estimate`.
+without a browser. How long an experiment will take is in `dal_ui.reproduce.estimate`.
 """
 
 from __future__ import annotations

@@ -22,12 +22,12 @@ from dal_core.results.tables import tables
 from dal_core.run.rows import Progress
 from dal_core.store.run_lock import default_home
 from dal_core.store.store import Store
-from dal_ui import experiments
-from dal_ui.estimate import estimate, sentence
-from dal_ui.experiment_compare import needed_side_by_side, sources
-from dal_ui.experiment_results import shown_columns, zipped_report
-from dal_ui.experiment_statistics import at_labels
-from dal_ui.experiments import Plan, State
+from dal_ui.reproduce import actions
+from dal_ui.reproduce.actions import Plan, State
+from dal_ui.reproduce.compare import needed_side_by_side, sources
+from dal_ui.reproduce.estimate import estimate, sentence
+from dal_ui.reproduce.results import shown_columns, zipped_report
+from dal_ui.reproduce.statistics import at_labels
 from dal_ui.shared import runtime
 from tests.report_record import report_record, report_runs
 
@@ -77,11 +77,11 @@ def store(dal_home: Path) -> Store:
 
 def tiny_plan(*acquisitions: str, seeds: str = "1", full_data: bool = False) -> Plan:
     names = acquisitions or ("bald", "random")
-    return experiments.make_plan("quick", "mnist5k", names, seeds, full_data, TINY)
+    return actions.make_plan("quick", "mnist5k", names, seeds, full_data, TINY)
 
 
 def finished_experiment(store: Store, dataset: Dataset, plan: Plan) -> str:
-    experiment_id = experiments.start(store, dataset, plan)
+    experiment_id = actions.start(store, dataset, plan)
     workers = StandIn(default_home())
     for run in store.experiments.runs(experiment_id):
         workers.ask(run.run_id)
@@ -97,17 +97,17 @@ def finished_experiment(store: Store, dataset: Dataset, plan: Plan) -> str:
     [("1, 2, 3", (1, 2, 3)), ("7", (7,)), ("1-4, 9", (1, 2, 3, 4, 9)), ("3 1", (3, 1))],
 )
 def test_seeds_are_read_as_people_write_them(text: str, seeds: tuple[int, ...]) -> None:
-    assert experiments.parse_seeds(text) == seeds
+    assert actions.parse_seeds(text) == seeds
 
 
 @pytest.mark.parametrize("text", ["", "one", "1,,x", "-1", "3-1", "1, 1", "1-500", "99999999999"])
 def test_seeds_that_make_no_sense_are_refused_in_one_line(text: str) -> None:
     with pytest.raises(ProtocolError, match=r"^seeds has [^\n]*; allowed: [^\n]*$"):
-        experiments.parse_seeds(text)
+        actions.parse_seeds(text)
 
 
 def test_parameter_lines_change_the_protocol_and_nothing_else() -> None:
-    plan = experiments.make_plan(
+    plan = actions.make_plan(
         "report", "mnist", ["bald"], "1", True, "# as released\nweights=last\n\nn_epochs = 7\n"
     )
     assert plan.protocol.changes() == {"weights": "last", "n_epochs": 7}
@@ -127,13 +127,13 @@ def test_a_wrong_parameter_line_is_one_line_that_says_what_is_allowed(
     text: str, message: str
 ) -> None:
     with pytest.raises(ProtocolError) as error:
-        experiments.make_plan("quick", "mnist5k", ["bald"], "1", False, text)
+        actions.make_plan("quick", "mnist5k", ["bald"], "1", False, text)
     assert str(error.value) == message
 
 
 def test_an_experiment_without_a_function_is_refused() -> None:
     with pytest.raises(ProtocolError, match=r"^no acquisition function is chosen"):
-        experiments.make_plan("quick", "mnist5k", [], "1", True)
+        actions.make_plan("quick", "mnist5k", [], "1", True)
 
 
 def test_a_plan_has_a_run_per_function_and_seed_and_a_bound_per_seed() -> None:
@@ -185,33 +185,33 @@ def test_a_bound_never_timed_is_left_out_and_said_so(store: Store, mnist5k: Data
     [(None, ""), (40, "40 s"), (720, "12 min"), (11_100, "3 h 05 min"), (187_200, "2 d 4 h")],
 )
 def test_a_duration_is_said_in_two_units_at_most(seconds: float | None, text: str) -> None:
-    assert experiments.duration(seconds) == text
+    assert actions.duration(seconds) == text
 
 
 # -- how an experiment stands ----------------------------------------------------------------------
 
 
 def look(store: Store, experiment_id: str) -> control.ExperimentStatus:
-    now = experiments.find(store, experiment_id)
+    now = actions.find(store, experiment_id)
     assert now is not None
     return now
 
 
 def test_pause_resume_and_stop_are_told_apart(store: Store, mnist5k: Dataset) -> None:
-    experiment_id = experiments.start(store, mnist5k, tiny_plan())
-    assert experiments.state(look(store, experiment_id)) is State.RUNNING
+    experiment_id = actions.start(store, mnist5k, tiny_plan())
+    assert actions.state(look(store, experiment_id)) is State.RUNNING
     control.pause(store, experiment_id)
-    assert experiments.state(look(store, experiment_id)) is State.PAUSED
+    assert actions.state(look(store, experiment_id)) is State.PAUSED
     control.resume(store, experiment_id)
-    assert experiments.state(look(store, experiment_id)) is State.RUNNING
+    assert actions.state(look(store, experiment_id)) is State.RUNNING
     control.stop(store, experiment_id)
-    assert experiments.state(look(store, experiment_id)) is State.STOPPED
+    assert actions.state(look(store, experiment_id)) is State.STOPPED
 
 
 def test_after_a_stop_no_run_begins_and_resume_goes_on_to_the_end(
     store: Store, mnist5k: Dataset
 ) -> None:
-    experiment_id = experiments.start(store, mnist5k, tiny_plan())
+    experiment_id = actions.start(store, mnist5k, tiny_plan())
     workers = StandIn(default_home())
     control.ask_workers(workers, look(store, experiment_id))  # type: ignore[arg-type]
     control.stop(store, experiment_id)
@@ -220,50 +220,50 @@ def test_after_a_stop_no_run_begins_and_resume_goes_on_to_the_end(
     control.resume(store, experiment_id)
     control.ask_workers(workers, look(store, experiment_id))  # type: ignore[arg-type]
     workers.work(store)
-    assert experiments.state(look(store, experiment_id)) is State.COMPLETE
+    assert actions.state(look(store, experiment_id)) is State.COMPLETE
 
 
 def test_a_failed_run_is_left_alone_until_somebody_says_try_again(
     store: Store, mnist5k: Dataset
 ) -> None:
-    experiment_id = experiments.start(store, mnist5k, tiny_plan())
+    experiment_id = actions.start(store, mnist5k, tiny_plan())
     failing = store.experiments.runs(experiment_id)[0].run_id
     store.set_progress(failing, Progress("failed", message="OSError: disk full"))
     now, workers = look(store, experiment_id), StandIn(default_home())
     control.ask_workers(workers, now)  # type: ignore[arg-type]
     assert failing not in workers.asked and len(workers.asked) == 1
     run = next(run for run in now.runs if run.log.run.run_id == failing)
-    assert experiments.doing(run, held=False) == "failed"
-    experiments.try_again(store, run)
+    assert actions.doing(run, held=False) == "failed"
+    actions.try_again(store, run)
     control.ask_workers(workers, look(store, experiment_id))  # type: ignore[arg-type]
     assert failing in workers.asked
 
 
 def test_an_experiment_whose_runs_all_failed_says_failed(store: Store, mnist5k: Dataset) -> None:
-    experiment_id = experiments.start(store, mnist5k, tiny_plan("bald"))
+    experiment_id = actions.start(store, mnist5k, tiny_plan("bald"))
     for run in store.experiments.runs(experiment_id):
         store.set_progress(run.run_id, Progress("failed", message="no memory"))
-    assert experiments.state(look(store, experiment_id)) is State.FAILED
+    assert actions.state(look(store, experiment_id)) is State.FAILED
 
 
 def test_forgetting_stops_the_runs_that_no_other_experiment_wants(
     store: Store, mnist5k: Dataset
 ) -> None:
-    first = experiments.start(store, mnist5k, tiny_plan("bald", "random"))
-    second = experiments.start(store, mnist5k, tiny_plan("random"))
-    experiments.forget(store, first)
-    assert experiments.find(store, first) is None
+    first = actions.start(store, mnist5k, tiny_plan("bald", "random"))
+    second = actions.start(store, mnist5k, tiny_plan("random"))
+    actions.forget(store, first)
+    assert actions.find(store, first) is None
     wanted = {run.spec.acquisition: run.oracle_until for run in store.runs()}
     assert wanted == {"bald": None, "random": 40}
-    assert experiments.state(look(store, second)) is State.RUNNING
+    assert actions.state(look(store, second)) is State.RUNNING
 
 
 def test_a_row_says_what_its_run_is_doing(store: Store, mnist5k: Dataset) -> None:
-    experiment_id = experiments.start(store, mnist5k, tiny_plan("bald"))
+    experiment_id = actions.start(store, mnist5k, tiny_plan("bald"))
     run_id = store.experiments.runs(experiment_id)[0].run_id
     store.set_progress(run_id, Progress("train", 20, 1, 2))
     now = look(store, experiment_id)
-    assert experiments.run_rows(now, held=False) == [
+    assert actions.run_rows(now, held=False) == [
         {
             "function": "BALD",
             "seed": 1,
@@ -275,7 +275,7 @@ def test_a_row_says_what_its_run_is_doing(store: Store, mnist5k: Dataset) -> Non
             "left": "",
         }
     ]
-    assert experiments.run_rows(now, held=True)[0]["doing"] == "held: a person goes first"
+    assert actions.run_rows(now, held=True)[0]["doing"] == "held: a person goes first"
 
 
 def test_a_run_that_has_just_begun_does_not_cut_the_live_curve_short() -> None:
@@ -283,7 +283,7 @@ def test_a_run_that_has_just_begun_does_not_cut_the_live_curve_short() -> None:
         return RunCurve(name, seed, tuple(range(n)), (0.5,) * n, (0.1,) * n)
 
     runs = [run("bald", 1, 20), run("bald", 2, 18), run("bald", 3, 2), run("random", 3, 2)]
-    kept = [(one.acquisition, one.seed) for one in experiments.caught_up(runs)]
+    kept = [(one.acquisition, one.seed) for one in actions.caught_up(runs)]
     assert kept == [("bald", 1), ("bald", 2), ("random", 3)]
 
 
@@ -341,13 +341,13 @@ def test_only_parameters_that_all_records_name_count_as_different() -> None:
         "one": {"weights": "best", "dropout": (0.5, 0.25), "ties": "first", "protocol": "a"},
         "two": {"weights": "last", "dropout": [0.5, 0.25], "protocol": "b"},
     }
-    assert experiments.differing(params) == [("weights", {"one": "best", "two": "last"})]
+    assert actions.differing(params) == [("weights", {"one": "best", "two": "last"})]
 
 
 def test_experiments_without_a_measurement_cannot_be_compared(
     store: Store, mnist5k: Dataset
 ) -> None:
-    experiments.start(store, mnist5k, tiny_plan("bald"))
+    actions.start(store, mnist5k, tiny_plan("bald"))
     done = finished_experiment(store, mnist5k, tiny_plan("random"))
     there = sources(store, {"theirs": report_record()})
     assert list(there) == [done, "theirs (uploaded)"]
@@ -406,10 +406,10 @@ def test_the_page_starts_an_experiment_and_shows_it_to_its_end(
     app = open_page(experiment=row.experiment_id)  # a second tab
     assert "### tiny" in texts(app) and button(app, "pause")
     app.button(key="pause").click().run()
-    assert experiments.state(look(store, row.experiment_id)) is State.PAUSED
+    assert actions.state(look(store, row.experiment_id)) is State.PAUSED
     app.button(key="resume").click().run()
     app.button(key="stop").click().run()
-    assert experiments.state(look(store, row.experiment_id)) is State.STOPPED
+    assert actions.state(look(store, row.experiment_id)) is State.STOPPED
     app.button(key="resume").click().run()
     workers.work(store)
 
@@ -465,7 +465,7 @@ def test_an_experiment_that_is_not_there_is_said_in_one_line(
 def test_a_failed_run_shows_its_message_and_a_person_goes_first_is_said(
     open_page: Callable[..., AppTest], workers: StandIn, store: Store, mnist5k: Dataset
 ) -> None:
-    experiment_id = experiments.start(store, mnist5k, tiny_plan("bald", "random"))
+    experiment_id = actions.start(store, mnist5k, tiny_plan("bald", "random"))
     failing = store.experiments.runs(experiment_id)[0].run_id
     store.set_progress(failing, Progress("failed", message="OSError: disk full"))
     workers.held = True
@@ -479,7 +479,7 @@ def test_a_failed_run_shows_its_message_and_a_person_goes_first_is_said(
 def test_the_list_opens_and_forgets_experiments_also_of_the_command_line(
     open_page: Callable[..., AppTest], store: Store, mnist5k: Dataset
 ) -> None:
-    experiment_id = experiments.start(store, mnist5k, tiny_plan("bald"))
+    experiment_id = actions.start(store, mnist5k, tiny_plan("bald"))
     app = open_page()
     assert button(app, f"open-{experiment_id}")
     app.button(key=f"forget-{experiment_id}").click().run()
@@ -492,7 +492,7 @@ def test_two_experiments_stand_side_by_side(
     open_page: Callable[..., AppTest], store: Store, mnist5k: Dataset
 ) -> None:
     finished_experiment(store, mnist5k, replace(tiny_plan("random"), title="one"))
-    other = experiments.make_plan(
+    other = actions.make_plan(
         "quick", "mnist5k", ["random"], "1", False, TINY + "\nweights=best", "two"
     )
     finished_experiment(store, mnist5k, other)

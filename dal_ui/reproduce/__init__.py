@@ -1,0 +1,1 @@
+"""The Reproduce page: start, watch and compare experiments."""
