@@ -1,7 +1,7 @@
 """The explaining page: why this image, what would another function ask for, where does it lie?
 
-Draws only, with the real models of real runs; the parts of the page are in `dal_ui.explain_*`,
-`dal_ui.replay.section` and `dal_ui.tour.card`. The address names the run, so a reload or a second tab finds it.
+Draws only, with the real models of real runs; the parts of the page are in `dal_ui.explain`,
+`dal_ui.replay` and `dal_ui.tour`. The address names the run, so a reload or a second tab finds it.
 """
 
 from __future__ import annotations

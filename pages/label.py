@@ -1,6 +1,6 @@
 """The labelling page: a person answers what the network asks, or hands over to the oracle.
 
-Draws one `View` of a run; everything it does to the run is in `dal_ui.label.actions`. While there is
+Draws one `View` of a run; what it does to the run is in `dal_ui.label.actions`. While there is
 work in the background a fragment looks at the store several times a second and has the page drawn
 anew when something changed; the grid keeps its half-typed labels through that.
 """

@@ -22,7 +22,7 @@ from typing import IO, Any
 from dal_core.run.rows import Progress, RunNotFound
 from dal_core.store.store import Store
 
-PACKAGE_ROOT = Path(__file__).resolve().parent.parent
+PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 MAX_DEATHS = 3  # in a row, of workers on the same run, before it is left alone as failed
 WEIGHTS_RANK = -1  # somebody looks at that step now; runs have ranks from 0
 JOIN_SECONDS = 5.0  # for a worker to end by itself; it ends between two instructions

@@ -13,7 +13,7 @@ from pathlib import Path
 import streamlit as st
 from PIL import Image, ImageDraw
 
-PAGES_FOLDER = Path(__file__).resolve().parent.parent / "pages"
+PAGES_FOLDER = Path(__file__).resolve().parents[2] / "pages"
 _INSIDE = "dal_inside_navigation"
 _CARRIED = ("run", "plain", "experiment", "tour")  # what the address says besides the page
 

@@ -24,7 +24,7 @@ from dal_core.store.run_lock import run_lock
 from dal_core.store.store import Store
 from tests.store_kit import give, new_query, new_result, new_run
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 SHORT = ("--set", "n_epochs=40", "--set", "num_mc_samples=4", "--set", "n_acquisition_steps=3")
 NO_TIME = {"train": 0.0, "evaluate": 0.0, "score": 0.0}
 

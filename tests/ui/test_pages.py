@@ -22,7 +22,7 @@ from dal_ui.shared import runtime
 from tests import fast
 from tests.ui_kit import InlineWorkers, asked_run, new_run, open_query
 
-APP = str(Path(__file__).resolve().parent.parent / "app.py")
+APP = str(Path(__file__).resolve().parents[2] / "app.py")
 SECONDS = 60
 
 

@@ -37,7 +37,7 @@ from dal_ui.shared.vega import stamped
 from tests import fast
 from tests.ui_kit import InlineWorkers, asked_run, new_run, open_query
 
-APP = str(Path(__file__).resolve().parent.parent / "app.py")
+APP = str(Path(__file__).resolve().parents[3] / "app.py")
 SECONDS = 60
 
 

@@ -31,7 +31,7 @@ from dal_ui.reproduce.statistics import at_labels
 from dal_ui.shared import runtime
 from tests.report_record import report_record, report_runs
 
-APP = Path(__file__).resolve().parent.parent / "app.py"
+APP = Path(__file__).resolve().parents[3] / "app.py"
 TINY = "\n".join(
     [
         *("n_epochs=2", "num_mc_samples=2", "n_acquisition_steps=2", "val_size=50"),

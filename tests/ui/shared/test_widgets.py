@@ -91,7 +91,7 @@ TABS = {"VIEW_KEY"}  # a tab that is not told where it stands asks for it with t
 
 
 def test_no_page_sets_the_value_of_a_widget_through_the_session_state() -> None:
-    root = Path(__file__).resolve().parent.parent
+    root = Path(__file__).resolve().parents[3]
     sources = [*(root / "dal_ui").rglob("*.py"), *(root / "pages").glob("*.py")]
     trees = [ast.parse(source.read_text()) for source in sources]
     written = {name for tree in trees for name in _written(tree)}
