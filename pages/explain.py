@@ -14,9 +14,9 @@ import streamlit as st
 from dal_core.data.base import Dataset
 from dal_core.protocol.parameters import FULL_DATA
 from dal_core.results.titles import display_name
-from dal_core.run.next_task import agenda
+from dal_core.run.next_task import next_task
 from dal_core.run.rows import RunNotFound
-from dal_core.run.state import RunLog, RunSummary
+from dal_core.run.state import RunState, RunSummary
 from dal_ui.explain import model
 from dal_ui.explain import words as explain_words
 from dal_ui.explain.choices import choices_view
@@ -62,7 +62,7 @@ def render() -> None:
     _draw(log)
 
 
-def _log(run_id: str | None) -> RunLog | None:
+def _log(run_id: str | None) -> RunState | None:
     try:
         return runtime.store().log(run_id) if run_id is not None else None
     except RunNotFound:
@@ -113,7 +113,7 @@ def _name(one: RunSummary) -> str:
     return f"{run.title or run.run_id}: {function}, {one.n_labelled} labels, {run.created_at[:10]}"
 
 
-def _draw(log: RunLog) -> None:
+def _draw(log: RunState) -> None:
     titles = [*VIEWS, REPLAY]
     tabs = st.tabs(titles, key=VIEW_KEY, on_change="rerun")
     for title, tab in zip(titles, tabs, strict=True):
@@ -122,7 +122,7 @@ def _draw(log: RunLog) -> None:
                 _view(title, log)
 
 
-def _view(title: str, log: RunLog) -> None:
+def _view(title: str, log: RunState) -> None:
     if title == REPLAY:
         replay_section(runtime.store(), runtime.workers(), log.run.run_id)
         return
@@ -137,7 +137,7 @@ def _view(title: str, log: RunLog) -> None:
     _look_again(log, is_missing=step is None)
 
 
-def _step(log: RunLog, dataset: Dataset) -> Step | None:
+def _step(log: RunState, dataset: Dataset) -> Step | None:
     """The model looked at: the newest, or another of the run's that is stored."""
     names = explain_words.network_names(log, model.stored(log)[::-1])
     state = next(iter(names), None)  # the newest of the run as it stands
@@ -161,12 +161,12 @@ def _step(log: RunLog, dataset: Dataset) -> Step | None:
     return step
 
 
-def _is_training(log: RunLog) -> bool:
+def _is_training(log: RunState) -> bool:
     """Whether a network of answers that no stored one has learned from is to come."""
-    return agenda(log).has_work and (log.after, log.corrected) not in model.stored(log)
+    return next_task(log).has_work and (log.after, log.corrected) not in model.stored(log)
 
 
-def _no_model(log: RunLog) -> None:
+def _no_model(log: RunState) -> None:
     """Say why there is nothing to look at, and what can be done."""
     st.info(
         "No network of this run is stored at present: it is in training, or answers were taken "
@@ -177,7 +177,7 @@ def _no_model(log: RunLog) -> None:
     again_button(runtime.store(), runtime.workers(), run_id, log.after, "Compute it again")
 
 
-def _look_again(log: RunLog, is_missing: bool) -> None:
+def _look_again(log: RunState, is_missing: bool) -> None:
     """Draw anew when another network is stored, and meanwhile say how far a missing one is."""
     if not is_missing and not _is_training(log):
         return

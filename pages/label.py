@@ -119,7 +119,7 @@ def _grid(view: View, dataset: Dataset) -> None:
         )
         return
     query, answered = shown
-    waits = answered is None and not answers_itself(view.log) and not view.agenda.finished
+    waits = answered is None and not answers_itself(view.log) and not view.next_task.finished
     try:
         if st.query_params.get("plain") == "1":
             _take(view, plain_grid(query, dataset, disabled=not waits), redraw=True)
@@ -188,7 +188,7 @@ def _watch(view: View, last: list[Revealed]) -> None:
     """The line under the grid; it redraws the page when the run, or its baseline, has moved."""
     run_id = view.log.run.run_id
     baseline_id = view.baseline.run.run_id if view.baseline else None
-    moving = view.agenda.has_work or view.baseline_works
+    moving = view.next_task.has_work or view.baseline_works
     source = view.log.submissions[-1].source if view.log.submissions else "person"
     about_these = words.asked_by(view.log) or words.last_ten(last, source)
     below = about_these or words.first_fit(view.log)
@@ -204,7 +204,7 @@ def _watch(view: View, last: list[Revealed]) -> None:
             _state(view, runtime.store().progress(run_id), below)
         if drawing:
             return
-        waits = view.agenda.has_work and not view.log.is_asked
+        waits = view.next_task.has_work and not view.log.is_asked
         patience = LISTEN_SECONDS if waits else 0
         if actions.has_moved(runtime.store(), run_id, baseline_id, view.pulse, patience):
             st.rerun(scope="app")
@@ -219,10 +219,10 @@ def _state(view: View, progress: Progress | None, below: str) -> None:
     if progress is not None and progress.part == "failed":
         _failed(view, progress)
         return
-    if view.agenda.has_work:
+    if view.next_task.has_work:
         st.progress(*words.working(view, progress))
-    elif view.agenda.finished:
-        st.success(words.finished(view.agenda.finished), icon=":material/flag:")
+    elif view.next_task.finished:
+        st.success(words.finished(view.next_task.finished), icon=":material/flag:")
         return
     else:
         st.markdown(words.waiting(view.log))
@@ -254,7 +254,7 @@ def _controls(view: View) -> None:
         if answers_itself(view.log):
             _hand_back(view)
         else:
-            over = view.agenda.finished is not None
+            over = view.next_task.finished is not None
             with st.popover("Let the oracle answer", icon=":material/smart_toy:", disabled=over):
                 _oracle(view)
         if st.button("New run"):

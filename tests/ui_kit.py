@@ -9,7 +9,7 @@ from typing import Any
 from dal_core.data.base import Dataset
 from dal_core.execution.job import Workbench, advance, weights
 from dal_core.run.events import Query
-from dal_core.run.state import RunLog
+from dal_core.run.state import RunState
 from dal_core.store.store import Store
 from dal_ui.components.grid.submission import GridSubmission
 from dal_ui.label import actions
@@ -82,6 +82,6 @@ def right_labels(query: Query, dataset: Dataset, skipped: tuple[int, ...] = ()) 
     return {i: int(dataset.labels[i]) for i in query.shown(skipped)}
 
 
-def open_query(log: RunLog) -> Query:
+def open_query(log: RunState) -> Query:
     assert log.open_query is not None
     return log.open_query

@@ -11,7 +11,7 @@ from dal_core.cli import values
 from dal_core.cli.errors import Failed, WrongUse
 from dal_core.data import catalogue
 from dal_core.exchange import labels_out as exports
-from dal_core.run.state import RunLog
+from dal_core.run.state import RunState
 from dal_core.store.store import Store
 
 MODEL_FORMAT = "safetensors"
@@ -39,7 +39,7 @@ def export(text: str, form: str, out: str, *, force: bool, home: Path | None) ->
         _write_script(Path(out).with_name("predict.py"))
 
 
-def _model(store: Store, text: str, log: RunLog) -> bytes:
+def _model(store: Store, text: str, log: RunState) -> bytes:
     from dal_core.exchange.model import NoModel, model_bytes  # imports torch
 
     try:

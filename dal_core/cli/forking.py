@@ -13,7 +13,7 @@ from dal_core.experiments import control
 from dal_core.protocol.parameters import Protocol, RunSpec, override
 from dal_core.results.run_history import moments
 from dal_core.run.rows import RunRow
-from dal_core.run.state import RunLog
+from dal_core.run.state import RunState
 from dal_core.store.store import Store
 
 
@@ -38,7 +38,7 @@ def fork(text: str, wanted: Wanted, *, device: str | None, home: Path | None, as
     return finish(store, row, where, home, as_json)
 
 
-def _make(store: Store, log: RunLog, wanted: Wanted, device: str) -> RunRow:
+def _make(store: Store, log: RunState, wanted: Wanted, device: str) -> RunRow:
     origin = log.run.spec
     name, noise = wanted.acquisition, wanted.noise
     spec = RunSpec(
@@ -65,7 +65,7 @@ def _protocol(wanted: Wanted, origin: Protocol) -> Protocol:
         return override(origin, values.settings_of(wanted.set))
 
 
-def _state(log: RunLog, text: str) -> int:
+def _state(log: RunState, text: str) -> int:
     """The state with so many labels, as the last submission in it."""
     states = {moment.n_labelled: moment.after for moment in moments(log)}
     if not (text.isascii() and text.isdigit() and len(text) < 20 and int(text) in states):

@@ -9,7 +9,7 @@ from typing import Any
 from dal_core.cli import experiments, results, values
 from dal_core.cli.errors import WrongUse
 from dal_core.cli.tables import console, table
-from dal_core.run.state import RunLog
+from dal_core.run.state import RunState
 from dal_core.store.run_lock import default_home
 from dal_core.store.schema import DATABASE_FILE
 from dal_core.store.store import Store
@@ -17,7 +17,7 @@ from dal_core.store.store import Store
 
 def runs(home: Path | None, as_json: bool) -> None:
     """Print all runs, newest first. Nobody has to have a run, but a `--home` has to be one."""
-    logs: list[RunLog] = []
+    logs: list[RunState] = []
     if home is not None or (default_home() / DATABASE_FILE).exists():
         store = values.open_store(home, create=False)
         logs = [store.log(run.run_id) for run in store.runs()]
@@ -58,7 +58,7 @@ def _delete_experiment(store: Store, experiment_id: str, yes: bool) -> None:
     print(f"deleted {experiment_id}; its runs and its record stay")
 
 
-def _as_object(log: RunLog) -> dict[str, Any]:
+def _as_object(log: RunState) -> dict[str, Any]:
     run = results.as_object(log)
     run.pop("steps")
     return {
@@ -74,7 +74,7 @@ def _as_object(log: RunLog) -> dict[str, Any]:
     }
 
 
-def _row(log: RunLog) -> list[str]:
+def _row(log: RunState) -> list[str]:
     run = _as_object(log)
     return [
         run["id"],

@@ -24,7 +24,7 @@ from dal_core.exchange.labels_out import label_rows
 from dal_core.protocol.parameters import FULL_DATA, MAX_SEED, Protocol, RunSpec
 from dal_core.run.events import Batch
 from dal_core.run.rows import RunNotFound
-from dal_core.run.state import RunLog
+from dal_core.run.state import RunState
 from dal_core.store.run_lock import RunBusy, default_home, is_locked
 from dal_core.store.store import Store
 
@@ -78,7 +78,7 @@ def _begin(
     return run.run_id
 
 
-def _stored(labels: str, home: Path | None) -> RunLog:
+def _stored(labels: str, home: Path | None) -> RunState:
     """The log of the run that is meant where there is no such file."""
     allowed = "a file of labels (CSV or JSON lines), or the id of a run"
     if not (Path(home or default_home()) / "dal.db").is_file():
@@ -93,17 +93,17 @@ def _stored(labels: str, home: Path | None) -> RunLog:
     return log
 
 
-def _protocol(wanted: Wanted, source: RunLog | None) -> Protocol:
+def _protocol(wanted: Wanted, source: RunState | None) -> Protocol:
     own = None if source is None or wanted.protocol else source.run.spec.protocol
     return values.protocol(wanted.protocol or "quick", wanted.dataset, wanted.set, own)
 
 
-def _of(source: RunLog | None, name: str, default: object) -> str:
+def _of(source: RunState | None, name: str, default: object) -> str:
     return str(default if source is None else getattr(source.run.spec, name))
 
 
 def _batches(
-    labels: str, wanted: Wanted, source: RunLog | None, data: Dataset, spec: RunSpec
+    labels: str, wanted: Wanted, source: RunState | None, data: Dataset, spec: RunSpec
 ) -> list[Batch]:
     try:
         if source is None:

@@ -10,12 +10,12 @@ from typing import Any
 
 from dal_core.results.titles import noise_name
 from dal_core.run.events import StepResult
-from dal_core.run.state import RunLog
+from dal_core.run.state import RunState
 
 PARTS = ("train", "evaluate", "score")
 
 
-def as_object(log: RunLog) -> dict[str, Any]:
+def as_object(log: RunState) -> dict[str, Any]:
     """The run and its steps; accuracy is a fraction, mutual information in nats, times in s."""
     spec = log.run.spec
     return {
@@ -45,7 +45,7 @@ def number(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def last_line(log: RunLog) -> str:
+def last_line(log: RunState) -> str:
     """Labels, test accuracy and test mutual information of the newest step."""
     step = log.steps[-1]
     return (
@@ -59,7 +59,7 @@ def noise_of(noise: float) -> dict[str, float]:
     return {"noise": noise} if noise else {}
 
 
-def fork_of(log: RunLog) -> dict[str, Any]:
+def fork_of(log: RunState) -> dict[str, Any]:
     """The key that only a fork has: the run it begins with, and the labels they share."""
     run = log.run
     if run.forked_from is None:
@@ -67,13 +67,13 @@ def fork_of(log: RunLog) -> dict[str, Any]:
     return {"forked_from": {"id": run.forked_from, "n_labelled": run.forked_labels}}
 
 
-def answered_by(log: RunLog) -> str:
+def answered_by(log: RunState) -> str:
     """Who gave labels, and how often the oracle is wrong on purpose."""
     who = ", ".join(annotators(log))
     noise = noise_name(log.run.spec.noise)
     return f"{who or log.run.kind} ({noise})" if noise else who
 
 
-def annotators(log: RunLog) -> list[str]:
+def annotators(log: RunState) -> list[str]:
     """Who gave labels, in the order of their first."""
     return list(dict.fromkeys(one.annotator for one in log.submissions))

@@ -22,7 +22,7 @@ from dal_core.data import catalogue
 from dal_core.data.splits import split_of
 from dal_core.experiments.control import create_run
 from dal_core.protocol.parameters import MAX_SEED, RunSpec
-from dal_core.run.next_task import agenda
+from dal_core.run.next_task import next_task
 from dal_core.run.rows import RunNotFound, RunRow
 from dal_core.run.stop_rules import finished
 from dal_core.store.run_lock import RunBusy, is_locked
@@ -94,7 +94,7 @@ def finish(
     print(row.run_id, file=sys.stderr if as_json else sys.stdout, flush=True)
     say(note)
     code = DONE
-    if agenda(store.log(row.run_id)).has_work:
+    if next_task(store.log(row.run_id)).has_work:
         code = _work(store, row.run_id, where, home)
     if code == DONE:
         log = store.log(row.run_id)

@@ -9,7 +9,7 @@ from typing import Any
 
 from dal_core.cli import results, values
 from dal_core.cli.tables import console, table
-from dal_core.run.state import RunLog
+from dal_core.run.state import RunState
 from dal_core.run.stop_rules import finished
 
 MODES = {
@@ -42,7 +42,7 @@ def show(text: str, home: Path | None, as_json: bool) -> None:
     out.print(steps)
 
 
-def _as_object(log: RunLog) -> dict[str, Any]:
+def _as_object(log: RunState) -> dict[str, Any]:
     run, spec = log.run, log.run.spec
     before = [step.n_labelled for step in log.steps if log.is_before_correction(step)]
     return {
@@ -70,7 +70,7 @@ def _as_object(log: RunLog) -> dict[str, Any]:
     }
 
 
-def _facts(log: RunLog) -> dict[str, str]:
+def _facts(log: RunState) -> dict[str, str]:
     run = _as_object(log)
     data = f"{run['dataset']}, SHA-256 {run['fingerprint'][:12]}"
     return {
@@ -91,7 +91,7 @@ def _facts(log: RunLog) -> dict[str, str]:
     }
 
 
-def _fork(log: RunLog) -> dict[str, str]:
+def _fork(log: RunState) -> dict[str, str]:
     run = log.run
     if run.forked_from is None:
         return {}

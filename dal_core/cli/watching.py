@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from dal_core.experiments.forecast import seconds_left
 from dal_core.run.events import StepResult
-from dal_core.run.state import RunLog
+from dal_core.run.state import RunState
 from dal_core.store.store import Store
 
 TICK_SECONDS = 0.2
@@ -109,7 +109,7 @@ def watching(store: Store, run_id: str, sizes: list[int] | None = None) -> Itera
         yield Bar(store, run_id, sizes, progress)
 
 
-def sizes_ahead(log: RunLog, until_labels: int | None) -> list[int]:
+def sizes_ahead(log: RunState, until_labels: int | None) -> list[int]:
     """Training set sizes that the run has yet to measure, within its label budget."""
     spec, measured = log.run.spec, {step.after for step in log.steps}
     most = min(spec.max_labels, until_labels or spec.max_labels)

@@ -13,7 +13,7 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from dal_core.run.state import RunLog
+from dal_core.run.state import RunState
 from dal_core.store.run_lock import run_dir
 
 WEIGHTS = "weights.safetensors"  # checkpoint.FILE_NAME
@@ -29,7 +29,7 @@ def has_model(home: Path, run_id: str) -> bool:
     return (run_dir(home, run_id) / WEIGHTS).is_file()
 
 
-def model_bytes(home: Path, log: RunLog) -> bytes:
+def model_bytes(home: Path, log: RunState) -> bytes:
     """The newest finished model as a safetensors file.
 
     Its metadata (all text): `model` (name of the architecture), `pixel_mean` and `pixel_std` (of

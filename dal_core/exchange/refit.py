@@ -18,7 +18,7 @@ from dal_core.protocol.parameters import RunSpec
 from dal_core.run.events import Batch, StepResult
 from dal_core.run.next_task import Task
 from dal_core.run.rows import RunRow
-from dal_core.run.state import RunLog
+from dal_core.run.state import RunState
 from dal_core.store.run_lock import run_lock
 from dal_core.store.store import Store
 
@@ -59,13 +59,13 @@ def begin(
     )
 
 
-def states(log: RunLog) -> list[int]:
+def states(log: RunState) -> list[int]:
     """The states to measure, by their last submission: those that added labels, and the first."""
     found = {log.n_labelled_at(after): after for after in _all_states(log)}
     return list(found.values())
 
 
-def unmeasured(log: RunLog) -> list[int]:
+def unmeasured(log: RunState) -> list[int]:
     """Those of `states` that have no result yet."""
     measured = {step.after for step in log.steps}
     return [after for after in states(log) if after not in measured]
@@ -92,11 +92,11 @@ def measure(bench: Workbench, run_id: str, wait: Wait = lambda: None) -> Iterato
             settle(store, run_id)
 
 
-def _all_states(log: RunLog) -> list[int]:
+def _all_states(log: RunState) -> list[int]:
     return [0, *(one.submission_id for one in log.submissions)]
 
 
-def _is_untouched(log: RunLog, n_batches: int) -> bool:
+def _is_untouched(log: RunState, n_batches: int) -> bool:
     return not log.revision and log.n_submissions == n_batches
 
 

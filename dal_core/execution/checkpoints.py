@@ -82,7 +82,7 @@ def _read(path: Path, learner: Learner, spec_key: str) -> Fitted | None:
         facts = json.loads((file.metadata() or {})["dal"])
         spec, after = facts["spec"], facts["after"]
         corrected = facts.get("corrected", 0)  # files of before there were corrections
-        if spec != spec_key or not learner.is_of_now(after, corrected):
+        if spec != spec_key or not learner.matches_current_labels(after, corrected):
             return None
         weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     model = learner.fresh_model()

@@ -38,16 +38,16 @@ import torch
 from dal_core.data import catalogue
 from dal_core.data.base import Dataset
 from dal_core.execution.checkpoints import load_fitted, save_fitted
-from dal_core.execution.predictions import Beliefs, load_beliefs, save_beliefs
+from dal_core.execution.predictions import Predictions, load_predictions, save_predictions
 from dal_core.execution.recompute import NoSuchStep, recompute
 from dal_core.learner.bayesian_cnn import CPU, Answered, Learner
 from dal_core.protocol.parameters import RunSpec
 from dal_core.record_file.sync import write_records
 from dal_core.run import oracle
 from dal_core.run.events import RANKING_KEPT, Query, StepResult
-from dal_core.run.next_task import Task, agenda, answers_itself, person_waits
+from dal_core.run.next_task import Task, answers_itself, next_task, person_waits
 from dal_core.run.rows import Part, Progress, RunNotFound
-from dal_core.run.state import RunLog
+from dal_core.run.state import RunState
 from dal_core.run.stop_rules import finished
 from dal_core.store.run_lock import RunBusy, run_dir, run_lock
 from dal_core.store.store import Store
@@ -88,7 +88,7 @@ class Workbench:
             self._datasets[name] = catalogue.load(name)
         return self._datasets[name]
 
-    def learner(self, log: RunLog) -> Learner:
+    def learner(self, log: RunState) -> Learner:
         """The run's learner in the state of its log, its model kept or read back if it fits."""
         run = log.run
         learner = self._learners.get(run.run_id)
@@ -137,7 +137,7 @@ def advance(
         try:
             while max_steps is None or n_steps < max_steps:
                 log = store.log(run_id)
-                task = agenda(log).task
+                task = next_task(log).task
                 if task in (Task.WAIT, Task.NOTHING):
                     return
                 job = Job(bench, log, wait)
@@ -154,7 +154,7 @@ def advance(
 class Job:
     """One task on one state of a run."""
 
-    def __init__(self, bench: Workbench, log: RunLog, wait: Wait) -> None:
+    def __init__(self, bench: Workbench, log: RunState, wait: Wait) -> None:
         self.bench, self.log, self.wait = bench, log, wait
         self.store, self.run = bench.store, log.run
         self.learner = bench.learner(log)
@@ -210,7 +210,7 @@ class Job:
         if self.run.kind != "person" or fitted is None:
             return
         folder = run_dir(self.store.home, self.run.run_id)
-        known = load_beliefs(folder)
+        known = load_predictions(folder)
         if known and (known.after, known.corrected) == (fitted.after, fitted.corrected):
             return
         answered = self.store.log(self.run.run_id).submissions
@@ -219,7 +219,9 @@ class Job:
             return
         mean = self.learner.inspect(ids).mean(0)
         labels = fitted.n_labelled
-        save_beliefs(folder, Beliefs(np.array(ids), mean, labels, fitted.after, fitted.corrected))
+        save_predictions(
+            folder, Predictions(np.array(ids), mean, labels, fitted.after, fitted.corrected)
+        )
 
     def _evaluate(self) -> Iterator[StepResult]:
         """Measure; an oracle's run then asks at once, so that its step includes the scoring."""
@@ -359,7 +361,7 @@ def _work(bench: Workbench, job: dict[str, Any], wait: Wait) -> None:
                 if job["steps"] is None and not person_waits(bench.store.log(run_id)):
                     break
         log = bench.store.log(run_id)
-        more, waits = agenda(log).has_work, person_waits(log)
+        more, waits = next_task(log).has_work, person_waits(log)
         _say("done", run_id, more=more, n_labelled=log.n_labelled, waits=waits)
     except RunBusy as error:
         _say("busy", run_id, str(error))

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
-FILE_NAME = "beliefs.npz"
+FILE_NAME = "beliefs.npz"  # the name that homes of every version have
 
 
 @dataclass(frozen=True)
-class Beliefs:
+class Predictions:
     """The mean of the T passes for every image that was answered, skipped ones included.
 
     Attributes:
@@ -39,26 +39,26 @@ class Beliefs:
         return dict(zip(self.image_ids.tolist(), self.mean, strict=True))
 
 
-def save_beliefs(run_dir: Path, beliefs: Beliefs) -> None:
+def save_predictions(run_dir: Path, predictions: Predictions) -> None:
     """Write the file under a temporary name, then rename, so a reader never sees half of it."""
     run_dir.mkdir(parents=True, exist_ok=True)
     temporary = run_dir / (FILE_NAME + ".tmp")
     with temporary.open("wb") as file:
         np.savez(
             file,
-            image_ids=beliefs.image_ids.astype(np.int64),
-            mean=beliefs.mean.astype(np.float32),
-            model=np.array([beliefs.n_labelled, beliefs.after, beliefs.corrected]),
+            image_ids=predictions.image_ids.astype(np.int64),
+            mean=predictions.mean.astype(np.float32),
+            model=np.array([predictions.n_labelled, predictions.after, predictions.corrected]),
         )
     os.replace(temporary, run_dir / FILE_NAME)
 
 
-def load_beliefs(run_dir: Path) -> Beliefs | None:
-    """The newest beliefs; None when there are none, or none that can be read."""
+def load_predictions(run_dir: Path) -> Predictions | None:
+    """The newest predictions; None when there are none, or none that can be read."""
     try:
         with np.load(run_dir / FILE_NAME, allow_pickle=False) as file:
             n_labelled, after, corrected = file["model"].tolist()
-            found = Beliefs(file["image_ids"], file["mean"], n_labelled, after, corrected)
+            found = Predictions(file["image_ids"], file["mean"], n_labelled, after, corrected)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
     return found if len(found.image_ids) == len(found.mean) else None

@@ -25,7 +25,7 @@ from dal_core.execution.checkpoints import FILE_NAME, load_fitted, read_facts, s
 from dal_core.learner.bayesian_cnn import CPU, Answered, Learner
 from dal_core.run.events import Answer, Submission
 from dal_core.run.rows import Part, Progress, RunNotFound
-from dal_core.run.state import RunLog
+from dal_core.run.state import RunState
 from dal_core.store.run_lock import run_dir, run_lock
 from dal_core.store.store import Store
 from dal_core.training.loop import Epoch
@@ -63,14 +63,14 @@ class NoSuchStep(ValueError):
     """The run has no such step, or has it no longer; the message is one line."""
 
 
-def check_state(log: RunLog, after: int) -> None:
+def check_state(log: RunState, after: int) -> None:
     """`after` is a state of the run. Raises NoSuchStep."""
     if not log.is_state(after):
         states = ", ".join(str(one.submission_id) for one in log.submissions)
         raise NoSuchStep(f"after is {after}; allowed for run {log.run.run_id}: 0, {states}")
 
 
-def corrected_at(log: RunLog, after: int) -> int:
+def corrected_at(log: RunState, after: int) -> int:
     """The last correction in the training set of the step measured at `after`; 0: none.
 
     A state that was never measured is taken as it stands now.
@@ -80,7 +80,7 @@ def corrected_at(log: RunLog, after: int) -> int:
 
 
 def learner_at(
-    log: RunLog,
+    log: RunState,
     after: int,
     dataset: Dataset,
     device: torch.device = CPU,
@@ -111,7 +111,7 @@ def learner_at(
 
 def stored_learner(
     home: Path,
-    log: RunLog,
+    log: RunState,
     after: int,
     dataset: Dataset,
     device: torch.device = CPU,
@@ -163,7 +163,7 @@ def recompute(
     return path
 
 
-def _labels_then(log: RunLog, corrected: int) -> dict[tuple[int, int], int | None]:
+def _labels_then(log: RunState, corrected: int) -> dict[tuple[int, int], int | None]:
     """(submission, image) -> label before the corrections that came later than `corrected`."""
     later = [one for one in log.corrections if one.correction_id > corrected]
     return {(one.submission_id, one.image_id): one.before for one in reversed(later)}

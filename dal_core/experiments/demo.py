@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from dal_core.data.base import Dataset
 from dal_core.experiments import control
 from dal_core.protocol.parameters import Protocol, RunSpec, preset
-from dal_core.run.state import RunLog
+from dal_core.run.state import RunState
 from dal_core.run.stop_rules import finished
 from dal_core.store.experiments import ExperimentRow
 from dal_core.store.store import Store
@@ -26,8 +26,8 @@ SEED = 1
 class Demo:
     """The two runs, as far as they have come."""
 
-    bald: RunLog
-    random: RunLog
+    bald: RunState
+    random: RunState
 
     @property
     def is_complete(self) -> bool:

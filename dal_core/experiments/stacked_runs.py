@@ -34,9 +34,9 @@ from dal_core.protocol.parameters import FULL_DATA, RunSpec
 from dal_core.protocol.randomness import Purpose, torch_seed
 from dal_core.record_file.sync import experiment_dir, write_records_of
 from dal_core.run.events import Query, StepResult
-from dal_core.run.next_task import Task, agenda, answers_itself
+from dal_core.run.next_task import Task, answers_itself, next_task
 from dal_core.run.rows import Progress
-from dal_core.run.state import RunLog
+from dal_core.run.state import RunState
 from dal_core.run.stop_rules import finished
 from dal_core.store.run_lock import RunBusy, run_lock
 from dal_core.store.store import Store
@@ -157,7 +157,7 @@ class Member(Learner):
 class Entrant:
     """A run that takes part in the step, in the state it was found in."""
 
-    log: RunLog
+    log: RunState
     learner: Member
 
     @property
@@ -166,7 +166,7 @@ class Entrant:
 
     @property
     def task(self) -> Task:
-        return agenda(self.log).task
+        return next_task(self.log).task
 
     @property
     def will_ask(self) -> bool:
@@ -248,7 +248,7 @@ class Together(Workbench):
         except RunBusy:
             return None
         log = self.store.log(run_id)
-        if not agenda(log).has_work:
+        if not next_task(log).has_work:
             return None
         learner = self.learner(log)
         assert isinstance(learner, Member)

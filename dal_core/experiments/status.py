@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from dal_core.experiments.forecast import seconds_left
 from dal_core.protocol.parameters import FULL_DATA
-from dal_core.run.next_task import agenda
+from dal_core.run.next_task import next_task
 from dal_core.run.rows import Progress, RunRow
 from dal_core.run.state import RunSummary
 from dal_core.store.experiments import ExperimentRow
@@ -145,7 +145,7 @@ def _run_status(log: RunSummary, progress: Progress | None) -> RunStatus:
         log=log,
         n_steps=n_steps,
         progress=progress,
-        has_work=agenda(log).has_work and not failed,
+        has_work=next_task(log).has_work and not failed,
         seconds_left=_seconds_left(log, progress, n_steps),
     )
 

@@ -12,7 +12,7 @@ from dal_core.data.base import Dataset
 from dal_core.execution.checkpoints import FILE_NAME, read_facts
 from dal_core.execution.recompute import FOLDER, stored_learner
 from dal_core.learner.bayesian_cnn import Fitted, Learner
-from dal_core.run.state import RunLog
+from dal_core.run.state import RunState
 from dal_core.store.run_lock import run_dir
 
 
@@ -21,7 +21,7 @@ def newest_model(home: Path, run_id: str) -> tuple[int, int] | None:
     return _state_of(run_dir(home, run_id) / FILE_NAME)
 
 
-def stored_models(home: Path, log: RunLog) -> list[tuple[int, int]]:
+def stored_models(home: Path, log: RunState) -> list[tuple[int, int]]:
     """The states of the run whose models are stored, by growing labels.
 
     Those of answers taken back since are left out: they are no part of the run any more.
@@ -34,7 +34,7 @@ def stored_models(home: Path, log: RunLog) -> list[tuple[int, int]]:
 
 def stored_step(
     home: Path,
-    log: RunLog,
+    log: RunState,
     dataset: Dataset,
     after: int | None = None,
     corrected: int | None = None,

@@ -327,10 +327,12 @@ class Learner:
         """
         self.answered, self.open_query, self._skipping = list(answered), open_query, []
         self.corrected = corrected
-        if self.fitted is not None and not self.is_of_now(self.fitted.after, self.fitted.corrected):
+        if self.fitted is not None and not self.matches_current_labels(
+            self.fitted.after, self.fitted.corrected
+        ):
             self.fitted = None
 
-    def is_of_now(self, after: int, corrected: int) -> bool:
+    def matches_current_labels(self, after: int, corrected: int) -> bool:
         """Whether a model of that submission and correction has today's training set."""
         return (after, corrected) == (self.after, self.corrected)
 

@@ -88,7 +88,7 @@ class Protocol(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _true_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
+    def _reject_bool(cls, value: Any, info: ValidationInfo) -> Any:
         """Python's True is an int, and would silently become one epoch or a rate of 1."""
         parts = value if isinstance(value, list | tuple) else [value]
         if info.field_name != "initial_with_replacement" and any(type(p) is bool for p in parts):

@@ -12,8 +12,8 @@ from dal_core.record_file.build import build_record
 from dal_core.record_file.io import write_record
 from dal_core.record_file.schema import Record
 from dal_core.results.curves import Bound, RunCurve
-from dal_core.run.next_task import agenda
-from dal_core.run.state import RunLog, RunSummary
+from dal_core.run.next_task import next_task
+from dal_core.run.state import RunState, RunSummary
 from dal_core.store.experiments import ExperimentRow
 from dal_core.store.run_lock import run_dir
 from dal_core.store.store import Store
@@ -21,7 +21,7 @@ from dal_core.store.store import Store
 FILE_NAME = "record.yaml"
 
 
-def run_curve(log: RunLog | RunSummary) -> RunCurve:
+def run_curve(log: RunState | RunSummary) -> RunCurve:
     """Accuracy and mutual information of one run over its labels."""
     return RunCurve(
         acquisition=log.run.spec.acquisition,
@@ -34,14 +34,14 @@ def run_curve(log: RunLog | RunSummary) -> RunCurve:
     )
 
 
-def run_record(log: RunLog | RunSummary) -> Record:
+def run_record(log: RunState | RunSummary) -> Record:
     """One run as the record of an experiment with one function and one seed."""
     curves, bounds = _split([log])
     spec = log.run.spec
     return build_record(curves, spec.protocol.model_dump() | {"noise": spec.noise}, bounds)
 
 
-def experiment_record(experiment: ExperimentRow, logs: Sequence[RunLog | RunSummary]) -> Record:
+def experiment_record(experiment: ExperimentRow, logs: Sequence[RunState | RunSummary]) -> Record:
     """The record of an experiment as far as it has come."""
     curves, bounds = _split(logs)
     return build_record(
@@ -84,7 +84,7 @@ def refresh_records(store: Store, experiment_id: str) -> Path:
     Runs that are still going on write theirs themselves. Returns the experiment's record.
     """
     for log, _ in store.experiments.summaries(experiment_id):
-        if not agenda(log).has_work and log.steps:
+        if not next_task(log).has_work and log.steps:
             folder = run_dir(store.home, log.run.run_id)
             folder.mkdir(parents=True, exist_ok=True)
             write_record(run_record(log), folder / FILE_NAME)
@@ -105,7 +105,7 @@ def write_experiment_record(store: Store, experiment_id: str) -> Path:
     return folder / FILE_NAME
 
 
-def _split(logs: Sequence[RunLog | RunSummary]) -> tuple[list[RunCurve], list[Bound]]:
+def _split(logs: Sequence[RunState | RunSummary]) -> tuple[list[RunCurve], list[Bound]]:
     bounds = [
         Bound(
             seed=log.run.spec.seed,

@@ -5,15 +5,15 @@ Only what stands is counted: the time for a batch that was taken back is not, no
 
 from __future__ import annotations
 
-from dal_core.run.state import RunLog
+from dal_core.run.state import RunState
 
 
-def has_times(log: RunLog) -> bool:
+def has_times(log: RunState) -> bool:
     """Whether any answer says how long it took; the oracle's do not."""
     return bool(labelling_seconds(log))
 
 
-def labelling_seconds(log: RunLog) -> dict[int, float]:
+def labelling_seconds(log: RunState) -> dict[int, float]:
     """Image id -> seconds it took, skipped images included, in the order of the submissions."""
     return {
         answer.image_id: answer.seconds
@@ -23,7 +23,7 @@ def labelling_seconds(log: RunLog) -> dict[int, float]:
     }
 
 
-def labelling_minutes(log: RunLog) -> dict[int, float]:
+def labelling_minutes(log: RunState) -> dict[int, float]:
     """Labels of each measured step -> minutes of labelling until then, never falling.
 
     Labels and time grow together: results overtaken by corrections are no steps of the log.
@@ -34,6 +34,6 @@ def labelling_minutes(log: RunLog) -> dict[int, float]:
     return {step.n_labelled: _minutes_until(log, step.after) for step in log.steps}
 
 
-def _minutes_until(log: RunLog, after: int) -> float:
+def _minutes_until(log: RunState, after: int) -> float:
     given = (one for one in log.submissions if one.submission_id <= after)
     return sum(answer.seconds or 0.0 for one in given for answer in one.answers) / 60

@@ -14,7 +14,7 @@ import numpy as np
 from dal_core.data.base import Dataset
 from dal_core.data.splits import Split
 from dal_core.run.events import Confusion, Query, StepResult, Submission
-from dal_core.run.state import RunLog
+from dal_core.run.state import RunState
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class AskedImage:
         return self.given is not None and self.given != self.truth
 
 
-def moments(log: RunLog) -> tuple[Moment, ...]:
+def moments(log: RunState) -> tuple[Moment, ...]:
     """Every state of the run, by growing labels."""
     steps = {step.after: step for step in log.steps}
     found, after, n_labelled = [], 0, log.run.n_initial
@@ -79,7 +79,7 @@ def asked_images(moment: Moment, dataset: Dataset) -> list[AskedImage]:
 
 
 def class_counts(
-    log: RunLog, moment: Moment, dataset: Dataset, split: Split
+    log: RunState, moment: Moment, dataset: Dataset, split: Split
 ) -> tuple[np.ndarray, np.ndarray]:
     """(labels by class in the training set, images by true class left in the pool), int64 [C].
 
@@ -100,7 +100,7 @@ def class_counts(
     )
 
 
-def n_wrong(log: RunLog, moment: Moment, dataset: Dataset) -> int:
+def n_wrong(log: RunState, moment: Moment, dataset: Dataset) -> int:
     """Labels of the training set, beyond the initial ones, that are not the data set's."""
     given = [
         pair

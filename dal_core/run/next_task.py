@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from enum import Enum
 
 from dal_core.run.events import StepResult
-from dal_core.run.state import RunLog, RunSummary
+from dal_core.run.state import RunState, RunSummary
 from dal_core.run.stop_rules import finished
 
-__all__ = ["Agenda", "Task", "agenda", "answers_itself", "finished", "person_waits"]
+__all__ = ["NextTask", "Task", "answers_itself", "finished", "next_task", "person_waits"]
 
 
 class Task(Enum):
@@ -29,7 +29,7 @@ class Task(Enum):
 
 
 @dataclass(frozen=True)
-class Agenda:
+class NextTask:
     """The next task; `finished` says in a person's words why there will be no further query."""
 
     task: Task
@@ -41,7 +41,7 @@ class Agenda:
         return self.task not in (Task.WAIT, Task.NOTHING)
 
 
-def agenda(log: RunLog | RunSummary) -> Agenda:
+def next_task(log: RunState | RunSummary) -> NextTask:
     """What the run needs next.
 
     An oracle's run is measured before it asks (the measurement may end it); a person gets the
@@ -50,7 +50,7 @@ def agenda(log: RunLog | RunSummary) -> Agenda:
     a person has the next query already; while the oracle answers for them it is as in strict mode.
     """
     if log.run.paused or (log.run.kind == "oracle" and log.run.oracle_until is None):
-        return Agenda(Task.NOTHING)
+        return NextTask(Task.NOTHING)
     over = finished(log)
     oracle = answers_itself(log)
     evaluated = any(_is_measured(log, step, over) for step in log.steps)
@@ -58,17 +58,17 @@ def agenda(log: RunLog | RunSummary) -> Agenda:
     if person and log.run.mode == "continuous":
         return _continuous(log, over)
     if person and not over and not log.is_asked:
-        return Agenda(Task.QUERY)
+        return NextTask(Task.QUERY)
     if not evaluated:
-        return Agenda(Task.EVALUATE, over)
+        return NextTask(Task.EVALUATE, over)
     if over:
-        return Agenda(Task.NOTHING, over)
+        return NextTask(Task.NOTHING, over)
     if oracle:
-        return Agenda(Task.ANSWER if log.is_asked else Task.QUERY)
-    return Agenda(Task.WAIT if log.is_asked else Task.NOTHING)
+        return NextTask(Task.ANSWER if log.is_asked else Task.QUERY)
+    return NextTask(Task.WAIT if log.is_asked else Task.NOTHING)
 
 
-def _continuous(log: RunLog | RunSummary, over: str | None) -> Agenda:
+def _continuous(log: RunState | RunSummary, over: str | None) -> NextTask:
     """What a run that does not wait needs: the model of all labels, one fit at a time.
 
     Queries come with the answers, out of the newest ranking, so nothing waits for this; a number
@@ -76,13 +76,13 @@ def _continuous(log: RunLog | RunSummary, over: str | None) -> Agenda:
     """
     measured = any((s.after, s.corrected) == (log.after, log.corrected) for s in log.steps)
     if not over and not log.is_ranked:
-        return Agenda(Task.RANK)
+        return NextTask(Task.RANK)
     if not measured:
-        return Agenda(Task.EVALUATE, over)
-    return Agenda(Task.WAIT if log.is_asked and not over else Task.NOTHING, over)
+        return NextTask(Task.EVALUATE, over)
+    return NextTask(Task.WAIT if log.is_asked and not over else Task.NOTHING, over)
 
 
-def _is_measured(log: RunLog | RunSummary, step: StepResult, over: str | None) -> bool:
+def _is_measured(log: RunState | RunSummary, step: StepResult, over: str | None) -> bool:
     """Whether the step is of the present state.
 
     A correction alone asks for no new measurement while the run goes on: the next fit has the
@@ -93,7 +93,7 @@ def _is_measured(log: RunLog | RunSummary, step: StepResult, over: str | None) -
     return step.corrected == log.corrected or (log.is_asked and not over)
 
 
-def person_waits(log: RunLog | RunSummary) -> bool:
+def person_waits(log: RunState | RunSummary) -> bool:
     """Whether a person waits for the run's next model, so that everything else holds.
 
     Who labels in continuous mode with a query open does not: fits without end would hold everybody
@@ -103,7 +103,7 @@ def person_waits(log: RunLog | RunSummary) -> bool:
     return log.run.kind == "person" and not answers_itself(log) and not never_waits
 
 
-def answers_itself(log: RunLog | RunSummary) -> bool:
+def answers_itself(log: RunState | RunSummary) -> bool:
     """Whether the oracle is to answer the run's next query."""
     until = log.run.oracle_until
     return until is not None and log.n_labelled < until

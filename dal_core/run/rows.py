@@ -12,7 +12,6 @@ from typing import Any, Literal
 
 from dal_core.protocol.parameters import RunSpec
 from dal_core.run.events import Submission
-from dal_core.store.run_lock import RunBusy
 
 Kind = Literal["person", "oracle"]
 Mode = Literal["strict", "continuous"]
@@ -27,7 +26,7 @@ class RunNotFound(ValueError):
     """No such run; the message is one line."""
 
 
-class RunInUse(RunBusy):
+class RunInUse(Exception):
     """An experiment has the run; the message is one line."""
 
 

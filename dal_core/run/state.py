@@ -18,7 +18,7 @@ Model = tuple[int, int]  # the last submission and the last correction in its tr
 
 @dataclass(frozen=True)
 class RunSummary:
-    """What of a run's log its progress and its curve need; the fields mean what `RunLog`'s do."""
+    """What of a run's log its progress and its curve need; the fields mean what `RunState`'s do."""
 
     run: RunRow
     steps: tuple[StepResult, ...]
@@ -33,7 +33,7 @@ class RunSummary:
 
 
 @dataclass(frozen=True)
-class RunLog:
+class RunState:
     """The state of a run, replayed from its log.
 
     Attributes:
@@ -104,7 +104,7 @@ class RunLog:
         ranking = self.queries[submission.query_id].ranking
         return [answers[image_id] for image_id in ranking if image_id in answers]
 
-    def until(self, after: int) -> RunLog:
+    def until(self, after: int) -> RunState:
         """The state just after the submission `after`: its labels, and nothing that came later.
 
         What was measured stays. Raises ValueError for what is no state of the run.
@@ -163,7 +163,7 @@ def replay(
     steps: Sequence[StepResult],
     corrections: Sequence[Correction] = (),
     ranked: Collection[Model] = (),
-) -> RunLog:
+) -> RunState:
     """The state that the rows of a run amount to.
 
     Args:
@@ -179,7 +179,7 @@ def replay(
     corrected = counting[-1].correction_id if counting else 0
     open_query = _open_query(queries, {one.query_id for one in submissions}, after)
     kept = {one.query_id for one in active} | ({open_query.query_id} if open_query else set())
-    return RunLog(
+    return RunState(
         run=run,
         submissions=active,
         n_retracted=len(submissions) - len(active),

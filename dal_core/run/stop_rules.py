@@ -1,16 +1,16 @@
 """When a run is over, read off its log; pure.
 
-Beside the log and not in the agenda, since the store must not open a query that comes after the
+Beside the log and not in the next_task, since the store must not open a query that comes after the
 end.
 """
 
 from __future__ import annotations
 
 from dal_core.protocol.parameters import FULL_DATA
-from dal_core.run.state import RunLog, RunSummary
+from dal_core.run.state import RunState, RunSummary
 
 
-def finished(log: RunLog | RunSummary) -> str | None:
+def finished(log: RunState | RunSummary) -> str | None:
     """Why the run asks for nothing more, or None while it goes on (SPEC section 5)."""
     run, n = log.run, log.n_labelled
     protocol = run.spec.protocol

@@ -11,7 +11,7 @@ from typing import Any
 
 from dal_core.run.answers import AnswerError, is_amount, is_int, repeated
 from dal_core.run.events import Answer, Query, StepResult
-from dal_core.run.state import RunLog
+from dal_core.run.state import RunState
 
 SOURCES = ("person", "oracle")
 MODES = ("strict", "continuous")
@@ -25,7 +25,7 @@ def check_author(annotator: str, source: str) -> None:
         raise AnswerError(f"source is {source!r}; allowed: {', '.join(SOURCES)}")
 
 
-def check_query(log: RunLog, query: Query) -> None:
+def check_query(log: RunState, query: Query) -> None:
     """A query for the present state fits its run. Raises ValueError."""
     check_ranking(log, query)
     gone = {image_id for image_id, _ in log.labels()} | log.skipped
@@ -34,7 +34,7 @@ def check_query(log: RunLog, query: Query) -> None:
             raise ValueError(f"image {image_id} is ranked but is no longer in the pool")
 
 
-def check_ranking(log: RunLog, query: Query) -> None:
+def check_ranking(log: RunState, query: Query) -> None:
     """What the model of a surviving state ranks best fits its run. Raises ValueError."""
     if not query.ranking or len(query.ranking) != len(query.scores):
         raise ValueError(
@@ -49,12 +49,12 @@ def check_ranking(log: RunLog, query: Query) -> None:
     _check_n_labelled(log, query)
 
 
-def check_step(log: RunLog, result: StepResult) -> None:
+def check_step(log: RunState, result: StepResult) -> None:
     """A result for a surviving state has that state's number of labels. Raises ValueError."""
     _check_n_labelled(log, result)
 
 
-def check_correction(log: RunLog, answer: Answer) -> int:
+def check_correction(log: RunState, answer: Answer) -> int:
     """The submission that the image was answered in. Raises AnswerError, also for no change."""
     for submission in log.submissions:
         for earlier in submission.answers:
@@ -90,7 +90,7 @@ def check_directives(values: Mapping[str, Any]) -> None:
         raise ValueError(f"paused is {values['paused']!r}; allowed: True or False")
 
 
-def _check_n_labelled(log: RunLog, record: Query | StepResult) -> None:
+def _check_n_labelled(log: RunState, record: Query | StepResult) -> None:
     expected = log.n_labelled_at(record.after, record.corrected)
     if record.n_labelled != expected:
         raise ValueError(

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Row, insert, select, update
 
 from dal_core.run.events import Query
 from dal_core.run.rows import now
-from dal_core.run.state import RunLog
+from dal_core.run.state import RunState
 from dal_core.run.stop_rules import finished
 from dal_core.store import reading, schema, writing
 
@@ -47,14 +47,14 @@ def open_next(connection: Connection, run_id: str) -> Query | None:
     if log.is_asked or finished(log) or ranked is None:
         return None
     query, places = _remaining(log, ranked)
-    is_of_now = (ranked.after, ranked.corrected) == (log.after, log.corrected)
-    if len(places) < (1 if is_of_now else query.batch_size):
+    matches_current_labels = (ranked.after, ranked.corrected) == (log.after, log.corrected)
+    if len(places) < (1 if matches_current_labels else query.batch_size):
         return None
     writing.insert_query(connection, run_id, query, _probs_of(ranked, query, places))
     return query
 
 
-def _newest(connection: Connection, log: RunLog) -> Row[Any] | None:
+def _newest(connection: Connection, log: RunState) -> Row[Any] | None:
     """The newest ranking by a model whose labels have not been taken back."""
     rankings = schema.rankings
     states = [0, *(one.submission_id for one in log.submissions)]
@@ -68,7 +68,7 @@ def _newest(connection: Connection, log: RunLog) -> Row[Any] | None:
     return connection.execute(query).one_or_none()
 
 
-def _remaining(log: RunLog, ranked: Row[Any]) -> tuple[Query, list[int]]:
+def _remaining(log: RunState, ranked: Row[Any]) -> tuple[Query, list[int]]:
     """The query, and the places in the model's ranking of its images."""
     gone = {answer.image_id for one in log.submissions for answer in one.answers}
     places = [place for place, image_id in enumerate(ranked.ranking) if image_id not in gone]

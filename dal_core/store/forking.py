@@ -16,11 +16,11 @@ from sqlalchemy import Connection, insert, select
 
 from dal_core.protocol.parameters import FULL_DATA, SPLIT_PARAMETERS, Protocol, RunSpec
 from dal_core.run.events import Submission
-from dal_core.run.state import RunLog
+from dal_core.run.state import RunState
 from dal_core.store import reading, schema, writing
 
 
-def check_fork(log: RunLog, after: int, spec: RunSpec) -> None:
+def check_fork(log: RunState, after: int, spec: RunSpec) -> None:
     """The spec can go on from that state of the run. Raises ValueError, one line."""
     origin = log.run.spec
     if FULL_DATA in (origin.acquisition, spec.acquisition):
@@ -41,7 +41,7 @@ def check_fork(log: RunLog, after: int, spec: RunSpec) -> None:
         )
 
 
-def copy_history(connection: Connection, log: RunLog, after: int, spec: RunSpec, to: str) -> None:
+def copy_history(connection: Connection, log: RunState, after: int, spec: RunSpec, to: str) -> None:
     """Append what led to the state `after`, and what was measured on the way, to the run `to`."""
     shared = [one for one in log.submissions if one.submission_id <= after]
     numbers = {0: 0}

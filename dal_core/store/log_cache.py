@@ -13,13 +13,13 @@ from collections import OrderedDict
 
 from sqlalchemy import Connection
 
-from dal_core.run.state import RunLog
+from dal_core.run.state import RunState
 from dal_core.store.reading import LogRows, read_rows
 
 KEPT = 64  # runs; a log of 100 steps takes about 1 MB
 
 
-class KeptLogs:
+class LogCache:
     """The rows of the logs read last. Safe to share between threads."""
 
     def __init__(self, at_most: int = KEPT) -> None:
@@ -27,7 +27,7 @@ class KeptLogs:
         self._rows = OrderedDict[str, LogRows]()
         self._lock = threading.Lock()
 
-    def read(self, connection: Connection, run_id: str) -> RunLog:
+    def read(self, connection: Connection, run_id: str) -> RunState:
         """`reading.read_log`. Raises RunNotFound.
 
         Args:

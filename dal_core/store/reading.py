@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Table, func, or_, select
 from dal_core.protocol.parameters import RunSpec, make_protocol
 from dal_core.run.events import Answer, Confusion, Correction, Query, StepResult, Submission
 from dal_core.run.rows import Control, Progress, RunNotFound, RunRow
-from dal_core.run.state import Model, RunLog, replay
+from dal_core.run.state import Model, RunState, replay
 from dal_core.store import schema
 
 _QUERY_FIELDS = tuple(field.name for field in fields(Query))
@@ -72,7 +72,7 @@ class LogRows:
     retracted: frozenset[int] = frozenset()
     ranked: frozenset[Model] = frozenset()
 
-    def replay(self) -> RunLog:
+    def replay(self) -> RunState:
         """The state that the rows amount to."""
         return replay(
             self.run,
@@ -85,7 +85,7 @@ class LogRows:
         )
 
 
-def read_log(connection: Connection, run_id: str) -> RunLog:
+def read_log(connection: Connection, run_id: str) -> RunState:
     """The replayed state of the run. Raises RunNotFound."""
     return read_rows(connection, run_id).replay()
 

@@ -34,7 +34,7 @@ from dal_core.run.rows import (
     SubmitOutcome,
     now,
 )
-from dal_core.run.state import RunLog, RunSummary
+from dal_core.run.state import RunState, RunSummary
 from dal_core.store import (
     checks,
     continuous_queries,
@@ -46,7 +46,7 @@ from dal_core.store import (
     writing,
 )
 from dal_core.store.experiments import Experiments
-from dal_core.store.log_cache import KeptLogs
+from dal_core.store.log_cache import LogCache
 from dal_core.store.run_lock import run_dir, run_lock
 from dal_core.store.versions import current_versions
 
@@ -74,7 +74,7 @@ class Store:
         self._reading = schema.make_engine(path, "FULL")
         migration.prepare(self._reading, path, create)
         self._writing = self._reading.execution_options(begin="BEGIN IMMEDIATE")
-        self._logs = KeptLogs()
+        self._logs = LogCache()
         self.experiments = Experiments(self._reading, self._writing)
         # NORMAL leaves the file sound and, in WAL mode, does not wait for the disk at a commit:
         # a power cut may cost the latest progress, never an answer.
@@ -280,7 +280,7 @@ class Store:
 
     # Log
 
-    def log(self, run_id: str) -> RunLog:
+    def log(self, run_id: str) -> RunState:
         """The run's state, replayed from one snapshot of its log. Raises RunNotFound."""
         with self._reading.connect() as connection:
             return self._logs.read(connection, run_id)
@@ -433,7 +433,7 @@ class Store:
         """Say the label of an image answered before anew; None: nobody can tell.
 
         The next fit has the new label; the open query stays, and so does what was measured
-        before (`RunLog.is_before_correction`). It counts as long as its submission does.
+        before (`RunState.is_before_correction`). It counts as long as its submission does.
 
         Raises:
             RunNotFound: no such run.

@@ -18,7 +18,7 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 def choose_device(name: str) -> torch.device:
     """The device of that name; `auto` is the first there is of cuda, mps and cpu.
 
-    Where that is cuda, this process calculates exactly from then on (see `be_exact`).
+    Where that is cuda, this process calculates exactly from then on (see `disable_tf32`).
 
     Raises:
         ValueError: an unknown name, or a device this machine or this PyTorch does not have.
@@ -33,7 +33,7 @@ def choose_device(name: str) -> torch.device:
     if not present.get(name, True):
         raise ValueError(f"device is {name!r}, which this machine or its PyTorch does not have")
     if name == "cuda":
-        be_exact()
+        disable_tf32()
     return torch.device(name)
 
 
@@ -51,7 +51,7 @@ def free_memory(device: torch.device) -> int:
     return free + kept
 
 
-def be_exact() -> None:
+def disable_tf32() -> None:
     """Have this process calculate on NVIDIA's GPUs as on the CPU, but for rounding.
 
     By default convolutions round float32 to TF32 there, and some of them add in no fixed order.

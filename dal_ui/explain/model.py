@@ -21,7 +21,7 @@ from dal_core.explain.pool import PoolScores, score_pool
 from dal_core.explain.step import fitted_of, newest_model, stored_models, stored_step
 from dal_core.figures.png import thumbnail
 from dal_core.learner.bayesian_cnn import Learner
-from dal_core.run.state import RunLog
+from dal_core.run.state import RunState
 from dal_ui.shared import runtime
 
 MAX_PASSES = 64
@@ -36,7 +36,7 @@ class Step:
     `key` names it in caches.
     """
 
-    log: RunLog
+    log: RunState
     learner: Learner
     dataset: Dataset
 
@@ -76,7 +76,7 @@ class Step:
         return self.query_images() or tuple(pool.ranking(name, self.batch_size).tolist())
 
 
-def open_step(log: RunLog, dataset: Dataset, state: tuple[int, int] | None = None) -> Step | None:
+def open_step(log: RunState, dataset: Dataset, state: tuple[int, int] | None = None) -> Step | None:
     """A stored model of the run; None where it is not stored.
 
     Args:
@@ -97,7 +97,7 @@ def newest(run_id: str) -> tuple[int, int] | None:
     return newest_model(runtime.store().home, run_id)
 
 
-def stored(log: RunLog) -> list[tuple[int, int]]:
+def stored(log: RunState) -> list[tuple[int, int]]:
     """The same of every stored model of the run, by growing labels."""
     return stored_models(runtime.store().home, log)
 
@@ -145,7 +145,7 @@ def one_thread() -> None:
 
 
 @st.cache_resource(show_spinner=False, max_entries=6)
-def _learner(key: Key, _log: RunLog, _dataset: Dataset) -> Learner | None:
+def _learner(key: Key, _log: RunState, _dataset: Dataset) -> Learner | None:
     """Read-only to everybody: nobody answers through it."""
     one_thread()
     return stored_step(runtime.store().home, _log, _dataset, *key[1:])

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dal_core.explain.parts import Parts
 from dal_core.explain.pool import Place
 from dal_core.results.titles import display_name
-from dal_core.run.state import RunLog
+from dal_core.run.state import RunState
 
 MATRIX = (
     "Dropout switches a random part of the network off. With it left on, the same image gives "
@@ -126,7 +126,7 @@ def whose_passes(is_own: bool, n_passes: int, run_passes: int) -> str:
     return "Passes of the page's own: the run never scored this image with these settings."
 
 
-def network_names(log: RunLog, states: Sequence[tuple[int, int]]) -> dict[tuple[int, int], str]:
+def network_names(log: RunState, states: Sequence[tuple[int, int]]) -> dict[tuple[int, int], str]:
     """What each stored network of a run is called: no two alike.
 
     Args:
@@ -145,7 +145,7 @@ def network_names(log: RunLog, states: Sequence[tuple[int, int]]) -> dict[tuple[
     }
 
 
-def before_corrections(log: RunLog, after: int, corrected: int) -> str:
+def before_corrections(log: RunState, after: int, corrected: int) -> str:
     """How many corrections a network's training set lacks, to be added to its name."""
     made = [one.correction_id for one in log.corrections if one.submission_id <= after]
     lacking = sum(correction_id > corrected for correction_id in made)

@@ -17,9 +17,9 @@ from dal_core.execution.pool import Workers
 from dal_core.experiments.control import create_run
 from dal_core.protocol.parameters import FULL_DATA, Protocol, RunSpec
 from dal_core.run.events import Answer, Query, StepResult, Submission
-from dal_core.run.next_task import Agenda, agenda, person_waits
+from dal_core.run.next_task import NextTask, next_task, person_waits
 from dal_core.run.rows import Mode, Progress, RunNotFound, SubmitOutcome
-from dal_core.run.state import RunLog
+from dal_core.run.state import RunState
 from dal_core.store.store import Store
 from dal_ui.components.grid.submission import GridSubmission
 
@@ -57,15 +57,15 @@ class View:
     `pulse` is what `pulse()` said just before: when it says something else, something is new.
     """
 
-    log: RunLog
-    agenda: Agenda
-    baseline: RunLog | None
+    log: RunState
+    next_task: NextTask
+    baseline: RunState | None
     pulse: Pulse
 
     @property
     def baseline_works(self) -> bool:
         """Whether the baseline has yet to come as far as the run."""
-        return self.baseline is not None and agenda(self.baseline).has_work
+        return self.baseline is not None and next_task(self.baseline).has_work
 
     @property
     def latest(self) -> StepResult | None:
@@ -112,7 +112,7 @@ def look(store: Store, run_id: str) -> View:
     base_id = None if base is None or base.run_id == run_id else base.run_id
     heard = pulse(store, run_id, base_id)
     log = store.log(run_id)
-    return View(log, agenda(log), store.log(base_id) if base_id else None, heard)
+    return View(log, next_task(log), store.log(base_id) if base_id else None, heard)
 
 
 def pulse(store: Store, run_id: str, baseline_id: str | None) -> Pulse:
@@ -169,13 +169,13 @@ def ask_workers(store: Store, workers: Workers, view: View) -> None:
     """Have the workers do what the run and its baseline need; harmless when asked twice."""
     progress = store.progress(view.log.run.run_id)
     failed = progress is not None and progress.part == "failed"
-    if view.agenda.has_work and not failed:
+    if view.next_task.has_work and not failed:
         workers.ask(view.log.run.run_id, person_waits=person_waits(view.log))
     if view.baseline is not None and view.baseline_works:
         workers.ask(view.baseline.run.run_id, person_waits=False)
 
 
-def hand_over(store: Store, log: RunLog, n_batches: int | None) -> None:
+def hand_over(store: Store, log: RunState, n_batches: int | None) -> None:
     """Let the oracle answer the next batches, or to the end of the run with None."""
     spec = log.run.spec
     until = spec.max_labels
@@ -185,24 +185,24 @@ def hand_over(store: Store, log: RunLog, n_batches: int | None) -> None:
     store.set_directives(log.run.run_id, oracle_until=until)
 
 
-def retry(store: Store, log: RunLog) -> None:
+def retry(store: Store, log: RunState) -> None:
     """Have the workers try again what failed; nothing happens where nothing did."""
     progress = store.progress(log.run.run_id)
     if progress is not None and progress.part == "failed":
         store.set_progress(log.run.run_id, Progress("idle"))
 
 
-def take_back(store: Store, log: RunLog) -> None:
+def take_back(store: Store, log: RunState) -> None:
     """Hand the run back to the person: the oracle answers no further query."""
     store.set_directives(log.run.run_id, oracle_until=None)
 
 
-def is_of(log: RunLog, submission: GridSubmission) -> bool:
+def is_of(log: RunState, submission: GridSubmission) -> bool:
     """Whether a submission answers a query of this run that is open or was answered."""
     return submission.query_id in log.queries
 
 
-def submit(store: Store, log: RunLog, submission: GridSubmission) -> SubmitOutcome:
+def submit(store: Store, log: RunState, submission: GridSubmission) -> SubmitOutcome:
     """Store what a person submitted. Raises AnswerError; nothing is written then."""
     answers = [
         Answer(image_id, label, submission.seconds.get(image_id))
@@ -221,12 +221,12 @@ def submit(store: Store, log: RunLog, submission: GridSubmission) -> SubmitOutco
     )
 
 
-def annotator(log: RunLog) -> str:
+def annotator(log: RunState) -> str:
     """Who answers in this run: the name it was started under."""
     return log.run.title or DEFAULT_ANNOTATOR
 
 
-def undo(store: Store, log: RunLog) -> None:
+def undo(store: Store, log: RunState) -> None:
     """Take back the last ten, whoever answered them; they are asked again at once.
 
     The oracle is stopped too: it would only answer them again.
@@ -236,28 +236,28 @@ def undo(store: Store, log: RunLog) -> None:
     store.undo(log.run.run_id, log.after)
 
 
-def reveal(store: Store, dataset: Dataset, log: RunLog) -> list[Revealed]:
+def reveal(store: Store, dataset: Dataset, log: RunState) -> list[Revealed]:
     """The last answered batch, image by image, in the order of the ranking."""
     if not log.submissions:
         return []
     last = log.submissions[-1]
     query = log.queries[last.query_id]
-    beliefs = _beliefs(store, query)
+    predictions = _beliefs(store, query)
     said = {answer.image_id: answer.label for answer in last.answers}
     return [
-        Revealed(i, said[i], int(dataset.labels[i]), *beliefs.get(i, (None, None)))
+        Revealed(i, said[i], int(dataset.labels[i]), *predictions.get(i, (None, None)))
         for i in query.ranking
         if i in said
     ]
 
 
-def agreement(dataset: Dataset, log: RunLog) -> tuple[int, int]:
+def agreement(dataset: Dataset, log: RunState) -> tuple[int, int]:
     """(answers of persons that equal the data set's label, all answers of persons)."""
     given = [pair for s in log.submissions if s.source == "person" for pair in s.labels.items()]
     return sum(int(dataset.labels[i]) == label for i, label in given), len(given)
 
 
-def batch_on_screen(log: RunLog) -> tuple[Query, Submission | None] | None:
+def batch_on_screen(log: RunState) -> tuple[Query, Submission | None] | None:
     """What the grid shows: the open query, else the last answered one until the next comes."""
     if log.open_query is not None:
         return log.open_query, None

@@ -15,7 +15,7 @@ from dal_core.record_file.sync import run_curve
 from dal_core.results.crossings import Metric
 from dal_core.results.curves import RunCurve
 from dal_core.results.labelling_cost import labelling_minutes, labelling_seconds
-from dal_core.run.state import RunLog
+from dal_core.run.state import RunState
 from dal_ui.label import words
 from dal_ui.label.actions import View
 
@@ -57,7 +57,7 @@ def baseline_beside(view: View) -> RunCurve | None:
     return run_curve(view.baseline).up_to(view.log.n_labelled)
 
 
-def _cost(log: RunLog) -> tuple[tuple[int, float], ...] | None:
+def _cost(log: RunState) -> tuple[tuple[int, float], ...] | None:
     """What labelling cost; returns the minutes by labels where the charts are to be over them."""
     seconds = list(labelling_seconds(log).values())
     with st.container(horizontal=True, vertical_alignment="center"):

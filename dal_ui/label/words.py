@@ -13,7 +13,7 @@ from statistics import median
 from dal_core.results.titles import display_name, noise_name
 from dal_core.run.next_task import answers_itself
 from dal_core.run.rows import Progress, SubmitOutcome
-from dal_core.run.state import RunLog
+from dal_core.run.state import RunState
 from dal_ui.label.actions import Revealed, View
 
 _MARKUP = re.compile(r"([\\`*_{}\[\]()#+.!<>|~$:-])")
@@ -24,7 +24,7 @@ def plain(text: str) -> str:
     return _MARKUP.sub(r"\\\1", text)
 
 
-def about(log: RunLog) -> str:
+def about(log: RunState) -> str:
     """Who, how, on what: the left half of the header."""
     spec = log.run.spec
     return (
@@ -37,14 +37,14 @@ def about(log: RunLog) -> str:
 PLACES = "The first ten will appear here."
 
 
-def first_fit(log: RunLog) -> str:
+def first_fit(log: RunState) -> str:
     """What happens before there is anything to label; empty later."""
     if log.submissions or log.open_query is not None:
         return ""
     return f"The network is learning its first {log.n_labelled} digits, labelled already."
 
 
-def set_aside(log: RunLog) -> str:
+def set_aside(log: RunState) -> str:
     """How many images were skipped and batches taken back."""
     images, batches = len(log.skipped), log.n_retracted
     return (
@@ -90,7 +90,7 @@ def _lead(view: View) -> str:
     return "Saved. " if has_answered else ""
 
 
-def asked_by(log: RunLog) -> str:
+def asked_by(log: RunState) -> str:
     """How old the model is that asked for what is on screen; empty where nobody need wonder."""
     query = log.open_query
     if query is None or log.run.mode == "strict":
@@ -100,7 +100,7 @@ def asked_by(log: RunLog) -> str:
     return f"Asked for by the model of {query.asked_by} labels, {old}."
 
 
-def waiting(log: RunLog) -> str:
+def waiting(log: RunState) -> str:
     """What a person is asked to do now."""
     name = display_name(log.run.spec.acquisition)
     return f"Waiting for you: the ten digits that {name} asks for."

@@ -19,7 +19,7 @@ from dal_core.protocol.parameters import ACQUISITION_NAMES, ProtocolError
 from dal_core.record_file.sync import run_curve
 from dal_core.results.curves import RunCurve
 from dal_core.results.titles import display_name, noise_name
-from dal_core.run.next_task import agenda
+from dal_core.run.next_task import next_task
 from dal_core.run.rows import RunNotFound
 from dal_core.store.store import Store
 from dal_ui.replay.words import points
@@ -122,7 +122,7 @@ def _comparison(store: Store, workers: Workers, one: Comparison) -> None:
                 st.rerun(scope="app")
 
     draw()
-    if not moving and any(agenda(store.log(run_id)).has_work for run_id in run_ids):
+    if not moving and any(next_task(store.log(run_id)).has_work for run_id in run_ids):
         st.caption("These runs are not finished; the Reproduce page lists and resumes them.")
 
 

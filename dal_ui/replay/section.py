@@ -18,9 +18,9 @@ from dal_core.protocol.parameters import FULL_DATA
 from dal_core.record_file.sync import run_curve
 from dal_core.results import run_history
 from dal_core.results.run_history import Moment
-from dal_core.run.next_task import agenda
+from dal_core.run.next_task import next_task
 from dal_core.run.rows import RunNotFound, RunRow
-from dal_core.run.state import RunLog
+from dal_core.run.state import RunState
 from dal_core.store.store import Store
 from dal_ui.replay import words
 from dal_ui.replay.noise import noise_section
@@ -131,7 +131,7 @@ def _player(store: Store, workers: Workers, first: RunRow, second: RunRow | None
 def _moves(store: Store, workers: Workers, run_id: str) -> bool:
     """Whether a worker is at the run, or should be; it is asked then."""
     try:
-        has_work = agenda(store.log(run_id)).has_work
+        has_work = next_task(store.log(run_id)).has_work
     except RunNotFound:
         return False
     progress = store.progress(run_id)
@@ -168,7 +168,7 @@ def _slider(histories: Sequence[Sequence[Moment]], run_id: str) -> int:
     )
 
 
-def _curves(logs: Sequence[RunLog], n_labelled: int) -> None:
+def _curves(logs: Sequence[RunState], n_labelled: int) -> None:
     runs = [log.run for log in logs]
     names = [words.curve_name(run, other) for run, other in _each_with_other(runs)]
     curves = {name: run_curve(log) for name, log in zip(names, logs, strict=True) if len(log.steps)}

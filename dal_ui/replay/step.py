@@ -18,7 +18,7 @@ from dal_core.figures.history import balance_figure, class_accuracy_figure, conf
 from dal_core.results import run_history
 from dal_core.results.run_history import Moment
 from dal_core.run.events import Confusion
-from dal_core.run.state import RunLog
+from dal_core.run.state import RunState
 from dal_core.store.store import Store
 from dal_ui.components.grid import image_data_uri
 from dal_ui.replay import words
@@ -36,7 +36,7 @@ class StepView:
         self,
         store: Store,
         workers: Workers,
-        log: RunLog,
+        log: RunState,
         moments: Sequence[Moment],
         n_labelled: int,
     ) -> None:
@@ -173,7 +173,7 @@ def _uri(name: str, image_id: int) -> str:
 
 
 @st.cache_data(show_spinner=False, max_entries=16)
-def _split(fingerprint: str, protocol: str, seed: int, _log: RunLog) -> Split:
+def _split(fingerprint: str, protocol: str, seed: int, _log: RunState) -> Split:
     spec = _log.run.spec
     return split_of(spec, runtime.dataset(spec.protocol.dataset))
 

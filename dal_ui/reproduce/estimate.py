@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from dal_core.experiments.forecast import seconds_left
 from dal_core.protocol.parameters import FULL_DATA, Protocol, RunSpec
 from dal_core.run.rows import RunRow
-from dal_core.run.state import RunLog
+from dal_core.run.state import RunState
 from dal_core.store.store import Store
 from dal_ui.reproduce.actions import Plan, duration
 
@@ -110,7 +110,7 @@ def _points(store: Store, similar: Sequence[RunRow], name: str) -> list[tuple[in
     if not alike and name != FULL_DATA:
         alike = [run for run in similar if run.spec.acquisition != FULL_DATA]
         alike.sort(key=lambda run: (run.spec.acquisition == "random") != (name == "random"))
-    logs: list[RunLog] = [store.log(run.run_id) for run in alike[:_LOOKED_AT]]
+    logs: list[RunState] = [store.log(run.run_id) for run in alike[:_LOOKED_AT]]
     longest = max((log.steps for log in logs), key=len, default=())
     return [(step.n_labelled, sum(step.seconds.values())) for step in longest]
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from dal_core.data.base import Dataset
-from dal_core.execution.predictions import Beliefs
+from dal_core.execution.predictions import Predictions
 from dal_core.run.answers import AnswerError
 from dal_core.run.events import Source
-from dal_core.run.state import RunLog
+from dal_core.run.state import RunState
 from dal_core.store.store import Store
 
 LABEL = "your label"  # the column that can be changed
@@ -77,9 +77,15 @@ ORDERS: Mapping[str, Callable[[ReviewRow], tuple[float, ...]]] = {
 }
 
 
-def review_rows(log: RunLog, dataset: Dataset, beliefs: Beliefs | None) -> list[ReviewRow]:
-    """Every answered image, in the order of answering, with the newest beliefs about it."""
-    means = {} if beliefs is None else dict(zip(beliefs.image_ids, beliefs.mean, strict=True))
+def review_rows(
+    log: RunState, dataset: Dataset, predictions: Predictions | None
+) -> list[ReviewRow]:
+    """Every answered image, in the order of answering, with the newest predictions about it."""
+    means = (
+        {}
+        if predictions is None
+        else dict(zip(predictions.image_ids, predictions.mean, strict=True))
+    )
     before: dict[int, int | None] = {}
     for one in log.corrections:
         before.setdefault(one.image_id, one.before)
@@ -143,7 +149,7 @@ def new_edits(
     return {i: label for i, label in labels.items() if i not in seen or seen[i] != label}
 
 
-def correct(store: Store, log: RunLog, image_id: int, label: int | None, annotator: str) -> str:
+def correct(store: Store, log: RunState, image_id: int, label: int | None, annotator: str) -> str:
     """Correct one label; returns what to tell the person. Nothing changes where it is refused."""
     try:
         made = store.correct(log.run.run_id, image_id, label, annotator=annotator)

@@ -12,7 +12,7 @@ import pandas as pd
 import streamlit as st
 
 from dal_core.data.base import Dataset
-from dal_core.execution.predictions import load_beliefs
+from dal_core.execution.predictions import load_predictions
 from dal_core.store.run_lock import run_dir
 from dal_ui.components.grid import image_data_uri
 from dal_ui.components.grid.submission import GridReview
@@ -82,7 +82,7 @@ def review_section(view: View, dataset: Dataset) -> None:
 def _section(view: View, dataset: Dataset) -> None:
     log = runtime.store().log(view.log.run.run_id)
     rows = review.review_rows(
-        log, dataset, load_beliefs(run_dir(runtime.store().home, log.run.run_id))
+        log, dataset, load_predictions(run_dir(runtime.store().home, log.run.run_id))
     )
     if not rows:
         st.info("No label was given yet. Answer the ten above: each will be listed here.")

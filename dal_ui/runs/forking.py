@@ -22,7 +22,7 @@ from dal_core.protocol.parameters import (
 from dal_core.results.run_history import Moment
 from dal_core.results.titles import display_name
 from dal_core.run.rows import RunRow
-from dal_core.run.state import RunLog
+from dal_core.run.state import RunState
 from dal_core.store.store import Store
 from dal_ui.reproduce.actions import parse_overrides
 from dal_ui.shared import runtime
@@ -52,7 +52,7 @@ class ForkPlan:
 
 
 def fork(
-    store: Store, dataset: Dataset, log: RunLog, after: int, plan: ForkPlan, device: str = "cpu"
+    store: Store, dataset: Dataset, log: RunState, after: int, plan: ForkPlan, device: str = "cpu"
 ) -> RunRow:
     """Make the fork; one for the oracle is ready to be worked on. Raises ValueError, one line."""
     spec = plan.spec(log.run.spec)
@@ -64,12 +64,12 @@ def fork(
     )
 
 
-def can_be_forked(log: RunLog) -> bool:
+def can_be_forked(log: RunState) -> bool:
     """Whether the run asks questions at all; the full-data bound does not."""
     return log.run.spec.acquisition != FULL_DATA
 
 
-def fork_form(store: Store, workers: Workers, log: RunLog, moment: Moment) -> RunRow | None:
+def fork_form(store: Store, workers: Workers, log: RunState, moment: Moment) -> RunRow | None:
     """Draw the form; returns the fork when one was made just now, already in the queue."""
     origin, key = log.run.spec, f"fork-{log.run.run_id}"
     st.markdown(

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from dal_core.results.titles import display_name, noise_name
-from dal_core.run.rows import RunNotFound, RunRow
-from dal_core.run.state import RunLog
+from dal_core.run.rows import RunInUse, RunNotFound, RunRow
+from dal_core.run.state import RunState
 from dal_core.store.run_lock import RunBusy
 from dal_core.store.store import Store
 from dal_ui.label.words import plain
@@ -44,7 +44,7 @@ def run_lines(store: Store) -> list[RunLine]:
     return [run_line(store.log(run.run_id)) for run in store.runs()]
 
 
-def run_line(log: RunLog) -> RunLine:
+def run_line(log: RunState) -> RunLine:
     """One run as a row of the table."""
     run, spec = log.run, log.run.spec
     return RunLine(
@@ -79,14 +79,14 @@ def delete_run(store: Store, run_id: str) -> str | None:
     """Delete a run for good; returns None, or in one line why it was not deleted."""
     try:
         store.delete_run(run_id)
-    except RunBusy:
+    except (RunBusy, RunInUse):
         return f"Run {run_id} is being worked on: wait until it rests. Nothing was deleted."
     except RunNotFound as error:
         return str(error)
     return None
 
 
-def _answered_by(log: RunLog) -> str:
+def _answered_by(log: RunState) -> str:
     sources = {submission.source for submission in log.submissions} or {log.run.kind}
     who = " and ".join(source for source in ("person", "oracle") if source in sources)
     noise = noise_name(log.run.spec.noise)

@@ -9,7 +9,7 @@ import streamlit as st
 
 from dal_core.exchange.labels_out import render
 from dal_core.exchange.model import has_model, model_bytes, predict_script
-from dal_core.run.state import RunLog
+from dal_core.run.state import RunState
 from dal_ui.shared import runtime
 from dal_ui.shared.images import why_unreadable
 
@@ -20,7 +20,7 @@ _FORMATS = {  # form: (what it is called, file name, MIME type)
 }
 
 
-def download_buttons(log: RunLog) -> None:
+def download_buttons(log: RunState) -> None:
     """One button a format; the text is made when it is asked for."""
     protocol, fingerprint = log.run.spec.protocol, log.run.spec.fingerprint
     if problem := why_unreadable(protocol.dataset, fingerprint):

@@ -14,7 +14,7 @@ import streamlit as st
 from dal_core.data import catalogue
 from dal_core.data.base import Dataset
 from dal_core.execution.pool import Workers
-from dal_core.run.next_task import agenda
+from dal_core.run.next_task import next_task
 from dal_core.store.run_lock import default_home
 from dal_core.store.store import Store
 
@@ -40,7 +40,7 @@ def workers() -> Workers:
     pool = Workers(Path(store().home), BACKGROUND_WORKERS, device=device())
     pool.warm_up()
     for run in store().runs():
-        if agenda(store().log(run.run_id)).has_work:
+        if next_task(store().log(run.run_id)).has_work:
             pool.ask(run.run_id, person_waits=False)
     return pool
 

@@ -17,7 +17,7 @@ from dal_core.execution.pool import Workers
 from dal_core.experiments import control, demo
 from dal_core.experiments.demo import Demo
 from dal_core.results.crossings import first_crossing
-from dal_core.run.state import RunLog
+from dal_core.run.state import RunState
 from dal_core.store.store import Store
 from dal_ui.shared import runtime
 from dal_ui.tour.stops import STOPS, Stop
@@ -63,7 +63,7 @@ def fact(found: Demo, number: int) -> str:
     return ""
 
 
-def _needed(log: RunLog, error: float) -> str:
+def _needed(log: RunState, error: float) -> str:
     steps = log.steps
     n = first_crossing([s.n_labelled for s in steps], [s.accuracy for s in steps], error)
     return f"{n} labels" if n is not None else "no number of labels it had"

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from dal_core.data.base import Dataset
 from dal_core.execution.job import Workbench, advance
-from dal_core.execution.predictions import Beliefs, save_beliefs
+from dal_core.execution.predictions import Predictions, save_predictions
 from dal_core.experiments import control
 from dal_core.store.run_lock import run_dir
 from dal_core.store.store import Store
@@ -58,7 +58,9 @@ def labelled_run(store: Store, dataset: Dataset, **changes: int) -> str:
     mean = np.full((11, 10), 0.05, np.float32)
     mean[np.arange(11), dataset.labels[ids]] = 0.55
     now = store.log(run_id)
-    save_beliefs(run_dir(store.home, run_id), Beliefs(ids, mean, now.n_labelled, now.after, 0))
+    save_predictions(
+        run_dir(store.home, run_id), Predictions(ids, mean, now.n_labelled, now.after, 0)
+    )
     return run_id
 
 

@@ -16,7 +16,7 @@ from dal_core.data.base import Dataset
 from dal_core.exchange import labels_out
 from dal_core.execution.job import Workbench, advance
 from dal_core.run.events import Answer
-from dal_core.run.state import RunLog
+from dal_core.run.state import RunState
 from dal_core.store.store import Store
 from tests import experiment_kit
 from tests.cli.test_cli import read_until, start
@@ -55,7 +55,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def labelled(home: Path, mnist5k: Dataset) -> RunLog:
+def labelled(home: Path, mnist5k: Dataset) -> RunState:
     """A person's finished run."""
     store = Store(home)
     log = store.log(label_all(store, mnist5k, seed=3))
@@ -64,7 +64,7 @@ def labelled(home: Path, mnist5k: Dataset) -> RunLog:
     return log
 
 
-def export_to(log: RunLog, dataset: Dataset, path: Path) -> Path:
+def export_to(log: RunState, dataset: Dataset, path: Path) -> Path:
     form = path.suffix[1:]
     path.write_bytes(labels_out.render(log, dataset, form).encode())
     return path
@@ -74,14 +74,14 @@ def replay(*arguments: str | Path, code: int = 0) -> None:
     assert main(["replay", *map(str, arguments), "--seed", "3", *SETTINGS]) == code
 
 
-def newest(home: Path) -> RunLog:
+def newest(home: Path) -> RunState:
     store = Store(home, create=False)
     log = store.log(store.runs()[0].run_id)
     store.close()
     return log
 
 
-def curve(log: RunLog) -> list[tuple[Any, ...]]:
+def curve(log: RunState) -> list[tuple[Any, ...]]:
     return [
         (s.step, s.n_labelled, s.accuracy, s.mutual_information, s.train_loss) for s in log.steps
     ]
@@ -89,7 +89,7 @@ def curve(log: RunLog) -> list[tuple[Any, ...]]:
 
 @pytest.mark.parametrize("name", ["labels.csv", "labels.jsonl"])
 def test_an_export_replayed_gives_the_same_curve_to_the_last_bit(
-    labelled: RunLog, mnist5k: Dataset, tmp_path: Path, dal_home: Path, name: str
+    labelled: RunState, mnist5k: Dataset, tmp_path: Path, dal_home: Path, name: str
 ) -> None:
     replay(export_to(labelled, mnist5k, tmp_path / name))
     again = newest(dal_home)
@@ -105,7 +105,7 @@ def test_an_export_replayed_gives_the_same_curve_to_the_last_bit(
 
 
 def test_a_stored_run_is_replayed_under_its_own_parameters(
-    home: Path, labelled: RunLog, capsys: pytest.CaptureFixture[str]
+    home: Path, labelled: RunState, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["replay", labelled.run.run_id, "--home", str(home), "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
@@ -147,7 +147,7 @@ def test_corrected_labels_give_the_whole_curve_anew(
 
 
 def test_a_killed_replay_goes_on_where_it_was(
-    labelled: RunLog, mnist5k: Dataset, tmp_path: Path
+    labelled: RunState, mnist5k: Dataset, tmp_path: Path
 ) -> None:
     path, home = export_to(labelled, mnist5k, tmp_path / "labels.csv"), tmp_path / "home"
     slow: list[str | Path] = [*SETTINGS, "--set", "n_epochs=300", "--seed", "3", "--home", home]
@@ -167,7 +167,7 @@ def test_a_killed_replay_goes_on_where_it_was(
 
 
 def test_an_interrupted_replay_says_how_to_go_on(
-    labelled: RunLog, mnist5k: Dataset, tmp_path: Path
+    labelled: RunState, mnist5k: Dataset, tmp_path: Path
 ) -> None:
     path = export_to(labelled, mnist5k, tmp_path / "labels.csv")
     process = start("replay", path, *SETTINGS, "--set", "n_epochs=300", "--seed", "3")
@@ -179,7 +179,7 @@ def test_an_interrupted_replay_says_how_to_go_on(
 
 
 def test_a_finished_replay_is_shown_again_and_one_that_was_touched_begins_anew(
-    labelled: RunLog, mnist5k: Dataset, tmp_path: Path, dal_home: Path
+    labelled: RunState, mnist5k: Dataset, tmp_path: Path, dal_home: Path
 ) -> None:
     path = export_to(labelled, mnist5k, tmp_path / "labels.csv")
     replay(path)
@@ -196,7 +196,7 @@ def test_a_finished_replay_is_shown_again_and_one_that_was_touched_begins_anew(
 
 
 def test_rows_sorted_otherwise_are_put_in_the_order_of_training(
-    labelled: RunLog, mnist5k: Dataset, tmp_path: Path, dal_home: Path
+    labelled: RunState, mnist5k: Dataset, tmp_path: Path, dal_home: Path
 ) -> None:
     """As a spreadsheet may leave them: sorted, with a mark in front and semicolons."""
     path = export_to(labelled, mnist5k, tmp_path / "labels.csv")
@@ -209,7 +209,7 @@ def test_rows_sorted_otherwise_are_put_in_the_order_of_training(
 
 
 def test_the_least_a_file_needs_is_image_hash_label_and_step(
-    labelled: RunLog, mnist5k: Dataset, tmp_path: Path, dal_home: Path
+    labelled: RunState, mnist5k: Dataset, tmp_path: Path, dal_home: Path
 ) -> None:
     path = tmp_path / "mine.jsonl"
     rows = [
@@ -252,7 +252,7 @@ def changed(rows: list[dict[str, Any]], line: int, **values: Any) -> list[dict[s
     ],
 )
 def test_a_row_that_cannot_be_is_named_in_one_line_and_nothing_is_written(
-    labelled: RunLog,
+    labelled: RunState,
     mnist5k: Dataset,
     tmp_path: Path,
     dal_home: Path,
@@ -272,7 +272,7 @@ def test_a_row_that_cannot_be_is_named_in_one_line_and_nothing_is_written(
 
 
 def test_labels_of_another_seeds_pool_are_refused(
-    labelled: RunLog,
+    labelled: RunState,
     mnist5k: Dataset,
     tmp_path: Path,
     dal_home: Path,
@@ -316,7 +316,7 @@ def test_a_file_that_is_none_of_labels_is_one_line(
 
 
 def test_more_steps_than_the_protocol_has_are_refused(
-    labelled: RunLog, mnist5k: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    labelled: RunState, mnist5k: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = export_to(labelled, mnist5k, tmp_path / "labels.csv")
     replay(path, "--set", "n_acquisition_steps=2", code=0)
@@ -325,7 +325,7 @@ def test_more_steps_than_the_protocol_has_are_refused(
 
 
 def test_what_is_neither_a_file_nor_a_run_is_one_line(
-    home: Path, labelled: RunLog, dal_home: Path, capsys: pytest.CaptureFixture[str]
+    home: Path, labelled: RunState, dal_home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["replay", "labels.csv"]) == 2
     assert "LABELS is 'labels.csv', which is no file; allowed: a file of labels" in (

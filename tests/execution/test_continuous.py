@@ -13,7 +13,7 @@ from sqlalchemy import select
 from dal_core.data.base import Dataset
 from dal_core.execution import job as worker
 from dal_core.execution.job import Workbench, advance
-from dal_core.execution.predictions import load_beliefs
+from dal_core.execution.predictions import load_predictions
 from dal_core.experiments import control
 from dal_core.learner.bayesian_cnn import Learner
 from dal_core.protocol.parameters import RunSpec
@@ -386,7 +386,7 @@ def test_the_oracle_can_take_over_and_hand_back(store: Store, mnist5k: Dataset) 
     assert store.log(run_id).steps[-1].n_labelled == 60
 
 
-# Beliefs
+# Predictions
 
 
 @pytest.mark.parametrize("mode", ["strict", "continuous"])
@@ -397,13 +397,13 @@ def test_the_beliefs_are_the_newest_models_of_all_that_was_answered(
     run_id = make(store, mnist5k)
     folder = run_dir(store.home, run_id)
     finish(store, run_id)
-    assert load_beliefs(folder) is None  # nothing was answered yet
+    assert load_predictions(folder) is None  # nothing was answered yet
     query = opened(store, run_id)
     skipped, *shown = query.ranking[:11]
     answers = [Answer(skipped, None), *(Answer(i, int(mnist5k.labels[i])) for i in shown)]
     store.submit(query.query_id, answers, annotator="ann", source="person")
     finish(store, run_id)
-    log, found = store.log(run_id), load_beliefs(folder)
+    log, found = store.log(run_id), load_predictions(folder)
     assert found is not None
     assert found.image_ids.tolist() == [skipped, *shown]
     assert (found.n_labelled, found.after, found.corrected) == (30, log.after, 0)
@@ -422,11 +422,11 @@ def test_the_beliefs_follow_a_correction_of_a_finished_run(store: Store, mnist5k
     finish(store, run_id)
     label(store, run_id, mnist5k)
     finish(store, run_id)
-    before = load_beliefs(run_dir(store.home, run_id))
+    before = load_predictions(run_dir(store.home, run_id))
     image_id = store.log(run_id).submissions[0].answers[0].image_id
     store.correct(run_id, image_id, None, annotator="ann")
     finish(store, run_id)
-    now = load_beliefs(run_dir(store.home, run_id))
+    now = load_predictions(run_dir(store.home, run_id))
     assert before is not None and now is not None
     assert (before.corrected, now.corrected, now.n_labelled) == (0, 1, 29)
     assert not np.array_equal(before.mean, now.mean)
@@ -435,14 +435,14 @@ def test_the_beliefs_follow_a_correction_of_a_finished_run(store: Store, mnist5k
 def test_an_oracles_run_has_no_beliefs(store: Store, mnist5k: Dataset) -> None:
     run_id = experiment_kit.new_run(store, mnist5k).run_id
     finish(store, run_id)
-    assert load_beliefs(run_dir(store.home, run_id)) is None
+    assert load_predictions(run_dir(store.home, run_id)) is None
 
 
-@pytest.mark.parametrize("content", [b"", b"PK", b"beliefs", None])
+@pytest.mark.parametrize("content", [b"", b"PK", b"predictions", None])
 def test_beliefs_that_cannot_be_read_are_none(tmp_path: Path, content: bytes | None) -> None:
     if content is not None:
         (tmp_path / "beliefs.npz").write_bytes(content)
-    assert load_beliefs(tmp_path) is None
+    assert load_predictions(tmp_path) is None
 
 
 def test_a_result_of_an_overtaken_state_is_taken(store: Store, run_id: str) -> None:

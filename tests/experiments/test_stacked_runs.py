@@ -24,7 +24,7 @@ from dal_core.experiments import control, stacked_runs
 from dal_core.experiments.stacked_runs import Together, conduct
 from dal_core.experiments.status import ExperimentStatus
 from dal_core.protocol.parameters import FULL_DATA
-from dal_core.run.next_task import agenda
+from dal_core.run.next_task import next_task
 from dal_core.store.run_lock import is_locked, run_lock
 from dal_core.store.store import Store
 from dal_core.training import stacked
@@ -114,7 +114,7 @@ def test_the_log_is_that_of_workers(store: Store, mnist5k: Dataset, tmp_path: Pa
         assert first.scores == pytest.approx(expected.scores, abs=1e-4)
         probs, same = store.shown_probs(first.query_id), elsewhere.shown_probs(expected.query_id)
         assert probs is not None and same is not None and probs.shape == same.shape
-        assert (log.steps[0].best_epoch, agenda(log).has_work) == (
+        assert (log.steps[0].best_epoch, next_task(log).has_work) == (
             wanted.steps[0].best_epoch,
             False,
         )

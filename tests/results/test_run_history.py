@@ -24,7 +24,7 @@ from dal_core.figures.history import (
 from dal_core.learner.bayesian_cnn import confusion_counts
 from dal_core.record_file.sync import run_curve
 from dal_core.results import run_history
-from dal_core.run.state import RunLog
+from dal_core.run.state import RunState
 from dal_core.store.store import Store
 from tests import experiment_kit, store_kit
 
@@ -32,7 +32,7 @@ CONFUSION = ((3, 1, 0), (0, 0, 0), (2, 2, 4))
 
 
 @pytest.fixture(scope="module")
-def log(tmp_path_factory: pytest.TempPathFactory, mnist5k: Dataset) -> RunLog:
+def log(tmp_path_factory: pytest.TempPathFactory, mnist5k: Dataset) -> RunState:
     """A finished run with two answered queries."""
     store = Store(tmp_path_factory.mktemp("home"))
     run = experiment_kit.new_run(store, mnist5k)
@@ -40,7 +40,7 @@ def log(tmp_path_factory: pytest.TempPathFactory, mnist5k: Dataset) -> RunLog:
     return store.log(run.run_id)
 
 
-def test_every_state_has_what_its_model_measured_and_asked(log: RunLog) -> None:
+def test_every_state_has_what_its_model_measured_and_asked(log: RunState) -> None:
     moments = run_history.moments(log)
     assert [m.n_labelled for m in moments] == [20, 30, 40]
     assert [m.step for m in moments] == list(log.steps)
@@ -60,7 +60,7 @@ def test_a_state_that_was_not_measured_is_there_without_a_result(tmp_path: Path)
     assert second.query == query and second.submission is None
 
 
-def test_a_number_of_labels_between_two_steps_shows_the_one_before(log: RunLog) -> None:
+def test_a_number_of_labels_between_two_steps_shows_the_one_before(log: RunState) -> None:
     moments = run_history.moments(log)
     shown = [run_history.at_labels(moments, n).n_labelled for n in (5, 20, 29, 30, 999)]
     assert shown == [20, 20, 20, 30, 40]
@@ -87,7 +87,7 @@ def test_images_asked_for_come_with_what_was_said_and_what_is_true(
         assert image.is_wrong == (image.given != image.truth)
 
 
-def test_classes_are_counted_as_the_learner_has_them(log: RunLog, mnist5k: Dataset) -> None:
+def test_classes_are_counted_as_the_learner_has_them(log: RunState, mnist5k: Dataset) -> None:
     split = split_of(log.run.spec, mnist5k)
     for moment in run_history.moments(log):
         learner = learner_at(log, moment.after, mnist5k)
@@ -109,7 +109,7 @@ def test_wrong_labels_are_counted_up_to_the_step(tmp_path: Path, mnist5k: Datase
 
 
 def test_the_confusion_of_a_step_counts_every_test_image_once(
-    log: RunLog, mnist5k: Dataset
+    log: RunState, mnist5k: Dataset
 ) -> None:
     truth = mnist5k.labels[split_of(log.run.spec, mnist5k).test]
     for step in log.steps:
@@ -140,7 +140,7 @@ def test_the_most_frequent_mistakes_come_first_and_right_answers_never() -> None
     assert run_history.worst_confusions(((5, 0), (0, 5))) == []
 
 
-def test_figures_of_a_step_show_its_numbers(log: RunLog) -> None:
+def test_figures_of_a_step_show_its_numbers(log: RunState) -> None:
     data = confusion_data(CONFUSION)
     assert data.images.sum() == 12 and len(data) == 9
     assert data[data.right].images.sum() == 7

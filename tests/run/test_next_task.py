@@ -9,9 +9,9 @@ import pytest
 
 from dal_core.protocol.parameters import FULL_DATA, RunSpec
 from dal_core.run.events import Answer, Correction, Query, StepResult, Submission
-from dal_core.run.next_task import Task, agenda, answers_itself
+from dal_core.run.next_task import Task, answers_itself, next_task
 from dal_core.run.rows import RunRow
-from dal_core.run.state import RunLog
+from dal_core.run.state import RunState
 from dal_core.run.stop_rules import finished
 from tests import fast
 
@@ -38,7 +38,7 @@ def a_log(
     evaluated: bool = False,
     asked: bool = False,
     corrections: tuple[Correction, ...] = (),
-) -> RunLog:
+) -> RunState:
     """The log after `answered` queries of ten, measured before any correction."""
     queries = [
         Query(
@@ -54,7 +54,7 @@ def a_log(
     step = StepResult(
         answered, n, accuracy=0.8, mutual_information=0.1, train_loss=0, after=answered
     )
-    return RunLog(
+    return RunState(
         run=run,
         submissions=submissions,
         n_retracted=0,
@@ -100,7 +100,7 @@ ORACLE: dict[str, Any] = {"kind": "oracle", "oracle_until": 1000}
 def test_the_next_task_follows_from_what_is_there(
     run: dict[str, Any], evaluated: bool, asked: bool, task: Task
 ) -> None:
-    next_up = agenda(a_log(a_run(**run), 1, evaluated, asked))
+    next_up = next_task(a_log(a_run(**run), 1, evaluated, asked))
     assert next_up.task is task
     assert next_up.finished is None
     assert next_up.has_work is (task not in (Task.WAIT, Task.NOTHING))
@@ -110,7 +110,7 @@ def test_the_next_task_follows_from_what_is_there(
 @pytest.mark.parametrize("evaluated", [False, True])
 def test_a_paused_run_needs_nothing(run: dict[str, Any], evaluated: bool) -> None:
     log = a_log(a_run(**run, paused=True), 1, evaluated)
-    assert agenda(log).task is Task.NOTHING
+    assert next_task(log).task is Task.NOTHING
 
 
 def test_the_oracle_answers_while_there_are_fewer_labels_than_it_was_asked_for() -> None:
@@ -135,7 +135,7 @@ def test_a_run_that_is_over_is_measured_once_more_and_says_why(
     run = a_run(**{"kind": kind, "oracle_until": 1000, **directives})
     if answered:
         assert finished(a_log(run, answered - 1, evaluated=True)) is None
-    before, after = (agenda(a_log(run, answered, evaluated)) for evaluated in (False, True))
+    before, after = (next_task(a_log(run, answered, evaluated)) for evaluated in (False, True))
     assert (before.task, before.finished) == (Task.EVALUATE, reason)
     assert (after.task, after.finished) == (Task.NOTHING, reason)
 
@@ -152,7 +152,7 @@ def test_the_accuracy_of_an_earlier_model_does_not_end_the_run() -> None:
     measured, now = a_log(run, 1, evaluated=True), a_log(run, 2)
     log = dataclasses.replace(now, steps=measured.steps)
     assert finished(log) is None
-    assert agenda(log).task is Task.EVALUATE
+    assert next_task(log).task is Task.EVALUATE
 
 
 CORRECTION = Correction(1, 1, 3, 7, before=1, annotator="ana", at="")
@@ -170,15 +170,15 @@ def test_a_correction_leaves_a_query_open_and_asks_for_no_fit_before_the_next(
     run: dict[str, Any], asked: bool, task: Task
 ) -> None:
     log = a_log(a_run(**run), 2, evaluated=True, asked=asked, corrections=(CORRECTION,))
-    assert agenda(log).task is task
+    assert next_task(log).task is task
 
 
 @pytest.mark.parametrize("run", [PERSON, ORACLE])
 def test_a_finished_run_is_measured_once_more_after_a_correction(run: dict[str, Any]) -> None:
     log = a_log(a_run(**run), 5, evaluated=True, corrections=(CORRECTION,))
-    assert agenda(log).task is Task.EVALUATE
+    assert next_task(log).task is Task.EVALUATE
     again = tuple(dataclasses.replace(step, corrected=1) for step in log.steps)
-    assert agenda(dataclasses.replace(log, steps=again)).task is Task.NOTHING
+    assert next_task(dataclasses.replace(log, steps=again)).task is Task.NOTHING
 
 
 def test_a_label_taken_away_from_a_finished_run_is_no_reason_for_another_step() -> None:
@@ -204,13 +204,13 @@ def test_in_continuous_mode_a_model_of_all_labels_ranks_and_is_then_measured(
     ranked: bool, evaluated: bool, asked: bool, task: Task
 ) -> None:
     log = a_log(a_run(**CONTINUOUS), 1, evaluated, asked)
-    assert agenda(dataclasses.replace(log, is_ranked=ranked)).task is task
+    assert next_task(dataclasses.replace(log, is_ranked=ranked)).task is task
 
 
 def test_in_continuous_mode_the_last_model_is_measured_and_ranks_nothing() -> None:
     log = a_log(a_run(**CONTINUOUS), 5)
-    assert agenda(log).task is Task.EVALUATE
-    assert agenda(a_log(a_run(**CONTINUOUS), 5, evaluated=True)).task is Task.NOTHING
+    assert next_task(log).task is Task.EVALUATE
+    assert next_task(a_log(a_run(**CONTINUOUS), 5, evaluated=True)).task is Task.NOTHING
 
 
 def test_an_oracle_in_a_continuous_run_answers_as_in_a_strict_one() -> None:
@@ -220,4 +220,4 @@ def test_an_oracle_in_a_continuous_run_answers_as_in_a_strict_one() -> None:
         (True, False, Task.QUERY),
         (True, True, Task.ANSWER),
     ):
-        assert agenda(a_log(run, 1, evaluated, asked)).task is task
+        assert next_task(a_log(run, 1, evaluated, asked)).task is task

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from dal_core.run.events import Answer, Correction, Query, StepResult, Submission
 from dal_core.run.rows import RunRow
-from dal_core.run.state import RunLog, replay
+from dal_core.run.state import RunState, replay
 from dal_core.store.store import Store
 from tests.store_kit import N_INITIAL, answers_to, new_query, new_result, new_run, spec
 
@@ -37,7 +37,7 @@ class Driver(Interface):
     def measure(self, result: StepResult) -> None: ...
     def correct(self, image_id: int, label: int | None) -> None: ...
     def undo(self) -> None: ...
-    def log(self) -> RunLog: ...
+    def log(self) -> RunState: ...
 
 
 class Rows:
@@ -85,7 +85,7 @@ class Rows:
             )
         )
 
-    def log(self) -> RunLog:
+    def log(self) -> RunState:
         return replay(
             self.run,
             self.queries,
@@ -119,7 +119,7 @@ class Stored:
     def undo(self) -> None:
         self.store.undo(self.run_id)
 
-    def log(self) -> RunLog:
+    def log(self) -> RunState:
         return self.store.log(self.run_id)
 
 
@@ -163,7 +163,7 @@ class Naive:
         self.open_ranking = self.stack.pop()[0]
 
 
-def check(log: RunLog, naive: Naive) -> None:
+def check(log: RunState, naive: Naive) -> None:
     """The log's state is the naive one, and its sets are disjoint."""
     labelled = [image_id for image_id, _ in log.labels()]
     assert len(set(labelled)) == len(labelled)
@@ -262,7 +262,7 @@ def test_the_store_agrees_with_a_model_that_forgets(actions: list[tuple[str, int
         driver.store.close()
 
 
-def answer_in_turn(driver: Driver, undos: Collection[int], n: int) -> RunLog:
+def answer_in_turn(driver: Driver, undos: Collection[int], n: int) -> RunState:
     """`n` submissions fixed by what is already labelled; some are undone and given again."""
     undos = set(undos)
     while len(driver.log().submissions) < n:

@@ -123,7 +123,7 @@ def test_a_deleted_run_is_gone(tmp_path: Path) -> None:
 def test_only_the_logs_read_last_are_kept(tmp_path: Path) -> None:
     store = Store(tmp_path)
     run_ids = [new_run(store).run_id for _ in range(4)]
-    logs = log_cache.KeptLogs(at_most=2)
+    logs = log_cache.LogCache(at_most=2)
     for run_id in [*run_ids, run_ids[2]]:
         with store._reading.connect() as connection:
             assert logs.read(connection, run_id) == read_afresh(store, run_id)

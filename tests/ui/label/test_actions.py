@@ -43,7 +43,7 @@ def test_a_new_run_is_a_persons_and_asks_for_ten_that_are_in_no_other_part_of_th
     assert query is not None and answered is None
     assert len(set(query.shown())) == 10
     assert view.latest is not None and view.latest.n_labelled == 20
-    assert not view.agenda.has_work
+    assert not view.next_task.has_work
 
 
 def test_a_protocol_too_large_for_the_digits_makes_no_run(store: Store, mnist5k: Dataset) -> None:
@@ -151,7 +151,7 @@ def test_a_run_taken_back_waits_for_the_person(store: Store, mnist5k: Dataset) -
     actions.take_back(store, store.log(run_id))
     workers.work(run_id)
     assert store.log(run_id).n_labelled == 20
-    assert not actions.look(store, run_id).agenda.has_work
+    assert not actions.look(store, run_id).next_task.has_work
 
 
 def test_to_the_end_means_the_protocols_last_step(store: Store, mnist5k: Dataset) -> None:
@@ -160,9 +160,9 @@ def test_to_the_end_means_the_protocols_last_step(store: Store, mnist5k: Dataset
     workers.work(run_id)
     view = actions.look(store, run_id)
     assert view.log.n_labelled == 40
-    assert view.agenda.finished and not view.agenda.has_work
+    assert view.next_task.finished and not view.next_task.has_work
     assert [step.n_labelled for step in view.log.steps] == [20, 30, 40]
-    assert "start a new run" in words.finished(view.agenda.finished)
+    assert "start a new run" in words.finished(view.next_task.finished)
 
 
 def test_undo_asks_the_same_ten_again_and_stops_the_oracle(store: Store, mnist5k: Dataset) -> None:

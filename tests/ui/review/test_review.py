@@ -10,8 +10,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from dal_core.data.base import Dataset
-from dal_core.execution.predictions import Beliefs
-from dal_core.run.state import RunLog
+from dal_core.execution.predictions import Predictions
+from dal_core.run.state import RunState
 from dal_core.store.store import Store
 from dal_ui.label import actions
 from dal_ui.review import rows as review
@@ -24,7 +24,7 @@ def store(dal_home: Path) -> Store:
     return Store(dal_home)
 
 
-def answered(store: Store, dataset: Dataset) -> RunLog:
+def answered(store: Store, dataset: Dataset) -> RunState:
     """A run with ten labels, the second of them wrong, and one image skipped."""
     run_id, _ = asked_run(store, dataset)
     log = store.log(run_id)
@@ -37,16 +37,16 @@ def answered(store: Store, dataset: Dataset) -> RunLog:
     return store.log(run_id)
 
 
-def beliefs(log: RunLog, dataset: Dataset) -> Beliefs:
+def predictions(log: RunState, dataset: Dataset) -> Predictions:
     """A model that is right about every image, at 0.55."""
     ids = [answer.image_id for one in log.submissions for answer in one.answers]
     mean = np.full((len(ids), 10), 0.05, np.float32)
     mean[np.arange(len(ids)), dataset.labels[ids]] = 0.55
-    return Beliefs(np.array(ids), mean, log.n_labelled, log.after, 0)
+    return Predictions(np.array(ids), mean, log.n_labelled, log.after, 0)
 
 
-def rows(log: RunLog, dataset: Dataset) -> list[ReviewRow]:
-    return review.review_rows(log, dataset, beliefs(log, dataset))
+def rows(log: RunState, dataset: Dataset) -> list[ReviewRow]:
+    return review.review_rows(log, dataset, predictions(log, dataset))
 
 
 def test_every_answer_is_listed_with_what_network_and_data_set_say(
