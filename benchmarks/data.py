@@ -7,13 +7,13 @@ from functools import cache
 import numpy as np
 
 from dal_core.data import catalogue
-from dal_core.data.base import Dataset
+from dal_core.data.base import ImageDataset
 
 Labelled = tuple[np.ndarray, np.ndarray]  # uint8 [n, 28, 28] and int64 [n]
 
 
 @cache
-def dataset() -> Dataset:
+def dataset() -> ImageDataset:
     """Cost depends on the number of images only, so either data set serves."""
     return catalogue.load("mnist" if catalogue.find("mnist") else "mnist5k")
 

@@ -26,7 +26,7 @@ from torch import Tensor
 
 from benchmarks.sides import REPORT
 from dal_core.data import catalogue
-from dal_core.data.base import Dataset
+from dal_core.data.base import ImageDataset
 from dal_core.experiments import stacked_runs
 from dal_core.experiments.control import create_experiment
 from dal_core.models.networks import BayesianCNN
@@ -69,7 +69,7 @@ def main() -> None:
 
 def measure(
     home: Path,
-    dataset: Dataset,
+    dataset: ImageDataset,
     protocol: Protocol,
     functions: Sequence[str] = FUNCTIONS,
     seeds: Sequence[int] = (1, 2, 3),

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 
 import streamlit as st
 
-from dal_core.data.base import Dataset
+from dal_core.data.base import ImageDataset
 from dal_core.protocol.parameters import FULL_DATA
 from dal_core.results.titles import display_name
 from dal_core.run.next_task import next_task
@@ -137,7 +137,7 @@ def _view(title: str, log: RunState) -> None:
     _look_again(log, is_missing=step is None)
 
 
-def _step(log: RunState, dataset: Dataset) -> Step | None:
+def _step(log: RunState, dataset: ImageDataset) -> Step | None:
     """The model looked at: the newest, or another of the run's that is stored."""
     names = explain_words.network_names(log, model.stored(log)[::-1])
     state = next(iter(names), None)  # the newest of the run as it stands

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dal_core.data.base import Dataset
+from dal_core.data.base import ImageDataset
 from dal_core.run.next_task import answers_itself
 from dal_core.run.rows import NothingToUndo, Progress
 from dal_ui.components.grid import (
@@ -60,7 +60,7 @@ def render() -> None:
     _draw(view, dataset)
 
 
-def _draw(view: View, dataset: Dataset) -> None:
+def _draw(view: View, dataset: ImageDataset) -> None:
     """The page from top to bottom, save that the grid comes before all that costs time.
 
     A person who has submitted waits for it to say "Saved.".
@@ -106,7 +106,7 @@ def _header(view: View) -> None:
 # -- the ten images ----------------------------------------------------------------------------
 
 
-def _grid(view: View, dataset: Dataset) -> None:
+def _grid(view: View, dataset: ImageDataset) -> None:
     shown = actions.batch_on_screen(view.log)
     if shown is None:
         label_grid(
@@ -305,7 +305,7 @@ def _hand_over(view: View, n_steps: int | None) -> None:
 # -- below: protocol and downloads -------------------------------------------------------------
 
 
-def _details(view: View, dataset: Dataset) -> None:
+def _details(view: View, dataset: ImageDataset) -> None:
     with st.expander("Protocol and downloads"):
         left, right = st.columns([3, 2])
         values = view.log.run.spec.protocol.model_dump()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dal_core.data.base import DataError, Dataset
+from dal_core.data.base import DataError, ImageDataset
 from dal_core.experiments.status import ExperimentStatus
 from dal_ui.label.words import plain
 from dal_ui.reproduce import actions
@@ -89,7 +89,7 @@ def _results(now: ExperimentStatus) -> None:
     draw()
 
 
-def _dataset(now: ExperimentStatus) -> Dataset | None:
+def _dataset(now: ExperimentStatus) -> ImageDataset | None:
     name = now.experiment.protocol.dataset
     try:
         return runtime.dataset(name)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from dal_core.data.base import Dataset
+    from dal_core.data.base import ImageDataset
 
 # Before torch is imported anywhere, subprocesses included: results differ in bits between one and
 # two threads. As a variable it costs the tests that need no torch no import of it.
@@ -38,7 +38,7 @@ def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def mnist5k() -> Dataset:
+def mnist5k() -> ImageDataset:
     """The embedded images; read-only, so one copy serves all tests."""
     from dal_core.data import catalogue
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from dal_core.data.base import Dataset
+from dal_core.data.base import ImageDataset
 from dal_core.execution.job import Workbench, advance
 from dal_core.experiments import control
 from dal_core.protocol.parameters import PRESETS, Protocol, RunSpec, override
@@ -32,7 +32,7 @@ def protocol(**changes: Any) -> Protocol:
 
 def new_run(
     store: Store,
-    dataset: Dataset,
+    dataset: ImageDataset,
     acquisition: str = "bald",
     *,
     seed: int = 1,

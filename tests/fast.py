@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from dal_core.data.base import Dataset, build
+from dal_core.data.base import ImageDataset, build
 from dal_core.learner.bayesian_cnn import Learner
 from dal_core.protocol.parameters import PRESETS, Protocol, RunSpec, override
 from dal_core.run import oracle
@@ -20,7 +20,9 @@ def protocol(**changes: Any) -> Protocol:
     return override(PRESETS["quick"], {**sizes, **work, **changes})
 
 
-def learner(dataset: Dataset, acquisition: str = "bald", seed: int = 1, **changes: Any) -> Learner:
+def learner(
+    dataset: ImageDataset, acquisition: str = "bald", seed: int = 1, **changes: Any
+) -> Learner:
     """A learner at its start, under the fast protocol with some changes."""
     return Learner(RunSpec(dataset.fingerprint, protocol(**changes), acquisition, seed), dataset)
 
@@ -62,7 +64,7 @@ def same(ones: list[np.ndarray], others: list[np.ndarray]) -> bool:
     return all(one.tobytes() == other.tobytes() for one, other in pairs)
 
 
-def few_images(dataset: Dataset, per_class: int) -> Dataset:
+def few_images(dataset: ImageDataset, per_class: int) -> ImageDataset:
     """The first images of each class, as a data set of its own."""
     chosen = [np.flatnonzero(dataset.labels == c)[:per_class] for c in range(dataset.n_classes)]
     ids = np.concatenate(chosen)

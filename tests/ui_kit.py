@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from dal_core.data.base import Dataset
+from dal_core.data.base import ImageDataset
 from dal_core.execution.job import Workbench, advance, weights
 from dal_core.run.events import Query
 from dal_core.run.state import RunState
@@ -59,12 +59,12 @@ class InlineWorkers:
                 pass
 
 
-def new_run(store: Store, dataset: Dataset, acquisition: str = "bald", **changes: Any) -> str:
+def new_run(store: Store, dataset: ImageDataset, acquisition: str = "bald", **changes: Any) -> str:
     """A person's run under the fast protocol, nothing done yet."""
     return actions.start_run(store, dataset, fast.protocol(**changes), acquisition, 1, "Ann")
 
 
-def asked_run(store: Store, dataset: Dataset, **changes: Any) -> tuple[str, InlineWorkers]:
+def asked_run(store: Store, dataset: ImageDataset, **changes: Any) -> tuple[str, InlineWorkers]:
     """A person's run whose first query is open and whose first step is measured."""
     run_id, workers = new_run(store, dataset, **changes), InlineWorkers(store)
     workers.work(run_id)
@@ -77,7 +77,9 @@ def submission(
     return GridSubmission(uuid.uuid4().hex, query.query_id, dict(labels), skipped, {})
 
 
-def right_labels(query: Query, dataset: Dataset, skipped: tuple[int, ...] = ()) -> dict[int, int]:
+def right_labels(
+    query: Query, dataset: ImageDataset, skipped: tuple[int, ...] = ()
+) -> dict[int, int]:
     """What the data set says of the images shown."""
     return {i: int(dataset.labels[i]) for i in query.shown(skipped)}
 

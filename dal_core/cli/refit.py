@@ -18,7 +18,7 @@ from dal_core.cli.resuming import other_dataset
 from dal_core.cli.run import say
 from dal_core.cli.watching import watching
 from dal_core.data import catalogue
-from dal_core.data.base import Dataset
+from dal_core.data.base import ImageDataset
 from dal_core.exchange import labels_in
 from dal_core.exchange.labels_out import label_rows
 from dal_core.protocol.parameters import FULL_DATA, MAX_SEED, Protocol, RunSpec
@@ -68,7 +68,12 @@ def replay(
 
 
 def _begin(
-    store: Store, data: Dataset, spec: RunSpec, batches: Sequence[Batch], title: str, device: str
+    store: Store,
+    data: ImageDataset,
+    spec: RunSpec,
+    batches: Sequence[Batch],
+    title: str,
+    device: str,
 ) -> str:
     from dal_core.exchange import refit
 
@@ -103,7 +108,7 @@ def _of(source: RunState | None, name: str, default: object) -> str:
 
 
 def _batches(
-    labels: str, wanted: Wanted, source: RunState | None, data: Dataset, spec: RunSpec
+    labels: str, wanted: Wanted, source: RunState | None, data: ImageDataset, spec: RunSpec
 ) -> list[Batch]:
     try:
         if source is None:

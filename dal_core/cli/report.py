@@ -9,7 +9,7 @@ from pathlib import Path
 from dal_core.cli import experiments, values
 from dal_core.cli.errors import WrongUse
 from dal_core.data import catalogue
-from dal_core.data.base import DataError, Dataset
+from dal_core.data.base import DataError, ImageDataset
 from dal_core.data.catalogue import DATASETS
 from dal_core.record_file.io import read_record
 from dal_core.record_file.schema import Record, protocol_params
@@ -96,7 +96,7 @@ def _names(records: Sequence[Record], typed: Sequence[str]) -> list[str]:
     return stems if len(set(stems)) == len(stems) else [f"{s} ({i})" for i, s in enumerate(stems)]
 
 
-def _digits(name: str | None, record: Record) -> Dataset | None:
+def _digits(name: str | None, record: Record) -> ImageDataset | None:
     """The data whose digits figure 1 shows: those asked for, else the record's if they are here."""
     if name is not None:
         return catalogue.load(name)

@@ -33,7 +33,7 @@ class DownloadFailed(DataError):
 
 
 @dataclass(frozen=True, eq=False)
-class Dataset:
+class ImageDataset:
     """Labelled images, in memory or mapped; an `image_id` is an index into `images` and `labels`.
 
     Args:
@@ -67,7 +67,7 @@ class Loader:
     title: str
     needs_download: bool
     find: Callable[[Path | None], Path | None]
-    load: Callable[[Path | None], Dataset]
+    load: Callable[[Path | None], ImageDataset]
     verify: Callable[[Path | None], str]
     fetch: Callable[[Path | None, Progress | None], Path]
 
@@ -78,11 +78,11 @@ def build(
     images: np.ndarray,
     labels: np.ndarray,
     test_ids: np.ndarray | None = None,
-) -> Dataset:
-    """Seal arrays of a source (uint8 [n, 28, 28] and int64 [n]) into a `Dataset`."""
+) -> ImageDataset:
+    """Seal arrays of a source (uint8 [n, 28, 28] and int64 [n]) into a `ImageDataset`."""
     for array in (images, labels) if test_ids is None else (images, labels, test_ids):
         array.setflags(write=False)
-    return Dataset(name, title, images, labels, test_ids, fingerprint(images, labels))
+    return ImageDataset(name, title, images, labels, test_ids, fingerprint(images, labels))
 
 
 def fingerprint(images: np.ndarray, labels: np.ndarray) -> str:

@@ -15,8 +15,8 @@ from dal_core.data.base import (
     DataCorrupt,
     DataError,
     DataMissing,
-    Dataset,
     DownloadFailed,
+    ImageDataset,
     Loader,
     Progress,
 )
@@ -26,8 +26,8 @@ __all__ = [
     "DataCorrupt",
     "DataError",
     "DataMissing",
-    "Dataset",
     "DownloadFailed",
+    "ImageDataset",
     "Loader",
     "Progress",
     "fetch",
@@ -49,7 +49,7 @@ def _loader(name: str) -> Loader:
         raise ValueError(f"unknown data set {name!r}: allowed are {allowed}") from None
 
 
-def load(name: str, data_dir: Path | None = None) -> Dataset:
+def load(name: str, data_dir: Path | None = None) -> ImageDataset:
     """Read a data set into memory.
 
     Args:

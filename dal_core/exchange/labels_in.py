@@ -20,7 +20,7 @@ from datetime import datetime
 from itertools import groupby, pairwise
 from typing import Any, NoReturn
 
-from dal_core.data.base import Dataset
+from dal_core.data.base import ImageDataset
 from dal_core.data.splits import Split, split_of
 from dal_core.exchange.labels_out import LabelRow, image_sha256, spreadsheet_plain
 from dal_core.protocol.parameters import RunSpec
@@ -89,7 +89,7 @@ def given_labels(rows: Sequence[LabelRow]) -> list[GivenLabel]:
     ]
 
 
-def to_batches(rows: Sequence[GivenLabel], dataset: Dataset, spec: RunSpec) -> list[Batch]:
+def to_batches(rows: Sequence[GivenLabel], dataset: ImageDataset, spec: RunSpec) -> list[Batch]:
     """The rows step by step, if they are labels of these images that the run could have asked for.
 
     Raises:
@@ -129,7 +129,7 @@ def _batch(rows: list[GivenLabel]) -> Batch:
     return Batch(first.annotator, first.source, first.at, answers)  # type: ignore[arg-type]
 
 
-def _check_image(row: GivenLabel, dataset: Dataset, roles: Mapping[int, str]) -> None:
+def _check_image(row: GivenLabel, dataset: ImageDataset, roles: Mapping[int, str]) -> None:
     n_images = len(dataset.labels)
     if row.image_id >= n_images:
         _refuse(row, "image_id", row.image_id, f"0 to {n_images - 1} of {dataset.name}")

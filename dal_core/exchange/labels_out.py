@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from dal_core.data.base import Dataset
+from dal_core.data.base import ImageDataset
 from dal_core.record_file.io import dump_record
 from dal_core.record_file.sync import run_record
 from dal_core.run.state import RunState
@@ -63,7 +63,7 @@ class LabelRow:
 COLUMNS = tuple(field.name for field in fields(LabelRow))
 
 
-def label_rows(log: RunState, dataset: Dataset) -> list[LabelRow]:
+def label_rows(log: RunState, dataset: ImageDataset) -> list[LabelRow]:
     """Every answer that stands, in the order of training; what was taken back is left out.
 
     The initial training set is no answer and is not among them.
@@ -118,7 +118,7 @@ def to_jsonl(rows: list[LabelRow]) -> str:
     return "".join(json.dumps(asdict(row), ensure_ascii=False) + "\n" for row in rows)
 
 
-def render(log: RunState, dataset: Dataset, form: str) -> str:
+def render(log: RunState, dataset: ImageDataset, form: str) -> str:
     """The run in one of `FORMATS`.
 
     Raises:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 
-from dal_core.data.base import Dataset
+from dal_core.data.base import ImageDataset
 from dal_core.data.splits import split_of
 from dal_core.execution.job import GivenUp, Job, Wait, Workbench, settle
 from dal_core.protocol.parameters import RunSpec
@@ -25,7 +25,7 @@ from dal_core.store.store import Store
 
 def begin(
     store: Store,
-    dataset: Dataset,
+    dataset: ImageDataset,
     spec: RunSpec,
     batches: Sequence[Batch],
     *,

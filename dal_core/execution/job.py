@@ -36,7 +36,7 @@ import numpy as np
 import torch
 
 from dal_core.data import catalogue
-from dal_core.data.base import Dataset
+from dal_core.data.base import ImageDataset
 from dal_core.execution.checkpoints import load_fitted, save_fitted
 from dal_core.execution.predictions import Predictions, load_predictions, save_predictions
 from dal_core.execution.recompute import NoSuchStep, recompute
@@ -79,10 +79,10 @@ class Workbench:
         self, store: Store, device: torch.device = CPU, helper: Executor | None = None
     ) -> None:
         self.store, self.device, self.helper = store, device, helper
-        self._datasets: dict[str, Dataset] = {}
+        self._datasets: dict[str, ImageDataset] = {}
         self._learners: OrderedDict[str, Learner] = OrderedDict()
 
-    def dataset(self, name: str) -> Dataset:
+    def dataset(self, name: str) -> ImageDataset:
         """The data set, loaded once."""
         if name not in self._datasets:
             self._datasets[name] = catalogue.load(name)

@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 
-from dal_core.data.base import Dataset
+from dal_core.data.base import ImageDataset
 from dal_core.execution.checkpoints import FILE_NAME, load_fitted, read_facts, save_fitted
 from dal_core.learner.bayesian_cnn import CPU, Answered, Learner
 from dal_core.run.events import Answer, Submission
@@ -82,7 +82,7 @@ def corrected_at(log: RunState, after: int) -> int:
 def learner_at(
     log: RunState,
     after: int,
-    dataset: Dataset,
+    dataset: ImageDataset,
     device: torch.device = CPU,
     corrected: int | None = None,
 ) -> Learner:
@@ -113,7 +113,7 @@ def stored_learner(
     home: Path,
     log: RunState,
     after: int,
-    dataset: Dataset,
+    dataset: ImageDataset,
     device: torch.device = CPU,
     corrected: int | None = None,
 ) -> Learner | None:
@@ -130,7 +130,7 @@ def stored_learner(
 
 def recompute(
     store: Store,
-    dataset: Dataset,
+    dataset: ImageDataset,
     run_id: str,
     after: int,
     *,

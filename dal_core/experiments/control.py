@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 
-from dal_core.data.base import Dataset
+from dal_core.data.base import ImageDataset
 from dal_core.data.splits import split_of
 from dal_core.execution.pool import Workers
 from dal_core.experiments.status import ExperimentStatus, RunStatus, status
@@ -41,7 +41,7 @@ POLL_SECONDS = 1.0  # workers take the next step without being polled; this is f
 
 def create_run(
     store: Store,
-    dataset: Dataset,
+    dataset: ImageDataset,
     spec: RunSpec,
     *,
     title: str = "",
@@ -70,7 +70,7 @@ def create_run(
 
 def fork_run(
     store: Store,
-    dataset: Dataset,
+    dataset: ImageDataset,
     run_id: str,
     after: int,
     spec: RunSpec,
@@ -100,7 +100,7 @@ def fork_run(
 
 
 def specs(
-    dataset: Dataset,
+    dataset: ImageDataset,
     protocol: Protocol,
     acquisitions: Sequence[str],
     seeds: Sequence[int],
@@ -135,7 +135,7 @@ def run_specs(
 
 def create_experiment(
     store: Store,
-    dataset: Dataset,
+    dataset: ImageDataset,
     protocol: Protocol,
     acquisitions: Sequence[str],
     seeds: Sequence[int],

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dal_core.data.base import Dataset
+from dal_core.data.base import ImageDataset
 from dal_core.experiments import control
 from dal_core.protocol.parameters import Protocol, RunSpec, preset
 from dal_core.run.state import RunState
@@ -49,7 +49,7 @@ def protocol() -> Protocol:
     return preset("quick")
 
 
-def find(store: Store, dataset: Dataset) -> Demo | None:
+def find(store: Store, dataset: ImageDataset) -> Demo | None:
     """The demo's runs where both were begun, by whoever; None otherwise."""
     found = [store.find_oracle_run(spec) for spec in _specs(dataset)]
     if any(run is None for run in found):
@@ -57,7 +57,7 @@ def find(store: Store, dataset: Dataset) -> Demo | None:
     return Demo(*(store.log(run.run_id) for run in found if run is not None))
 
 
-def create(store: Store, dataset: Dataset, device: str = "cpu") -> ExperimentRow:
+def create(store: Store, dataset: ImageDataset, device: str = "cpu") -> ExperimentRow:
     """Set the demo's runs going, under the experiment that has them; made if there is none.
 
     Runs that a person has answered or corrected since are theirs; the demo gets others.
@@ -78,5 +78,5 @@ def create(store: Store, dataset: Dataset, device: str = "cpu") -> ExperimentRow
     )
 
 
-def _specs(dataset: Dataset) -> list[RunSpec]:
+def _specs(dataset: ImageDataset) -> list[RunSpec]:
     return [RunSpec(dataset.fingerprint, protocol(), name, SEED) for name in ACQUISITIONS]

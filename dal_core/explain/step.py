@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dal_core.data.base import Dataset
+from dal_core.data.base import ImageDataset
 from dal_core.execution.checkpoints import FILE_NAME, read_facts
 from dal_core.execution.recompute import FOLDER, stored_learner
 from dal_core.learner.bayesian_cnn import Fitted, Learner
@@ -35,7 +35,7 @@ def stored_models(home: Path, log: RunState) -> list[tuple[int, int]]:
 def stored_step(
     home: Path,
     log: RunState,
-    dataset: Dataset,
+    dataset: ImageDataset,
     after: int | None = None,
     corrected: int | None = None,
 ) -> Learner | None:

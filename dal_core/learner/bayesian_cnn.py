@@ -25,7 +25,7 @@ from torch import Tensor
 
 from dal_core.acquisition import scores as acquisition
 from dal_core.acquisition.top_k import Shortlist
-from dal_core.data.base import Dataset
+from dal_core.data.base import ImageDataset
 from dal_core.data.splits import Split, split_of
 from dal_core.models.networks import BayesianCNN, build_model, normalise
 from dal_core.posterior.mc_dropout import chunked_passes
@@ -99,7 +99,7 @@ class Learner:
     def __init__(
         self,
         spec: RunSpec,
-        dataset: Dataset,
+        dataset: ImageDataset,
         device: torch.device = CPU,
         helper: Executor | None = None,
     ) -> None:

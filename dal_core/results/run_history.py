@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dal_core.data.base import Dataset
+from dal_core.data.base import ImageDataset
 from dal_core.data.splits import Split
 from dal_core.run.events import Confusion, Query, StepResult, Submission
 from dal_core.run.state import RunState
@@ -69,7 +69,7 @@ def at_labels(moments: Sequence[Moment], n_labelled: int) -> Moment:
     return next((one for one in reversed(moments) if one.n_labelled <= n_labelled), moments[0])
 
 
-def asked_images(moment: Moment, dataset: Dataset) -> list[AskedImage]:
+def asked_images(moment: Moment, dataset: ImageDataset) -> list[AskedImage]:
     """The images asked for next, in the order of the ranking: those answered, else those shown."""
     if moment.query is None:
         return []
@@ -79,7 +79,7 @@ def asked_images(moment: Moment, dataset: Dataset) -> list[AskedImage]:
 
 
 def class_counts(
-    log: RunState, moment: Moment, dataset: Dataset, split: Split
+    log: RunState, moment: Moment, dataset: ImageDataset, split: Split
 ) -> tuple[np.ndarray, np.ndarray]:
     """(labels by class in the training set, images by true class left in the pool), int64 [C].
 
@@ -100,7 +100,7 @@ def class_counts(
     )
 
 
-def n_wrong(log: RunState, moment: Moment, dataset: Dataset) -> int:
+def n_wrong(log: RunState, moment: Moment, dataset: ImageDataset) -> int:
     """Labels of the training set, beyond the initial ones, that are not the data set's."""
     given = [
         pair

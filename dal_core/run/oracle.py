@@ -7,12 +7,12 @@ meet the same wrong answers, whichever function asks and whenever, and can be co
 
 from __future__ import annotations
 
-from dal_core.data.base import Dataset
+from dal_core.data.base import ImageDataset
 from dal_core.protocol.randomness import Purpose, numpy_generator
 from dal_core.run.events import Answer, Query
 
 
-def answer(query: Query, dataset: Dataset, noise: float = 0.0, seed: int = 0) -> list[Answer]:
+def answer(query: Query, dataset: ImageDataset, noise: float = 0.0, seed: int = 0) -> list[Answer]:
     """A label for every image shown; nothing is ever skipped.
 
     Args:
@@ -22,7 +22,7 @@ def answer(query: Query, dataset: Dataset, noise: float = 0.0, seed: int = 0) ->
     return [Answer(i, said(i, dataset, noise, seed)) for i in query.shown()]
 
 
-def said(image_id: int, dataset: Dataset, noise: float, seed: int) -> int:
+def said(image_id: int, dataset: ImageDataset, noise: float, seed: int) -> int:
     """What the oracle says of one image: a wrong label is any of the others, equally likely.
 
     An image that is answered wrongly at some noise is so, with the same label, at any higher one.

@@ -14,7 +14,7 @@ import pandas as pd
 import streamlit as st
 import torch
 
-from dal_core.data.base import Dataset
+from dal_core.data.base import ImageDataset
 from dal_core.explain import choices, pool_map
 from dal_core.explain.passes import fresh_passes, scored_passes
 from dal_core.explain.pool import PoolScores, score_pool
@@ -38,7 +38,7 @@ class Step:
 
     log: RunState
     learner: Learner
-    dataset: Dataset
+    dataset: ImageDataset
 
     @property
     def key(self) -> Key:
@@ -76,7 +76,9 @@ class Step:
         return self.query_images() or tuple(pool.ranking(name, self.batch_size).tolist())
 
 
-def open_step(log: RunState, dataset: Dataset, state: tuple[int, int] | None = None) -> Step | None:
+def open_step(
+    log: RunState, dataset: ImageDataset, state: tuple[int, int] | None = None
+) -> Step | None:
     """A stored model of the run; None where it is not stored.
 
     Args:
@@ -145,7 +147,7 @@ def one_thread() -> None:
 
 
 @st.cache_resource(show_spinner=False, max_entries=6)
-def _learner(key: Key, _log: RunState, _dataset: Dataset) -> Learner | None:
+def _learner(key: Key, _log: RunState, _dataset: ImageDataset) -> Learner | None:
     """Read-only to everybody: nobody answers through it."""
     one_thread()
     return stored_step(runtime.store().home, _log, _dataset, *key[1:])

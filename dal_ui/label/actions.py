@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from dal_core.data.base import Dataset
+from dal_core.data.base import ImageDataset
 from dal_core.execution.pool import Workers
 from dal_core.experiments.control import create_run
 from dal_core.protocol.parameters import FULL_DATA, Protocol, RunSpec
@@ -83,7 +83,7 @@ class View:
 
 def start_run(
     store: Store,
-    dataset: Dataset,
+    dataset: ImageDataset,
     protocol: Protocol,
     acquisition: str,
     seed: int,
@@ -136,7 +136,7 @@ def has_moved(
     return True
 
 
-def ask_baseline(store: Store, dataset: Dataset, view: View) -> bool:
+def ask_baseline(store: Store, dataset: ImageDataset, view: View) -> bool:
     """Have the random baseline come as far as this run has; it is shared by equal runs.
 
     It is the run with the same data, protocol and seed but acquisition `random`, answered by the
@@ -236,7 +236,7 @@ def undo(store: Store, log: RunState) -> None:
     store.undo(log.run.run_id, log.after)
 
 
-def reveal(store: Store, dataset: Dataset, log: RunState) -> list[Revealed]:
+def reveal(store: Store, dataset: ImageDataset, log: RunState) -> list[Revealed]:
     """The last answered batch, image by image, in the order of the ranking."""
     if not log.submissions:
         return []
@@ -251,7 +251,7 @@ def reveal(store: Store, dataset: Dataset, log: RunState) -> list[Revealed]:
     ]
 
 
-def agreement(dataset: Dataset, log: RunState) -> tuple[int, int]:
+def agreement(dataset: ImageDataset, log: RunState) -> tuple[int, int]:
     """(answers of persons that equal the data set's label, all answers of persons)."""
     given = [pair for s in log.submissions if s.source == "person" for pair in s.labels.items()]
     return sum(int(dataset.labels[i]) == label for i, label in given), len(given)

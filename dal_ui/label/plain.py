@@ -10,7 +10,7 @@ import uuid
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from dal_core.data.base import Dataset
+from dal_core.data.base import ImageDataset
 from dal_core.run.events import Query
 from dal_ui.components.grid import image_data_uri
 from dal_ui.components.grid.submission import GridSubmission
@@ -20,7 +20,9 @@ CHOICES = [str(digit) for digit in range(10)] + [SKIP]
 COLUMNS = 5
 
 
-def plain_grid(query: Query, dataset: Dataset, *, disabled: bool = False) -> GridSubmission | None:
+def plain_grid(
+    query: Query, dataset: ImageDataset, *, disabled: bool = False
+) -> GridSubmission | None:
     """Draw the images shown with a select box each.
 
     Images that nobody can tell are replaced from the ranking when the form is sent; the labels
@@ -53,7 +55,7 @@ def _replaceable(query: Query, skipped: list[int], unclear: list[int]) -> bool:
 
 
 def _fields(
-    query: Query, dataset: Dataset, shown: tuple[int, ...], disabled: bool
+    query: Query, dataset: ImageDataset, shown: tuple[int, ...], disabled: bool
 ) -> dict[int, str | None]:
     chosen: dict[int, str | None] = {}
     columns: list[DeltaGenerator] = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dal_core.data.base import Dataset
+from dal_core.data.base import ImageDataset
 from dal_ui.components.grid import image_data_uri
 from dal_ui.label import actions, words
 from dal_ui.label.actions import Revealed, View
@@ -13,7 +13,7 @@ IMAGE_WIDTH, SCALE = 56, 4  # pixels on the page; drawn larger, so that pixels s
 COLUMNS = 10
 
 
-def last_batch(view: View, dataset: Dataset, revealed: list[Revealed]) -> None:
+def last_batch(view: View, dataset: ImageDataset, revealed: list[Revealed]) -> None:
     """What was said, what MNIST says and what the network thought; nothing before a batch."""
     if not revealed:
         return

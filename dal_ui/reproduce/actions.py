@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from dal_core.data.base import Dataset
+from dal_core.data.base import ImageDataset
 from dal_core.experiments import control
 from dal_core.experiments.status import ExperimentStatus, RunStatus
 from dal_core.figures.report import FULL_DATA_NAME
@@ -145,7 +145,7 @@ def same_plan(store: Store, plan: Plan) -> ExperimentRow | None:
     )
 
 
-def start(store: Store, dataset: Dataset, plan: Plan, device: str = "cpu") -> str:
+def start(store: Store, dataset: ImageDataset, plan: Plan, device: str = "cpu") -> str:
     """Create the experiment, set it going and return its id. Raises ProtocolError."""
     row = control.create_experiment(
         store,

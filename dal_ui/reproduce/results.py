@@ -17,7 +17,7 @@ import pandas as pd
 import streamlit as st
 
 from dal_core import figures
-from dal_core.data.base import Dataset
+from dal_core.data.base import ImageDataset
 from dal_core.record_file.io import dump_record
 from dal_core.record_file.schema import Record, bounds, curves, unfinished
 from dal_core.report.write import write_report
@@ -46,7 +46,7 @@ class Figure(NamedTuple):
     data: pd.DataFrame
 
 
-def results(record: Record, name: str, dataset: Dataset | None) -> None:
+def results(record: Record, name: str, dataset: ImageDataset | None) -> None:
     """Everything about one record.
 
     Args:
@@ -201,7 +201,7 @@ def _rendered(figure: Figure, ending: str) -> Callable[[], bytes]:
 # -- downloads ---------------------------------------------------------------------------------
 
 
-def _downloads(record: Record, name: str, dataset: Dataset | None) -> None:
+def _downloads(record: Record, name: str, dataset: ImageDataset | None) -> None:
     st.caption("The record opens in the report's notebook, and here again.")
     found, remarks = tables(curves(record)), notes(unfinished(record))
     texts = {
@@ -235,7 +235,7 @@ def _downloads(record: Record, name: str, dataset: Dataset | None) -> None:
     )
 
 
-def zipped_report(record: Record, dataset: Dataset | None) -> bytes:
+def zipped_report(record: Record, dataset: ImageDataset | None) -> bytes:
     """The folder that `dal report` writes, as one zip file."""
     with tempfile.TemporaryDirectory() as folder:
         written = write_report([record], folder, dataset=dataset)

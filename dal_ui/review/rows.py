@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dal_core.data.base import Dataset
+from dal_core.data.base import ImageDataset
 from dal_core.execution.predictions import Predictions
 from dal_core.run.answers import AnswerError
 from dal_core.run.events import Source
@@ -78,7 +78,7 @@ ORDERS: Mapping[str, Callable[[ReviewRow], tuple[float, ...]]] = {
 
 
 def review_rows(
-    log: RunState, dataset: Dataset, predictions: Predictions | None
+    log: RunState, dataset: ImageDataset, predictions: Predictions | None
 ) -> list[ReviewRow]:
     """Every answered image, in the order of answering, with the newest predictions about it."""
     means = (

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dal_core.data.base import Dataset
+from dal_core.data.base import ImageDataset
 from dal_core.execution.predictions import load_predictions
 from dal_core.store.run_lock import run_dir
 from dal_ui.components.grid import image_data_uri
@@ -61,7 +61,7 @@ def _show(is_wanted: bool) -> None:
     st.session_state["reviewing"] = (st.query_params.get("run"), is_wanted)
 
 
-def review_section(view: View, dataset: Dataset) -> None:
+def review_section(view: View, dataset: ImageDataset) -> None:
     """The review of a run, where it is open; typing in it draws only it anew."""
     if not is_open():
         return
@@ -79,7 +79,7 @@ def review_section(view: View, dataset: Dataset) -> None:
     section()
 
 
-def _section(view: View, dataset: Dataset) -> None:
+def _section(view: View, dataset: ImageDataset) -> None:
     log = runtime.store().log(view.log.run.run_id)
     rows = review.review_rows(
         log, dataset, load_predictions(run_dir(runtime.store().home, log.run.run_id))
@@ -130,7 +130,7 @@ def _frozen(
     return [by_id[image_id] for image_id in st.session_state["review-ids"] if image_id in by_id]
 
 
-def _table(view: View, dataset: Dataset, rows: list[ReviewRow]) -> None:
+def _table(view: View, dataset: ImageDataset, rows: list[ReviewRow]) -> None:
     key = f"review-table-{st.session_state['review-table']}"
     ids = tuple(row.image_id for row in rows)
     st.data_editor(

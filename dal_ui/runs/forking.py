@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from dal_core.data.base import Dataset
+from dal_core.data.base import ImageDataset
 from dal_core.execution.pool import Workers
 from dal_core.experiments import control
 from dal_core.protocol.parameters import (
@@ -52,7 +52,12 @@ class ForkPlan:
 
 
 def fork(
-    store: Store, dataset: Dataset, log: RunState, after: int, plan: ForkPlan, device: str = "cpu"
+    store: Store,
+    dataset: ImageDataset,
+    log: RunState,
+    after: int,
+    plan: ForkPlan,
+    device: str = "cpu",
 ) -> RunRow:
     """Make the fork; one for the oracle is ready to be worked on. Raises ValueError, one line."""
     spec = plan.spec(log.run.spec)

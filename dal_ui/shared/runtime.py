@@ -12,7 +12,7 @@ from pathlib import Path
 import streamlit as st
 
 from dal_core.data import catalogue
-from dal_core.data.base import Dataset
+from dal_core.data.base import ImageDataset
 from dal_core.execution.pool import Workers
 from dal_core.run.next_task import next_task
 from dal_core.store.run_lock import default_home
@@ -46,6 +46,6 @@ def workers() -> Workers:
 
 
 @st.cache_resource(show_spinner=False, max_entries=4)
-def dataset(name: str) -> Dataset:
+def dataset(name: str) -> ImageDataset:
     """A data set, read once a server. Raises DataError where its files are missing or broken."""
     return catalogue.load(name)

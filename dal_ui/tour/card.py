@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dal_core.data.base import Dataset
+from dal_core.data.base import ImageDataset
 from dal_core.execution.pool import Workers
 from dal_core.experiments import control, demo
 from dal_core.experiments.demo import Demo
@@ -115,7 +115,7 @@ def _words(found: Demo, number: int, stop: Stop) -> None:
             _go(number)
 
 
-def _make_demo(store: Store, workers: Workers, dataset: Dataset, found: Demo | None) -> None:
+def _make_demo(store: Store, workers: Workers, dataset: ImageDataset, found: Demo | None) -> None:
     """Offer to create the demo's runs, or show how far they are."""
     with st.container(border=True, key="tour"):
         st.markdown("#### The guided tour")
@@ -143,7 +143,7 @@ def _is_going(workers: Workers, found: Demo | None) -> bool:
     return any(workers.is_active(log.run.run_id) for log in (found.bald, found.random))
 
 
-def _progress(store: Store, workers: Workers, dataset: Dataset) -> None:
+def _progress(store: Store, workers: Workers, dataset: ImageDataset) -> None:
     first = STOPS[0]
     st.markdown(f"Making the two runs. Meanwhile, what the first stop is about: {first.text}")
 

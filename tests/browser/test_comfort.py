@@ -9,7 +9,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
-from dal_core.data.base import Dataset
+from dal_core.data.base import ImageDataset
 from dal_core.execution.job import Workbench, advance
 from dal_core.execution.predictions import Predictions, save_predictions
 from dal_core.experiments import control
@@ -37,12 +37,12 @@ NOT_OURS = [
 
 
 @pytest.fixture(scope="module")
-def run_id(store: Store, mnist5k: Dataset) -> str:
+def run_id(store: Store, mnist5k: ImageDataset) -> str:
     """A run with ten labels, one of them wrong, one image skipped, and a model that knows."""
     return labelled_run(store, mnist5k)
 
 
-def labelled_run(store: Store, dataset: Dataset, **changes: int) -> str:
+def labelled_run(store: Store, dataset: ImageDataset, **changes: int) -> str:
     run_id = actions.start_run(store, dataset, fast.protocol(**changes), "bald", 1, "Ann")
     bench = Workbench(store)
     for _ in advance(bench, run_id):
@@ -115,7 +115,7 @@ def test_the_labelling_page_and_the_review_are_accessible(
 
 
 def test_training_and_the_first_fit_are_accessible(
-    themed: Page, server: StreamlitServer, store: Store, mnist5k: Dataset
+    themed: Page, server: StreamlitServer, store: Store, mnist5k: ImageDataset
 ) -> None:
     protocol = fast.protocol(n_epochs=20_000)
     run_id = actions.start_run(store, mnist5k, protocol, "bald", 3, "Ann")
@@ -149,7 +149,7 @@ def test_the_explaining_page_is_accessible(
 
 
 @pytest.fixture(scope="module")
-def experiment_id(store: Store, mnist5k: Dataset) -> str:
+def experiment_id(store: Store, mnist5k: ImageDataset) -> str:
     """A finished experiment with tables and figures."""
     protocol = fast.protocol(n_epochs=1, n_acquisition_steps=2)
     row = control.create_experiment(
@@ -193,7 +193,11 @@ def places(page: Page) -> dict[str, object]:
     "size", [(1280, 800), pytest.param((800, 900), marks=pytest.mark.slow), (390, 844)]
 )
 def test_nothing_moves_from_the_first_fit_to_the_next_query_and_its_measurement(
-    browser: Browser, server: StreamlitServer, store: Store, mnist5k: Dataset, size: tuple[int, int]
+    browser: Browser,
+    server: StreamlitServer,
+    store: Store,
+    mnist5k: ImageDataset,
+    size: tuple[int, int],
 ) -> None:
     protocol = fast.protocol(n_epochs=1000)  # long enough to be seen by a busy browser
     run_id = actions.start_run(store, mnist5k, protocol, "bald", size[0], "Ann")
@@ -267,7 +271,7 @@ def test_a_phone_shows_the_images_the_pad_and_the_button_on_one_screen(
 
 
 def test_a_label_is_corrected_from_the_review_with_the_keyboard_alone(
-    page: Page, server: StreamlitServer, store: Store, mnist5k: Dataset
+    page: Page, server: StreamlitServer, store: Store, mnist5k: ImageDataset
 ) -> None:
     run_id = labelled_run(store, mnist5k, n_epochs=7)
     (wrong,) = [i for i, label in store.log(run_id).labels() if label != mnist5k.labels[i]]
@@ -299,7 +303,7 @@ def test_a_label_is_corrected_from_the_review_with_the_keyboard_alone(
 
 
 def test_u_on_the_labelling_page_brings_the_last_ten_back(
-    page: Page, server: StreamlitServer, store: Store, mnist5k: Dataset
+    page: Page, server: StreamlitServer, store: Store, mnist5k: ImageDataset
 ) -> None:
     run_id = labelled_run(store, mnist5k, n_epochs=8)
     log = store.log(run_id)

@@ -8,7 +8,7 @@ import time
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from dal_core.data.base import Dataset
+from dal_core.data.base import ImageDataset
 from dal_core.store.store import Store
 from tests.browser.conftest import StreamlitServer
 from tests.ui_kit import asked_run
@@ -20,7 +20,7 @@ PASSES = re.compile(r"^\d+ of (\d+) passes say \d")
 
 
 @pytest.fixture(scope="module")
-def run_id(store: Store, mnist5k: Dataset) -> str:
+def run_id(store: Store, mnist5k: ImageDataset) -> str:
     """A person's run whose first query is open."""
     return asked_run(store, mnist5k, num_mc_samples=16, n_epochs=20)[0]
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from dal_core.data.base import Dataset
+from dal_core.data.base import ImageDataset
 from dal_core.run.events import Answer
 from dal_core.store.run_lock import RunBusy, run_lock
 from dal_core.store.store import Store
@@ -40,7 +40,7 @@ HARMLESS = "Failed to load resource"  # Streamlit looks for its server beside a 
 class LabelPage:
     """One tab with the labelling page, and what a test does to it."""
 
-    def __init__(self, page: Page, store: Store, dataset: Dataset, run_id: str) -> None:
+    def __init__(self, page: Page, store: Store, dataset: ImageDataset, run_id: str) -> None:
         self.page, self.store, self.dataset, self.run_id = page, store, dataset, run_id
 
     def open(self, url: str, path: str = "/") -> LabelPage:
@@ -126,7 +126,7 @@ def errors(page: Page) -> Iterator[list[str]]:
 
 
 @pytest.fixture
-def new_page(page: Page, store: Store, mnist5k: Dataset) -> Callable[..., LabelPage]:
+def new_page(page: Page, store: Store, mnist5k: ImageDataset) -> Callable[..., LabelPage]:
     """Makes a run and the tab for it; nothing is opened yet."""
 
     def make(n_epochs: int = 40, seed: int = 1, **changes: int) -> LabelPage:

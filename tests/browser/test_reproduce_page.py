@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from dal_core.data.base import Dataset
+from dal_core.data.base import ImageDataset
 from dal_core.execution.job import Workbench, advance
 from dal_core.experiments import control
 from dal_core.record_file.io import dump_record
@@ -82,7 +82,7 @@ def test_an_experiment_is_started_paused_resumed_and_finished(
 
 
 def test_an_experiment_of_the_command_line_appears_and_its_figures_can_be_saved(
-    page: Page, server: StreamlitServer, store: Store, mnist5k: Dataset
+    page: Page, server: StreamlitServer, store: Store, mnist5k: ImageDataset
 ) -> None:
     row = control.create_experiment(
         store,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dal_core.cli import main
-from dal_core.data.base import Dataset
+from dal_core.data.base import ImageDataset
 from dal_core.execution.job import Workbench, advance
 from dal_core.experiments import demo
 from dal_core.record_file.io import read_record
@@ -27,7 +27,7 @@ def store(dal_home: Path) -> Store:
 
 
 @pytest.fixture
-def origin(store: Store, mnist5k: Dataset) -> RunRow:
+def origin(store: Store, mnist5k: ImageDataset) -> RunRow:
     run = experiment_kit.new_run(store, mnist5k)
     list(advance(Workbench(store), run.run_id))
     return run
@@ -118,7 +118,7 @@ def test_the_demo_is_made_shared_and_made_once(
 
 
 def test_the_demo_is_made_anew_where_a_person_corrected_one_of_its_runs(
-    store: Store, mnist5k: Dataset, monkeypatch: pytest.MonkeyPatch
+    store: Store, mnist5k: ImageDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(demo, "protocol", experiment_kit.protocol)
     first = demo.create(store, mnist5k)

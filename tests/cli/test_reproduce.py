@@ -14,7 +14,7 @@ import pytest
 
 from dal_core.cli import main
 from dal_core.cli.table_of_runs import LiveTable, doing, whole
-from dal_core.data.base import Dataset
+from dal_core.data.base import ImageDataset
 from dal_core.experiments import control
 from dal_core.record_file.io import read_record, write_record
 from dal_core.run.rows import Progress
@@ -160,7 +160,7 @@ def test_a_finished_experiment_is_only_printed(
 
 
 def test_a_failed_run_is_named_and_the_others_go_on(
-    mnist5k: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    mnist5k: ImageDataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     store = Store(tmp_path)
     made = control.create_experiment(
@@ -218,7 +218,7 @@ def test_the_protocol_of_the_report_does_not_fall_back_on_other_data(
 
 
 def test_an_unknown_or_ambiguous_experiment_is_refused(
-    mnist5k: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    mnist5k: ImageDataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     store = Store(tmp_path)
     for seed in (1, 2):
@@ -236,7 +236,7 @@ def test_an_unknown_or_ambiguous_experiment_is_refused(
 
 
 def test_the_table_shows_every_run_and_what_it_is_doing(
-    mnist5k: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    mnist5k: ImageDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from rich.console import Console
     from rich.live import Live

@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dal_core.data.base import Dataset, build
+from dal_core.data.base import ImageDataset, build
 from dal_core.data.splits import Split, full_data_split, make_split
 from dal_core.protocol.parameters import PRESETS, ProtocolError, override
 from tests import fast
 
 
 @pytest.fixture(scope="module")
-def mnist() -> Dataset:
+def mnist() -> ImageDataset:
     """As many images as MNIST has, of one pixel each."""
     labels = np.random.default_rng(0).integers(10, size=70_000)
     images = np.zeros((70_000, 1, 1), dtype=np.uint8)
@@ -30,7 +30,7 @@ def equal(one: Split, other: Split) -> bool:
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_mnist_splits_as_the_report_says(mnist: Dataset, seed: int) -> None:
+def test_mnist_splits_as_the_report_says(mnist: ImageDataset, seed: int) -> None:
     split = make_split(mnist, PRESETS["report"], seed)
     assert split.sizes() == {"initial": 20, "validation": 1000, "pool": 58_980, "test": 10_000}
     assert np.array_equal(split.test, np.arange(60_000, 70_000))
@@ -39,7 +39,9 @@ def test_mnist_splits_as_the_report_says(mnist: Dataset, seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_mnist5k_splits_into_four_roles_that_share_no_image(mnist5k: Dataset, seed: int) -> None:
+def test_mnist5k_splits_into_four_roles_that_share_no_image(
+    mnist5k: ImageDataset, seed: int
+) -> None:
     split = make_split(mnist5k, PRESETS["quick"], seed)
     assert split.sizes() == {"initial": 20, "validation": 500, "pool": 3480, "test": 1000}
     assert np.array_equal(np.sort(np.concatenate(roles(split))), np.arange(5000))
@@ -48,14 +50,14 @@ def test_mnist5k_splits_into_four_roles_that_share_no_image(mnist5k: Dataset, se
 
 @pytest.mark.parametrize("train_size", [10, 20, 50])
 def test_the_initial_set_holds_as_many_distinct_images_of_each_class(
-    mnist5k: Dataset, train_size: int
+    mnist5k: ImageDataset, train_size: int
 ) -> None:
     initial = make_split(mnist5k, fast.protocol(train_size=train_size), 1).initial
     assert len(set(initial.tolist())) == train_size
     assert np.bincount(mnist5k.labels[initial]).tolist() == [train_size // 10] * 10
 
 
-def test_the_classes_of_validation_and_test_are_left_to_chance(mnist5k: Dataset) -> None:
+def test_the_classes_of_validation_and_test_are_left_to_chance(mnist5k: ImageDataset) -> None:
     split = make_split(mnist5k, fast.protocol(), 1)
     for ids, expected in ((split.validation, 10), (split.test, 20)):
         counts = np.bincount(mnist5k.labels[ids], minlength=10)
@@ -63,20 +65,20 @@ def test_the_classes_of_validation_and_test_are_left_to_chance(mnist5k: Dataset)
         assert counts.tolist() == pytest.approx([expected] * 10, abs=5 * expected**0.5)
 
 
-def test_a_seed_gives_one_split_and_another_seed_another(mnist5k: Dataset) -> None:
+def test_a_seed_gives_one_split_and_another_seed_another(mnist5k: ImageDataset) -> None:
     one, again, other = (make_split(mnist5k, fast.protocol(), seed) for seed in (1, 1, 2))
     assert equal(one, again)
     assert not any(map(np.array_equal, roles(one), roles(other)))
 
 
-def test_what_else_the_protocol_says_does_not_move_the_split(mnist5k: Dataset) -> None:
+def test_what_else_the_protocol_says_does_not_move_the_split(mnist5k: ImageDataset) -> None:
     changed = fast.protocol(n_epochs=9, dropout=[0.1, 0.2], pool_subset_size="all", ties="first")
     base = make_split(mnist5k, fast.protocol(), 1)
     assert equal(base, make_split(mnist5k, changed, 1))
 
 
 def test_with_replacement_an_image_may_come_twice_and_leaves_the_pool_once(
-    mnist5k: Dataset,
+    mnist5k: ImageDataset,
 ) -> None:
     few = fast.few_images(mnist5k, 15)
     sizes = {"val_size": 10, "test_size": 10, "pool_subset_size": 50, "test_subset_size": 5}
@@ -90,7 +92,7 @@ def test_with_replacement_an_image_may_come_twice_and_leaves_the_pool_once(
         assert len(split.pool) == 150 - 10 - 10 - len(distinct)
 
 
-def test_without_replacement_no_image_comes_twice(mnist5k: Dataset) -> None:
+def test_without_replacement_no_image_comes_twice(mnist5k: ImageDataset) -> None:
     few = fast.few_images(mnist5k, 15)
     sizes = {"val_size": 10, "test_size": 10, "pool_subset_size": 50, "test_subset_size": 5}
     for seed in range(20):
@@ -112,7 +114,7 @@ def test_without_replacement_no_image_comes_twice(mnist5k: Dataset) -> None:
     ],
 )
 def test_a_size_larger_than_the_data_is_refused_in_one_line(
-    mnist5k: Dataset, changes: dict[str, Any], words: str
+    mnist5k: ImageDataset, changes: dict[str, Any], words: str
 ) -> None:
     with pytest.raises(ProtocolError) as error:
         make_split(mnist5k, fast.protocol(**changes), 1)
@@ -120,17 +122,17 @@ def test_a_size_larger_than_the_data_is_refused_in_one_line(
     assert "\n" not in str(error.value)
 
 
-def test_the_largest_sizes_that_fit_are_taken(mnist5k: Dataset) -> None:
+def test_the_largest_sizes_that_fit_are_taken(mnist5k: ImageDataset) -> None:
     protocol = fast.protocol(pool_subset_size=4680, test_subset_size=200)
     assert len(make_split(mnist5k, protocol, 1).pool) == 4680
 
 
-def test_a_validation_set_larger_than_mnist_is_refused(mnist: Dataset) -> None:
+def test_a_validation_set_larger_than_mnist_is_refused(mnist: ImageDataset) -> None:
     with pytest.raises(ProtocolError, match=r"val_size 59981 \+ train_size 20 is 60001"):
         make_split(mnist, override(PRESETS["report"], {"val_size": 59_981}), 1)
 
 
-def test_the_full_data_bound_learns_all_but_the_validation_images(mnist: Dataset) -> None:
+def test_the_full_data_bound_learns_all_but_the_validation_images(mnist: ImageDataset) -> None:
     split = make_split(mnist, PRESETS["released"], 1)
     full = full_data_split(split)
     assert full.sizes() == {"initial": 59_000, "validation": 1000, "pool": 0, "test": 10_000}

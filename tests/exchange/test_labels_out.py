@@ -16,7 +16,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dal_core.data.base import Dataset, build
+from dal_core.data.base import ImageDataset, build
 from dal_core.exchange import labels_out
 from dal_core.protocol.parameters import RunSpec, preset
 from dal_core.run.state import RunState
@@ -27,7 +27,7 @@ ANNOTATOR = '=HYPERLINK("http://example.org"), Zoë'
 
 
 @pytest.fixture(scope="module")
-def dataset() -> Dataset:
+def dataset() -> ImageDataset:
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (200, 28, 28), dtype=np.uint8)
     return build("mnist5k", "small", images, rng.integers(0, 10, 200))
@@ -41,7 +41,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 @pytest.fixture
-def log(store: Store, dataset: Dataset) -> RunState:
+def log(store: Store, dataset: ImageDataset) -> RunState:
     """A run with a person's ten labels and a skipped image, then ten labels of the oracle."""
     spec = RunSpec(dataset.fingerprint, preset("quick"), "bald", 1)
     run_id = store.create_run(spec, n_initial=20, split_sizes={"pool": 180}).run_id
@@ -56,40 +56,48 @@ def log(store: Store, dataset: Dataset) -> RunState:
     return store.log(run_id)
 
 
-def test_every_answer_is_a_row_in_the_order_of_the_ranking(log: RunState, dataset: Dataset) -> None:
+def test_every_answer_is_a_row_in_the_order_of_the_ranking(
+    log: RunState, dataset: ImageDataset
+) -> None:
     rows = labels_out.label_rows(log, dataset)
     assert [row.image_id for row in rows] == [*range(50, 61), *range(100, 110)]
     assert [row.step for row in rows] == [0] * 11 + [1] * 10
     assert [(row.image_id, row.label) for row in rows if not row.skipped] == log.labels()
 
 
-def test_a_skipped_image_is_a_row_without_a_label(log: RunState, dataset: Dataset) -> None:
+def test_a_skipped_image_is_a_row_without_a_label(log: RunState, dataset: ImageDataset) -> None:
     skipped = [row for row in labels_out.label_rows(log, dataset) if row.skipped]
     assert [(row.image_id, row.label) for row in skipped] == [(51, None)]
 
 
-def test_an_image_is_named_by_the_hash_of_its_784_bytes(log: RunState, dataset: Dataset) -> None:
+def test_an_image_is_named_by_the_hash_of_its_784_bytes(
+    log: RunState, dataset: ImageDataset
+) -> None:
     row = labels_out.label_rows(log, dataset)[0]
     pixels = dataset.images[row.image_id].tobytes()
     assert len(pixels) == 784
     assert row.image_sha256 == hashlib.sha256(pixels).hexdigest()
 
 
-def test_what_was_taken_back_is_not_exported(store: Store, log: RunState, dataset: Dataset) -> None:
+def test_what_was_taken_back_is_not_exported(
+    store: Store, log: RunState, dataset: ImageDataset
+) -> None:
     store.undo(log.run.run_id)
     rows = labels_out.label_rows(store.log(log.run.run_id), dataset)
     assert {row.annotator for row in rows} == {ANNOTATOR}
 
 
 def test_labels_are_not_put_to_the_images_of_another_data_set(
-    log: RunState, dataset: Dataset
+    log: RunState, dataset: ImageDataset
 ) -> None:
     other = dataclasses.replace(dataset, fingerprint="0" * 64)
     with pytest.raises(ValueError, match="made on other data"):
         labels_out.render(log, other, "csv")
 
 
-def test_the_csv_has_the_columns_promised_and_every_row(log: RunState, dataset: Dataset) -> None:
+def test_the_csv_has_the_columns_promised_and_every_row(
+    log: RunState, dataset: ImageDataset
+) -> None:
     read = list(csv.DictReader(io.StringIO(labels_out.render(log, dataset, "csv"))))
     assert ",".join(read[0]) == (
         "run,image_id,image_sha256,label,skipped,annotator,source,at,seconds,query_id,step,"
@@ -99,7 +107,7 @@ def test_the_csv_has_the_columns_promised_and_every_row(log: RunState, dataset: 
     assert [row["label"] for row in read if row["skipped"] == "True"] == [""]
 
 
-def test_no_cell_of_the_csv_is_a_formula(log: RunState, dataset: Dataset) -> None:
+def test_no_cell_of_the_csv_is_a_formula(log: RunState, dataset: ImageDataset) -> None:
     cells = [
         cell
         for row in csv.reader(io.StringIO(labels_out.render(log, dataset, "csv")))
@@ -120,7 +128,7 @@ def test_the_text_of_a_cell_can_be_had_back(text: str) -> None:
 
 
 def test_a_row_says_how_many_labels_there_were_its_place_and_whether_it_was_corrected(
-    store: Store, log: RunState, dataset: Dataset
+    store: Store, log: RunState, dataset: ImageDataset
 ) -> None:
     store.correct(log.run.run_id, 53, 7, annotator="bea")
     rows = labels_out.label_rows(store.log(log.run.run_id), dataset)
@@ -134,7 +142,7 @@ def test_anything_else_is_left_as_it_is(value: object) -> None:
     assert labels_out.spreadsheet_safe(value) == value
 
 
-def test_json_lines_carry_the_text_as_it_was_typed(log: RunState, dataset: Dataset) -> None:
+def test_json_lines_carry_the_text_as_it_was_typed(log: RunState, dataset: ImageDataset) -> None:
     lines = labels_out.render(log, dataset, "jsonl").splitlines()
     rows = [json.loads(line) for line in lines]
     assert len(rows) == 21
@@ -142,12 +150,12 @@ def test_json_lines_carry_the_text_as_it_was_typed(log: RunState, dataset: Datas
     assert rows[1]["label"] is None and rows[1]["skipped"] is True
 
 
-def test_the_yaml_is_the_record_of_the_run(log: RunState, dataset: Dataset) -> None:
+def test_the_yaml_is_the_record_of_the_run(log: RunState, dataset: ImageDataset) -> None:
     record = yaml.safe_load(labels_out.render(log, dataset, "yaml"))
     assert record["params"]["exp"]["seed_sequence"] == [1]
     assert record["results"]["acq"]["mutual_information"]["test_acc"] == [[0.5]]
 
 
-def test_an_unknown_format_is_refused(log: RunState, dataset: Dataset) -> None:
+def test_an_unknown_format_is_refused(log: RunState, dataset: ImageDataset) -> None:
     with pytest.raises(ValueError, match="format is 'xlsx'; allowed: csv, jsonl, yaml"):
         labels_out.render(log, dataset, "xlsx")

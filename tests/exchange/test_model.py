@@ -15,7 +15,7 @@ from safetensors import safe_open
 from safetensors.torch import load
 
 from dal_core.cli import main
-from dal_core.data.base import Dataset
+from dal_core.data.base import ImageDataset
 from dal_core.exchange import predict
 from dal_core.exchange.model import WEIGHTS, NoModel, has_model, model_bytes, predict_script
 from dal_core.execution.checkpoints import FILE_NAME
@@ -25,7 +25,7 @@ from dal_core.store.store import Store
 from tests import experiment_kit
 
 
-def fitted(home: Path, dataset: Dataset, model: str) -> tuple[Store, str]:
+def fitted(home: Path, dataset: ImageDataset, model: str) -> tuple[Store, str]:
     store = Store(home)
     changes: dict[str, Any] = {"n_acquisition_steps": 1, "which_model": model, "n_epochs": 5}
     run_id = experiment_kit.new_run(store, dataset, **changes).run_id
@@ -39,7 +39,7 @@ def test_the_file_that_is_exported_is_the_checkpoints() -> None:
 
 @pytest.mark.parametrize("model", ["lenet5", "gal_cnn"])
 def test_the_script_predicts_what_the_learner_predicts_without_dropout(
-    mnist5k: Dataset, dal_home: Path, tmp_path: Path, model: str
+    mnist5k: ImageDataset, dal_home: Path, tmp_path: Path, model: str
 ) -> None:
     store, run_id = fitted(dal_home, mnist5k, model)
     out = tmp_path / "model.safetensors"
@@ -93,7 +93,7 @@ def test_the_script_needs_nothing_of_dal() -> None:
     assert "import dal" not in predict_script() and "from dal" not in predict_script()
 
 
-def test_the_file_says_what_it_is(mnist5k: Dataset, dal_home: Path, tmp_path: Path) -> None:
+def test_the_file_says_what_it_is(mnist5k: ImageDataset, dal_home: Path, tmp_path: Path) -> None:
     store, run_id = fitted(dal_home, mnist5k, "lenet5")
     log = store.log(run_id)
     path = tmp_path / "model.safetensors"
@@ -115,7 +115,7 @@ def test_the_file_says_what_it_is(mnist5k: Dataset, dal_home: Path, tmp_path: Pa
 
 
 def test_a_run_without_a_model_is_refused_in_one_line(
-    mnist5k: Dataset, dal_home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    mnist5k: ImageDataset, dal_home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     store = Store(dal_home)
     run_id = experiment_kit.new_run(store, mnist5k).run_id
@@ -130,7 +130,7 @@ def test_a_run_without_a_model_is_refused_in_one_line(
 
 
 def test_a_script_that_is_there_already_stays(
-    mnist5k: Dataset, dal_home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    mnist5k: ImageDataset, dal_home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _, run_id = fitted(dal_home, mnist5k, "lenet5")
     (tmp_path / "predict.py").write_text("mine")
@@ -141,7 +141,7 @@ def test_a_script_that_is_there_already_stays(
 
 
 def test_a_model_can_be_written_to_standard_output(
-    mnist5k: Dataset, dal_home: Path, capfdbinary: pytest.CaptureFixture[bytes]
+    mnist5k: ImageDataset, dal_home: Path, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     store, run_id = fitted(dal_home, mnist5k, "lenet5")
     assert main(["export", run_id, "--format", "safetensors", "--out", "-"]) == 0

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from dal_core.cli import main
-from dal_core.data.base import Dataset
+from dal_core.data.base import ImageDataset
 from dal_core.exchange import labels_out
 from dal_core.execution.job import Workbench, advance
 from dal_core.run.events import Answer
@@ -31,11 +31,11 @@ def finish(store: Store, run_id: str) -> list[int]:
     return [step.n_labelled for step in advance(Workbench(store), run_id)]
 
 
-def right(dataset: Dataset) -> Callable[[int], int]:
+def right(dataset: ImageDataset) -> Callable[[int], int]:
     return lambda image_id: int(dataset.labels[image_id])
 
 
-def label_all(store: Store, dataset: Dataset, seed: int, **changes: Any) -> str:
+def label_all(store: Store, dataset: ImageDataset, seed: int, **changes: Any) -> str:
     """A person's whole run: right labels but for a wrong one and a skipped image in each batch."""
     run_id = experiment_kit.new_run(store, dataset, seed=seed, person=True, **changes).run_id
     while finish(store, run_id) and (query := store.log(run_id).open_query) is not None:
@@ -55,7 +55,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def labelled(home: Path, mnist5k: Dataset) -> RunState:
+def labelled(home: Path, mnist5k: ImageDataset) -> RunState:
     """A person's finished run."""
     store = Store(home)
     log = store.log(label_all(store, mnist5k, seed=3))
@@ -64,7 +64,7 @@ def labelled(home: Path, mnist5k: Dataset) -> RunState:
     return log
 
 
-def export_to(log: RunState, dataset: Dataset, path: Path) -> Path:
+def export_to(log: RunState, dataset: ImageDataset, path: Path) -> Path:
     form = path.suffix[1:]
     path.write_bytes(labels_out.render(log, dataset, form).encode())
     return path
@@ -89,7 +89,7 @@ def curve(log: RunState) -> list[tuple[Any, ...]]:
 
 @pytest.mark.parametrize("name", ["labels.csv", "labels.jsonl"])
 def test_an_export_replayed_gives_the_same_curve_to_the_last_bit(
-    labelled: RunState, mnist5k: Dataset, tmp_path: Path, dal_home: Path, name: str
+    labelled: RunState, mnist5k: ImageDataset, tmp_path: Path, dal_home: Path, name: str
 ) -> None:
     replay(export_to(labelled, mnist5k, tmp_path / name))
     again = newest(dal_home)
@@ -116,7 +116,7 @@ def test_a_stored_run_is_replayed_under_its_own_parameters(
 
 
 def test_corrected_labels_give_the_whole_curve_anew(
-    mnist5k: Dataset, tmp_path: Path, dal_home: Path
+    mnist5k: ImageDataset, tmp_path: Path, dal_home: Path
 ) -> None:
     """As a run that had the right labels for the same images from the start."""
     store = Store(tmp_path / "corrected")
@@ -147,7 +147,7 @@ def test_corrected_labels_give_the_whole_curve_anew(
 
 
 def test_a_killed_replay_goes_on_where_it_was(
-    labelled: RunState, mnist5k: Dataset, tmp_path: Path
+    labelled: RunState, mnist5k: ImageDataset, tmp_path: Path
 ) -> None:
     path, home = export_to(labelled, mnist5k, tmp_path / "labels.csv"), tmp_path / "home"
     slow: list[str | Path] = [*SETTINGS, "--set", "n_epochs=300", "--seed", "3", "--home", home]
@@ -167,7 +167,7 @@ def test_a_killed_replay_goes_on_where_it_was(
 
 
 def test_an_interrupted_replay_says_how_to_go_on(
-    labelled: RunState, mnist5k: Dataset, tmp_path: Path
+    labelled: RunState, mnist5k: ImageDataset, tmp_path: Path
 ) -> None:
     path = export_to(labelled, mnist5k, tmp_path / "labels.csv")
     process = start("replay", path, *SETTINGS, "--set", "n_epochs=300", "--seed", "3")
@@ -179,7 +179,7 @@ def test_an_interrupted_replay_says_how_to_go_on(
 
 
 def test_a_finished_replay_is_shown_again_and_one_that_was_touched_begins_anew(
-    labelled: RunState, mnist5k: Dataset, tmp_path: Path, dal_home: Path
+    labelled: RunState, mnist5k: ImageDataset, tmp_path: Path, dal_home: Path
 ) -> None:
     path = export_to(labelled, mnist5k, tmp_path / "labels.csv")
     replay(path)
@@ -196,7 +196,7 @@ def test_a_finished_replay_is_shown_again_and_one_that_was_touched_begins_anew(
 
 
 def test_rows_sorted_otherwise_are_put_in_the_order_of_training(
-    labelled: RunState, mnist5k: Dataset, tmp_path: Path, dal_home: Path
+    labelled: RunState, mnist5k: ImageDataset, tmp_path: Path, dal_home: Path
 ) -> None:
     """As a spreadsheet may leave them: sorted, with a mark in front and semicolons."""
     path = export_to(labelled, mnist5k, tmp_path / "labels.csv")
@@ -209,7 +209,7 @@ def test_rows_sorted_otherwise_are_put_in_the_order_of_training(
 
 
 def test_the_least_a_file_needs_is_image_hash_label_and_step(
-    labelled: RunState, mnist5k: Dataset, tmp_path: Path, dal_home: Path
+    labelled: RunState, mnist5k: ImageDataset, tmp_path: Path, dal_home: Path
 ) -> None:
     path = tmp_path / "mine.jsonl"
     rows = [
@@ -253,7 +253,7 @@ def changed(rows: list[dict[str, Any]], line: int, **values: Any) -> list[dict[s
 )
 def test_a_row_that_cannot_be_is_named_in_one_line_and_nothing_is_written(
     labelled: RunState,
-    mnist5k: Dataset,
+    mnist5k: ImageDataset,
     tmp_path: Path,
     dal_home: Path,
     capsys: pytest.CaptureFixture[str],
@@ -273,7 +273,7 @@ def test_a_row_that_cannot_be_is_named_in_one_line_and_nothing_is_written(
 
 def test_labels_of_another_seeds_pool_are_refused(
     labelled: RunState,
-    mnist5k: Dataset,
+    mnist5k: ImageDataset,
     tmp_path: Path,
     dal_home: Path,
     capsys: pytest.CaptureFixture[str],
@@ -316,7 +316,7 @@ def test_a_file_that_is_none_of_labels_is_one_line(
 
 
 def test_more_steps_than_the_protocol_has_are_refused(
-    labelled: RunState, mnist5k: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    labelled: RunState, mnist5k: ImageDataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = export_to(labelled, mnist5k, tmp_path / "labels.csv")
     replay(path, "--set", "n_acquisition_steps=2", code=0)

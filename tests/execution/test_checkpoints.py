@@ -10,14 +10,14 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from dal_core.data.base import Dataset
+from dal_core.data.base import ImageDataset
 from dal_core.execution.checkpoints import FILE_NAME, load_fitted, save_fitted
 from dal_core.learner.bayesian_cnn import Learner
 from tests import fast
 
 
 @pytest.fixture
-def learner(mnist5k: Dataset) -> Learner:
+def learner(mnist5k: ImageDataset) -> Learner:
     """A learner with one step behind it and a model of 30 labels."""
     learner = fast.learner(mnist5k, weights="best")
     fast.steps(learner, 1)

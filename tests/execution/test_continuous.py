@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from sqlalchemy import select
 
-from dal_core.data.base import Dataset
+from dal_core.data.base import ImageDataset
 from dal_core.execution import job as worker
 from dal_core.execution.job import Workbench, advance
 from dal_core.execution.predictions import load_predictions
@@ -200,7 +200,9 @@ def test_a_ranking_that_contradicts_its_run_is_refused(
 # Fitting
 
 
-def person_run(store: Store, dataset: Dataset, acquisition: str = "bald", **changes: object) -> str:
+def person_run(
+    store: Store, dataset: ImageDataset, acquisition: str = "bald", **changes: object
+) -> str:
     protocol = experiment_kit.protocol(**changes)
     spec = RunSpec(dataset.fingerprint, protocol, acquisition, 1)
     return control.create_run(store, dataset, spec, person=True, mode="continuous").run_id
@@ -210,7 +212,7 @@ def finish(store: Store, run_id: str, wait: Callable[[], None] = lambda: None) -
     return [step.n_labelled for step in advance(Workbench(store), run_id, wait)]
 
 
-def label(store: Store, run_id: str, dataset: Dataset) -> None:
+def label(store: Store, run_id: str, dataset: ImageDataset) -> None:
     query = opened(store, run_id)
     answers = [Answer(i, int(dataset.labels[i]), 1.0) for i in query.shown()]
     assert store.submit(query.query_id, answers, annotator="ann", source="person").status == "saved"
@@ -242,7 +244,7 @@ def fits(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def test_a_model_that_is_overtaken_while_it_is_fitted_still_ranks_and_is_measured(
-    store: Store, mnist5k: Dataset, fits: list[int]
+    store: Store, mnist5k: ImageDataset, fits: list[int]
 ) -> None:
     """Twenty labels come in during the fit on 30: that is finished, 40 is never fitted."""
     run_id = person_run(store, mnist5k, n_acquisition_steps=5)
@@ -265,7 +267,7 @@ def test_a_model_that_is_overtaken_while_it_is_fitted_still_ranks_and_is_measure
 
 
 def test_fits_that_nobody_waits_for_do_not_keep_the_worker_of_those_who_wait(
-    store: Store, mnist5k: Dataset, capsys: pytest.CaptureFixture[str]
+    store: Store, mnist5k: ImageDataset, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Answers come in faster than fits: after each the run goes back into the queue."""
     run_id = person_run(store, mnist5k, n_acquisition_steps=5)
@@ -288,7 +290,7 @@ def test_fits_that_nobody_waits_for_do_not_keep_the_worker_of_those_who_wait(
 
 
 def test_a_person_who_is_slower_than_the_fit_gets_every_point_of_the_strict_curve(
-    store: Store, mnist5k: Dataset
+    store: Store, mnist5k: ImageDataset
 ) -> None:
     """The models are the strict ones; what they are asked for is one batch older."""
     run_id = person_run(store, mnist5k)
@@ -310,7 +312,7 @@ def test_a_person_who_is_slower_than_the_fit_gets_every_point_of_the_strict_curv
 
 @pytest.mark.parametrize("acquisition", ["bald", "random"])
 def test_every_image_that_is_asked_can_be_explained(
-    store: Store, mnist5k: Dataset, acquisition: str
+    store: Store, mnist5k: ImageDataset, acquisition: str
 ) -> None:
     run_id = person_run(store, mnist5k, acquisition)
     finish(store, run_id)
@@ -321,7 +323,7 @@ def test_every_image_that_is_asked_can_be_explained(
 
 
 def test_a_fit_that_lost_its_labels_is_given_up_and_a_corrected_one_is_not(
-    store: Store, mnist5k: Dataset, fits: list[int]
+    store: Store, mnist5k: ImageDataset, fits: list[int]
 ) -> None:
     run_id = person_run(store, mnist5k, n_acquisition_steps=5)
     finish(store, run_id)
@@ -343,7 +345,7 @@ def test_a_fit_that_lost_its_labels_is_given_up_and_a_corrected_one_is_not(
 
 
 def test_a_worker_that_dies_after_ranking_leaves_the_measurement_to_the_next(
-    store: Store, mnist5k: Dataset, fits: list[int]
+    store: Store, mnist5k: ImageDataset, fits: list[int]
 ) -> None:
     class Killed(Exception):
         pass
@@ -360,7 +362,7 @@ def test_a_worker_that_dies_after_ranking_leaves_the_measurement_to_the_next(
 
 
 def test_a_paused_continuous_run_still_takes_answers_and_goes_on_with_all_of_them(
-    store: Store, mnist5k: Dataset
+    store: Store, mnist5k: ImageDataset
 ) -> None:
     run_id = person_run(store, mnist5k, n_acquisition_steps=5)
     finish(store, run_id)
@@ -372,7 +374,7 @@ def test_a_paused_continuous_run_still_takes_answers_and_goes_on_with_all_of_the
     assert finish(store, run_id) == [40]
 
 
-def test_the_oracle_can_take_over_and_hand_back(store: Store, mnist5k: Dataset) -> None:
+def test_the_oracle_can_take_over_and_hand_back(store: Store, mnist5k: ImageDataset) -> None:
     run_id = person_run(store, mnist5k, n_acquisition_steps=5)
     finish(store, run_id)
     label(store, run_id, mnist5k)
@@ -391,7 +393,7 @@ def test_the_oracle_can_take_over_and_hand_back(store: Store, mnist5k: Dataset) 
 
 @pytest.mark.parametrize("mode", ["strict", "continuous"])
 def test_the_beliefs_are_the_newest_models_of_all_that_was_answered(
-    store: Store, mnist5k: Dataset, mode: str
+    store: Store, mnist5k: ImageDataset, mode: str
 ) -> None:
     make = person_run if mode == "continuous" else strict_run
     run_id = make(store, mnist5k)
@@ -413,11 +415,13 @@ def test_the_beliefs_are_the_newest_models_of_all_that_was_answered(
     assert found.by_image()[skipped].tolist() == expected[0].tolist()
 
 
-def strict_run(store: Store, dataset: Dataset) -> str:
+def strict_run(store: Store, dataset: ImageDataset) -> str:
     return experiment_kit.new_run(store, dataset, person=True).run_id
 
 
-def test_the_beliefs_follow_a_correction_of_a_finished_run(store: Store, mnist5k: Dataset) -> None:
+def test_the_beliefs_follow_a_correction_of_a_finished_run(
+    store: Store, mnist5k: ImageDataset
+) -> None:
     run_id = experiment_kit.new_run(store, mnist5k, person=True, n_acquisition_steps=1).run_id
     finish(store, run_id)
     label(store, run_id, mnist5k)
@@ -432,7 +436,7 @@ def test_the_beliefs_follow_a_correction_of_a_finished_run(store: Store, mnist5k
     assert not np.array_equal(before.mean, now.mean)
 
 
-def test_an_oracles_run_has_no_beliefs(store: Store, mnist5k: Dataset) -> None:
+def test_an_oracles_run_has_no_beliefs(store: Store, mnist5k: ImageDataset) -> None:
     run_id = experiment_kit.new_run(store, mnist5k).run_id
     finish(store, run_id)
     assert load_predictions(run_dir(store.home, run_id)) is None

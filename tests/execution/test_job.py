@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import delete
 
-from dal_core.data.base import Dataset
+from dal_core.data.base import ImageDataset
 from dal_core.execution import job as worker
 from dal_core.execution.job import Workbench, advance
 from dal_core.learner.bayesian_cnn import Learner
@@ -52,7 +52,7 @@ def at_call(number: int, act: Callable[[], object]) -> Callable[[], None]:
 
 
 def test_an_oracle_run_is_measured_from_its_first_labels_to_its_last(
-    store: Store, mnist5k: Dataset
+    store: Store, mnist5k: ImageDataset
 ) -> None:
     run_id = new_run(store, mnist5k).run_id
     assert finish(store, run_id) == [20, 30, 40]
@@ -66,7 +66,7 @@ def test_an_oracle_run_is_measured_from_its_first_labels_to_its_last(
 
 
 def test_a_person_gets_the_query_before_the_measurement_and_the_oracle_after(
-    store: Store, mnist5k: Dataset, monkeypatch: pytest.MonkeyPatch
+    store: Store, mnist5k: ImageDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order: list[str] = []
     for name in ("query", "evaluate"):
@@ -84,7 +84,7 @@ def test_a_person_gets_the_query_before_the_measurement_and_the_oracle_after(
     assert order == ["evaluate", "query", "evaluate"]
 
 
-def test_a_fit_whose_labels_are_taken_back_is_dropped(store: Store, mnist5k: Dataset) -> None:
+def test_a_fit_whose_labels_are_taken_back_is_dropped(store: Store, mnist5k: ImageDataset) -> None:
     run_id = new_run(store, mnist5k, person=True).run_id
     assert finish(store, run_id) == [20]
     label(store, run_id)
@@ -95,7 +95,9 @@ def test_a_fit_whose_labels_are_taken_back_is_dropped(store: Store, mnist5k: Dat
     assert log.open_query is not None and log.n_retracted == 1
 
 
-def test_a_paused_run_gives_up_its_fit_and_goes_on_later(store: Store, mnist5k: Dataset) -> None:
+def test_a_paused_run_gives_up_its_fit_and_goes_on_later(
+    store: Store, mnist5k: ImageDataset
+) -> None:
     run_id = new_run(store, mnist5k).run_id
     pause = at_call(1, lambda: store.set_directives(run_id, paused=True))
     assert list(advance(Workbench(store), run_id, pause)) == []
@@ -105,7 +107,7 @@ def test_a_paused_run_gives_up_its_fit_and_goes_on_later(store: Store, mnist5k: 
 
 
 def test_a_run_that_vanishes_while_it_is_worked_on_is_reported(
-    store: Store, mnist5k: Dataset
+    store: Store, mnist5k: ImageDataset
 ) -> None:
     run_id = new_run(store, mnist5k).run_id
 
@@ -117,7 +119,7 @@ def test_a_run_that_vanishes_while_it_is_worked_on_is_reported(
         list(advance(Workbench(store), run_id, at_call(1, vanish)))
 
 
-def test_a_number_of_steps_can_be_asked_for(store: Store, mnist5k: Dataset) -> None:
+def test_a_number_of_steps_can_be_asked_for(store: Store, mnist5k: ImageDataset) -> None:
     run_id = new_run(store, mnist5k).run_id
     bench = Workbench(store)
     assert [s.n_labelled for s in advance(bench, run_id, max_steps=1)] == [20]
@@ -129,7 +131,7 @@ def test_a_number_of_steps_can_be_asked_for(store: Store, mnist5k: Dataset) -> N
 
 
 def test_a_model_on_disk_is_not_fitted_again(
-    store: Store, mnist5k: Dataset, monkeypatch: pytest.MonkeyPatch
+    store: Store, mnist5k: ImageDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Killed(Exception):
         pass
@@ -147,14 +149,14 @@ def test_a_model_on_disk_is_not_fitted_again(
     assert measures(store, run_id) == measures(store, whole)
 
 
-def test_a_run_that_somebody_else_works_on_is_busy(store: Store, mnist5k: Dataset) -> None:
+def test_a_run_that_somebody_else_works_on_is_busy(store: Store, mnist5k: ImageDataset) -> None:
     run_id = new_run(store, mnist5k).run_id
     with run_lock(store.home, run_id), pytest.raises(RunBusy):
         list(advance(Workbench(store), run_id))
     assert store.log(run_id).steps == ()
 
 
-def test_a_stopped_run_begins_nothing(store: Store, mnist5k: Dataset) -> None:
+def test_a_stopped_run_begins_nothing(store: Store, mnist5k: ImageDataset) -> None:
     run_id = new_run(store, mnist5k).run_id
     store.set_directives(run_id, oracle_until=None)
     assert finish(store, run_id) == []
@@ -162,7 +164,7 @@ def test_a_stopped_run_begins_nothing(store: Store, mnist5k: Dataset) -> None:
 
 def test_a_step_that_cannot_be_computed_again_is_no_failure_of_its_run(
     store: Store,
-    mnist5k: Dataset,
+    mnist5k: ImageDataset,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:

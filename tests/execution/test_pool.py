@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dal_core.data.base import Dataset
+from dal_core.data.base import ImageDataset
 from dal_core.execution import pool as workers
 from dal_core.execution.job import Workbench, advance
 from dal_core.execution.pool import Workers
@@ -56,7 +56,7 @@ def process_of(pool: Workers) -> int:
 
 
 def test_a_run_is_brought_to_its_end_and_a_busy_one_left_alone(
-    store: Store, pool: Workers, mnist5k: Dataset
+    store: Store, pool: Workers, mnist5k: ImageDataset
 ) -> None:
     run_id, busy = (new_run(store, mnist5k, seed=seed).run_id for seed in (1, 2))
     with run_lock(store.home, busy):
@@ -71,7 +71,7 @@ def test_a_run_is_brought_to_its_end_and_a_busy_one_left_alone(
 
 
 def test_a_killed_worker_costs_the_fit_and_not_the_run(
-    store: Store, pool: Workers, mnist5k: Dataset
+    store: Store, pool: Workers, mnist5k: ImageDataset
 ) -> None:
     run_id = new_run(store, mnist5k, n_epochs=200).run_id
     pool.ask(run_id, person_waits=False)
@@ -86,7 +86,7 @@ def test_a_killed_worker_costs_the_fit_and_not_the_run(
 
 
 def test_a_run_whose_workers_keep_dying_is_marked_as_failed_and_left_alone(
-    store: Store, pool: Workers, mnist5k: Dataset, monkeypatch: pytest.MonkeyPatch
+    store: Store, pool: Workers, mnist5k: ImageDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(workers, "MAX_DEATHS", 1)
     run_id = new_run(store, mnist5k, n_epochs=FOR_EVER).run_id
@@ -102,7 +102,7 @@ def test_a_run_whose_workers_keep_dying_is_marked_as_failed_and_left_alone(
 
 
 def test_background_work_holds_while_a_person_waits_and_all_ends_with_the_pool(
-    store: Store, pool: Workers, mnist5k: Dataset
+    store: Store, pool: Workers, mnist5k: ImageDataset
 ) -> None:
     behind = new_run(store, mnist5k, n_epochs=FOR_EVER).run_id
     person = new_run(store, mnist5k, n_epochs=FOR_EVER, person=True).run_id
@@ -120,7 +120,7 @@ def test_background_work_holds_while_a_person_waits_and_all_ends_with_the_pool(
     assert [process.poll() is not None for process in processes if process] == [True, True]
 
 
-def test_workers_end_when_their_parent_is_killed(store: Store, mnist5k: Dataset) -> None:
+def test_workers_end_when_their_parent_is_killed(store: Store, mnist5k: ImageDataset) -> None:
     run_id = new_run(store, mnist5k, n_epochs=FOR_EVER).run_id
     with python(PARENT, store.home, run_id) as parent:
         worker = int(line_of(parent))
@@ -158,7 +158,7 @@ def test_a_run_that_its_person_no_longer_waits_for_goes_on_in_the_background(
 
 
 def test_a_steps_weights_are_computed_by_a_worker_when_asked_for(
-    store: Store, pool: Workers, mnist5k: Dataset
+    store: Store, pool: Workers, mnist5k: ImageDataset
 ) -> None:
     run_id = new_run(store, mnist5k).run_id
     for _ in advance(Workbench(store), run_id):
@@ -183,7 +183,7 @@ def test_a_steps_weights_are_computed_by_a_worker_when_asked_for(
 
 
 def test_weights_that_were_refused_say_why_until_they_are_asked_for_again(
-    store: Store, pool: Workers, mnist5k: Dataset
+    store: Store, pool: Workers, mnist5k: ImageDataset
 ) -> None:
     run_id = new_run(store, mnist5k).run_id
     for _ in advance(Workbench(store), run_id, max_steps=1):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dal_core.data.base import Dataset
+from dal_core.data.base import ImageDataset
 from dal_core.execution.checkpoints import load_fitted
 from dal_core.execution.job import Workbench, advance
 from dal_core.execution.recompute import (
@@ -31,7 +31,7 @@ def store(tmp_path: Path) -> Store:
 
 
 def _watched_run(
-    store: Store, dataset: Dataset, **changes: Any
+    store: Store, dataset: ImageDataset, **changes: Any
 ) -> tuple[str, list[list[np.ndarray]]]:
     """A finished run, and the weights it had at each of its steps."""
     run = experiment_kit.new_run(store, dataset, **changes)
@@ -43,7 +43,9 @@ def _watched_run(
     return run.run_id, weights
 
 
-def test_a_steps_weights_are_those_the_run_had_bit_for_bit(store: Store, mnist5k: Dataset) -> None:
+def test_a_steps_weights_are_those_the_run_had_bit_for_bit(
+    store: Store, mnist5k: ImageDataset
+) -> None:
     run_id, had = _watched_run(store, mnist5k, dropout=[0.3, 0.25], weights="best")
     log = store.log(run_id)
     assert len(log.steps) == len(had) == 3
@@ -58,7 +60,7 @@ def test_a_steps_weights_are_those_the_run_had_bit_for_bit(store: Store, mnist5k
     assert store.log(run_id) == log  # nothing was written to the log
 
 
-def test_a_step_computed_again_is_measured_as_it_was(store: Store, mnist5k: Dataset) -> None:
+def test_a_step_computed_again_is_measured_as_it_was(store: Store, mnist5k: ImageDataset) -> None:
     run_id, _ = _watched_run(store, mnist5k)
     step = store.log(run_id).steps[1]
     path = recompute(store, mnist5k, run_id, step.after)
@@ -69,7 +71,7 @@ def test_a_step_computed_again_is_measured_as_it_was(store: Store, mnist5k: Data
     assert step_weights(store.home, run_id, step.after) == path
 
 
-def test_the_newest_steps_weights_are_the_runs_own(store: Store, mnist5k: Dataset) -> None:
+def test_the_newest_steps_weights_are_the_runs_own(store: Store, mnist5k: ImageDataset) -> None:
     run_id, had = _watched_run(store, mnist5k)
     log = store.log(run_id)
     path = step_weights(store.home, run_id, log.after)
@@ -80,7 +82,7 @@ def test_the_newest_steps_weights_are_the_runs_own(store: Store, mnist5k: Datase
     assert stored_learner(store.home, log, 0, mnist5k) is None
 
 
-def test_what_is_kept_is_not_computed_again(store: Store, mnist5k: Dataset) -> None:
+def test_what_is_kept_is_not_computed_again(store: Store, mnist5k: ImageDataset) -> None:
     run_id, _ = _watched_run(store, mnist5k)
     path = recompute(store, mnist5k, run_id, 0)
     written = path.stat().st_mtime_ns
@@ -88,7 +90,9 @@ def test_what_is_kept_is_not_computed_again(store: Store, mnist5k: Dataset) -> N
     assert path.stat().st_mtime_ns == written
 
 
-def test_a_label_corrected_later_is_what_it_was_at_the_step(store: Store, mnist5k: Dataset) -> None:
+def test_a_label_corrected_later_is_what_it_was_at_the_step(
+    store: Store, mnist5k: ImageDataset
+) -> None:
     run_id, had = _watched_run(store, mnist5k)
     first = store.log(run_id).submissions[0]
     image_id, label = next(iter(first.labels.items()))
@@ -105,7 +109,7 @@ def test_a_label_corrected_later_is_what_it_was_at_the_step(store: Store, mnist5
 
 
 def test_a_step_measured_after_a_correction_has_the_corrected_label(
-    store: Store, mnist5k: Dataset
+    store: Store, mnist5k: ImageDataset
 ) -> None:
     run_id, _ = _watched_run(store, mnist5k)
     image_id, label = next(iter(store.log(run_id).submissions[0].labels.items()))
@@ -117,20 +121,20 @@ def test_a_step_measured_after_a_correction_has_the_corrected_label(
     assert labels[ids.tolist().index(image_id)] == (label + 1) % 10
 
 
-def test_only_states_of_the_run_can_be_computed_again(store: Store, mnist5k: Dataset) -> None:
+def test_only_states_of_the_run_can_be_computed_again(store: Store, mnist5k: ImageDataset) -> None:
     run_id, _ = _watched_run(store, mnist5k)
     with pytest.raises(ValueError, match=r"after is 9999; allowed for run .*: 0, \d+"):
         recompute(store, mnist5k, run_id, 9999)
 
 
-def test_a_run_that_is_worked_on_is_left_alone(store: Store, mnist5k: Dataset) -> None:
+def test_a_run_that_is_worked_on_is_left_alone(store: Store, mnist5k: ImageDataset) -> None:
     run_id, _ = _watched_run(store, mnist5k)
     with run_lock(store.home, run_id), pytest.raises(RunBusy):
         recompute(store, mnist5k, run_id, 0)
     assert step_weights(store.home, run_id, 0) is None
 
 
-def test_a_files_weights_are_refused_for_other_labels(store: Store, mnist5k: Dataset) -> None:
+def test_a_files_weights_are_refused_for_other_labels(store: Store, mnist5k: ImageDataset) -> None:
     run_id, _ = _watched_run(store, mnist5k)
     path = recompute(store, mnist5k, run_id, 0)
     log = store.log(run_id)

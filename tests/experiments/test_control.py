@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dal_core.data.base import Dataset
+from dal_core.data.base import ImageDataset
 from dal_core.experiments import control
 from dal_core.experiments.status import ExperimentStatus
 from dal_core.protocol.parameters import FULL_DATA, PRESETS, ProtocolError
@@ -27,7 +27,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
 
 def create(
     store: Store,
-    dataset: Dataset,
+    dataset: ImageDataset,
     acquisitions: tuple[str, ...] = ("bald", "random"),
     seeds: tuple[int, ...] = (1,),
     full_data: bool = False,
@@ -56,7 +56,7 @@ def all_measures(store: Store, experiment_id: str) -> list[Any]:
 
 
 def test_functions_advance_together_seed_by_seed_and_the_bound_comes_after_them(
-    store: Store, mnist5k: Dataset
+    store: Store, mnist5k: ImageDataset
 ) -> None:
     experiment_id = create(store, mnist5k, seeds=(2, 1), full_data=True)
     pool = OneByOne(store)
@@ -71,7 +71,7 @@ def test_functions_advance_together_seed_by_seed_and_the_bound_comes_after_them(
 
 
 def test_the_bound_is_trained_on_all_images_but_validation_and_measured_on_all_test_images(
-    store: Store, mnist5k: Dataset
+    store: Store, mnist5k: ImageDataset
 ) -> None:
     changes: dict[str, Any] = {"test_subset_size": 30, "full_data_batch_size": 500}
     experiment_id = create(store, mnist5k, ("random",), full_data=True, **changes)
@@ -86,7 +86,7 @@ def test_the_bound_is_trained_on_all_images_but_validation_and_measured_on_all_t
     assert step.accuracy > 0.3  # twenty mini-batches have taught it something
 
 
-def test_equal_runs_are_shared_and_not_done_again(store: Store, mnist5k: Dataset) -> None:
+def test_equal_runs_are_shared_and_not_done_again(store: Store, mnist5k: ImageDataset) -> None:
     first = create(store, mnist5k, ("bald", "random"))
     pool = OneByOne(store)
     conduct(store, first, pool)
@@ -98,7 +98,7 @@ def test_equal_runs_are_shared_and_not_done_again(store: Store, mnist5k: Dataset
     assert control.status(store, second).is_complete
 
 
-def test_a_run_with_a_stop_rule_is_not_shared(store: Store, mnist5k: Dataset) -> None:
+def test_a_run_with_a_stop_rule_is_not_shared(store: Store, mnist5k: ImageDataset) -> None:
     first = create(store, mnist5k, ("bald",))
     (run_id,) = run_ids(store, first)
     store.set_directives(run_id, until_labels=30)
@@ -107,7 +107,7 @@ def test_a_run_with_a_stop_rule_is_not_shared(store: Store, mnist5k: Dataset) ->
     assert store.run(run_id).until_labels is None
 
 
-def test_two_experiments_advance_side_by_side(store: Store, mnist5k: Dataset) -> None:
+def test_two_experiments_advance_side_by_side(store: Store, mnist5k: ImageDataset) -> None:
     ids = [create(store, mnist5k, ("bald", "random"), (1,)), create(store, mnist5k, ("random",))]
     pool = OneByOne(store)
     both = [control.conduct(store, one, pool) for one in ids]  # type: ignore[arg-type]
@@ -119,7 +119,9 @@ def test_two_experiments_advance_side_by_side(store: Store, mnist5k: Dataset) ->
     assert sorted(pool.done) == sorted(set(pool.done))  # the shared run was done once
 
 
-def test_pausing_one_experiment_leaves_another_its_runs(store: Store, mnist5k: Dataset) -> None:
+def test_pausing_one_experiment_leaves_another_its_runs(
+    store: Store, mnist5k: ImageDataset
+) -> None:
     one = create(store, mnist5k, ("bald", "random"))
     other = create(store, mnist5k, ("random", "mean_std"))
     control.pause(store, one)
@@ -131,7 +133,7 @@ def test_pausing_one_experiment_leaves_another_its_runs(store: Store, mnist5k: D
 
 
 def test_a_paused_experiment_resumes_to_the_numbers_of_one_never_paused(
-    store: Store, mnist5k: Dataset, tmp_path: Path
+    store: Store, mnist5k: ImageDataset, tmp_path: Path
 ) -> None:
     paused = create(store, mnist5k)
     pool = OneByOne(store)
@@ -148,7 +150,7 @@ def test_a_paused_experiment_resumes_to_the_numbers_of_one_never_paused(
 
 
 def test_a_stopped_experiment_begins_no_step_not_even_a_first_one(
-    store: Store, mnist5k: Dataset
+    store: Store, mnist5k: ImageDataset
 ) -> None:
     experiment_id = create(store, mnist5k, full_data=True)
     pool = OneByOne(store)
@@ -163,7 +165,9 @@ def test_a_stopped_experiment_begins_no_step_not_even_a_first_one(
     assert control.status(store, experiment_id).is_complete
 
 
-def test_a_failed_run_is_left_alone_until_it_is_resumed(store: Store, mnist5k: Dataset) -> None:
+def test_a_failed_run_is_left_alone_until_it_is_resumed(
+    store: Store, mnist5k: ImageDataset
+) -> None:
     experiment_id = create(store, mnist5k)
     bald, random = run_ids(store, experiment_id)
     store.set_progress(bald, Progress("failed", message="no space left"))
@@ -178,7 +182,9 @@ def test_a_failed_run_is_left_alone_until_it_is_resumed(store: Store, mnist5k: D
     assert now.is_complete and not now.failures
 
 
-def test_a_run_that_another_process_works_on_is_left_to_it(store: Store, mnist5k: Dataset) -> None:
+def test_a_run_that_another_process_works_on_is_left_to_it(
+    store: Store, mnist5k: ImageDataset
+) -> None:
     experiment_id = create(store, mnist5k)
     bald, random = run_ids(store, experiment_id)
     pool = OneByOne(store)
@@ -189,7 +195,7 @@ def test_a_run_that_another_process_works_on_is_left_to_it(store: Store, mnist5k
     assert pool.asked == [random, bald]
 
 
-def test_a_run_stays_as_long_as_an_experiment_has_it(store: Store, mnist5k: Dataset) -> None:
+def test_a_run_stays_as_long_as_an_experiment_has_it(store: Store, mnist5k: ImageDataset) -> None:
     experiment_id = create(store, mnist5k, ("bald",))
     (run_id,) = run_ids(store, experiment_id)
     with pytest.raises(RunInUse, match=experiment_id):
@@ -213,7 +219,7 @@ def test_a_run_stays_as_long_as_an_experiment_has_it(store: Store, mnist5k: Data
 )
 def test_what_cannot_be_is_refused_and_nothing_is_written(
     store: Store,
-    mnist5k: Dataset,
+    mnist5k: ImageDataset,
     acquisitions: tuple[str, ...],
     seeds: tuple[int, ...],
     message: str,
@@ -223,7 +229,7 @@ def test_what_cannot_be_is_refused_and_nothing_is_written(
     assert store.runs() == [] and store.experiments.all() == []
 
 
-def test_a_summary_says_what_the_log_says(store: Store, mnist5k: Dataset) -> None:
+def test_a_summary_says_what_the_log_says(store: Store, mnist5k: ImageDataset) -> None:
     experiment_id = create(store, mnist5k)
     conduct(store, experiment_id, OneByOne(store), steps=3)
     for one, progress in store.experiments.summaries(experiment_id):
@@ -236,7 +242,7 @@ def test_a_summary_says_what_the_log_says(store: Store, mnist5k: Dataset) -> Non
 
 
 def test_what_was_not_begun_is_expected_to_take_what_the_others_take(
-    store: Store, mnist5k: Dataset
+    store: Store, mnist5k: ImageDataset
 ) -> None:
     experiment_id = create(store, mnist5k, ("random",), (1, 2, 3))
     assert control.status(store, experiment_id).seconds_left(1) is None
@@ -248,7 +254,9 @@ def test_what_was_not_begun_is_expected_to_take_what_the_others_take(
     assert now.seconds_left(16) == pytest.approx(spent)  # nobody helps with a run
 
 
-def test_a_bound_is_expected_to_take_time_by_its_images(store: Store, mnist5k: Dataset) -> None:
+def test_a_bound_is_expected_to_take_time_by_its_images(
+    store: Store, mnist5k: ImageDataset
+) -> None:
     experiment_id = create(store, mnist5k, ("random",), full_data=True, n_acquisition_steps=0)
     conduct(store, experiment_id, OneByOne(store), steps=1)
     now: ExperimentStatus = control.status(store, experiment_id)
@@ -271,7 +279,7 @@ def test_report_and_released_differ_in_the_five_switches_alone() -> None:
 
 
 @pytest.mark.parametrize("field", SWITCHES)
-def test_each_switch_alone_changes_the_result(mnist5k: Dataset, field: str) -> None:
+def test_each_switch_alone_changes_the_result(mnist5k: ImageDataset, field: str) -> None:
     report = {name: PRESETS["report"].model_dump()[name] for name in SWITCHES}
     released = {field: PRESETS["released"].model_dump()[field]}
     base = {**report, "n_epochs": 40, "num_mc_samples": 4, "learning_rate": 0.01}

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from benchmarks import stacked_host
-from dal_core.data.base import Dataset
+from dal_core.data.base import ImageDataset
 from dal_core.experiments import control
 from dal_core.store.store import Store
 from tests.experiment_kit import protocol
 
 
 def test_all_steps_are_made_without_training(
-    mnist5k: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    mnist5k: ImageDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("lockstep", "learner"):
         monkeypatch.setattr(f"dal_core.{name}.chunked_passes", pytest.fail, raising=False)

@@ -18,7 +18,7 @@ import torch
 from dal_core.cli import main
 from dal_core.cli.errors import WrongUse
 from dal_core.cli.reproduce import _is_lockstep
-from dal_core.data.base import Dataset
+from dal_core.data.base import ImageDataset
 from dal_core.execution.job import Workbench, advance
 from dal_core.experiments import control, stacked_runs
 from dal_core.experiments.stacked_runs import Together, conduct
@@ -45,7 +45,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
 
 def create(
     store: Store,
-    dataset: Dataset,
+    dataset: ImageDataset,
     acquisitions: tuple[str, ...] = ("bald", "variation_ratios", "random"),
     seeds: tuple[int, ...] = (1, 2),
     full_data: bool = False,
@@ -89,7 +89,7 @@ def assert_alike(ones: Measures, others: Measures, rel: float = 1e-4, images: in
             assert one[2:] == pytest.approx(other[2:], rel=rel)
 
 
-def test_the_log_is_that_of_workers(store: Store, mnist5k: Dataset, tmp_path: Path) -> None:
+def test_the_log_is_that_of_workers(store: Store, mnist5k: ImageDataset, tmp_path: Path) -> None:
     experiment_id = create(store, mnist5k, full_data=True, seeds=(1,))
     work(store, experiment_id)
     elsewhere = Store(tmp_path / "elsewhere")
@@ -124,7 +124,7 @@ def test_the_log_is_that_of_workers(store: Store, mnist5k: Dataset, tmp_path: Pa
 
 
 def test_nothing_is_trained_or_passed_singly(
-    store: Store, mnist5k: Dataset, monkeypatch: pytest.MonkeyPatch
+    store: Store, mnist5k: ImageDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("train", "chunked_passes"):
         message = f"{name} was called"
@@ -152,7 +152,7 @@ def killed_at(number: int) -> Callable[[ExperimentStatus], None]:
 
 
 def test_it_goes_on_after_a_kill_anywhere_with_the_same_numbers(
-    store: Store, mnist5k: Dataset, tmp_path: Path
+    store: Store, mnist5k: ImageDataset, tmp_path: Path
 ) -> None:
     undisturbed = create(store, mnist5k)
     work(store, undisturbed)
@@ -169,7 +169,7 @@ def test_it_goes_on_after_a_kill_anywhere_with_the_same_numbers(
     assert_alike(all_measures(other, experiment_id), all_measures(store, undisturbed))
 
 
-def test_paused_it_gives_up_the_fit_in_hand_and_ends(store: Store, mnist5k: Dataset) -> None:
+def test_paused_it_gives_up_the_fit_in_hand_and_ends(store: Store, mnist5k: ImageDataset) -> None:
     experiment_id = create(store, mnist5k, n_epochs=100_000)
     seen = list[ExperimentStatus]()
 
@@ -188,7 +188,7 @@ def test_paused_it_gives_up_the_fit_in_hand_and_ends(store: Store, mnist5k: Data
 
 @pytest.mark.parametrize("how", ["one of them is paused", "all are killed"])
 def test_no_run_that_was_given_up_is_left_as_if_it_were_trained(
-    store: Store, mnist5k: Dataset, how: str
+    store: Store, mnist5k: ImageDataset, how: str
 ) -> None:
     experiment_id = create(store, mnist5k, seeds=(1,), n_epochs=10)
     first, *_ = run_ids(store, experiment_id)
@@ -208,7 +208,7 @@ def test_no_run_that_was_given_up_is_left_as_if_it_were_trained(
     assert parts() == ["idle"] * 3
 
 
-def test_one_run_paused_leaves_the_others_their_fit(store: Store, mnist5k: Dataset) -> None:
+def test_one_run_paused_leaves_the_others_their_fit(store: Store, mnist5k: ImageDataset) -> None:
     experiment_id = create(store, mnist5k, seeds=(1,))
     paused, *others = run_ids(store, experiment_id)
     calls = iter(range(100))
@@ -224,7 +224,9 @@ def test_one_run_paused_leaves_the_others_their_fit(store: Store, mnist5k: Datas
     assert control.status(store, experiment_id).is_complete
 
 
-def test_a_run_that_fails_is_marked_and_the_others_go_on(store: Store, mnist5k: Dataset) -> None:
+def test_a_run_that_fails_is_marked_and_the_others_go_on(
+    store: Store, mnist5k: ImageDataset
+) -> None:
     experiment_id = create(store, mnist5k, seeds=(1,))
     broken, *others = run_ids(store, experiment_id)
     (store.home / broken / "weights.safetensors.tmp").mkdir(parents=True)  # cannot be written to
@@ -238,7 +240,7 @@ def test_a_run_that_fails_is_marked_and_the_others_go_on(store: Store, mnist5k: 
 
 
 def test_a_failing_fit_fails_the_runs_in_it_once(
-    store: Store, mnist5k: Dataset, monkeypatch: pytest.MonkeyPatch
+    store: Store, mnist5k: ImageDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: Any, **__: Any) -> None:
         raise RuntimeError("no such kernel")
@@ -251,7 +253,7 @@ def test_a_failing_fit_fails_the_runs_in_it_once(
 
 
 def test_after_a_failed_graph_there_are_no_more_graphs(
-    store: Store, mnist5k: Dataset, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    store: Store, mnist5k: ImageDataset, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     asked = list[bool]()
     whole = stacked_runs.train_together
@@ -271,7 +273,7 @@ def test_after_a_failed_graph_there_are_no_more_graphs(
 
 
 def test_when_memory_is_short_the_groups_are_smaller(
-    store: Store, mnist5k: Dataset, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    store: Store, mnist5k: ImageDataset, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     sizes = list[int]()
     whole = stacked_runs.train_together
@@ -294,7 +296,7 @@ def test_when_memory_is_short_the_groups_are_smaller(
 
 
 def test_a_group_is_no_larger_than_the_memory_expected_for_it(
-    store: Store, mnist5k: Dataset, monkeypatch: pytest.MonkeyPatch
+    store: Store, mnist5k: ImageDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes = list[int]()
     whole = stacked_runs.train_together
@@ -323,7 +325,7 @@ def test_not_enough_memory_for_a_single_run_is_an_error() -> None:
 
 
 def test_a_run_that_somebody_else_works_on_is_left_to_them(
-    store: Store, mnist5k: Dataset, tmp_path: Path
+    store: Store, mnist5k: ImageDataset, tmp_path: Path
 ) -> None:
     experiment_id = create(store, mnist5k, seeds=(1,))
     busy, *others = run_ids(store, experiment_id)

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from dal_core.acquisition import scores
-from dal_core.data.base import Dataset
+from dal_core.data.base import ImageDataset
 from dal_core.explain.choices import (
     choices,
     class_counts,
@@ -26,7 +26,7 @@ from tests import fast
 
 
 @pytest.fixture(scope="module")
-def fitted(mnist5k: Dataset) -> Learner:
+def fitted(mnist5k: ImageDataset) -> Learner:
     learner = fast.learner(mnist5k, n_epochs=20)
     fast.steps(learner, 2)
     learner.fit()
@@ -136,7 +136,7 @@ def test_two_images_make_no_map() -> None:
         project(np.ones((2, 5)))
 
 
-def test_features_are_those_of_the_trunk(fitted: Learner, mnist5k: Dataset) -> None:
+def test_features_are_those_of_the_trunk(fitted: Learner, mnist5k: ImageDataset) -> None:
     assert fitted.fitted is not None
     model = fitted.fitted.model
     features = trunk_features(model, mnist5k.images[:501])  # one more than a chunk
@@ -157,7 +157,7 @@ def test_the_map_knows_when_each_image_was_asked_for(fitted: Learner) -> None:
     assert rest.label.isna().all() and not points.skipped.any()
 
 
-def test_a_skipped_image_is_marked_and_has_no_label(mnist5k: Dataset) -> None:
+def test_a_skipped_image_is_marked_and_has_no_label(mnist5k: ImageDataset) -> None:
     learner = fast.learner(mnist5k)
     learner.fit()
     query, _ = learner.query()
@@ -228,7 +228,7 @@ def test_a_drawing_of_another_type_is_refused() -> None:
         as_mnist(np.zeros((4, 4)))
 
 
-def test_a_digit_of_the_data_set_stays_as_it_is(mnist5k: Dataset) -> None:
+def test_a_digit_of_the_data_set_stays_as_it_is(mnist5k: ImageDataset) -> None:
     digit = mnist5k.images[1234]
     again = as_mnist(digit)
     assert np.array_equal(again, digit)  # its box is full: as MNIST has it, so it stays

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from dal_core.acquisition import scores as acquisition
-from dal_core.data.base import Dataset
+from dal_core.data.base import ImageDataset
 from dal_core.execution.checkpoints import save_fitted
 from dal_core.execution.recompute import recompute
 from dal_core.explain.parts import parts_of, settling
@@ -28,7 +28,7 @@ FUNCTIONS = tuple(acquisition.ACQUISITIONS)
 
 
 @pytest.fixture(scope="module")
-def fitted(mnist5k: Dataset) -> Learner:
+def fitted(mnist5k: ImageDataset) -> Learner:
     """Trained once; the tests only read it."""
     learner = fast.learner(mnist5k, pool_subset_size=700, num_mc_samples=8, n_epochs=30)
     fast.steps(learner, 1)
@@ -51,7 +51,7 @@ def passes(*rows: list[float]) -> torch.Tensor:
 @pytest.mark.parametrize("name", FUNCTIONS)
 @pytest.mark.parametrize("ties", ["random", "first"])
 def test_the_ranking_is_the_one_a_run_with_that_function_asks_by(
-    mnist5k: Dataset, name: str, ties: str
+    mnist5k: ImageDataset, name: str, ties: str
 ) -> None:
     learner = fast.learner(mnist5k, name, pool_subset_size=600, ties=ties, entropy_eps=1e-10)
     learner.fit()
@@ -83,7 +83,9 @@ def test_more_passes_leave_the_first_ones_as_they_are(fitted: Learner, pool: Poo
     assert torch.allclose(few, many[:8], atol=1e-6)
 
 
-def test_the_passes_of_a_query_are_those_stored_with_it(fitted: Learner, mnist5k: Dataset) -> None:
+def test_the_passes_of_a_query_are_those_stored_with_it(
+    fitted: Learner, mnist5k: ImageDataset
+) -> None:
     learner = learner_like(fitted, mnist5k)
     query, stored = learner.query()
     assert stored is not None
@@ -93,7 +95,7 @@ def test_the_passes_of_a_query_are_those_stored_with_it(fitted: Learner, mnist5k
         assert probs.numpy() == pytest.approx(stored[:, place], abs=1e-6)
 
 
-def learner_like(fitted: Learner, dataset: Dataset) -> Learner:
+def learner_like(fitted: Learner, dataset: ImageDataset) -> Learner:
     """Another learner in the same state, for tests that ask."""
     learner = Learner(fitted.spec, dataset)
     learner.replay(fitted.answered)
@@ -197,12 +199,12 @@ def test_passes_of_another_shape_are_refused() -> None:
 # -- passes of any image -----------------------------------------------------------------------
 
 
-def test_without_dropout_all_passes_are_the_same(fitted: Learner, mnist5k: Dataset) -> None:
+def test_without_dropout_all_passes_are_the_same(fitted: Learner, mnist5k: ImageDataset) -> None:
     probs = fresh_passes(fitted, mnist5k.images[0], 6, (0.0, 0.0))
     assert torch.equal(probs, probs[:1].expand(6, -1))
 
 
-def test_more_dropout_spreads_the_passes(fitted: Learner, mnist5k: Dataset) -> None:
+def test_more_dropout_spreads_the_passes(fitted: Learner, mnist5k: ImageDataset) -> None:
     little, much = (
         parts_of(fresh_passes(fitted, mnist5k.images[0], 64, (rate, rate))).spreads.mean()
         for rate in (0.05, 0.5)
@@ -210,7 +212,7 @@ def test_more_dropout_spreads_the_passes(fitted: Learner, mnist5k: Dataset) -> N
     assert much > little > 0
 
 
-def test_the_same_question_has_the_same_passes(fitted: Learner, mnist5k: Dataset) -> None:
+def test_the_same_question_has_the_same_passes(fitted: Learner, mnist5k: ImageDataset) -> None:
     one, other = (fresh_passes(fitted, mnist5k.images[7], 5, (0.5, 0.25)) for _ in range(2))
     assert torch.equal(one, other)
 
@@ -224,7 +226,7 @@ def test_other_dropout_rates_leave_the_model_as_it_is(fitted: Learner) -> None:
     assert next(other.parameters()) is next(model.parameters())
 
 
-def test_a_dropout_rate_of_one_is_refused(fitted: Learner, mnist5k: Dataset) -> None:
+def test_a_dropout_rate_of_one_is_refused(fitted: Learner, mnist5k: ImageDataset) -> None:
     with pytest.raises(ValueError, match=r"dropout is 1\.0; allowed: 0 or more, less than 1"):
         fresh_passes(fitted, mnist5k.images[0], 4, (0.5, 1.0))
 
@@ -232,7 +234,7 @@ def test_a_dropout_rate_of_one_is_refused(fitted: Learner, mnist5k: Dataset) -> 
 # -- the model of a step -----------------------------------------------------------------------
 
 
-def test_a_stored_model_scores_as_the_run_did(mnist5k: Dataset, dal_home: Path) -> None:
+def test_a_stored_model_scores_as_the_run_did(mnist5k: ImageDataset, dal_home: Path) -> None:
     store = Store(dal_home)
     run_id, _ = asked_run(store, mnist5k)
     log = store.log(run_id)
@@ -247,7 +249,7 @@ def test_a_stored_model_scores_as_the_run_did(mnist5k: Dataset, dal_home: Path) 
 
 
 def test_while_the_next_model_trains_the_last_one_is_shown_in_its_own_state(
-    mnist5k: Dataset, dal_home: Path
+    mnist5k: ImageDataset, dal_home: Path
 ) -> None:
     store = Store(dal_home)
     run_id, _ = asked_run(store, mnist5k)
@@ -260,7 +262,7 @@ def test_while_the_next_model_trains_the_last_one_is_shown_in_its_own_state(
     assert query.ranking[0] in learner.pool_subset()
 
 
-def test_a_run_without_weights_has_no_model_to_show(mnist5k: Dataset, dal_home: Path) -> None:
+def test_a_run_without_weights_has_no_model_to_show(mnist5k: ImageDataset, dal_home: Path) -> None:
     store = Store(dal_home)
     run_id, _ = asked_run(store, mnist5k)
     folder = store.run_dir(run_id)
@@ -269,7 +271,7 @@ def test_a_run_without_weights_has_no_model_to_show(mnist5k: Dataset, dal_home: 
     assert stored_step(store.home, store.log(run_id), mnist5k) is None
 
 
-def test_a_broken_weights_file_is_no_model(mnist5k: Dataset, dal_home: Path) -> None:
+def test_a_broken_weights_file_is_no_model(mnist5k: ImageDataset, dal_home: Path) -> None:
     store = Store(dal_home)
     run_id, _ = asked_run(store, mnist5k)
     folder = store.run_dir(run_id)
@@ -278,7 +280,7 @@ def test_a_broken_weights_file_is_no_model(mnist5k: Dataset, dal_home: Path) -> 
     assert stored_step(store.home, store.log(run_id), mnist5k) is None
 
 
-def test_every_stored_model_of_a_run_can_be_shown(mnist5k: Dataset, dal_home: Path) -> None:
+def test_every_stored_model_of_a_run_can_be_shown(mnist5k: ImageDataset, dal_home: Path) -> None:
     store = Store(dal_home)
     run_id, workers = asked_run(store, mnist5k)
     actions.hand_over(store, store.log(run_id), 2)
@@ -295,7 +297,7 @@ def test_every_stored_model_of_a_run_can_be_shown(mnist5k: Dataset, dal_home: Pa
     assert stored_step(store.home, log, mnist5k, 0) is None
 
 
-def test_weights_of_another_run_are_not_taken(mnist5k: Dataset, dal_home: Path) -> None:
+def test_weights_of_another_run_are_not_taken(mnist5k: ImageDataset, dal_home: Path) -> None:
     store = Store(dal_home)
     run_id, _ = asked_run(store, mnist5k)
     stranger = fast.learner(mnist5k, "max_entropy", seed=2)

@@ -14,7 +14,7 @@ import torch
 import vl_convert
 from PIL import Image
 
-from dal_core.data.base import Dataset
+from dal_core.data.base import ImageDataset
 from dal_core.explain.parts import Parts, parts_of
 from dal_core.figures.batches import tens_data, tens_figure
 from dal_core.figures.choices import (
@@ -131,7 +131,7 @@ def test_filling_a_form_leaves_it_as_it_is() -> None:
 # -- several functions -------------------------------------------------------------------------
 
 
-def test_a_ten_knows_who_else_asks(mnist5k: Dataset) -> None:
+def test_a_ten_knows_who_else_asks(mnist5k: ImageDataset) -> None:
     chosen = {"bald": (5, 9), "mean_std": (9, 700), "random": (1, 2)}
     data = tens_data(mnist5k, chosen)
     nine = data[data.image_id == 9]
@@ -163,7 +163,7 @@ def test_balance_and_redundancy_show_a_row_per_function() -> None:
 # -- the map -----------------------------------------------------------------------------------
 
 
-def points(mnist5k: Dataset) -> pd.DataFrame:
+def points(mnist5k: ImageDataset) -> pd.DataFrame:
     ids = [0, 600, 1200, 2500]
     return pd.DataFrame(
         {
@@ -182,17 +182,17 @@ def points(mnist5k: Dataset) -> pd.DataFrame:
 
 @pytest.mark.parametrize("by", [DIGIT, "bald"])
 @pytest.mark.parametrize("n_steps", [0, 1])
-def test_the_map_can_be_drawn(mnist5k: Dataset, by: str, n_steps: int) -> None:
+def test_the_map_can_be_drawn(mnist5k: ImageDataset, by: str, n_steps: int) -> None:
     spec = {**pool_map_spec(points(mnist5k), by, n_steps), "width": 300}
     assert "first direction" in drawn(spec)
 
 
-def test_the_map_takes_more_than_five_thousand_points(mnist5k: Dataset) -> None:
+def test_the_map_takes_more_than_five_thousand_points(mnist5k: ImageDataset) -> None:
     many = pd.concat([points(mnist5k)] * 1300, ignore_index=True)
     assert len(pool_map_spec(many, DIGIT, 1)["datasets"]["points"]) == 5200
 
 
-def test_the_map_sends_what_images_share_once(mnist5k: Dataset) -> None:
+def test_the_map_sends_what_images_share_once(mnist5k: ImageDataset) -> None:
     table = points(mnist5k)
     spec = pool_map_spec(table, DIGIT, 1)
     calculated = next(
@@ -203,7 +203,7 @@ def test_the_map_sends_what_images_share_once(mnist5k: Dataset) -> None:
     assert prefix.startswith("data:image/png;base64,")
 
 
-def test_a_thumbnail_is_small_and_shows_the_digit(mnist5k: Dataset) -> None:
+def test_a_thumbnail_is_small_and_shows_the_digit(mnist5k: ImageDataset) -> None:
     digit = mnist5k.images[700]
     uri = thumbnail(digit)
     data = base64.b64decode(uri.split(",")[1])

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmarks import reference
-from dal_core.data.base import Dataset
+from dal_core.data.base import ImageDataset
 from dal_core.models.networks import BayesianCNN, build_model, normalise
 from dal_core.posterior.mc_dropout import stochastic_passes
 from dal_core.training.loop import train
@@ -28,18 +28,18 @@ def pair(dropout: tuple[float, float] = DROPOUT) -> tuple[BayesianCNN, nn.Sequen
     return ours, theirs
 
 
-def labelled(mnist5k: Dataset, step: int) -> tuple[np.ndarray, np.ndarray]:
+def labelled(mnist5k: ImageDataset, step: int) -> tuple[np.ndarray, np.ndarray]:
     return mnist5k.images[::step].copy(), mnist5k.labels[::step].copy()
 
 
-def test_images_are_transformed_to_the_same_numbers(mnist5k: Dataset) -> None:
+def test_images_are_transformed_to_the_same_numbers(mnist5k: ImageDataset) -> None:
     images, labels = labelled(mnist5k, 100)
     (batch, wanted), *_ = reference.loader(images, labels)
     torch.testing.assert_close(normalise(images), batch, rtol=1e-6, atol=1e-6)
     assert wanted.tolist() == labels.tolist()
 
 
-def test_the_validation_loss_is_the_references(mnist5k: Dataset) -> None:
+def test_the_validation_loss_is_the_references(mnist5k: ImageDataset) -> None:
     images, labels = labelled(mnist5k, 10)
     ours, theirs = pair()
     expected = reference.validation_loss(theirs, reference.loader(images, labels))
@@ -47,7 +47,7 @@ def test_the_validation_loss_is_the_references(mnist5k: Dataset) -> None:
     assert measured == pytest.approx(expected, rel=1e-6)
 
 
-def test_training_gradients_are_the_references_in_float64(mnist5k: Dataset) -> None:
+def test_training_gradients_are_the_references_in_float64(mnist5k: ImageDataset) -> None:
     images, labels = labelled(mnist5k, 100)
     ours, theirs = (model.double() for model in pair((0, 0)))
     pixels, wanted = normalise(images).double(), torch.from_numpy(labels)
@@ -57,7 +57,7 @@ def test_training_gradients_are_the_references_in_float64(mnist5k: Dataset) -> N
         torch.testing.assert_close(mine.grad, other.grad, rtol=1e-9, atol=1e-11)
 
 
-def test_ten_epochs_lower_the_loss_as_the_reference_does(mnist5k: Dataset) -> None:
+def test_ten_epochs_lower_the_loss_as_the_reference_does(mnist5k: ImageDataset) -> None:
     """Without dropout both are the same computation, in float64 to many digits."""
     images, labels = labelled(mnist5k, 250)
     ours, theirs = pair((0, 0))
@@ -70,7 +70,7 @@ def test_ten_epochs_lower_the_loss_as_the_reference_does(mnist5k: Dataset) -> No
     assert training.train_losses == pytest.approx(expected, rel=1e-7)
 
 
-def test_stochastic_passes_have_the_references_mean_and_spread(mnist5k: Dataset) -> None:
+def test_stochastic_passes_have_the_references_mean_and_spread(mnist5k: ImageDataset) -> None:
     images, labels = labelled(mnist5k, 1000)
     ours, theirs = pair()
     n_passes = 1500

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from dal_core.acquisition.scores import ACQUISITIONS, scorer
-from dal_core.data.base import Dataset
+from dal_core.data.base import ImageDataset
 from dal_core.learner.bayesian_cnn import Learner, StateError
 from dal_core.models.networks import LeNet5
 from dal_core.posterior import mc_dropout
@@ -38,7 +38,7 @@ def truth(learner: Learner, query: Query) -> dict[int, int | None]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_five_steps_keep_the_books(mnist5k: Dataset, name: str) -> None:
+def test_five_steps_keep_the_books(mnist5k: ImageDataset, name: str) -> None:
     learner = fast.learner(mnist5k, name)
     done = fast.steps(learner, 5)
     assert [result.step for result, _ in done] == [0, 1, 2, 3, 4]
@@ -59,7 +59,7 @@ def test_five_steps_keep_the_books(mnist5k: Dataset, name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_function_starts_from_the_same_split_and_the_same_accuracy(
-    mnist5k: Dataset, name: str
+    mnist5k: ImageDataset, name: str
 ) -> None:
     one, other = (fast.learner(mnist5k, n, test_subset_size=100) for n in ("bald", name))
     assert one.split.sizes() == other.split.sizes()
@@ -71,7 +71,7 @@ def test_every_function_starts_from_the_same_split_and_the_same_accuracy(
 
 
 @pytest.mark.parametrize("name", ["bald", "variation_ratios", "random"])
-def test_two_learners_of_one_spec_agree_to_the_last_bit(mnist5k: Dataset, name: str) -> None:
+def test_two_learners_of_one_spec_agree_to_the_last_bit(mnist5k: ImageDataset, name: str) -> None:
     changes: dict[str, Any] = {"weights": "best", "dropout": [0.5, 0.3]}
     one, other = (fast.learner(mnist5k, name, **changes) for _ in range(2))
     for (mine, query), (theirs, again) in zip(
@@ -82,7 +82,7 @@ def test_two_learners_of_one_spec_agree_to_the_last_bit(mnist5k: Dataset, name: 
         assert query.query_id != again.query_id
 
 
-def test_measuring_before_or_after_asking_makes_no_difference(mnist5k: Dataset) -> None:
+def test_measuring_before_or_after_asking_makes_no_difference(mnist5k: ImageDataset) -> None:
     one, other = (fast.learner(mnist5k) for _ in range(2))
     one.fit()
     other.fit()
@@ -92,7 +92,7 @@ def test_measuring_before_or_after_asking_makes_no_difference(mnist5k: Dataset) 
     assert query.ranking == again.ranking
 
 
-def test_runs_of_different_seeds_differ(mnist5k: Dataset) -> None:
+def test_runs_of_different_seeds_differ(mnist5k: ImageDataset) -> None:
     one, other = (asked(fast.learner(mnist5k, seed=seed)) for seed in (1, 2))
     assert one.ranking != other.ranking
 
@@ -102,7 +102,7 @@ def test_runs_of_different_seeds_differ(mnist5k: Dataset) -> None:
 
 @pytest.mark.parametrize("name", sorted(reference.SCORES))
 def test_a_query_holds_the_highest_scores_of_the_subset(
-    mnist5k: Dataset, name: str, monkeypatch: pytest.MonkeyPatch
+    mnist5k: ImageDataset, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     learner = fast.learner(mnist5k, name)
     learner.fit()
@@ -137,7 +137,7 @@ def spy(passes: Any, seen: list[torch.Tensor]) -> Any:
     return spied
 
 
-def test_equal_scores_are_not_ordered_by_their_place_in_the_subset(mnist5k: Dataset) -> None:
+def test_equal_scores_are_not_ordered_by_their_place_in_the_subset(mnist5k: ImageDataset) -> None:
     """One pass agrees with itself, so every variation ratio is 0."""
     rankings = {}
     for ties in ("random", "first"):
@@ -152,7 +152,9 @@ def test_equal_scores_are_not_ordered_by_their_place_in_the_subset(mnist5k: Data
     assert asked(again).ranking == rankings["random"]
 
 
-def test_random_makes_no_forward_pass(mnist5k: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_random_makes_no_forward_pass(
+    mnist5k: ImageDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
     learner = fast.learner(mnist5k, "random")
     learner.fit()
     calls: list[str] = []
@@ -166,7 +168,7 @@ def test_random_makes_no_forward_pass(mnist5k: Dataset, monkeypatch: pytest.Monk
     assert learner.evaluate().seconds["score"] == 0
 
 
-def test_seconds_are_told_apart_by_part(mnist5k: Dataset) -> None:
+def test_seconds_are_told_apart_by_part(mnist5k: ImageDataset) -> None:
     learner = fast.learner(mnist5k)
     learner.fit()
     unasked = learner.evaluate().seconds
@@ -176,7 +178,9 @@ def test_seconds_are_told_apart_by_part(mnist5k: Dataset) -> None:
     assert learner.evaluate().seconds["score"] > 0
 
 
-def test_subsets_are_the_same_for_every_function_and_new_at_every_step(mnist5k: Dataset) -> None:
+def test_subsets_are_the_same_for_every_function_and_new_at_every_step(
+    mnist5k: ImageDataset,
+) -> None:
     one, other = (fast.learner(mnist5k, name) for name in ("bald", "random"))
     assert np.array_equal(one.pool_subset(), other.pool_subset())
     before = one.pool_subset()
@@ -197,14 +201,16 @@ def test_subsets_are_the_same_for_every_function_and_new_at_every_step(mnist5k: 
     assert set(one.test_subset(20).tolist()) != set(one.test_subset(30).tolist())
 
 
-def test_all_scores_the_whole_pool_and_measures_on_the_whole_test_set(mnist5k: Dataset) -> None:
+def test_all_scores_the_whole_pool_and_measures_on_the_whole_test_set(
+    mnist5k: ImageDataset,
+) -> None:
     learner = fast.learner(mnist5k, pool_subset_size="all", test_subset_size="all")
     assert np.array_equal(np.sort(learner.pool_subset()), learner.split.pool)
     assert np.array_equal(np.sort(learner.test_subset(20)), learner.split.test)
 
 
 def test_a_pool_smaller_than_the_subset_is_scored_whole_until_it_is_empty(
-    mnist5k: Dataset,
+    mnist5k: ImageDataset,
 ) -> None:
     few = fast.few_images(mnist5k, 20)
     sizes: dict[str, Any] = {"val_size": 20, "test_size": 20, "test_subset_size": 20}
@@ -226,7 +232,7 @@ def test_a_pool_smaller_than_the_subset_is_scored_whole_until_it_is_empty(
 
 
 def test_evaluation_equals_the_loops_over_the_same_passes(
-    mnist5k: Dataset, monkeypatch: pytest.MonkeyPatch
+    mnist5k: ImageDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mc_dropout, "CHUNK", 250)  # so that there are three
     learner = fast.learner(mnist5k, test_size=600, test_subset_size=520)
@@ -246,7 +252,7 @@ def test_evaluation_equals_the_loops_over_the_same_passes(
 
 
 def test_the_validation_loss_is_measured_only_where_the_best_weights_are_kept(
-    mnist5k: Dataset,
+    mnist5k: ImageDataset,
 ) -> None:
     for weights, measures in (("best", True), ("last", False)):
         learner = fast.learner(mnist5k, weights=weights)
@@ -255,7 +261,7 @@ def test_the_validation_loss_is_measured_only_where_the_best_weights_are_kept(
         assert (result.val_loss is not None) is (result.best_epoch is not None) is measures
 
 
-def test_inspecting_images_gives_the_same_passes_each_time(mnist5k: Dataset) -> None:
+def test_inspecting_images_gives_the_same_passes_each_time(mnist5k: ImageDataset) -> None:
     learner = fast.learner(mnist5k)
     learner.fit()
     passes = learner.inspect([5, 3, 4000])
@@ -264,7 +270,7 @@ def test_inspecting_images_gives_the_same_passes_each_time(mnist5k: Dataset) -> 
 
 
 def test_progress_is_told_while_scoring_and_while_measuring(
-    mnist5k: Dataset, monkeypatch: pytest.MonkeyPatch
+    mnist5k: ImageDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mc_dropout, "CHUNK", 250)
     learner, seen = fast.learner(mnist5k), list[tuple[int, int]]()
@@ -277,7 +283,7 @@ def test_progress_is_told_while_scoring_and_while_measuring(
 # -- answering ------------------------------------------------------------------------------------
 
 
-def test_deliberately_wrong_answers_are_the_labels_that_are_learnt(mnist5k: Dataset) -> None:
+def test_deliberately_wrong_answers_are_the_labels_that_are_learnt(mnist5k: ImageDataset) -> None:
     learner = fast.learner(mnist5k)
     shown = asked(learner).shown()
     wrong = {image_id: int(mnist5k.labels[image_id] + 1) % 10 for image_id in shown}
@@ -296,7 +302,7 @@ def test_deliberately_wrong_answers_are_the_labels_that_are_learnt(mnist5k: Data
     assert not fast.same(believing, fast.weights(learner))
 
 
-def test_the_order_of_typing_does_not_matter(mnist5k: Dataset) -> None:
+def test_the_order_of_typing_does_not_matter(mnist5k: ImageDataset) -> None:
     one, other = (fast.learner(mnist5k) for _ in range(2))
     for learner, step in ((one, 1), (other, -1)):
         query = asked(learner)
@@ -306,7 +312,7 @@ def test_the_order_of_typing_does_not_matter(mnist5k: Dataset) -> None:
     assert fast.same(fast.weights(one), fast.weights(other))
 
 
-def test_a_fit_depends_on_the_labels_and_not_on_who_asked_for_them(mnist5k: Dataset) -> None:
+def test_a_fit_depends_on_the_labels_and_not_on_who_asked_for_them(mnist5k: ImageDataset) -> None:
     one, other = (fast.learner(mnist5k, name) for name in ("bald", "random"))
     query = asked(one)
     one.answer(truth(one, query))
@@ -326,7 +332,7 @@ def test_a_fit_depends_on_the_labels_and_not_on_who_asked_for_them(mnist5k: Data
     ],
 )
 def test_answers_that_do_not_fit_are_refused_and_change_nothing(
-    mnist5k: Dataset, spoil: Any, words: str
+    mnist5k: ImageDataset, spoil: Any, words: str
 ) -> None:
     learner = fast.learner(mnist5k)
     query = asked(learner)
@@ -340,7 +346,7 @@ def test_answers_that_do_not_fit_are_refused_and_change_nothing(
 
 
 def test_an_initial_image_drawn_twice_counts_twice_and_leaves_the_pool_once(
-    mnist5k: Dataset,
+    mnist5k: ImageDataset,
 ) -> None:
     few = fast.few_images(mnist5k, 15)
     sizes: dict[str, Any] = {
@@ -363,7 +369,7 @@ def test_an_initial_image_drawn_twice_counts_twice_and_leaves_the_pool_once(
 # -- skipping -------------------------------------------------------------------------------------
 
 
-def test_a_skipped_image_is_replaced_by_the_next_of_the_ranking(mnist5k: Dataset) -> None:
+def test_a_skipped_image_is_replaced_by_the_next_of_the_ranking(mnist5k: ImageDataset) -> None:
     learner = fast.learner(mnist5k)
     query = asked(learner)
     first, second, *_ = query.shown()
@@ -371,7 +377,7 @@ def test_a_skipped_image_is_replaced_by_the_next_of_the_ranking(mnist5k: Dataset
     assert learner.skip(query.ranking[10]) == (first, *query.ranking[2:10], query.ranking[11])
 
 
-def test_skipped_images_leave_the_pool_without_a_label(mnist5k: Dataset) -> None:
+def test_skipped_images_leave_the_pool_without_a_label(mnist5k: ImageDataset) -> None:
     learner = fast.learner(mnist5k)
     query = asked(learner)
     gone = query.shown()[4]
@@ -387,7 +393,7 @@ def test_skipped_images_leave_the_pool_without_a_label(mnist5k: Dataset) -> None
 
 
 def test_skipping_beforehand_equals_a_submission_that_carries_the_skipped(
-    mnist5k: Dataset,
+    mnist5k: ImageDataset,
 ) -> None:
     one, other = (fast.learner(mnist5k) for _ in range(2))
     query = asked(one)
@@ -400,7 +406,7 @@ def test_skipping_beforehand_equals_a_submission_that_carries_the_skipped(
     assert fast.same(list(other.training_set()), list(one.training_set()))
 
 
-def test_all_may_be_skipped_and_the_next_query_asks_for_others(mnist5k: Dataset) -> None:
+def test_all_may_be_skipped_and_the_next_query_asks_for_others(mnist5k: ImageDataset) -> None:
     learner = fast.learner(mnist5k)
     query = asked(learner)
     learner.answer(dict.fromkeys(query.ranking))
@@ -408,7 +414,7 @@ def test_all_may_be_skipped_and_the_next_query_asks_for_others(mnist5k: Dataset)
     assert not set(asked(learner).ranking) & set(query.ranking)
 
 
-def test_only_an_image_that_is_shown_can_be_skipped(mnist5k: Dataset) -> None:
+def test_only_an_image_that_is_shown_can_be_skipped(mnist5k: ImageDataset) -> None:
     learner = fast.learner(mnist5k)
     query = asked(learner)
     with pytest.raises(ValueError, match=f"image {query.ranking[10]} is not among"):
@@ -421,7 +427,7 @@ def test_only_an_image_that_is_shown_can_be_skipped(mnist5k: Dataset) -> None:
 # -- undoing and replaying ------------------------------------------------------------------------
 
 
-def test_undo_then_the_same_answers_equals_never_undone(mnist5k: Dataset) -> None:
+def test_undo_then_the_same_answers_equals_never_undone(mnist5k: ImageDataset) -> None:
     straight, undone = (fast.learner(mnist5k) for _ in range(2))
     fast.steps(straight, 2)
     fast.steps(undone, 1)
@@ -441,7 +447,7 @@ def test_undo_then_the_same_answers_equals_never_undone(mnist5k: Dataset) -> Non
     assert straight.query()[0].ranking == undone.query()[0].ranking
 
 
-def test_undo_gives_back_everything_that_was_answered(mnist5k: Dataset) -> None:
+def test_undo_gives_back_everything_that_was_answered(mnist5k: ImageDataset) -> None:
     learner = fast.learner(mnist5k)
     pool = learner.pool().tolist()
     query = asked(learner)
@@ -457,7 +463,7 @@ def test_undo_gives_back_everything_that_was_answered(mnist5k: Dataset) -> None:
         learner.evaluate()
 
 
-def test_another_answer_after_undo_replaces_the_first(mnist5k: Dataset) -> None:
+def test_another_answer_after_undo_replaces_the_first(mnist5k: ImageDataset) -> None:
     learner = fast.learner(mnist5k)
     shown = asked(learner).shown()
     learner.answer(dict.fromkeys(shown, 3))
@@ -466,7 +472,7 @@ def test_another_answer_after_undo_replaces_the_first(mnist5k: Dataset) -> None:
     assert learner.training_set()[1].tolist()[20:] == [4] * 10
 
 
-def test_a_replayed_run_goes_on_as_the_uninterrupted_one(mnist5k: Dataset) -> None:
+def test_a_replayed_run_goes_on_as_the_uninterrupted_one(mnist5k: ImageDataset) -> None:
     live, resumed = (fast.learner(mnist5k) for _ in range(2))
     fast.steps(live, 2)
     query = asked(live)
@@ -486,7 +492,7 @@ def test_a_replayed_run_goes_on_as_the_uninterrupted_one(mnist5k: Dataset) -> No
 
 
 def test_replay_keeps_a_model_that_still_fits_and_drops_one_that_does_not(
-    mnist5k: Dataset,
+    mnist5k: ImageDataset,
 ) -> None:
     learner = fast.learner(mnist5k)
     query = asked(learner)
@@ -502,7 +508,7 @@ def test_replay_keeps_a_model_that_still_fits_and_drops_one_that_does_not(
 # -- order ----------------------------------------------------------------------------------------
 
 
-def test_calls_out_of_order_say_what_is_missing(mnist5k: Dataset) -> None:
+def test_calls_out_of_order_say_what_is_missing(mnist5k: ImageDataset) -> None:
     learner = fast.learner(mnist5k)
     for call in (learner.query, learner.evaluate, lambda: learner.inspect([1])):
         with pytest.raises(StateError, match="no model for the current labels"):
@@ -514,7 +520,7 @@ def test_calls_out_of_order_say_what_is_missing(mnist5k: Dataset) -> None:
         learner.undo()
 
 
-def test_answers_put_the_model_out_of_date(mnist5k: Dataset) -> None:
+def test_answers_put_the_model_out_of_date(mnist5k: ImageDataset) -> None:
     learner = fast.learner(mnist5k)
     fast.steps(learner, 1)
     for call in (learner.query, learner.evaluate):
@@ -524,7 +530,7 @@ def test_answers_put_the_model_out_of_date(mnist5k: Dataset) -> None:
         learner.answer({})
 
 
-def test_a_fit_given_up_leaves_the_learner_as_it_was(mnist5k: Dataset) -> None:
+def test_a_fit_given_up_leaves_the_learner_as_it_was(mnist5k: ImageDataset) -> None:
     class Enough(Exception):
         pass
 
@@ -542,7 +548,7 @@ def test_a_fit_given_up_leaves_the_learner_as_it_was(mnist5k: Dataset) -> None:
 
 
 def test_every_step_has_initial_weights_and_training_masks_of_its_own(
-    mnist5k: Dataset, monkeypatch: pytest.MonkeyPatch
+    mnist5k: ImageDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     used = []
 
@@ -558,7 +564,7 @@ def test_every_step_has_initial_weights_and_training_masks_of_its_own(
     assert [len(set(values)) for values in zip(*bald, strict=True)] == [3, 3]
 
 
-def test_the_full_data_bound_learns_everything_and_asks_for_nothing(mnist5k: Dataset) -> None:
+def test_the_full_data_bound_learns_everything_and_asks_for_nothing(mnist5k: ImageDataset) -> None:
     few = fast.few_images(mnist5k, 30)
     sizes: dict[str, Any] = {"val_size": 20, "test_size": 60, "test_subset_size": 20}
     work: dict[str, Any] = {"pool_subset_size": "all", "full_data_batch_size": 64}
@@ -576,7 +582,7 @@ def test_the_full_data_bound_learns_everything_and_asks_for_nothing(mnist5k: Dat
     assert not fast.same(batched, fast.weights(whole))
 
 
-def test_a_run_is_refused_on_other_data_than_its_own(mnist5k: Dataset) -> None:
+def test_a_run_is_refused_on_other_data_than_its_own(mnist5k: ImageDataset) -> None:
     few = fast.few_images(mnist5k, 60)
     spec = RunSpec(few.fingerprint, fast.protocol(), "bald", 1)
     with pytest.raises(ValueError, match=f"fingerprint is {few.fingerprint[:12]}") as error:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from dal_core.data.base import Dataset
+from dal_core.data.base import ImageDataset
 from dal_core.models.dropout_masks import KeepBits
 from dal_core.models.networks import BayesianCNN, build_model, normalise
 from dal_core.posterior.mc_dropout import CHUNK, chunked_passes, stochastic_passes
@@ -51,7 +51,7 @@ MODELS = [
 
 @pytest.mark.parametrize(("name", "dropout"), MODELS)
 def test_running_the_trunk_once_equals_t_full_passes_with_the_same_masks(
-    name: str, dropout: tuple[float, float], mnist5k: Dataset
+    name: str, dropout: tuple[float, float], mnist5k: ImageDataset
 ) -> None:
     """Against the whole model, its masks multiplied; rounding differs, nothing else does."""
     model, n_passes = build_model(name, dropout, seed=3), 34  # more than one word of bits
@@ -63,7 +63,7 @@ def test_running_the_trunk_once_equals_t_full_passes_with_the_same_masks(
     torch.testing.assert_close(passes, torch.stack(full), rtol=1e-4, atol=1e-6)
 
 
-def test_the_passes_average_to_what_stock_dropout_averages_to(mnist5k: Dataset) -> None:
+def test_the_passes_average_to_what_stock_dropout_averages_to(mnist5k: ImageDataset) -> None:
     """An image's mean and spread over many passes, against `F.dropout` in a plain network."""
     model, image = build_model("lenet5", (0.5, 0.25), seed=3), normalise(mnist5k.images[:1])
     with torch.random.fork_rng(devices=[]), torch.no_grad():
@@ -91,7 +91,7 @@ def test_the_trunk_runs_once(model: BayesianCNN, monkeypatch: pytest.MonkeyPatch
 
 
 def test_passes_are_probabilities_that_differ_from_pass_to_pass(
-    model: BayesianCNN, mnist5k: Dataset
+    model: BayesianCNN, mnist5k: ImageDataset
 ) -> None:
     passes = stochastic_passes(model, normalise(mnist5k.images[:8]), T, torch.Generator())
     assert passes.shape == (T, 8, 10)
@@ -100,7 +100,7 @@ def test_passes_are_probabilities_that_differ_from_pass_to_pass(
     assert len({tuple(p.flatten().tolist()) for p in passes}) == T
 
 
-def test_without_dropout_all_passes_are_the_plain_prediction(mnist5k: Dataset) -> None:
+def test_without_dropout_all_passes_are_the_plain_prediction(mnist5k: ImageDataset) -> None:
     plain = build_model("lenet5", (0, 0), seed=3)
     images = normalise(mnist5k.images[:8])
     passes = stochastic_passes(plain, images, 3, torch.Generator())
@@ -110,7 +110,7 @@ def test_without_dropout_all_passes_are_the_plain_prediction(mnist5k: Dataset) -
 
 
 def test_each_chunk_has_masks_seeded_by_its_number_alone(
-    model: BayesianCNN, mnist5k: Dataset
+    model: BayesianCNN, mnist5k: ImageDataset
 ) -> None:
     images = mnist5k.images[: 2 * CHUNK + 25]  # two whole chunks and a part
     chunks = list(chunked_passes(model, images, T, seed=11))
@@ -123,7 +123,7 @@ def test_each_chunk_has_masks_seeded_by_its_number_alone(
         assert torch.equal(chunk, alone)
 
 
-def test_the_seed_decides_the_masks(model: BayesianCNN, mnist5k: Dataset) -> None:
+def test_the_seed_decides_the_masks(model: BayesianCNN, mnist5k: ImageDataset) -> None:
     one, again, other = (
         next(iter(chunked_passes(model, mnist5k.images[:20], T, seed))) for seed in (1, 1, 2)
     )
@@ -131,7 +131,7 @@ def test_the_seed_decides_the_masks(model: BayesianCNN, mnist5k: Dataset) -> Non
     assert not torch.equal(one, other)
 
 
-def test_progress_counts_the_images_done(model: BayesianCNN, mnist5k: Dataset) -> None:
+def test_progress_counts_the_images_done(model: BayesianCNN, mnist5k: ImageDataset) -> None:
     seen: list[tuple[int, int]] = []
     images = mnist5k.images[: CHUNK + 30]
     for _ in chunked_passes(model, images, 1, 0, lambda done, total: seen.append((done, total))):
@@ -141,7 +141,7 @@ def test_progress_counts_the_images_done(model: BayesianCNN, mnist5k: Dataset) -
 
 @pytest.mark.parametrize("n_images", [30, CHUNK + 30, 2 * CHUNK])
 def test_a_helping_thread_changes_no_bit_and_no_order(
-    model: BayesianCNN, mnist5k: Dataset, n_images: int
+    model: BayesianCNN, mnist5k: ImageDataset, n_images: int
 ) -> None:
     images = mnist5k.images[:n_images]
     alone = list(chunked_passes(model, images, T, seed=11))

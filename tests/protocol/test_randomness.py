@@ -7,7 +7,7 @@ import random
 import numpy as np
 import torch
 
-from dal_core.data.base import Dataset
+from dal_core.data.base import ImageDataset
 from dal_core.protocol.randomness import Purpose, numpy_generator, torch_seed
 from tests import fast
 
@@ -43,7 +43,7 @@ def test_a_stream_depends_on_seed_purpose_and_size_alone() -> None:
     assert torch_seed(3, Purpose.TIES, 40) == int(words[0]) >> 1 < 2**63
 
 
-def test_nothing_draws_from_or_seeds_a_global_generator(mnist5k: Dataset) -> None:
+def test_nothing_draws_from_or_seeds_a_global_generator(mnist5k: ImageDataset) -> None:
     before = (torch.get_rng_state(), np.random.get_state(), random.getstate())
     for acquisition in ("bald", "random"):
         learner = fast.learner(mnist5k, acquisition, weights="best", dropout=[0.3, 0.25])
@@ -53,7 +53,7 @@ def test_nothing_draws_from_or_seeds_a_global_generator(mnist5k: Dataset) -> Non
     assert random.getstate() == before[2]
 
 
-def test_the_state_of_the_global_generators_changes_no_result(mnist5k: Dataset) -> None:
+def test_the_state_of_the_global_generators_changes_no_result(mnist5k: ImageDataset) -> None:
     def run() -> list[object]:
         learner = fast.learner(mnist5k, "variation_ratios")
         done = [(fast.measured(r), q.ranking, q.scores) for r, q in fast.steps(learner, 2)]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dal_core.data.base import Dataset
+from dal_core.data.base import ImageDataset
 from dal_core.experiments import control
 from dal_core.record_file.io import read_record
 from dal_core.record_file.schema import bounds, curves, unfinished
@@ -22,7 +22,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     return Store(tmp_path)
 
 
-def create(store: Store, dataset: Dataset, *acquisitions: str) -> str:
+def create(store: Store, dataset: ImageDataset, *acquisitions: str) -> str:
     made = control.create_experiment(
         store, dataset, protocol(), acquisitions, (1, 2), full_data=True
     )
@@ -37,7 +37,9 @@ def steps(store: Store, experiment_id: str, number: int) -> None:
         pool.work()
 
 
-def test_the_record_holds_every_step_when_it_is_measured(store: Store, mnist5k: Dataset) -> None:
+def test_the_record_holds_every_step_when_it_is_measured(
+    store: Store, mnist5k: ImageDataset
+) -> None:
     experiment_id = create(store, mnist5k, "bald")
     path = experiment_dir(store.home, experiment_id) / "record.yaml"
     for number in (1, 2):
@@ -50,7 +52,9 @@ def test_the_record_holds_every_step_when_it_is_measured(store: Store, mnist5k: 
     assert bounds(read_record(path)) == []
 
 
-def test_a_shared_run_is_in_the_records_of_both_experiments(store: Store, mnist5k: Dataset) -> None:
+def test_a_shared_run_is_in_the_records_of_both_experiments(
+    store: Store, mnist5k: ImageDataset
+) -> None:
     ids = [create(store, mnist5k, "random"), create(store, mnist5k, "random", "bald")]
     steps(store, ids[0], 1)
     for one in ids:
@@ -59,7 +63,7 @@ def test_a_shared_run_is_in_the_records_of_both_experiments(store: Store, mnist5
 
 
 def test_records_that_a_kill_left_behind_are_brought_up_to_date(
-    store: Store, mnist5k: Dataset
+    store: Store, mnist5k: ImageDataset
 ) -> None:
     experiment_id = create(store, mnist5k, "random")
     steps(store, experiment_id, 100)

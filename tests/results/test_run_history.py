@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dal_core.data.base import Dataset
+from dal_core.data.base import ImageDataset
 from dal_core.data.splits import split_of
 from dal_core.execution.job import Workbench, advance
 from dal_core.execution.recompute import learner_at
@@ -32,7 +32,7 @@ CONFUSION = ((3, 1, 0), (0, 0, 0), (2, 2, 4))
 
 
 @pytest.fixture(scope="module")
-def log(tmp_path_factory: pytest.TempPathFactory, mnist5k: Dataset) -> RunState:
+def log(tmp_path_factory: pytest.TempPathFactory, mnist5k: ImageDataset) -> RunState:
     """A finished run with two answered queries."""
     store = Store(tmp_path_factory.mktemp("home"))
     run = experiment_kit.new_run(store, mnist5k)
@@ -67,7 +67,7 @@ def test_a_number_of_labels_between_two_steps_shows_the_one_before(log: RunState
 
 
 def test_images_asked_for_come_with_what_was_said_and_what_is_true(
-    tmp_path: Path, mnist5k: Dataset
+    tmp_path: Path, mnist5k: ImageDataset
 ) -> None:
     store = Store(tmp_path)
     run = store_kit.new_run(store)
@@ -87,7 +87,7 @@ def test_images_asked_for_come_with_what_was_said_and_what_is_true(
         assert image.is_wrong == (image.given != image.truth)
 
 
-def test_classes_are_counted_as_the_learner_has_them(log: RunState, mnist5k: Dataset) -> None:
+def test_classes_are_counted_as_the_learner_has_them(log: RunState, mnist5k: ImageDataset) -> None:
     split = split_of(log.run.spec, mnist5k)
     for moment in run_history.moments(log):
         learner = learner_at(log, moment.after, mnist5k)
@@ -98,7 +98,7 @@ def test_classes_are_counted_as_the_learner_has_them(log: RunState, mnist5k: Dat
         assert labelled.sum() == moment.n_labelled
 
 
-def test_wrong_labels_are_counted_up_to_the_step(tmp_path: Path, mnist5k: Dataset) -> None:
+def test_wrong_labels_are_counted_up_to_the_step(tmp_path: Path, mnist5k: ImageDataset) -> None:
     store = Store(tmp_path)
     spec = replace(experiment_kit.new_run(store, mnist5k).spec, noise=1.0)
     run = control.create_run(store, mnist5k, spec)
@@ -109,7 +109,7 @@ def test_wrong_labels_are_counted_up_to_the_step(tmp_path: Path, mnist5k: Datase
 
 
 def test_the_confusion_of_a_step_counts_every_test_image_once(
-    log: RunState, mnist5k: Dataset
+    log: RunState, mnist5k: ImageDataset
 ) -> None:
     truth = mnist5k.labels[split_of(log.run.spec, mnist5k).test]
     for step in log.steps:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dal_core.data.base import Dataset
+from dal_core.data.base import ImageDataset
 from dal_core.run import oracle
 from dal_core.run.answers import check_answers
 from dal_core.run.events import Query
 
 
-def test_the_oracle_gives_the_data_sets_labels_of_the_images_shown(mnist5k: Dataset) -> None:
+def test_the_oracle_gives_the_data_sets_labels_of_the_images_shown(mnist5k: ImageDataset) -> None:
     ranking = tuple(range(4990, 40, -99))
     query = Query("q", 20, 20, ranking, (0.5,) * len(ranking), batch_size=10)
     answers = oracle.answer(query, mnist5k)
@@ -22,12 +22,12 @@ def test_the_oracle_gives_the_data_sets_labels_of_the_images_shown(mnist5k: Data
     check_answers(query, answers)
 
 
-def _said(dataset: Dataset, noise: float, seed: int, n: int = 2000) -> np.ndarray:
+def _said(dataset: ImageDataset, noise: float, seed: int, n: int = 2000) -> np.ndarray:
     """What the oracle says of the first images, [n]."""
     return np.array([oracle.said(i, dataset, noise, seed) for i in range(n)])
 
 
-def test_a_noisy_oracle_is_wrong_about_as_often_as_asked_for(mnist5k: Dataset) -> None:
+def test_a_noisy_oracle_is_wrong_about_as_often_as_asked_for(mnist5k: ImageDataset) -> None:
     truth = mnist5k.labels[:2000]
     wrong = (_said(mnist5k, 0.2, seed=1) != truth).mean()
     assert wrong == pytest.approx(0.2, abs=4 * np.sqrt(0.2 * 0.8 / 2000))
@@ -35,14 +35,16 @@ def test_a_noisy_oracle_is_wrong_about_as_often_as_asked_for(mnist5k: Dataset) -
     assert (_said(mnist5k, 0.0, seed=1) == truth).all()
 
 
-def test_a_wrong_label_is_each_of_the_others_about_equally_often(mnist5k: Dataset) -> None:
+def test_a_wrong_label_is_each_of_the_others_about_equally_often(mnist5k: ImageDataset) -> None:
     shift = (_said(mnist5k, 1.0, seed=3) - mnist5k.labels[:2000]) % 10
     counts = np.bincount(shift, minlength=10)
     assert counts[0] == 0
     assert abs(counts[1:] - 2000 / 9).max() < 5 * np.sqrt(2000 / 9)
 
 
-def test_an_image_gets_the_same_wrong_answer_in_every_run_of_its_seed(mnist5k: Dataset) -> None:
+def test_an_image_gets_the_same_wrong_answer_in_every_run_of_its_seed(
+    mnist5k: ImageDataset,
+) -> None:
     ranking = tuple(range(100))
     one = Query("one", 20, 20, ranking, (0.5,) * 100, batch_size=50)
     other = Query("other", 70, 70, ranking[::-1], (0.5,) * 100, batch_size=100)
@@ -53,7 +55,7 @@ def test_an_image_gets_the_same_wrong_answer_in_every_run_of_its_seed(mnist5k: D
     assert elsewhere != first
 
 
-def test_what_is_wrong_at_a_low_noise_is_as_wrong_at_a_higher_one(mnist5k: Dataset) -> None:
+def test_what_is_wrong_at_a_low_noise_is_as_wrong_at_a_higher_one(mnist5k: ImageDataset) -> None:
     low, high, truth = _said(mnist5k, 0.1, 1), _said(mnist5k, 0.3, 1), mnist5k.labels[:2000]
     wrong = low != truth
     assert wrong.any()

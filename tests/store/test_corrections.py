@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dal_core.data.base import Dataset
+from dal_core.data.base import ImageDataset
 from dal_core.execution.job import Workbench, advance
 from dal_core.learner.bayesian_cnn import Learner
 from dal_core.run.answers import AnswerError
@@ -250,7 +250,7 @@ def finish(store: Store, run_id: str, wait: Callable[[], None] = lambda: None) -
     return [step.n_labelled for step in advance(Workbench(store), run_id, wait)]
 
 
-def label(store: Store, run_id: str, dataset: Dataset, wrong: tuple[int, ...] = ()) -> Query:
+def label(store: Store, run_id: str, dataset: ImageDataset, wrong: tuple[int, ...] = ()) -> Query:
     """The right labels, but for the images at these places of the ranking, which are 0 or 1."""
     query = store.log(run_id).open_query
     assert query is not None
@@ -264,7 +264,7 @@ def label(store: Store, run_id: str, dataset: Dataset, wrong: tuple[int, ...] = 
     return query
 
 
-def test_the_next_fit_has_the_corrected_labels(store: Store, mnist5k: Dataset) -> None:
+def test_the_next_fit_has_the_corrected_labels(store: Store, mnist5k: ImageDataset) -> None:
     """A label corrected before the next fit is as good as one right from the start."""
     corrected, right = (
         experiment_kit.new_run(store, mnist5k, person=True).run_id for _ in range(2)
@@ -286,7 +286,7 @@ def test_the_next_fit_has_the_corrected_labels(store: Store, mnist5k: Dataset) -
 
 
 def test_a_fit_whose_labels_are_corrected_is_begun_again(
-    store: Store, mnist5k: Dataset, monkeypatch: pytest.MonkeyPatch
+    store: Store, mnist5k: ImageDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_id = experiment_kit.new_run(store, mnist5k, person=True).run_id
     finish(store, run_id)
@@ -312,7 +312,7 @@ def test_a_fit_whose_labels_are_corrected_is_begun_again(
 
 
 def test_a_finished_run_is_measured_once_more_and_the_rest_of_its_curve_stays(
-    store: Store, mnist5k: Dataset
+    store: Store, mnist5k: ImageDataset
 ) -> None:
     run_id = experiment_kit.new_run(store, mnist5k, person=True).run_id
     while not (finish(store, run_id) and store.log(run_id).n_submissions == 2):
@@ -330,7 +330,7 @@ def test_a_finished_run_is_measured_once_more_and_the_rest_of_its_curve_stays(
 
 
 def test_a_model_on_disk_of_before_a_correction_is_fitted_again(
-    store: Store, mnist5k: Dataset
+    store: Store, mnist5k: ImageDataset
 ) -> None:
     run_id = experiment_kit.new_run(store, mnist5k, person=True, n_acquisition_steps=1).run_id
     finish(store, run_id)

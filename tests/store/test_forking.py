@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dal_core.data.base import Dataset
+from dal_core.data.base import ImageDataset
 from dal_core.data.splits import split_of
 from dal_core.execution.job import Workbench, advance
 from dal_core.experiments import control
@@ -26,7 +26,7 @@ def store(tmp_path: Path) -> Store:
 
 
 @pytest.fixture
-def origin(store: Store, mnist5k: Dataset) -> RunRow:
+def origin(store: Store, mnist5k: ImageDataset) -> RunRow:
     """A finished run of the oracle: 20, 30, 40 labels."""
     run = experiment_kit.new_run(store, mnist5k)
     list(advance(Workbench(store), run.run_id))
@@ -73,7 +73,7 @@ def test_the_matrices_of_shared_queries_are_copied(store: Store, origin: RunRow)
 
 
 def test_a_fork_with_the_same_spec_repeats_its_origin_bit_for_bit(
-    store: Store, origin: RunRow, mnist5k: Dataset
+    store: Store, origin: RunRow, mnist5k: ImageDataset
 ) -> None:
     after = _after(store, origin, 1)
     made = control.fork_run(store, mnist5k, origin.run_id, after, origin.spec)
@@ -84,7 +84,7 @@ def test_a_fork_with_the_same_spec_repeats_its_origin_bit_for_bit(
 
 
 def test_a_fork_goes_on_with_its_own_function_and_oracle(
-    store: Store, origin: RunRow, mnist5k: Dataset
+    store: Store, origin: RunRow, mnist5k: ImageDataset
 ) -> None:
     spec = replace(origin.spec, acquisition="random", noise=1.0)
     made = control.fork_run(store, mnist5k, origin.run_id, _after(store, origin, 1), spec)
@@ -134,7 +134,7 @@ def test_the_origin_may_be_deleted(store: Store, origin: RunRow) -> None:
 
 
 def test_a_fork_is_not_the_run_that_its_answers_were_given_to(
-    store: Store, mnist5k: Dataset
+    store: Store, mnist5k: ImageDataset
 ) -> None:
     spec = RunSpec(mnist5k.fingerprint, experiment_kit.protocol(), "bald", 1)
     split = split_of(spec, mnist5k)

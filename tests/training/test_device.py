@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from dal_core.data.base import Dataset
+from dal_core.data.base import ImageDataset
 from dal_core.learner.bayesian_cnn import Learner
 from dal_core.protocol.parameters import RunSpec
 from dal_core.training.device import choose_device
@@ -64,7 +64,7 @@ def test_an_unknown_name_is_refused_with_what_is_allowed(name: str) -> None:
         choose_device(name)
 
 
-def test_naming_the_cpu_changes_no_bit(mnist5k: Dataset) -> None:
+def test_naming_the_cpu_changes_no_bit(mnist5k: ImageDataset) -> None:
     spec = RunSpec(mnist5k.fingerprint, fast.protocol(weights="best"), "bald", 1)
     learners = Learner(spec, mnist5k), Learner(spec, mnist5k, choose_device("cpu"))
     (one, query), (two, again) = (fast.steps(learner, 1)[0] for learner in learners)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dal_core.data.base import Dataset
+from dal_core.data.base import ImageDataset
 from dal_core.models.networks import BayesianCNN, build_model, normalise
 from dal_core.protocol.parameters import Protocol
 from dal_core.training.loop import BatchOrder, Epoch, Training, train
@@ -16,18 +16,18 @@ from tests import fast
 Labelled = tuple[Tensor, Tensor]
 
 
-def labelled(dataset: Dataset, start: int, step: int) -> Labelled:
+def labelled(dataset: ImageDataset, start: int, step: int) -> Labelled:
     ids = range(start, len(dataset), step)
     return normalise(dataset.images[ids]), torch.from_numpy(dataset.labels[ids])
 
 
 @pytest.fixture(scope="module")
-def training_set(mnist5k: Dataset) -> Labelled:
+def training_set(mnist5k: ImageDataset) -> Labelled:
     return labelled(mnist5k, 0, 250)  # 20 images, two a class
 
 
 @pytest.fixture(scope="module")
-def validation_set(mnist5k: Dataset) -> Labelled:
+def validation_set(mnist5k: ImageDataset) -> Labelled:
     return labelled(mnist5k, 1, 50)  # 100 other images
 
 

@@ -15,7 +15,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from dal_core.data.base import Dataset
+from dal_core.data.base import ImageDataset
 from dal_core.execution.job import Workbench, advance
 from dal_core.experiments import control
 from dal_core.experiments.stacked_runs import conduct
@@ -57,17 +57,19 @@ def models_of(protocol: Protocol, device: torch.device = CPU) -> list[BayesianCN
     return [model.to(device) for model in made]
 
 
-def labelled(dataset: Dataset, n_images: int, device: torch.device = CPU) -> Labelled:
+def labelled(dataset: ImageDataset, n_images: int, device: torch.device = CPU) -> Labelled:
     ids = np.random.default_rng(n_images).integers(0, 500, (3, n_images))
     labels = torch.from_numpy(dataset.labels[ids])
     return Labelled(torch.from_numpy(ids).to(device), labels.to(device))
 
 
-def images_of(dataset: Dataset, device: torch.device = CPU) -> Tensor:
+def images_of(dataset: ImageDataset, device: torch.device = CPU) -> Tensor:
     return normalise(dataset.images[:500]).to(device)
 
 
-def train(dataset: Dataset, protocol: Protocol, device: torch.device = CPU, **more: Any) -> Any:
+def train(
+    dataset: ImageDataset, protocol: Protocol, device: torch.device = CPU, **more: Any
+) -> Any:
     sets = labelled(dataset, N, device), labelled(dataset, V, device)
     models, images = models_of(protocol, device), images_of(dataset, device)
     trainings = train_together(models, images, sets[0], protocol, [7, 8, 7], sets[1], **more)
@@ -105,7 +107,7 @@ def test_the_pretended_device_refuses_what_a_gpu_refuses(device: PretendDevice) 
 @pytest.mark.parametrize("batches", [None, 5])
 @pytest.mark.parametrize("name", ["lenet5", "gal_cnn"])
 def test_in_an_epoch_nothing_comes_from_the_host_and_nothing_goes_to_it(
-    mnist5k: Dataset,
+    mnist5k: ImageDataset,
     device: PretendDevice,
     monkeypatch: pytest.MonkeyPatch,
     weights: str,
@@ -135,7 +137,7 @@ def test_in_an_epoch_nothing_comes_from_the_host_and_nothing_goes_to_it(
     assert_same(mine, train(mnist5k, wanted, epochs_ahead=2, **more))
 
 
-def test_passes_stay_on_the_device(mnist5k: Dataset, device: PretendDevice) -> None:
+def test_passes_stay_on_the_device(mnist5k: ImageDataset, device: PretendDevice) -> None:
     def passes(on: torch.device) -> Tensor:
         models, ids = models_of(fast.protocol(), on), labelled(mnist5k, 510, on).ids
         images = images_of(mnist5k, on)
@@ -147,7 +149,7 @@ def test_passes_stay_on_the_device(mnist5k: Dataset, device: PretendDevice) -> N
 
 
 def test_an_experiment_in_lock_step_on_a_device_is_that_on_the_cpu(
-    mnist5k: Dataset, device: PretendDevice, tmp_path: Path
+    mnist5k: ImageDataset, device: PretendDevice, tmp_path: Path
 ) -> None:
     wanted = protocol(weights="best", n_acquisition_steps=1)
     functions = ("variation_ratios", "mean_std", "random")
@@ -170,7 +172,7 @@ def test_an_experiment_in_lock_step_on_a_device_is_that_on_the_cpu(
 @pytest.mark.filterwarnings("ignore:for .* copying from a non-meta parameter")
 @pytest.mark.parametrize("name", ["lenet5", "gal_cnn"])
 def test_a_run_on_a_device_is_that_on_the_cpu_but_for_rounding(
-    mnist5k: Dataset, device: PretendDevice, tmp_path: Path, name: str
+    mnist5k: ImageDataset, device: PretendDevice, tmp_path: Path, name: str
 ) -> None:
     """Its model is read back from disk in between, by another worker."""
 
@@ -189,7 +191,7 @@ def test_a_run_on_a_device_is_that_on_the_cpu_but_for_rounding(
 
 
 def test_a_person_is_asked_and_shown_from_a_device(
-    mnist5k: Dataset, device: PretendDevice, tmp_path: Path
+    mnist5k: ImageDataset, device: PretendDevice, tmp_path: Path
 ) -> None:
     store = Store(tmp_path)
     run = new_run(store, mnist5k, "random", person=True)
@@ -212,7 +214,7 @@ class Graph:
 
 @pytest.mark.parametrize("n_epochs", [WARM_UP, WARM_UP + 1, 9])
 def test_the_graph_is_captured_once_after_the_warm_up_and_replayed(
-    mnist5k: Dataset, monkeypatch: pytest.MonkeyPatch, n_epochs: int
+    mnist5k: ImageDataset, monkeypatch: pytest.MonkeyPatch, n_epochs: int
 ) -> None:
     wanted, steps = fast.protocol(weights="best", n_epochs=n_epochs), list[str]()
 
@@ -237,7 +239,7 @@ def test_the_graph_is_captured_once_after_the_warm_up_and_replayed(
     assert steps == ["warm-up"] * WARM_UP + ["capture"] * (n_epochs > WARM_UP)
 
 
-def test_what_an_epoch_reads_and_writes_stays_in_its_place(mnist5k: Dataset) -> None:
+def test_what_an_epoch_reads_and_writes_stays_in_its_place(mnist5k: ImageDataset) -> None:
     """A graph knows addresses, not tensors."""
     wanted = fast.protocol(weights="best", n_epochs=4)
     sets = labelled(mnist5k, N), labelled(mnist5k, V)
@@ -332,7 +334,7 @@ def test_a_failed_capture_says_why_and_goes_back_to_its_stream(
 
 @pytest.mark.parametrize("memory_is_short", [False, True])
 def test_what_a_group_held_is_free_before_the_next(
-    mnist5k: Dataset, monkeypatch: pytest.MonkeyPatch, memory_is_short: bool
+    mnist5k: ImageDataset, monkeypatch: pytest.MonkeyPatch, memory_is_short: bool
 ) -> None:
     """By reference counts: Python's collector of cycles comes when it likes."""
     held = list[weakref.ref[_Epochs]]()

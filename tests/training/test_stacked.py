@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from dal_core.data.base import Dataset
+from dal_core.data.base import ImageDataset
 from dal_core.models.networks import BayesianCNN, build_model, normalise
 from dal_core.posterior.mc_dropout import chunked_passes
 from dal_core.protocol.parameters import Protocol
@@ -32,7 +32,7 @@ N, V = 30, 40  # training and validation images of a run
 
 
 @pytest.fixture(scope="module")
-def images(mnist5k: Dataset) -> Tensor:
+def images(mnist5k: ImageDataset) -> Tensor:
     return normalise(mnist5k.images[:2000])
 
 
@@ -40,7 +40,7 @@ def models_of(name: str, protocol: Protocol, n_runs: int) -> list[BayesianCNN]:
     return [build_model(name, protocol.dropout, seed=10 + run % 4) for run in range(n_runs)]
 
 
-def labelled(dataset: Dataset, n_runs: int, n_images: int, offset: int = 0) -> Labelled:
+def labelled(dataset: ImageDataset, n_runs: int, n_images: int, offset: int = 0) -> Labelled:
     """Other images for every run, some of them twice."""
     generator = np.random.default_rng(offset)
     ids = generator.integers(0, 2000, (n_runs, n_images))
@@ -53,7 +53,11 @@ def seeds_of(n_runs: int) -> list[int]:
 
 
 def together(
-    models: list[BayesianCNN], images: Tensor, dataset: Dataset, protocol: Protocol, **more: Any
+    models: list[BayesianCNN],
+    images: Tensor,
+    dataset: ImageDataset,
+    protocol: Protocol,
+    **more: Any,
 ) -> list[Training]:
     n_runs = len(models)
     training, validation = labelled(dataset, n_runs, N), labelled(dataset, n_runs, V, offset=1)
@@ -63,7 +67,7 @@ def together(
 def one_by_one(
     models: list[BayesianCNN],
     images: Tensor,
-    dataset: Dataset,
+    dataset: ImageDataset,
     protocol: Protocol,
     order_seeds: list[int] | None = None,
 ) -> list[Training]:
@@ -109,7 +113,7 @@ RASH = {"learning_rate": 0.01, "weight_decay": 0.1, "betas": [0.8, 0.99]}
 @pytest.mark.parametrize("weights", ["best", "last"])
 @pytest.mark.parametrize("n_runs", [1, 3, 15])
 def test_runs_in_lock_step_equal_single_runs_in_float64(
-    mnist5k: Dataset, images: Tensor, n_runs: int, weights: str
+    mnist5k: ImageDataset, images: Tensor, n_runs: int, weights: str
 ) -> None:
     """Rounding then leaves no room for a difference in the procedure."""
     protocol = fast.protocol(weights=weights, n_epochs=12, dropout=[0.5, 0.25], **RASH)
@@ -125,7 +129,9 @@ def test_runs_in_lock_step_equal_single_runs_in_float64(
 
 
 @pytest.mark.parametrize("weights", ["best", "last"])
-def test_the_larger_network_trains_alike(mnist5k: Dataset, images: Tensor, weights: str) -> None:
+def test_the_larger_network_trains_alike(
+    mnist5k: ImageDataset, images: Tensor, weights: str
+) -> None:
     protocol = fast.protocol(weights=weights, n_epochs=2, dropout=[0.25, 0.5])
     ones, others = ([m.double() for m in models_of("gal_cnn", protocol, 2)] for _ in "ab")
     mine = together(ones, images.double(), mnist5k, protocol)
@@ -134,7 +140,7 @@ def test_the_larger_network_trains_alike(mnist5k: Dataset, images: Tensor, weigh
     assert_equal(ones, others, rtol=1e-7, atol=1e-9)
 
 
-def test_an_epoch_in_float32_agrees_within_rounding(mnist5k: Dataset, images: Tensor) -> None:
+def test_an_epoch_in_float32_agrees_within_rounding(mnist5k: ImageDataset, images: Tensor) -> None:
     protocol = fast.protocol(weights="best", n_epochs=1)
     ones, others = models_of("lenet5", protocol, 15), models_of("lenet5", protocol, 15)
     mine = together(ones, images, mnist5k, protocol)
@@ -147,7 +153,7 @@ def test_an_epoch_in_float32_agrees_within_rounding(mnist5k: Dataset, images: Te
         assert float((given.argmax(1) == wanted.argmax(1)).float().mean()) > 0.98
 
 
-def test_mini_batches_follow_each_runs_own_order(mnist5k: Dataset, images: Tensor) -> None:
+def test_mini_batches_follow_each_runs_own_order(mnist5k: ImageDataset, images: Tensor) -> None:
     protocol = fast.protocol(weights="best", n_epochs=4, full_data_batch_size=8, **RASH)
     ones, others = ([m.double() for m in models_of("lenet5", protocol, 3)] for _ in "ab")
     order_seeds = [5, 6, 5]
@@ -161,7 +167,7 @@ def test_mini_batches_follow_each_runs_own_order(mnist5k: Dataset, images: Tenso
 
 @pytest.mark.parametrize("name", ["lenet5", "gal_cnn"])
 def test_passes_of_several_models_are_those_of_each(
-    mnist5k: Dataset, images: Tensor, name: str
+    mnist5k: ImageDataset, images: Tensor, name: str
 ) -> None:
     """Over a chunk and a bit, with more passes than a word holds."""
     models = models_of(name, fast.protocol(dropout=[0.25, 0.5]), 3)
@@ -214,7 +220,7 @@ def test_no_tensor_of_a_group_has_more_elements_than_32_bits_number(name: str, n
     assert max(sizes) == 4 * stacked.largest_floats
 
 
-def test_stacking_copies(mnist5k: Dataset) -> None:
+def test_stacking_copies(mnist5k: ImageDataset) -> None:
     models = models_of("lenet5", fast.protocol(), 2)
     before = [p.clone() for p in models[1].parameters()]
     for weight in stack(models).parameters.values():

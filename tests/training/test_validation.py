@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from dal_core.data.base import Dataset
+from dal_core.data.base import ImageDataset
 from dal_core.models.networks import BayesianCNN, build_model, normalise
 from dal_core.training.loop import Training, train
 from dal_core.training.validation import CHUNK, Validation, image_losses
@@ -16,14 +16,14 @@ Labelled = tuple[Tensor, Tensor]
 
 
 @pytest.fixture(scope="module")
-def validation_set(mnist5k: Dataset) -> Labelled:
+def validation_set(mnist5k: ImageDataset) -> Labelled:
     """700 images: five whole chunks and a part."""
     ids = range(3, 4903, 7)
     return normalise(mnist5k.images[ids]), torch.from_numpy(mnist5k.labels[ids])
 
 
 def trained(
-    mnist5k: Dataset, validation: Labelled, rate: float, full: bool
+    mnist5k: ImageDataset, validation: Labelled, rate: float, full: bool
 ) -> tuple[BayesianCNN, Training]:
     """A rash training on 20 images, whose validation loss goes up and down."""
     ids = range(0, 5000, 250)
@@ -37,7 +37,7 @@ def trained(
 
 @pytest.mark.parametrize("rate", [0.001, 0.01, 0.02])
 def test_giving_up_early_keeps_the_same_weights_to_the_last_bit(
-    mnist5k: Dataset, validation_set: Labelled, rate: float
+    mnist5k: ImageDataset, validation_set: Labelled, rate: float
 ) -> None:
     quick, short = trained(mnist5k, validation_set, rate, full=False)
     slow, whole = trained(mnist5k, validation_set, rate, full=True)
@@ -48,7 +48,7 @@ def test_giving_up_early_keeps_the_same_weights_to_the_last_bit(
 
 
 def test_an_epoch_given_up_is_one_that_is_not_the_best_so_far(
-    mnist5k: Dataset, validation_set: Labelled
+    mnist5k: ImageDataset, validation_set: Labelled
 ) -> None:
     _, short = trained(mnist5k, validation_set, 0.01, full=False)
     _, whole = trained(mnist5k, validation_set, 0.01, full=True)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from dal_core.data.base import Dataset
+from dal_core.data.base import ImageDataset
 from dal_core.models.networks import BayesianCNN, build_model, normalise
 from dal_core.training import validation, weight_selection
 from dal_core.training.loop import Epoch, Training, train
@@ -25,13 +25,13 @@ def helper() -> Iterator[Executor]:
         yield one
 
 
-def labelled(dataset: Dataset, start: int, step: int) -> Labelled:
+def labelled(dataset: ImageDataset, start: int, step: int) -> Labelled:
     ids = range(start, len(dataset), step)
     return normalise(dataset.images[ids]), torch.from_numpy(dataset.labels[ids])
 
 
 def trained(
-    dataset: Dataset, helper: Executor | None, rate: float = 0.01, **more: object
+    dataset: ImageDataset, helper: Executor | None, rate: float = 0.01, **more: object
 ) -> tuple[BayesianCNN, Training]:
     """A rash training, whose validation loss goes up and down."""
     protocol = fast.protocol(weights="best", n_epochs=40, learning_rate=rate)
@@ -51,7 +51,7 @@ def trained(
 @pytest.mark.parametrize("full_curve", [False, True])
 @pytest.mark.parametrize("rate", [0.001, 0.01, 0.02])
 def test_the_weights_and_the_history_are_the_same_to_the_last_bit(
-    mnist5k: Dataset, helper: Executor, rate: float, full_curve: bool
+    mnist5k: ImageDataset, helper: Executor, rate: float, full_curve: bool
 ) -> None:
     in_turn, whole = trained(mnist5k, None, rate, full_curve=full_curve)
     beside, history = trained(mnist5k, helper, rate, full_curve=full_curve)
@@ -62,7 +62,7 @@ def test_the_weights_and_the_history_are_the_same_to_the_last_bit(
 
 
 def test_the_training_thread_validates_nothing(
-    mnist5k: Dataset, helper: Executor, monkeypatch: pytest.MonkeyPatch
+    mnist5k: ImageDataset, helper: Executor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     threads = set[int]()
     measure = validation.image_losses
@@ -78,7 +78,7 @@ def test_the_training_thread_validates_nothing(
 
 
 def test_training_runs_ahead_by_a_bounded_number_of_epochs(
-    mnist5k: Dataset, helper: Executor, monkeypatch: pytest.MonkeyPatch
+    mnist5k: ImageDataset, helper: Executor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first look lasts until the training is as far ahead as it may be."""
     looked, ahead, may_go = list[int](), list[int](), threading.Event()
@@ -101,7 +101,9 @@ def test_training_runs_ahead_by_a_bounded_number_of_epochs(
     assert len(looked) == 40
 
 
-def test_a_training_given_up_leaves_nothing_under_way(mnist5k: Dataset, helper: Executor) -> None:
+def test_a_training_given_up_leaves_nothing_under_way(
+    mnist5k: ImageDataset, helper: Executor
+) -> None:
     class Enough(Exception):
         pass
 
@@ -118,7 +120,7 @@ def test_a_training_given_up_leaves_nothing_under_way(mnist5k: Dataset, helper: 
 
 
 def test_a_fault_in_the_thread_is_raised_in_the_training(
-    mnist5k: Dataset, helper: Executor, monkeypatch: pytest.MonkeyPatch
+    mnist5k: ImageDataset, helper: Executor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object) -> Tensor:
         raise RuntimeError("no loss today")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dal_core.data.base import DataMissing, Dataset
+from dal_core.data.base import DataMissing, ImageDataset
 from dal_core.experiments.control import create_run
 from dal_core.run.events import Answer
 from dal_core.run.next_task import answers_itself
@@ -112,7 +112,7 @@ def test_the_start_form_takes_what_is_chosen(store: Store) -> None:
 
 
 def test_a_run_waits_for_the_retrained_model_unless_it_is_asked_never_to_wait(
-    store: Store, mnist5k: Dataset, workers: InlineWorkers
+    store: Store, mnist5k: ImageDataset, workers: InlineWorkers
 ) -> None:
     page = click(label_page(), "Start labelling")
     assert "· strict · **20** labels" in texts(page)
@@ -125,7 +125,7 @@ def test_a_run_waits_for_the_retrained_model_unless_it_is_asked_never_to_wait(
 
 
 def test_in_continuous_mode_there_is_always_something_to_label_and_its_age_is_said(
-    store: Store, mnist5k: Dataset, workers: InlineWorkers
+    store: Store, mnist5k: ImageDataset, workers: InlineWorkers
 ) -> None:
     protocol = fast.protocol()
     run_id = actions.start_run(store, mnist5k, protocol, "bald", 1, "Ann", mode="continuous")
@@ -147,7 +147,7 @@ def test_digits_that_are_not_here_offer_their_download_and_no_start(
 ) -> None:
     here = runtime.dataset
 
-    def dataset(name: str) -> Dataset:
+    def dataset(name: str) -> ImageDataset:
         if name == "mnist":
             raise DataMissing("MNIST is not in /nowhere")
         return here(name)
@@ -161,7 +161,7 @@ def test_digits_that_are_not_here_offer_their_download_and_no_start(
     assert store.runs() == []
 
 
-def test_the_start_form_offers_to_go_on_with_a_run(store: Store, mnist5k: Dataset) -> None:
+def test_the_start_form_offers_to_go_on_with_a_run(store: Store, mnist5k: ImageDataset) -> None:
     run_id = new_run(store, mnist5k)
     page = label_page()
     (go_on,) = [b for b in page.button if b.label.startswith("Ann: BALD, 20 labels")]
@@ -172,7 +172,7 @@ def test_the_start_form_offers_to_go_on_with_a_run(store: Store, mnist5k: Datase
 # -- label -------------------------------------------------------------------------------------
 
 
-def test_ten_answers_in_the_plain_form_are_saved(store: Store, mnist5k: Dataset) -> None:
+def test_ten_answers_in_the_plain_form_are_saved(store: Store, mnist5k: ImageDataset) -> None:
     run_id, _ = asked_run(store, mnist5k)
     query = open_query(store.log(run_id))
     choose(page := label_page(run_id, plain="1"), list("0123456789"))
@@ -183,7 +183,7 @@ def test_ten_answers_in_the_plain_form_are_saved(store: Store, mnist5k: Dataset)
     assert "Last 10: MNIST agrees with you on" in texts(page)
 
 
-def test_an_incomplete_plain_form_saves_nothing(store: Store, mnist5k: Dataset) -> None:
+def test_an_incomplete_plain_form_saves_nothing(store: Store, mnist5k: ImageDataset) -> None:
     run_id, _ = asked_run(store, mnist5k)
     page = label_page(run_id, plain="1")
     page.selectbox[0].set_value("3")
@@ -193,7 +193,7 @@ def test_an_incomplete_plain_form_saves_nothing(store: Store, mnist5k: Dataset) 
 
 
 def test_a_skipped_image_is_replaced_and_the_other_labels_stay(
-    store: Store, mnist5k: Dataset
+    store: Store, mnist5k: ImageDataset
 ) -> None:
     run_id, _ = asked_run(store, mnist5k)
     query = open_query(store.log(run_id))
@@ -209,7 +209,7 @@ def test_a_skipped_image_is_replaced_and_the_other_labels_stay(
 
 
 def test_undo_on_the_page_asks_the_same_ten_again(
-    store: Store, mnist5k: Dataset, workers: InlineWorkers
+    store: Store, mnist5k: ImageDataset, workers: InlineWorkers
 ) -> None:
     run_id, _ = asked_run(store, mnist5k)
     first = open_query(store.log(run_id))
@@ -222,7 +222,7 @@ def test_undo_on_the_page_asks_the_same_ten_again(
 
 
 def test_the_oracle_answers_at_a_click_and_is_paused_at_another(
-    store: Store, mnist5k: Dataset, workers: InlineWorkers
+    store: Store, mnist5k: ImageDataset, workers: InlineWorkers
 ) -> None:
     run_id, _ = asked_run(store, mnist5k)
     page = click(label_page(run_id), "The next ten")
@@ -238,7 +238,7 @@ def test_the_oracle_answers_at_a_click_and_is_paused_at_another(
     assert "Waiting for you: the ten digits that BALD asks for." in texts(page)
 
 
-def test_several_steps_are_as_many_as_are_said(store: Store, mnist5k: Dataset) -> None:
+def test_several_steps_are_as_many_as_are_said(store: Store, mnist5k: ImageDataset) -> None:
     run_id, _ = asked_run(store, mnist5k)
     page = label_page(run_id)
     page.number_input[0].set_value(3).run()
@@ -247,7 +247,7 @@ def test_several_steps_are_as_many_as_are_said(store: Store, mnist5k: Dataset) -
 
 
 def test_a_finished_run_says_so_and_what_can_be_done_next(
-    store: Store, mnist5k: Dataset, workers: InlineWorkers
+    store: Store, mnist5k: ImageDataset, workers: InlineWorkers
 ) -> None:
     run_id, _ = asked_run(store, mnist5k, n_acquisition_steps=1)
     actions.hand_over(store, store.log(run_id), None)
@@ -261,7 +261,7 @@ def test_a_finished_run_says_so_and_what_can_be_done_next(
 
 
 def test_failed_work_is_said_and_can_be_tried_again(
-    store: Store, mnist5k: Dataset, workers: InlineWorkers
+    store: Store, mnist5k: ImageDataset, workers: InlineWorkers
 ) -> None:
     run_id = new_run(store, mnist5k)
     store.set_progress(run_id, Progress("failed", message="OSError: disk full"))
@@ -279,7 +279,7 @@ def test_an_unknown_run_is_said_and_a_new_one_offered(store: Store) -> None:
     assert button(page, "Start labelling") is not None
 
 
-def test_a_run_on_other_digits_is_not_opened(store: Store, mnist5k: Dataset) -> None:
+def test_a_run_on_other_digits_is_not_opened(store: Store, mnist5k: ImageDataset) -> None:
     spec = actions.RunSpec("0" * 64, fast.protocol(), "bald", 1)
     run = store.create_run(spec, kind="person", n_initial=20, split_sizes={"pool": 100})
     page = label_page(run.run_id)
@@ -287,7 +287,7 @@ def test_a_run_on_other_digits_is_not_opened(store: Store, mnist5k: Dataset) -> 
     assert [r.run_id for r in store.runs()] == [run.run_id]  # not even a baseline was made
 
 
-def test_a_title_is_shown_as_text(store: Store, mnist5k: Dataset) -> None:
+def test_a_title_is_shown_as_text(store: Store, mnist5k: ImageDataset) -> None:
     run_id = actions.start_run(store, mnist5k, fast.protocol(), "bald", 1, "**A** [x](http://y)")
     assert "\\*\\*A\\*\\* \\[x\\]" in texts(label_page(run_id))
 
@@ -296,7 +296,7 @@ def test_a_title_is_shown_as_text(store: Store, mnist5k: Dataset) -> None:
 
 
 def test_the_review_lists_every_label_and_says_what_to_do_without_any(
-    store: Store, mnist5k: Dataset
+    store: Store, mnist5k: ImageDataset
 ) -> None:
     run_id, _ = asked_run(store, mnist5k)
     page = click(label_page(run_id, plain="1"), "Review")
@@ -313,7 +313,7 @@ def test_the_review_lists_every_label_and_says_what_to_do_without_any(
 
 
 def test_an_open_review_is_the_runs_own_and_the_next_run_begins_without_it(
-    store: Store, mnist5k: Dataset
+    store: Store, mnist5k: ImageDataset
 ) -> None:
     run_id, _ = asked_run(store, mnist5k)
     page = click(label_page(run_id, plain="1"), "Review")
@@ -324,7 +324,9 @@ def test_an_open_review_is_the_runs_own_and_the_next_run_begins_without_it(
     assert "Review your labels" not in [heading.value for heading in page.subheader]
 
 
-def test_points_measured_before_a_correction_are_explained(store: Store, mnist5k: Dataset) -> None:
+def test_points_measured_before_a_correction_are_explained(
+    store: Store, mnist5k: ImageDataset
+) -> None:
     run_id, workers = asked_run(store, mnist5k)
     choose(label_page(run_id, plain="1"), list("0123456789"))
     workers.work(run_id)
@@ -336,7 +338,7 @@ def test_points_measured_before_a_correction_are_explained(store: Store, mnist5k
 
 
 def test_the_charts_can_be_over_minutes_once_times_were_measured(
-    store: Store, mnist5k: Dataset
+    store: Store, mnist5k: ImageDataset
 ) -> None:
     run_id, _ = asked_run(store, mnist5k)
     page = label_page(run_id)
@@ -362,7 +364,7 @@ def test_without_runs_the_runs_page_says_what_to_do(store: Store) -> None:
     assert button(page, "Start labelling") is not None
 
 
-def test_the_runs_page_lists_every_run_newest_first(store: Store, mnist5k: Dataset) -> None:
+def test_the_runs_page_lists_every_run_newest_first(store: Store, mnist5k: ImageDataset) -> None:
     first, _ = asked_run(store, mnist5k)
     second = new_run(store, mnist5k, "max_entropy")
     table = runs_page().dataframe[0].value
@@ -373,7 +375,9 @@ def test_the_runs_page_lists_every_run_newest_first(store: Store, mnist5k: Datas
     assert list(table["answered by"]) == ["person", "person"]
 
 
-def test_a_run_without_a_title_is_called_by_its_id_once(store: Store, mnist5k: Dataset) -> None:
+def test_a_run_without_a_title_is_called_by_its_id_once(
+    store: Store, mnist5k: ImageDataset
+) -> None:
     spec = actions.RunSpec(mnist5k.fingerprint, fast.protocol(), "bald", 1)
     run_id = create_run(store, mnist5k, spec).run_id
     titled = new_run(store, mnist5k)
@@ -388,7 +392,7 @@ def test_a_run_without_a_title_is_called_by_its_id_once(store: Store, mnist5k: D
 
 
 def test_the_columns_that_matter_most_stand_where_a_narrow_window_shows_them(
-    store: Store, mnist5k: Dataset
+    store: Store, mnist5k: ImageDataset
 ) -> None:
     new_run(store, mnist5k)
     table = runs_page().dataframe[0]
@@ -398,14 +402,14 @@ def test_the_columns_that_matter_most_stand_where_a_narrow_window_shows_them(
     assert sum(widths[:7]) <= 730  # of 800 pixels: the margins and the box to choose a row
 
 
-def test_a_run_is_opened_from_the_runs_page(store: Store, mnist5k: Dataset) -> None:
+def test_a_run_is_opened_from_the_runs_page(store: Store, mnist5k: ImageDataset) -> None:
     run_id = new_run(store, mnist5k)
     page = click(runs_page(run_id), "Open")
     assert page.query_params["run"] == [run_id]
     assert "The network is learning its first 20 digits" in texts(page)
 
 
-def test_a_run_is_deleted_when_that_is_confirmed(store: Store, mnist5k: Dataset) -> None:
+def test_a_run_is_deleted_when_that_is_confirmed(store: Store, mnist5k: ImageDataset) -> None:
     kept, gone = new_run(store, mnist5k), new_run(store, mnist5k)
     page = runs_page(gone)
     assert "There is no way back." in texts(page)
@@ -415,7 +419,7 @@ def test_a_run_is_deleted_when_that_is_confirmed(store: Store, mnist5k: Dataset)
     assert "run" not in page.query_params
 
 
-def test_a_run_that_is_worked_on_is_not_deleted(store: Store, mnist5k: Dataset) -> None:
+def test_a_run_that_is_worked_on_is_not_deleted(store: Store, mnist5k: ImageDataset) -> None:
     run_id = new_run(store, mnist5k)
     page = runs_page(run_id)
     with run_lock(store.home, run_id):
@@ -424,7 +428,9 @@ def test_a_run_that_is_worked_on_is_not_deleted(store: Store, mnist5k: Dataset) 
     assert [run.run_id for run in store.runs()] == [run_id]
 
 
-def test_a_run_offers_its_labels_its_record_and_its_model(store: Store, mnist5k: Dataset) -> None:
+def test_a_run_offers_its_labels_its_record_and_its_model(
+    store: Store, mnist5k: ImageDataset
+) -> None:
     run_id, _ = asked_run(store, mnist5k)
     labels = [element.proto.label for element in runs_page(run_id).get("download_button")]
     assert labels == [
@@ -434,7 +440,7 @@ def test_a_run_offers_its_labels_its_record_and_its_model(store: Store, mnist5k:
 
 
 def test_an_unknown_run_in_the_address_of_the_runs_page_is_said(
-    store: Store, mnist5k: Dataset
+    store: Store, mnist5k: ImageDataset
 ) -> None:
     new_run(store, mnist5k)
     assert "There is no run “nobody” here." in texts(runs_page("nobody"))

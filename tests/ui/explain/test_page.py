@@ -16,7 +16,7 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from dal_core.acquisition import scores as acquisition
-from dal_core.data.base import Dataset
+from dal_core.data.base import ImageDataset
 from dal_core.execution.recompute import recompute
 from dal_core.experiments.control import create_run
 from dal_core.explain.parts import parts_of
@@ -73,7 +73,7 @@ def texts(page: AppTest) -> str:
     return "\n".join(element.value for kind in parts for element in kind)
 
 
-def of_step(store: Store, run_id: str, dataset: Dataset) -> Step:
+def of_step(store: Store, run_id: str, dataset: ImageDataset) -> Step:
     log = store.log(run_id)
     learner = stored_step(store.home, log, dataset)
     assert learner is not None
@@ -83,14 +83,16 @@ def of_step(store: Store, run_id: str, dataset: Dataset) -> Step:
 # -- the page ----------------------------------------------------------------------------------
 
 
-def test_without_a_network_the_page_says_what_to_do(store: Store, mnist5k: Dataset) -> None:
+def test_without_a_network_the_page_says_what_to_do(store: Store, mnist5k: ImageDataset) -> None:
     new_run(store, mnist5k)  # not trained yet
     page = explain_page()
     assert "It needs a run with a trained network" in texts(page)
     assert "Start a run" in [button.label for button in page.button]
 
 
-def test_the_first_image_is_the_one_the_run_asks_for_first(store: Store, mnist5k: Dataset) -> None:
+def test_the_first_image_is_the_one_the_run_asks_for_first(
+    store: Store, mnist5k: ImageDataset
+) -> None:
     run_id, _ = asked_run(store, mnist5k)
     page = explain_page()
     assert page.query_params["run"] == [run_id]
@@ -103,7 +105,7 @@ def test_the_first_image_is_the_one_the_run_asks_for_first(store: Store, mnist5k
 
 
 def test_every_draw_tells_the_browser_where_the_sliders_stand(
-    store: Store, mnist5k: Dataset
+    store: Store, mnist5k: ImageDataset
 ) -> None:
     """The first draw may be lost: a click on a tab while it goes on interrupts it."""
     run_id, _ = asked_run(store, mnist5k)
@@ -116,7 +118,7 @@ def test_every_draw_tells_the_browser_where_the_sliders_stand(
         page.run()
 
 
-def test_fewer_passes_are_the_first_of_the_same(store: Store, mnist5k: Dataset) -> None:
+def test_fewer_passes_are_the_first_of_the_same(store: Store, mnist5k: ImageDataset) -> None:
     run_id, _ = asked_run(store, mnist5k)
     page = explain_page(run_id)
     passes = next(slider for slider in page.slider if slider.label == "Passes T")
@@ -128,7 +130,7 @@ def test_fewer_passes_are_the_first_of_the_same(store: Store, mnist5k: Dataset) 
 
 
 def test_other_dropout_rates_are_said_to_be_none_of_the_runs(
-    store: Store, mnist5k: Dataset
+    store: Store, mnist5k: ImageDataset
 ) -> None:
     run_id, _ = asked_run(store, mnist5k)
     page = explain_page(run_id)
@@ -143,7 +145,7 @@ def test_other_dropout_rates_are_said_to_be_none_of_the_runs(
 
 @pytest.mark.parametrize("source", ["Ambiguous", "Quarrel", "Any", "By number"])
 def test_every_way_to_choose_an_image_shows_one(
-    store: Store, mnist5k: Dataset, source: str
+    store: Store, mnist5k: ImageDataset, source: str
 ) -> None:
     run_id, _ = asked_run(store, mnist5k)
     page = explain_page(run_id)
@@ -154,14 +156,14 @@ def test_every_way_to_choose_an_image_shows_one(
 
 
 @pytest.mark.parametrize("view", ["Five functions, one model", "A map of the pool"])
-def test_the_other_views_are_drawn(store: Store, mnist5k: Dataset, view: str) -> None:
+def test_the_other_views_are_drawn(store: Store, mnist5k: ImageDataset, view: str) -> None:
     run_id, _ = asked_run(store, mnist5k)
     said = texts(explain_page(run_id, view))
     words = explain_words.FUNCTIONS if view.startswith("Five") else explain_words.MAP
     assert words in said
 
 
-def test_a_run_in_training_shows_the_network_before(store: Store, mnist5k: Dataset) -> None:
+def test_a_run_in_training_shows_the_network_before(store: Store, mnist5k: ImageDataset) -> None:
     run_id, _ = asked_run(store, mnist5k)
     query = open_query(store.log(run_id))
     answers = [Answer(i, int(mnist5k.labels[i])) for i in query.shown()]
@@ -180,7 +182,7 @@ def progress_bars(page: AppTest) -> list[tuple[int, str]]:
 
 
 def test_a_run_whose_weights_are_gone_can_have_them_computed_again(
-    store: Store, mnist5k: Dataset, workers: InlineWorkers
+    store: Store, mnist5k: ImageDataset, workers: InlineWorkers
 ) -> None:
     run_id, _ = asked_run(store, mnist5k)
     (store.run_dir(run_id) / "weights.safetensors").unlink()
@@ -200,7 +202,7 @@ def test_a_run_whose_weights_are_gone_can_have_them_computed_again(
 
 
 def test_a_network_that_could_not_be_computed_again_is_said_and_may_be_asked_for_anew(
-    store: Store, mnist5k: Dataset, workers: InlineWorkers
+    store: Store, mnist5k: ImageDataset, workers: InlineWorkers
 ) -> None:
     run_id, _ = asked_run(store, mnist5k)
     (store.run_dir(run_id) / "weights.safetensors").unlink()
@@ -215,7 +217,7 @@ def test_a_network_that_could_not_be_computed_again_is_said_and_may_be_asked_for
 
 
 def test_after_an_undo_the_network_of_the_labels_left_is_shown_once_it_is_computed(
-    store: Store, mnist5k: Dataset, workers: InlineWorkers
+    store: Store, mnist5k: ImageDataset, workers: InlineWorkers
 ) -> None:
     run_id, _ = asked_run(store, mnist5k)
     query = open_query(store.log(run_id))
@@ -230,7 +232,7 @@ def test_after_an_undo_the_network_of_the_labels_left_is_shown_once_it_is_comput
 
 
 def test_a_correction_that_nobody_trains_on_yet_is_not_said_to_be_in_training(
-    store: Store, mnist5k: Dataset
+    store: Store, mnist5k: ImageDataset
 ) -> None:
     run_id, workers = asked_run(store, mnist5k)
     actions.hand_over(store, store.log(run_id), 1)
@@ -241,7 +243,7 @@ def test_a_correction_that_nobody_trains_on_yet_is_not_said_to_be_in_training(
     assert "Its network of **30** labels, before the correction." in said
 
 
-def corrected_run(store: Store, dataset: Dataset) -> tuple[str, InlineWorkers, int]:
+def corrected_run(store: Store, dataset: ImageDataset) -> tuple[str, InlineWorkers, int]:
     """A finished run whose last networks, before and after a correction, are both stored."""
     run_id, workers = asked_run(store, dataset, n_acquisition_steps=1)
     actions.hand_over(store, store.log(run_id), None)
@@ -255,7 +257,7 @@ def corrected_run(store: Store, dataset: Dataset) -> tuple[str, InlineWorkers, i
 
 
 def test_networks_of_as_many_labels_are_told_apart_and_are_not_the_same(
-    store: Store, mnist5k: Dataset
+    store: Store, mnist5k: ImageDataset
 ) -> None:
     run_id, _, after = corrected_run(store, mnist5k)
     page = explain_page(run_id)
@@ -277,7 +279,7 @@ def test_networks_of_as_many_labels_are_told_apart_and_are_not_the_same(
 
 
 def test_the_network_chosen_stays_when_the_next_correction_gives_it_another_name(
-    store: Store, mnist5k: Dataset
+    store: Store, mnist5k: ImageDataset
 ) -> None:
     run_id, workers, _ = corrected_run(store, mnist5k)
     page = explain_page(run_id)
@@ -293,7 +295,7 @@ def test_the_network_chosen_stays_when_the_next_correction_gives_it_another_name
 
 
 def test_networks_of_as_many_labels_after_other_batches_are_told_apart(
-    store: Store, mnist5k: Dataset
+    store: Store, mnist5k: ImageDataset
 ) -> None:
     run_id, workers = asked_run(store, mnist5k)
     actions.hand_over(store, store.log(run_id), 2)
@@ -313,7 +315,7 @@ def test_networks_of_as_many_labels_after_other_batches_are_told_apart(
 
 
 def test_a_network_of_all_images_has_nothing_to_ask(
-    store: Store, mnist5k: Dataset, workers: InlineWorkers
+    store: Store, mnist5k: ImageDataset, workers: InlineWorkers
 ) -> None:
     protocol = fast.protocol(n_epochs=1, train_size=20)
     spec = actions.RunSpec(mnist5k.fingerprint, protocol, FULL_DATA, 1)
@@ -324,7 +326,7 @@ def test_a_network_of_all_images_has_nothing_to_ask(
 
 
 def test_without_an_address_the_newest_run_that_asks_is_shown_and_no_full_data_bound(
-    store: Store, mnist5k: Dataset, workers: InlineWorkers
+    store: Store, mnist5k: ImageDataset, workers: InlineWorkers
 ) -> None:
     asking, _ = asked_run(store, mnist5k)
     spec = actions.RunSpec(mnist5k.fingerprint, fast.protocol(n_epochs=1), FULL_DATA, 1)
@@ -335,7 +337,7 @@ def test_without_an_address_the_newest_run_that_asks_is_shown_and_no_full_data_b
     assert explain_page().query_params["run"] == [asking]
 
 
-def test_another_run_brings_its_own_settings(store: Store, mnist5k: Dataset) -> None:
+def test_another_run_brings_its_own_settings(store: Store, mnist5k: ImageDataset) -> None:
     one, _ = asked_run(store, mnist5k)
     other, _ = asked_run(store, mnist5k, num_mc_samples=9, dropout=(0.5, 0.25))
     page = explain_page(one)
@@ -347,7 +349,7 @@ def test_another_run_brings_its_own_settings(store: Store, mnist5k: Dataset) -> 
 
 
 def test_runs_that_are_called_alike_can_be_chosen_one_after_the_other(
-    store: Store, mnist5k: Dataset
+    store: Store, mnist5k: ImageDataset
 ) -> None:
     runs = [asked_run(store, mnist5k)[0] for _ in range(2)]
     page = explain_page(runs[0])
@@ -358,7 +360,7 @@ def test_runs_that_are_called_alike_can_be_chosen_one_after_the_other(
         assert page.query_params["run"] == [run_id]
 
 
-def test_rates_beyond_the_sliders_usual_end_are_shown(store: Store, mnist5k: Dataset) -> None:
+def test_rates_beyond_the_sliders_usual_end_are_shown(store: Store, mnist5k: ImageDataset) -> None:
     run_id, _ = asked_run(store, mnist5k, dropout=(0.95, 0.25))
     page = explain_page(run_id)
     assert [slider.value for slider in page.slider][1:3] == [0.95, 0.25]
@@ -369,7 +371,7 @@ def test_an_unknown_run_is_said(store: Store) -> None:
     assert "There is no run “nobody” here." in texts(explain_page("nobody"))
 
 
-def test_a_run_on_other_digits_is_not_explained(store: Store, mnist5k: Dataset) -> None:
+def test_a_run_on_other_digits_is_not_explained(store: Store, mnist5k: ImageDataset) -> None:
     spec = actions.RunSpec("0" * 64, fast.protocol(), "bald", 1)
     run = store.create_run(spec, kind="person", n_initial=20, split_sizes={"pool": 100})
     said = texts(explain_page(run.run_id))
@@ -379,7 +381,7 @@ def test_a_run_on_other_digits_is_not_explained(store: Store, mnist5k: Dataset) 
 # -- its numbers -------------------------------------------------------------------------------
 
 
-def test_places_leave_the_image_itself_out(store: Store, mnist5k: Dataset) -> None:
+def test_places_leave_the_image_itself_out(store: Store, mnist5k: ImageDataset) -> None:
     run_id, _ = asked_run(store, mnist5k)
     step = of_step(store, run_id, mnist5k)
     pool = score_pool(step.learner)
@@ -393,7 +395,7 @@ def test_places_leave_the_image_itself_out(store: Store, mnist5k: Dataset) -> No
     assert "random" not in drawn  # an image outside the pool takes part in no draw
 
 
-def test_the_map_marks_what_is_asked_for_now(store: Store, mnist5k: Dataset) -> None:
+def test_the_map_marks_what_is_asked_for_now(store: Store, mnist5k: ImageDataset) -> None:
     run_id, _ = asked_run(store, mnist5k)
     step = of_step(store, run_id, mnist5k)
     pool = score_pool(step.learner)
@@ -407,7 +409,7 @@ def test_the_map_marks_what_is_asked_for_now(store: Store, mnist5k: Dataset) -> 
 
 
 def test_what_an_older_network_asked_for_is_not_this_ones_wish(
-    store: Store, mnist5k: Dataset
+    store: Store, mnist5k: ImageDataset
 ) -> None:
     """Continuous: the query open after the newest fit is still the one of the fit before."""
     spec = RunSpec(mnist5k.fingerprint, fast.protocol(), "bald", 1)
@@ -426,7 +428,7 @@ def test_what_an_older_network_asked_for_is_not_this_ones_wish(
     assert of_step(store, run_id, mnist5k).query_images() == last.shown()
 
 
-def test_a_finished_run_shows_what_it_would_ask_for(store: Store, mnist5k: Dataset) -> None:
+def test_a_finished_run_shows_what_it_would_ask_for(store: Store, mnist5k: ImageDataset) -> None:
     run_id, workers = asked_run(store, mnist5k, n_acquisition_steps=1)
     actions.hand_over(store, store.log(run_id), None)
     workers.work(run_id)
@@ -437,7 +439,7 @@ def test_a_finished_run_shows_what_it_would_ask_for(store: Store, mnist5k: Datas
 
 
 def test_what_an_older_network_asked_for_is_not_said_to_be_this_ones(
-    store: Store, mnist5k: Dataset
+    store: Store, mnist5k: ImageDataset
 ) -> None:
     protocol, workers = fast.protocol(), InlineWorkers(store)
     run_id = actions.start_run(store, mnist5k, protocol, "bald", 1, "Ann", mode="continuous")

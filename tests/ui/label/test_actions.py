@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dal_core.data.base import Dataset
+from dal_core.data.base import ImageDataset
 from dal_core.protocol.parameters import PRESETS, ProtocolError, override
 from dal_core.run.next_task import answers_itself
 from dal_core.run.rows import NothingToUndo, Progress
@@ -24,7 +24,7 @@ def store(dal_home: Path) -> Store:
     return Store(dal_home)
 
 
-def answer(store: Store, dataset: Dataset, run_id: str, offset: int = 0) -> None:
+def answer(store: Store, dataset: ImageDataset, run_id: str, offset: int = 0) -> None:
     """Submit what is open, each label off by `offset`."""
     log = store.log(run_id)
     query = open_query(log)
@@ -33,7 +33,7 @@ def answer(store: Store, dataset: Dataset, run_id: str, offset: int = 0) -> None
 
 
 def test_a_new_run_is_a_persons_and_asks_for_ten_that_are_in_no_other_part_of_the_split(
-    store: Store, mnist5k: Dataset
+    store: Store, mnist5k: ImageDataset
 ) -> None:
     run_id, _ = asked_run(store, mnist5k)
     view = actions.look(store, run_id)
@@ -46,14 +46,16 @@ def test_a_new_run_is_a_persons_and_asks_for_ten_that_are_in_no_other_part_of_th
     assert not view.next_task.has_work
 
 
-def test_a_protocol_too_large_for_the_digits_makes_no_run(store: Store, mnist5k: Dataset) -> None:
+def test_a_protocol_too_large_for_the_digits_makes_no_run(
+    store: Store, mnist5k: ImageDataset
+) -> None:
     huge = override(PRESETS["quick"], {"val_size": "4000"})
     with pytest.raises(ProtocolError):
         actions.start_run(store, mnist5k, huge, "bald", 1, "Ann")
     assert store.runs() == []
 
 
-def test_listening_ends_with_news_or_with_patience(store: Store, mnist5k: Dataset) -> None:
+def test_listening_ends_with_news_or_with_patience(store: Store, mnist5k: ImageDataset) -> None:
     run_id, _ = asked_run(store, mnist5k)
     heard = actions.pulse(store, run_id, None)
     assert not actions.has_moved(store, run_id, None, heard, patience=0)
@@ -64,7 +66,7 @@ def test_listening_ends_with_news_or_with_patience(store: Store, mnist5k: Datase
         assert moved.result()
 
 
-def test_nothing_is_on_screen_before_the_first_query(store: Store, mnist5k: Dataset) -> None:
+def test_nothing_is_on_screen_before_the_first_query(store: Store, mnist5k: ImageDataset) -> None:
     run_id = new_run(store, mnist5k)
     view = actions.look(store, run_id)
     assert actions.batch_on_screen(view.log) is None
@@ -73,7 +75,7 @@ def test_nothing_is_on_screen_before_the_first_query(store: Store, mnist5k: Data
 
 
 def test_answered_images_stay_on_screen_until_the_next_query_comes(
-    store: Store, mnist5k: Dataset
+    store: Store, mnist5k: ImageDataset
 ) -> None:
     run_id, workers = asked_run(store, mnist5k)
     first = open_query(store.log(run_id))
@@ -90,7 +92,7 @@ def test_answered_images_stay_on_screen_until_the_next_query_comes(
     assert not set(second.shown()) & set(first.shown())
 
 
-def test_wrong_labels_are_what_the_run_holds(store: Store, mnist5k: Dataset) -> None:
+def test_wrong_labels_are_what_the_run_holds(store: Store, mnist5k: ImageDataset) -> None:
     run_id, _ = asked_run(store, mnist5k)
     query = open_query(store.log(run_id))
     answer(store, mnist5k, run_id, offset=1)
@@ -99,7 +101,7 @@ def test_wrong_labels_are_what_the_run_holds(store: Store, mnist5k: Dataset) -> 
 
 
 def test_the_reveal_sets_what_was_said_beside_the_truth_and_the_models_belief(
-    store: Store, mnist5k: Dataset
+    store: Store, mnist5k: ImageDataset
 ) -> None:
     run_id, _ = asked_run(store, mnist5k)
     query = open_query(store.log(run_id))
@@ -124,7 +126,9 @@ def test_the_reveal_sets_what_was_said_beside_the_truth_and_the_models_belief(
     assert "can't tell" in words.revealed(revealed[0], "person")
 
 
-def test_the_oracles_answers_are_no_agreement_of_the_person(store: Store, mnist5k: Dataset) -> None:
+def test_the_oracles_answers_are_no_agreement_of_the_person(
+    store: Store, mnist5k: ImageDataset
+) -> None:
     run_id, workers = asked_run(store, mnist5k)
     actions.hand_over(store, store.log(run_id), 1)
     workers.work(run_id)
@@ -133,7 +137,9 @@ def test_the_oracles_answers_are_no_agreement_of_the_person(store: Store, mnist5
     assert "the oracle on 10" in words.last_ten(actions.reveal(store, mnist5k, log), "oracle")
 
 
-def test_the_oracle_answers_so_many_batches_and_hands_back(store: Store, mnist5k: Dataset) -> None:
+def test_the_oracle_answers_so_many_batches_and_hands_back(
+    store: Store, mnist5k: ImageDataset
+) -> None:
     run_id, workers = asked_run(store, mnist5k)
     actions.hand_over(store, store.log(run_id), 2)
     assert answers_itself(store.log(run_id))
@@ -145,7 +151,7 @@ def test_the_oracle_answers_so_many_batches_and_hands_back(store: Store, mnist5k
     assert log.labels() == [(i, int(mnist5k.labels[i])) for i, _ in log.labels()]
 
 
-def test_a_run_taken_back_waits_for_the_person(store: Store, mnist5k: Dataset) -> None:
+def test_a_run_taken_back_waits_for_the_person(store: Store, mnist5k: ImageDataset) -> None:
     run_id, workers = asked_run(store, mnist5k)
     actions.hand_over(store, store.log(run_id), None)
     actions.take_back(store, store.log(run_id))
@@ -154,7 +160,7 @@ def test_a_run_taken_back_waits_for_the_person(store: Store, mnist5k: Dataset) -
     assert not actions.look(store, run_id).next_task.has_work
 
 
-def test_to_the_end_means_the_protocols_last_step(store: Store, mnist5k: Dataset) -> None:
+def test_to_the_end_means_the_protocols_last_step(store: Store, mnist5k: ImageDataset) -> None:
     run_id, workers = asked_run(store, mnist5k, n_acquisition_steps=2)
     actions.hand_over(store, store.log(run_id), None)
     workers.work(run_id)
@@ -165,7 +171,9 @@ def test_to_the_end_means_the_protocols_last_step(store: Store, mnist5k: Dataset
     assert "start a new run" in words.finished(view.next_task.finished)
 
 
-def test_undo_asks_the_same_ten_again_and_stops_the_oracle(store: Store, mnist5k: Dataset) -> None:
+def test_undo_asks_the_same_ten_again_and_stops_the_oracle(
+    store: Store, mnist5k: ImageDataset
+) -> None:
     run_id, workers = asked_run(store, mnist5k)
     first = open_query(store.log(run_id))
     answer(store, mnist5k, run_id)
@@ -185,7 +193,7 @@ def test_undo_asks_the_same_ten_again_and_stops_the_oracle(store: Store, mnist5k
 
 
 def test_a_click_on_undo_delivered_twice_takes_back_one_batch(
-    store: Store, mnist5k: Dataset
+    store: Store, mnist5k: ImageDataset
 ) -> None:
     run_id, workers = asked_run(store, mnist5k)
     for _ in range(2):
@@ -199,7 +207,7 @@ def test_a_click_on_undo_delivered_twice_takes_back_one_batch(
 
 
 def test_the_second_of_two_different_answers_is_told_what_is_stored(
-    store: Store, mnist5k: Dataset
+    store: Store, mnist5k: ImageDataset
 ) -> None:
     run_id, _ = asked_run(store, mnist5k)
     log = store.log(run_id)
@@ -218,7 +226,7 @@ def test_the_second_of_two_different_answers_is_told_what_is_stored(
 
 
 def test_the_baseline_has_the_same_start_and_comes_as_far_as_the_run(
-    store: Store, mnist5k: Dataset
+    store: Store, mnist5k: ImageDataset
 ) -> None:
     run_id, workers = asked_run(store, mnist5k)
     answer(store, mnist5k, run_id)
@@ -238,7 +246,7 @@ def test_the_baseline_has_the_same_start_and_comes_as_far_as_the_run(
 
 
 def test_a_baseline_that_is_further_than_the_run_is_drawn_as_far_as_the_run(
-    store: Store, mnist5k: Dataset
+    store: Store, mnist5k: ImageDataset
 ) -> None:
     run_id, workers = asked_run(store, mnist5k)
     actions.ask_baseline(store, mnist5k, actions.look(store, run_id))
@@ -258,7 +266,7 @@ def test_a_baseline_that_is_further_than_the_run_is_drawn_as_far_as_the_run(
 
 
 def test_a_baseline_that_an_experiment_paused_goes_on_as_far_as_the_run_and_no_further(
-    store: Store, mnist5k: Dataset
+    store: Store, mnist5k: ImageDataset
 ) -> None:
     run_id, _ = asked_run(store, mnist5k)
     actions.ask_baseline(store, mnist5k, actions.look(store, run_id))
@@ -271,7 +279,7 @@ def test_a_baseline_that_an_experiment_paused_goes_on_as_far_as_the_run_and_no_f
 
 
 def test_equal_runs_share_one_baseline_and_a_random_one_of_the_oracle_needs_none(
-    store: Store, mnist5k: Dataset
+    store: Store, mnist5k: ImageDataset
 ) -> None:
     for acquisition in ("bald", "max_entropy", "random"):
         run_id = new_run(store, mnist5k, acquisition)
@@ -283,7 +291,7 @@ def test_equal_runs_share_one_baseline_and_a_random_one_of_the_oracle_needs_none
 
 
 def test_a_person_who_waits_comes_first_and_an_oracles_run_does_not(
-    store: Store, mnist5k: Dataset
+    store: Store, mnist5k: ImageDataset
 ) -> None:
     run_id, workers = new_run(store, mnist5k), InlineWorkers(store)
     actions.ask_workers(store, workers, actions.look(store, run_id))  # type: ignore[arg-type]
@@ -294,7 +302,7 @@ def test_a_person_who_waits_comes_first_and_an_oracles_run_does_not(
 
 
 def test_in_continuous_mode_nobody_is_held_up_once_there_is_something_to_label(
-    store: Store, mnist5k: Dataset
+    store: Store, mnist5k: ImageDataset
 ) -> None:
     run_id = actions.start_run(store, mnist5k, fast.protocol(), "bald", 1, "Ann", mode="continuous")
     workers = InlineWorkers(store)
@@ -307,7 +315,7 @@ def test_in_continuous_mode_nobody_is_held_up_once_there_is_something_to_label(
 
 
 def test_work_that_failed_is_left_alone_until_somebody_asks_again(
-    store: Store, mnist5k: Dataset
+    store: Store, mnist5k: ImageDataset
 ) -> None:
     run_id, workers = new_run(store, mnist5k), InlineWorkers(store)
     store.set_progress(run_id, Progress("failed", message="ValueError: no"))
@@ -318,7 +326,7 @@ def test_work_that_failed_is_left_alone_until_somebody_asks_again(
     assert workers.asked == {run_id: True}
 
 
-def test_an_answer_sets_failed_work_going_again(store: Store, mnist5k: Dataset) -> None:
+def test_an_answer_sets_failed_work_going_again(store: Store, mnist5k: ImageDataset) -> None:
     run_id, _ = asked_run(store, mnist5k)
     store.set_progress(run_id, Progress("failed", message="ValueError: no"))
     answer(store, mnist5k, run_id)
@@ -350,13 +358,15 @@ def test_an_unknown_run_has_no_view(store: Store) -> None:
     ],
 )
 def test_the_state_line_says_what_is_being_done(
-    store: Store, mnist5k: Dataset, progress: Progress | None, share: float, text: str
+    store: Store, mnist5k: ImageDataset, progress: Progress | None, share: float, text: str
 ) -> None:
     view = actions.look(store, new_run(store, mnist5k))
     assert words.working(view, progress) == (share, text)
 
 
-def test_the_state_line_says_how_far_the_oracle_answers(store: Store, mnist5k: Dataset) -> None:
+def test_the_state_line_says_how_far_the_oracle_answers(
+    store: Store, mnist5k: ImageDataset
+) -> None:
     run_id, _ = asked_run(store, mnist5k)
     actions.hand_over(store, store.log(run_id), 3)
     text = words.working(actions.look(store, run_id), None)[1]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dal_core.data.base import Dataset
+from dal_core.data.base import ImageDataset
 from dal_core.execution.job import Workbench, advance
 from dal_core.experiments import control, demo
 from dal_core.protocol.parameters import ProtocolError, override
@@ -57,7 +57,7 @@ REPLAY = "replay.replay_section(store, workers, run)"
 TOUR = "tour.tour(store, workers, run)"
 
 
-def _pair(store: Store, dataset: Dataset) -> tuple[RunRow, RunRow]:
+def _pair(store: Store, dataset: ImageDataset) -> tuple[RunRow, RunRow]:
     """A finished run of BALD and one of random, same seed: 20, 30, 40 labels."""
     runs = [experiment_kit.new_run(store, dataset, name) for name in ("bald", "random")]
     for run in runs:
@@ -77,7 +77,7 @@ def test_without_a_run_the_replay_says_what_to_do(app: Any) -> None:
     assert "No run is stored here yet" in _text(app[0](REPLAY))
 
 
-def test_two_runs_go_in_step_and_start_equal(app: Any, store: Store, mnist5k: Dataset) -> None:
+def test_two_runs_go_in_step_and_start_equal(app: Any, store: Store, mnist5k: ImageDataset) -> None:
     bald, _ = _pair(store, mnist5k)
     test = app[0](REPLAY, run=bald.run_id)
     start = store.log(bald.run_id).steps[0]
@@ -89,7 +89,9 @@ def test_two_runs_go_in_step_and_start_equal(app: Any, store: Store, mnist5k: Da
     assert text.count("**30 labels**") == 2 and "10 new labels by oracle" in text
 
 
-def test_the_address_says_where_the_replay_stands(app: Any, store: Store, mnist5k: Dataset) -> None:
+def test_the_address_says_where_the_replay_stands(
+    app: Any, store: Store, mnist5k: ImageDataset
+) -> None:
     bald, random = _pair(store, mnist5k)
     test = app[0](REPLAY, run=random.run_id, beside="none", step="40")
     text = _text(test)
@@ -106,7 +108,7 @@ def test_the_address_says_where_the_replay_stands(app: Any, store: Store, mnist5
 
 
 def test_the_replay_stands_where_it_stood_after_a_look_at_another_tab(
-    app: Any, store: Store, mnist5k: Dataset
+    app: Any, store: Store, mnist5k: ImageDataset
 ) -> None:
     _pair(store, mnist5k)
     bald = next(run for run in store.runs() if run.spec.acquisition == "bald")
@@ -119,7 +121,7 @@ def test_the_replay_stands_where_it_stood_after_a_look_at_another_tab(
 
 
 def test_a_step_without_recorded_mistakes_is_computed_again_when_asked(
-    app: Any, store: Store, mnist5k: Dataset
+    app: Any, store: Store, mnist5k: ImageDataset
 ) -> None:
     bald, _ = _pair(store, mnist5k)
     step = store.log(bald.run_id).steps[-1]
@@ -140,7 +142,7 @@ def test_a_step_without_recorded_mistakes_is_computed_again_when_asked(
 
 
 def test_forking_from_a_step_makes_a_run_and_puts_it_in_the_queue(
-    app: Any, store: Store, mnist5k: Dataset
+    app: Any, store: Store, mnist5k: ImageDataset
 ) -> None:
     bald, _ = _pair(store, mnist5k)
     make, workers = app
@@ -161,7 +163,7 @@ def test_forking_from_a_step_makes_a_run_and_puts_it_in_the_queue(
 
 @pytest.mark.parametrize("own", [0.7, 0.125])
 def test_a_fork_errs_as_its_origin_does_unless_the_slider_is_moved(
-    app: Any, store: Store, mnist5k: Dataset, own: float
+    app: Any, store: Store, mnist5k: ImageDataset, own: float
 ) -> None:
     spec = control.RunSpec(mnist5k.fingerprint, experiment_kit.protocol(), "bald", 1, own)
     origin = control.create_run(store, mnist5k, spec)
@@ -193,7 +195,7 @@ def polls(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 
 def test_looking_at_a_paused_run_leaves_it_paused_and_asks_nobody(
-    app: Any, store: Store, mnist5k: Dataset, polls: list[Any]
+    app: Any, store: Store, mnist5k: ImageDataset, polls: list[Any]
 ) -> None:
     run = experiment_kit.new_run(store, mnist5k)
     for _ in advance(Workbench(store), run.run_id, max_steps=1):
@@ -219,14 +221,14 @@ def test_looking_at_a_paused_run_leaves_it_paused_and_asks_nobody(
 
 @pytest.mark.parametrize("step", ["²", "-1", "many"])
 def test_a_step_that_is_no_number_is_the_first(
-    app: Any, store: Store, mnist5k: Dataset, step: str
+    app: Any, store: Store, mnist5k: ImageDataset, step: str
 ) -> None:
     bald, _ = _pair(store, mnist5k)
     assert "**20 labels**" in _text(app[0](REPLAY, run=bald.run_id, beside="none", step=step))
 
 
 def test_a_fork_that_cannot_be_is_refused_in_one_line(
-    app: Any, store: Store, mnist5k: Dataset
+    app: Any, store: Store, mnist5k: ImageDataset
 ) -> None:
     bald, _ = _pair(store, mnist5k)
     test = app[0](REPLAY, run=bald.run_id, beside="none", step="40")
@@ -235,7 +237,7 @@ def test_a_fork_that_cannot_be_is_refused_in_one_line(
     assert len(store.runs()) == 2
 
 
-def test_a_fork_takes_its_origins_protocol_unless_told_otherwise(mnist5k: Dataset) -> None:
+def test_a_fork_takes_its_origins_protocol_unless_told_otherwise(mnist5k: ImageDataset) -> None:
     protocol = experiment_kit.protocol()
     origin = control.RunSpec(mnist5k.fingerprint, protocol, "bald", 3, 0.1)
     assert forking.ForkPlan("random", noise=0.3).spec(origin) == replace(
@@ -250,7 +252,7 @@ def test_a_fork_takes_its_origins_protocol_unless_told_otherwise(mnist5k: Datase
         forking.ForkPlan("bald", overrides="n_epochs=0").spec(origin)
 
 
-def test_names_tell_two_alike_runs_apart(store: Store, mnist5k: Dataset) -> None:
+def test_names_tell_two_alike_runs_apart(store: Store, mnist5k: ImageDataset) -> None:
     one, other = (experiment_kit.new_run(store, mnist5k) for _ in range(2))
     assert words.curve_name(one) == "BALD"
     names = {words.curve_name(one, other), words.curve_name(other, one)}
@@ -261,7 +263,7 @@ def test_names_tell_two_alike_runs_apart(store: Store, mnist5k: Dataset) -> None
 
 
 def test_pairs_with_and_without_noise_are_started_and_shown(
-    app: Any, store: Store, mnist5k: Dataset, monkeypatch: pytest.MonkeyPatch
+    app: Any, store: Store, mnist5k: ImageDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make, workers = app
     monkeypatch.setattr(
@@ -287,7 +289,7 @@ def test_pairs_with_and_without_noise_are_started_and_shown(
 
 
 def test_the_comparison_that_was_chosen_stays_when_another_is_stored(
-    app: Any, store: Store, mnist5k: Dataset, monkeypatch: pytest.MonkeyPatch
+    app: Any, store: Store, mnist5k: ImageDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make, workers = app
     monkeypatch.setattr(noise.experiments, "preset", lambda name: experiment_kit.protocol())
@@ -325,7 +327,7 @@ def quick_demo(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_tour_offers_to_make_its_runs_and_then_begins(
-    app: Any, store: Store, mnist5k: Dataset, quick_demo: None
+    app: Any, store: Store, mnist5k: ImageDataset, quick_demo: None
 ) -> None:
     make, workers = app
     test = make(TOUR)
@@ -344,7 +346,7 @@ def test_the_tour_offers_to_make_its_runs_and_then_begins(
 
 
 def test_a_demo_that_stops_half_way_offers_to_go_on(
-    app: Any, store: Store, mnist5k: Dataset, quick_demo: None, monkeypatch: pytest.MonkeyPatch
+    app: Any, store: Store, mnist5k: ImageDataset, quick_demo: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make, workers = app
     demo.create(store, mnist5k)
@@ -356,7 +358,7 @@ def test_a_demo_that_stops_half_way_offers_to_go_on(
 
 
 def test_every_stop_says_one_thing_to_do_and_one_to_see(
-    app: Any, store: Store, mnist5k: Dataset, quick_demo: None
+    app: Any, store: Store, mnist5k: ImageDataset, quick_demo: None
 ) -> None:
     make, workers = app
     for run in store.experiments.runs(demo.create(store, mnist5k).experiment_id):
@@ -380,7 +382,7 @@ def test_a_stop_that_is_not_there_is_no_stop(app: Any) -> None:
         assert app[0](TOUR, tour=number).button(key="tour-start")
 
 
-def test_the_demo_is_made_once_and_gone_on_with(store: Store, mnist5k: Dataset) -> None:
+def test_the_demo_is_made_once_and_gone_on_with(store: Store, mnist5k: ImageDataset) -> None:
     first = demo.create(store, mnist5k)
     control.stop(store, first.experiment_id)
     assert demo.create(store, mnist5k) == first

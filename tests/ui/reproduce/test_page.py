@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dal_core.data.base import Dataset
+from dal_core.data.base import ImageDataset
 from dal_core.execution.job import Workbench, advance
 from dal_core.experiments import control
 from dal_core.protocol.parameters import FULL_DATA, ProtocolError
@@ -80,7 +80,7 @@ def tiny_plan(*acquisitions: str, seeds: str = "1", full_data: bool = False) -> 
     return actions.make_plan("quick", "mnist5k", names, seeds, full_data, TINY)
 
 
-def finished_experiment(store: Store, dataset: Dataset, plan: Plan) -> str:
+def finished_experiment(store: Store, dataset: ImageDataset, plan: Plan) -> str:
     experiment_id = actions.start(store, dataset, plan)
     workers = StandIn(default_home())
     for run in store.experiments.runs(experiment_id):
@@ -154,7 +154,7 @@ def test_without_a_similar_run_the_time_is_said_to_be_unknown(store: Store) -> N
     assert "not known" in sentence(found, plan, 2)
 
 
-def test_similar_runs_in_the_store_give_an_estimate(store: Store, mnist5k: Dataset) -> None:
+def test_similar_runs_in_the_store_give_an_estimate(store: Store, mnist5k: ImageDataset) -> None:
     done = finished_experiment(store, mnist5k, tiny_plan("bald"))
     took = [run.seconds_spent for run in look(store, done).runs]
     plan = tiny_plan("bald", seeds="2-5")
@@ -164,7 +164,7 @@ def test_similar_runs_in_the_store_give_an_estimate(store: Store, mnist5k: Datas
     assert "judged by similar runs" in sentence(found, plan, 2)
 
 
-def test_runs_measured_already_cost_nothing(store: Store, mnist5k: Dataset) -> None:
+def test_runs_measured_already_cost_nothing(store: Store, mnist5k: ImageDataset) -> None:
     plan = tiny_plan("random")
     finished_experiment(store, mnist5k, plan)
     found = estimate(store, mnist5k.fingerprint, plan)
@@ -172,7 +172,7 @@ def test_runs_measured_already_cost_nothing(store: Store, mnist5k: Dataset) -> N
     assert "nothing is left" in sentence(found, plan, 2)
 
 
-def test_a_bound_never_timed_is_left_out_and_said_so(store: Store, mnist5k: Dataset) -> None:
+def test_a_bound_never_timed_is_left_out_and_said_so(store: Store, mnist5k: ImageDataset) -> None:
     finished_experiment(store, mnist5k, tiny_plan("random"))
     plan = tiny_plan("random", full_data=True)
     found = estimate(store, mnist5k.fingerprint, plan)
@@ -197,7 +197,7 @@ def look(store: Store, experiment_id: str) -> control.ExperimentStatus:
     return now
 
 
-def test_pause_resume_and_stop_are_told_apart(store: Store, mnist5k: Dataset) -> None:
+def test_pause_resume_and_stop_are_told_apart(store: Store, mnist5k: ImageDataset) -> None:
     experiment_id = actions.start(store, mnist5k, tiny_plan())
     assert actions.state(look(store, experiment_id)) is State.RUNNING
     control.pause(store, experiment_id)
@@ -209,7 +209,7 @@ def test_pause_resume_and_stop_are_told_apart(store: Store, mnist5k: Dataset) ->
 
 
 def test_after_a_stop_no_run_begins_and_resume_goes_on_to_the_end(
-    store: Store, mnist5k: Dataset
+    store: Store, mnist5k: ImageDataset
 ) -> None:
     experiment_id = actions.start(store, mnist5k, tiny_plan())
     workers = StandIn(default_home())
@@ -224,7 +224,7 @@ def test_after_a_stop_no_run_begins_and_resume_goes_on_to_the_end(
 
 
 def test_a_failed_run_is_left_alone_until_somebody_says_try_again(
-    store: Store, mnist5k: Dataset
+    store: Store, mnist5k: ImageDataset
 ) -> None:
     experiment_id = actions.start(store, mnist5k, tiny_plan())
     failing = store.experiments.runs(experiment_id)[0].run_id
@@ -239,7 +239,9 @@ def test_a_failed_run_is_left_alone_until_somebody_says_try_again(
     assert failing in workers.asked
 
 
-def test_an_experiment_whose_runs_all_failed_says_failed(store: Store, mnist5k: Dataset) -> None:
+def test_an_experiment_whose_runs_all_failed_says_failed(
+    store: Store, mnist5k: ImageDataset
+) -> None:
     experiment_id = actions.start(store, mnist5k, tiny_plan("bald"))
     for run in store.experiments.runs(experiment_id):
         store.set_progress(run.run_id, Progress("failed", message="no memory"))
@@ -247,7 +249,7 @@ def test_an_experiment_whose_runs_all_failed_says_failed(store: Store, mnist5k: 
 
 
 def test_forgetting_stops_the_runs_that_no_other_experiment_wants(
-    store: Store, mnist5k: Dataset
+    store: Store, mnist5k: ImageDataset
 ) -> None:
     first = actions.start(store, mnist5k, tiny_plan("bald", "random"))
     second = actions.start(store, mnist5k, tiny_plan("random"))
@@ -258,7 +260,7 @@ def test_forgetting_stops_the_runs_that_no_other_experiment_wants(
     assert actions.state(look(store, second)) is State.RUNNING
 
 
-def test_a_row_says_what_its_run_is_doing(store: Store, mnist5k: Dataset) -> None:
+def test_a_row_says_what_its_run_is_doing(store: Store, mnist5k: ImageDataset) -> None:
     experiment_id = actions.start(store, mnist5k, tiny_plan("bald"))
     run_id = store.experiments.runs(experiment_id)[0].run_id
     store.set_progress(run_id, Progress("train", 20, 1, 2))
@@ -345,7 +347,7 @@ def test_only_parameters_that_all_records_name_count_as_different() -> None:
 
 
 def test_experiments_without_a_measurement_cannot_be_compared(
-    store: Store, mnist5k: Dataset
+    store: Store, mnist5k: ImageDataset
 ) -> None:
     actions.start(store, mnist5k, tiny_plan("bald"))
     done = finished_experiment(store, mnist5k, tiny_plan("random"))
@@ -463,7 +465,7 @@ def test_an_experiment_that_is_not_there_is_said_in_one_line(
 
 
 def test_a_failed_run_shows_its_message_and_a_person_goes_first_is_said(
-    open_page: Callable[..., AppTest], workers: StandIn, store: Store, mnist5k: Dataset
+    open_page: Callable[..., AppTest], workers: StandIn, store: Store, mnist5k: ImageDataset
 ) -> None:
     experiment_id = actions.start(store, mnist5k, tiny_plan("bald", "random"))
     failing = store.experiments.runs(experiment_id)[0].run_id
@@ -477,7 +479,7 @@ def test_a_failed_run_shows_its_message_and_a_person_goes_first_is_said(
 
 
 def test_the_list_opens_and_forgets_experiments_also_of_the_command_line(
-    open_page: Callable[..., AppTest], store: Store, mnist5k: Dataset
+    open_page: Callable[..., AppTest], store: Store, mnist5k: ImageDataset
 ) -> None:
     experiment_id = actions.start(store, mnist5k, tiny_plan("bald"))
     app = open_page()
@@ -489,7 +491,7 @@ def test_the_list_opens_and_forgets_experiments_also_of_the_command_line(
 
 
 def test_two_experiments_stand_side_by_side(
-    open_page: Callable[..., AppTest], store: Store, mnist5k: Dataset
+    open_page: Callable[..., AppTest], store: Store, mnist5k: ImageDataset
 ) -> None:
     finished_experiment(store, mnist5k, replace(tiny_plan("random"), title="one"))
     other = actions.make_plan(

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dal_core.data.base import Dataset
+from dal_core.data.base import ImageDataset
 from dal_core.execution.predictions import Predictions
 from dal_core.run.state import RunState
 from dal_core.store.store import Store
@@ -24,7 +24,7 @@ def store(dal_home: Path) -> Store:
     return Store(dal_home)
 
 
-def answered(store: Store, dataset: Dataset) -> RunState:
+def answered(store: Store, dataset: ImageDataset) -> RunState:
     """A run with ten labels, the second of them wrong, and one image skipped."""
     run_id, _ = asked_run(store, dataset)
     log = store.log(run_id)
@@ -37,7 +37,7 @@ def answered(store: Store, dataset: Dataset) -> RunState:
     return store.log(run_id)
 
 
-def predictions(log: RunState, dataset: Dataset) -> Predictions:
+def predictions(log: RunState, dataset: ImageDataset) -> Predictions:
     """A model that is right about every image, at 0.55."""
     ids = [answer.image_id for one in log.submissions for answer in one.answers]
     mean = np.full((len(ids), 10), 0.05, np.float32)
@@ -45,12 +45,12 @@ def predictions(log: RunState, dataset: Dataset) -> Predictions:
     return Predictions(np.array(ids), mean, log.n_labelled, log.after, 0)
 
 
-def rows(log: RunState, dataset: Dataset) -> list[ReviewRow]:
+def rows(log: RunState, dataset: ImageDataset) -> list[ReviewRow]:
     return review.review_rows(log, dataset, predictions(log, dataset))
 
 
 def test_every_answer_is_listed_with_what_network_and_data_set_say(
-    store: Store, mnist5k: Dataset
+    store: Store, mnist5k: ImageDataset
 ) -> None:
     log = answered(store, mnist5k)
     listed = rows(log, mnist5k)
@@ -70,7 +70,7 @@ def test_every_answer_is_listed_with_what_network_and_data_set_say(
 
 
 def test_without_a_model_there_is_no_doubt_and_nothing_the_network_differs_on(
-    store: Store, mnist5k: Dataset
+    store: Store, mnist5k: ImageDataset
 ) -> None:
     listed = review.review_rows(answered(store, mnist5k), mnist5k, None)
     assert all(row.doubt is None and row.believed is None for row in listed)
@@ -79,7 +79,7 @@ def test_without_a_model_there_is_no_doubt_and_nothing_the_network_differs_on(
 
 
 def test_the_most_suspicious_label_comes_first_and_skipped_images_last(
-    store: Store, mnist5k: Dataset
+    store: Store, mnist5k: ImageDataset
 ) -> None:
     listed = rows(answered(store, mnist5k), mnist5k)
     first, *_, last = review.chosen(listed, "All labels", "Most suspicious first", "")
@@ -90,7 +90,7 @@ def test_the_most_suspicious_label_comes_first_and_skipped_images_last(
 @pytest.mark.parametrize("order", list(ORDERS))
 @pytest.mark.parametrize("shown", list(SHOWN))
 def test_every_order_of_every_choice_shows_its_rows_once(
-    store: Store, mnist5k: Dataset, order: str, shown: str
+    store: Store, mnist5k: ImageDataset, order: str, shown: str
 ) -> None:
     listed = rows(answered(store, mnist5k), mnist5k)
     found = review.chosen(listed, shown, order, "")
@@ -99,7 +99,7 @@ def test_every_order_of_every_choice_shows_its_rows_once(
 
 
 def test_a_digit_finds_what_anybody_calls_so_and_a_number_the_image(
-    store: Store, mnist5k: Dataset
+    store: Store, mnist5k: ImageDataset
 ) -> None:
     log = answered(store, mnist5k)
     listed = [replace(row, image_id=1000 + row.position) for row in rows(log, mnist5k)]
@@ -112,7 +112,7 @@ def test_a_digit_finds_what_anybody_calls_so_and_a_number_the_image(
 
 
 def test_a_correction_is_stored_and_shown_with_what_was_said_at_first(
-    store: Store, mnist5k: Dataset
+    store: Store, mnist5k: ImageDataset
 ) -> None:
     log = answered(store, mnist5k)
     wrong = next(row for row in rows(log, mnist5k) if row.data_differs)
@@ -128,7 +128,9 @@ def test_a_correction_is_stored_and_shown_with_what_was_said_at_first(
     assert not row.corrected
 
 
-def test_a_skipped_image_is_labelled_and_a_label_taken_away(store: Store, mnist5k: Dataset) -> None:
+def test_a_skipped_image_is_labelled_and_a_label_taken_away(
+    store: Store, mnist5k: ImageDataset
+) -> None:
     log = answered(store, mnist5k)
     skipped = next(row for row in rows(log, mnist5k) if row.label is None)
     said = review.correct(store, log, skipped.image_id, skipped.truth, "Ann")
@@ -139,7 +141,7 @@ def test_a_skipped_image_is_labelled_and_a_label_taken_away(store: Store, mnist5
 
 
 def test_a_correction_that_is_none_or_no_digit_changes_nothing_and_says_why(
-    store: Store, mnist5k: Dataset
+    store: Store, mnist5k: ImageDataset
 ) -> None:
     log = answered(store, mnist5k)
     row = next(r for r in rows(log, mnist5k) if r.label is not None)

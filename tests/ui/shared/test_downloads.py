@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dal_core.data.base import Dataset
+from dal_core.data.base import ImageDataset
 from dal_core.exchange.predict import predict, read_model
 from dal_core.execution.job import Workbench, advance
 from dal_core.store.store import Store
@@ -39,7 +39,7 @@ LABELS = ["Labels (CSV)", "Labels (JSON lines)", "Record (YAML)"]
 
 
 @pytest.fixture
-def run_id(dal_home: Path, mnist5k: Dataset) -> str:
+def run_id(dal_home: Path, mnist5k: ImageDataset) -> str:
     """A run that was fitted once."""
     store = Store(dal_home)
     run_id = experiment_kit.new_run(store, mnist5k).run_id
@@ -48,7 +48,9 @@ def run_id(dal_home: Path, mnist5k: Dataset) -> str:
     return run_id
 
 
-def test_a_run_without_a_model_has_labels_and_a_record(dal_home: Path, mnist5k: Dataset) -> None:
+def test_a_run_without_a_model_has_labels_and_a_record(
+    dal_home: Path, mnist5k: ImageDataset
+) -> None:
     store = Store(dal_home)
     assert buttons(experiment_kit.new_run(store, mnist5k).run_id) == LABELS
 
@@ -59,7 +61,7 @@ def test_a_run_with_a_model_has_it_too_and_a_script_to_use_it(run_id: str) -> No
 
 
 def test_the_model_is_one_that_the_script_reads(
-    run_id: str, mnist5k: Dataset, tmp_path: Path
+    run_id: str, mnist5k: ImageDataset, tmp_path: Path
 ) -> None:
     path = tmp_path / "model.safetensors"
     path.write_bytes(downloads._model(run_id))
