@@ -3,6 +3,8 @@
 VENV ?= .venv
 PORT ?= 8501
 PYTEST_ARGS ?=
+# A process a core; conftest.py keeps a file's tests together, and all browser tests on one process.
+PARALLEL ?= -n auto --dist loadgroup
 BENCH_ARGS ?=
 BIN := $(VENV)/bin
 OLD_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
@@ -29,10 +31,10 @@ run: $(VENV)/.run-stamp
 	$(BIN)/python -m streamlit run app.py --server.headless=true --server.port=$(PORT)
 
 test: $(VENV)/.test-stamp
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
 
 test-slow: $(VENV)/.test-stamp
-	$(BIN)/python -m pytest -m 'slow or not slow' $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) -m 'slow or not slow' $(PYTEST_ARGS)
 
 lint: $(VENV)/.dev-stamp
 	$(BIN)/python -m ruff check

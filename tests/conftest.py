@@ -21,6 +21,17 @@ os.environ["MKL_NUM_THREADS"] = "1"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Say which tests share a process under `pytest -n`: those of a file, and all in a browser.
+
+    A file's fixtures are then made once. Browser tests wait for the same two cores, so two at once
+    would measure each other.
+    """
+    for item in items:
+        in_browser = item.get_closest_marker("browser") is not None
+        item.add_marker(pytest.mark.xdist_group("browser" if in_browser else str(item.path)))
+
+
 @pytest.fixture(autouse=True)
 def dal_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The store of this test alone; nobody's runs are read or written."""
