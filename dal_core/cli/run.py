@@ -21,7 +21,7 @@ from dal_core.cli.watching import watching
 from dal_core.data import catalogue
 from dal_core.data.splits import split_of
 from dal_core.experiments.control import create_run
-from dal_core.protocol.parameters import MAX_SEED, RunSpec
+from dal_core.protocol.run_spec import MAX_SEED, RunSpec
 from dal_core.run.next_task import next_task
 from dal_core.run.rows import RunNotFound, RunRow
 from dal_core.run.stop_rules import finished

@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -61,7 +62,12 @@ class ImageDataset:
 
 @dataclass(frozen=True)
 class Loader:
-    """How one data set is found, read, checked and brought here."""
+    """How one data set is found, read, checked and downloaded, and what is known before reading.
+
+    Attributes:
+        test_set: "own" comes with the data, "drawn" from it by the seed's split, or "none".
+        n_classes: C.
+    """
 
     name: str
     title: str
@@ -70,6 +76,8 @@ class Loader:
     load: Callable[[Path | None], ImageDataset]
     verify: Callable[[Path | None], str]
     fetch: Callable[[Path | None, Progress | None], Path]
+    test_set: Literal["own", "drawn", "none"]
+    n_classes: int
 
 
 def build(

@@ -185,4 +185,4 @@ def _is_published(root: Path) -> bool:
     return True
 
 
-LOADER = Loader(NAME, TITLE, True, find, load, verify, fetch)
+LOADER = Loader(NAME, TITLE, True, find, load, verify, fetch, test_set="own", n_classes=10)

@@ -64,4 +64,4 @@ def fetch(_data_dir: Path | None = None, _progress: Progress | None = None) -> P
     return source_file()
 
 
-LOADER = Loader(NAME, TITLE, False, find, load, verify, fetch)
+LOADER = Loader(NAME, TITLE, False, find, load, verify, fetch, test_set="drawn", n_classes=10)

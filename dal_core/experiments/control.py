@@ -15,7 +15,8 @@ from dal_core.data.base import ImageDataset
 from dal_core.data.splits import split_of
 from dal_core.execution.pool import Workers
 from dal_core.experiments.status import ExperimentStatus, RunStatus, status
-from dal_core.protocol.parameters import FULL_DATA, Protocol, ProtocolError, RunSpec
+from dal_core.protocol.parameters import Protocol, ProtocolError
+from dal_core.protocol.run_spec import FULL_DATA, RunSpec
 from dal_core.run.rows import Mode, Progress, RunRow
 from dal_core.store.experiments import ExperimentRow
 from dal_core.store.run_lock import is_locked

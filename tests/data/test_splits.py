@@ -9,7 +9,8 @@ import pytest
 
 from dal_core.data.base import ImageDataset, build
 from dal_core.data.splits import Split, full_data_split, make_split
-from dal_core.protocol.parameters import PRESETS, ProtocolError, override
+from dal_core.protocol.parameters import ProtocolError, override
+from dal_core.protocol.presets import PRESETS
 from tests import fast
 
 

@@ -13,7 +13,8 @@ from dal_core.data.base import ImageDataset
 from dal_core.data.splits import split_of
 from dal_core.execution.job import Workbench, advance
 from dal_core.experiments import control
-from dal_core.protocol.parameters import RunSpec, override
+from dal_core.protocol.parameters import override
+from dal_core.protocol.run_spec import RunSpec
 from dal_core.run.events import Answer, Batch
 from dal_core.run.rows import RunNotFound, RunRow
 from dal_core.store.store import Store
