@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import sys
-import tempfile
 from pathlib import Path
 
+from dal_core.atomic import write_atomically
 from dal_core.cli import values
 from dal_core.cli.errors import Failed, WrongUse
 from dal_core.data import catalogue
@@ -69,15 +68,7 @@ def _check(path: Path, force: bool) -> None:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Under a temporary name first, so that a full disk leaves no half of a file."""
-    temporary: str | None = None
     try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.chmod(temporary, 0o644)  # mkstemp makes it private
-        os.replace(temporary, path)
+        write_atomically(path, content)
     except OSError as error:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
         raise Failed(f"--out is '{path}', which cannot be written: {error.strerror}") from None

@@ -15,7 +15,7 @@ from dal_core.record_file.io import read_record
 from dal_core.record_file.schema import Record, protocol_params
 from dal_core.record_file.sync import FILE_NAME, experiment_dir, refresh_records
 from dal_core.report.write import write_report
-from dal_core.store.run_lock import default_home
+from dal_core.store.home import default_home
 
 COMPARED = (2, 4)  # records that one figure can tell apart
 

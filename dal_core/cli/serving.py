@@ -10,7 +10,7 @@ from pathlib import Path
 import dal_core
 from dal_core.cli import values
 from dal_core.cli.errors import Failed
-from dal_core.store.run_lock import default_home
+from dal_core.store.home import default_home
 
 APP = Path(dal_core.__file__).resolve().parent.parent / "app.py"
 

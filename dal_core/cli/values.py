@@ -17,7 +17,7 @@ from dal_core.protocol.presets import PRESETS
 from dal_core.protocol.presets import with_dataset as on_dataset
 from dal_core.protocol.run_spec import ACQUISITION_NAMES
 from dal_core.run.rows import RunNotFound, RunRow, StoreError
-from dal_core.store.run_lock import default_home
+from dal_core.store.home import default_home
 from dal_core.store.store import Store
 from dal_core.training.device import DEVICES, choose_device
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import os
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from dal_core.atomic import write_atomically
 from dal_core.data.base import fingerprint
 
 
@@ -69,14 +70,9 @@ def _map(path: Path, labels: np.ndarray) -> np.ndarray | None:
 
 def _write(path: Path, images: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=".", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            np.save(file, images, allow_pickle=False)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    file = io.BytesIO()
+    np.save(file, images, allow_pickle=False)
+    write_atomically(path, file.getbuffer())
 
 
 def _stamp(path: Path) -> str:

@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from dal_core.run.state import RunState
-from dal_core.store.run_lock import run_dir
+from dal_core.store.home import run_dir
 
 WEIGHTS = "weights.safetensors"  # checkpoint.FILE_NAME
 SCRIPT = Path(__file__).with_name("predict.py")  # complete in itself, to be copied

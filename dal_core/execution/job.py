@@ -49,7 +49,8 @@ from dal_core.run.next_task import Task, answers_itself, next_task, person_waits
 from dal_core.run.rows import Part, Progress, RunNotFound
 from dal_core.run.state import RunState
 from dal_core.run.stop_rules import finished
-from dal_core.store.run_lock import RunBusy, run_dir, run_lock
+from dal_core.store.home import run_dir
+from dal_core.store.run_lock import RunBusy, run_lock
 from dal_core.store.store import Store
 from dal_core.training.device import choose_device
 from dal_core.training.loop import Epoch

@@ -13,7 +13,7 @@ from dal_core.execution.checkpoints import FILE_NAME, read_facts
 from dal_core.execution.recompute import FOLDER, stored_learner
 from dal_core.learner.bayesian_cnn import Fitted, Learner
 from dal_core.run.state import RunState
-from dal_core.store.run_lock import run_dir
+from dal_core.store.home import run_dir
 
 
 def newest_model(home: Path, run_id: str) -> tuple[int, int] | None:

@@ -14,13 +14,12 @@ we do not know are kept. A file of ours ends in YAML's end mark `...`, so that a
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from dal_core.atomic import write_atomically
 from dal_core.record_file.build import build_record, merge, plain
 from dal_core.record_file.schema import (
     FUNCTION_NAMES,
@@ -58,20 +57,7 @@ MAX_VALUES, MAX_DEPTH = 5_000_000, 30
 
 def write_record(record: Record, path: Path | str) -> None:
     """Write `record` so that a reader, or a crash, finds the old file or the new one."""
-    path = Path(path)
-    text = dump_record(record)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)  # mkstemp makes it private; a record may be read by others
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
+    write_atomically(Path(path), dump_record(record).encode())
 
 
 def dump_record(record: Record) -> str:
@@ -147,18 +133,6 @@ def _where(error: Exception) -> str:
     mark = getattr(error, "problem_mark", None)
     problem = getattr(error, "problem", None)
     return (f" ({problem}" if problem else " (") + (f", line {mark.line + 1})" if mark else ")")
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the rename itself durable, where the system lets a folder be opened."""
-    try:
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]

@@ -16,7 +16,7 @@ from dal_core.results.curves import Bound, RunCurve
 from dal_core.run.next_task import next_task
 from dal_core.run.state import RunState, RunSummary
 from dal_core.store.experiments import ExperimentRow
-from dal_core.store.run_lock import run_dir
+from dal_core.store.home import run_dir
 from dal_core.store.store import Store
 
 FILE_NAME = "record.yaml"

@@ -1,8 +1,7 @@
-"""Where a run's files lie, and who is working on the run.
+"""The lock of a run: one process, or one thread, works on a run at a time.
 
-Owns: the folder of a run in the home, and the lock that whoever works on it holds. Death
-releases the lock (`flock`), so nothing has to be cleaned up after a kill.
-Does not own: what stands in the files, nor the database (`dal_core.store`).
+The lock is a `flock`, which the system releases when its holder dies, so nothing has to be
+cleaned up after a kill.
 """
 
 from __future__ import annotations
@@ -14,29 +13,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from dal_core.store.home import run_dir
+
 LOCK_FILE = "lock"
-# `is_locked` holds a shared lock for an instant; whoever wants the lock outlasts such a look.
+# `is_locked` holds a shared lock for an instant, so taking the lock is tried a few times.
 _ATTEMPTS = 5
 _PAUSE_SECONDS = 0.01
 
 
 class RunBusy(Exception):
-    """Somebody else is working on the run; the message is one line."""
-
-
-def default_home() -> Path:
-    """`$DAL_HOME`, else `runs` in the current folder."""
-    return Path(os.environ.get("DAL_HOME") or "runs")
-
-
-def run_dir(home: Path, run_id: str) -> Path:
-    """The folder of a run's files; it need not exist."""
-    return Path(home) / run_id
+    """Another process or thread is working on the run; the message is one line."""
 
 
 @contextmanager
 def run_lock(home: Path, run_id: str) -> Iterator[None]:
-    """Hold the run's lock inside the `with`; never waits for another holder.
+    """Hold the run's lock inside the `with`, without waiting for another holder.
 
     Raises:
         RunBusy: another process, or another thread of this one, holds it.
@@ -52,7 +43,7 @@ def run_lock(home: Path, run_id: str) -> Iterator[None]:
 
 
 def is_locked(home: Path, run_id: str) -> bool:
-    """Whether somebody holds the run's lock at this moment. Creates nothing."""
+    """Whether somebody holds the run's lock now. Creates no file."""
     try:
         descriptor = os.open(run_dir(home, run_id) / LOCK_FILE, os.O_RDONLY)
     except FileNotFoundError:

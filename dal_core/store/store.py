@@ -46,8 +46,9 @@ from dal_core.store import (
     writing,
 )
 from dal_core.store.experiments import Experiments
+from dal_core.store.home import run_dir
 from dal_core.store.log_cache import LogCache
-from dal_core.store.run_lock import run_dir, run_lock
+from dal_core.store.run_lock import run_lock
 from dal_core.store.versions import current_versions
 
 UNSET: Any = object()  # a directive that is left as it is; None has a meaning of its own

@@ -13,7 +13,7 @@ import streamlit as st
 
 from dal_core.data.base import ImageDataset
 from dal_core.execution.predictions import load_predictions
-from dal_core.store.run_lock import run_dir
+from dal_core.store.home import run_dir
 from dal_ui.components.grid import image_data_uri
 from dal_ui.components.grid.submission import GridReview
 from dal_ui.label.actions import View, annotator

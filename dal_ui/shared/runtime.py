@@ -15,7 +15,7 @@ from dal_core.data import catalogue
 from dal_core.data.base import ImageDataset
 from dal_core.execution.pool import Workers
 from dal_core.run.next_task import next_task
-from dal_core.store.run_lock import default_home
+from dal_core.store.home import default_home
 from dal_core.store.store import Store
 
 # Two besides the interactive one: a run handed to the oracle and a random baseline advance

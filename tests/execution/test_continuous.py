@@ -19,7 +19,7 @@ from dal_core.learner.bayesian_cnn import Learner
 from dal_core.protocol.run_spec import RunSpec
 from dal_core.run.events import Answer, Query
 from dal_core.store import schema
-from dal_core.store.run_lock import run_dir
+from dal_core.store.home import run_dir
 from dal_core.store.store import Store
 from tests import experiment_kit
 from tests.store_kit import N_INITIAL, answers_to, give, new_query, new_result, new_run

@@ -18,7 +18,8 @@ from dal_core.record_file.schema import curves
 from dal_core.run.events import Answer
 from dal_core.run.rows import RunNotFound
 from dal_core.store import schema
-from dal_core.store.run_lock import RunBusy, run_dir, run_lock
+from dal_core.store.home import run_dir
+from dal_core.store.run_lock import RunBusy, run_lock
 from dal_core.store.store import Store
 from tests.experiment_kit import measures, new_run
 

@@ -11,7 +11,7 @@ from dal_core.experiments import control
 from dal_core.record_file.io import read_record
 from dal_core.record_file.schema import bounds, curves, unfinished
 from dal_core.record_file.sync import experiment_dir, refresh_records
-from dal_core.store.run_lock import run_dir
+from dal_core.store.home import run_dir
 from dal_core.store.store import Store
 from tests.experiment_kit import OneByOne, protocol
 

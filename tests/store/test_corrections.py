@@ -15,7 +15,7 @@ from dal_core.run.answers import AnswerError
 from dal_core.run.events import Answer, Query
 from dal_core.run.rows import RunNotFound
 from dal_core.store import schema
-from dal_core.store.run_lock import run_dir
+from dal_core.store.home import run_dir
 from dal_core.store.store import Store
 from dal_core.training.loop import Training, Watch
 from tests import experiment_kit

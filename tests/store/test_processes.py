@@ -14,7 +14,7 @@ SUBMIT = """
 import sys, time
 from pathlib import Path
 from tests.store_kit import answers_to
-from dal_core.store import Store
+from dal_core.store.store import Store
 home, run_id, offset = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 store = Store(home)
 query = store.log(run_id).open_query
@@ -32,7 +32,8 @@ import sys
 import threading
 from pathlib import Path
 from tests.store_kit import ask, give
-from dal_core.store import Progress, Store
+from dal_core.run.rows import Progress
+from dal_core.store.store import Store
 store = Store(Path(sys.argv[1]))
 enough = threading.Event()
 threading.Thread(target=lambda: (sys.stdin.readline(), enough.set()), daemon=True).start()
@@ -47,7 +48,7 @@ CREATE = """
 import sys
 from pathlib import Path
 from tests.store_kit import new_run
-from dal_core.store import Store
+from dal_core.store.store import Store
 print("ready")
 sys.stdin.readline()
 print(new_run(Store(Path(sys.argv[1]))).run_id)

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from dal_core.store import run_lock as locks
-from dal_core.store.run_lock import LOCK_FILE, RunBusy, default_home, is_locked, run_dir, run_lock
+from dal_core.store.home import default_home, run_dir
+from dal_core.store.run_lock import LOCK_FILE, RunBusy, is_locked, run_lock
 from tests.store_kit import line_of, python
 
 HOLD = """

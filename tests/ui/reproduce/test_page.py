@@ -22,7 +22,7 @@ from dal_core.results.curves import RunCurve
 from dal_core.results.statistics import statistics
 from dal_core.results.tables import tables
 from dal_core.run.rows import Progress
-from dal_core.store.run_lock import default_home
+from dal_core.store.home import default_home
 from dal_core.store.store import Store
 from dal_ui.reproduce import actions
 from dal_ui.reproduce.actions import Plan, State
