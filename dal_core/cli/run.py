@@ -19,11 +19,11 @@ from dal_core.cli.errors import DONE, FAILED, INTERRUPTED, Failed, WrongUse
 from dal_core.cli.resuming import check_same_data, other_dataset, other_versions, refuse_changes
 from dal_core.cli.watching import watching
 from dal_core.data import catalogue
-from dal_core.data.splits import split_of
 from dal_core.experiments.control import create_run
 from dal_core.protocol.parameters import MAX_SEED, RunSpec
 from dal_core.run.next_task import next_task
 from dal_core.run.rows import RunNotFound, RunRow
+from dal_core.run.splits import split_of
 from dal_core.run.stop_rules import finished
 from dal_core.store.run_lock import RunBusy, is_locked
 from dal_core.store.store import Store

@@ -1,8 +1,4 @@
-"""Where images come from: every data set by name, found, read, verified and fetched one way.
-
-Nothing is downloaded but by `fetch`, and nothing is kept here between calls. How ids are split
-into training, pool and test is the business of `splits`.
-"""
+"""Every data set by name: find, load, verify, fetch. Only `fetch` downloads."""
 
 from __future__ import annotations
 
@@ -32,21 +28,43 @@ __all__ = [
     "Progress",
     "fetch",
     "find",
+    "get",
     "load",
+    "register",
+    "unregister",
     "verify",
 ]
 
-DATASETS: Mapping[str, Loader] = MappingProxyType(
-    {loader.name: loader for loader in (mnist5k.LOADER, mnist.LOADER)}
-)
+_LOADERS: dict[str, Loader] = {}
+
+DATASETS: Mapping[str, Loader] = MappingProxyType(_LOADERS)
+"""All registered loaders by name, in the order of their registration."""
 
 
-def _loader(name: str) -> Loader:
+def register(loader: Loader) -> None:
+    """Make a data set known by its name. Raises ValueError where the name is taken."""
+    if loader.name in _LOADERS:
+        raise ValueError(f"data set {loader.name!r} is registered already")
+    _LOADERS[loader.name] = loader
+
+
+def unregister(name: str) -> None:
+    """Forget a data set. Raises ValueError for an unknown name."""
+    get(name)
+    del _LOADERS[name]
+
+
+def get(name: str) -> Loader:
+    """The loader of a data set. Raises ValueError for an unknown name."""
     try:
-        return DATASETS[name]
+        return _LOADERS[name]
     except KeyError:
-        allowed = ", ".join(DATASETS)
+        allowed = ", ".join(_LOADERS)
         raise ValueError(f"unknown data set {name!r}: allowed are {allowed}") from None
+
+
+register(mnist5k.LOADER)
+register(mnist.LOADER)
 
 
 def load(name: str, data_dir: Path | None = None) -> ImageDataset:
@@ -58,23 +76,33 @@ def load(name: str, data_dir: Path | None = None) -> ImageDataset:
 
     Raises:
         DataMissing: The files are not there; the message says how to get them.
-        DataCorrupt: A file is missing, truncated or not what it should be.
+        DataCorrupt: A file is missing, truncated or has other contents.
     """
-    return _loader(name).load(data_dir)
+    loader = get(name)
+    dataset = loader.load(data_dir)
+    if (dataset.name, dataset.class_names) != (loader.name, loader.class_names):
+        raise DataCorrupt(
+            f"data set {name!r} is loaded as {dataset.name!r} with classes "
+            f"{', '.join(dataset.class_names)}; its loader promises {', '.join(loader.class_names)}"
+        )
+    return dataset
 
 
 def find(name: str, data_dir: Path | None = None) -> Path | None:
-    """Where the first files of a data set lie (whole or not), None where there are none."""
-    return _loader(name).find(data_dir)
+    """Where the first files of a data set are (complete or not), or None."""
+    return get(name).find(data_dir)
 
 
 def verify(name: str, data_dir: Path | None = None) -> str:
-    """Read everything, compare it with what was published, return one line; raises DataError."""
-    return _loader(name).verify(data_dir)
+    """Read everything and compare it with what was published; returns one line.
+
+    Raises DataError.
+    """
+    return get(name).verify(data_dir)
 
 
 def fetch(name: str, data_dir: Path | None = None, progress: Progress | None = None) -> Path:
-    """Bring a data set here because somebody asked for it; where it is whole nothing is done.
+    """Download a data set unless it is complete already.
 
     Args:
         name: A key of `DATASETS`; ValueError otherwise.
@@ -82,9 +110,9 @@ def fetch(name: str, data_dir: Path | None = None, progress: Progress | None = N
         progress: Called with (file name, bytes done, bytes in all) while downloading.
 
     Returns:
-        Where the data set lies.
+        Where the data set is.
 
     Raises:
-        DownloadFailed: It did not arrive whole; what was on disk before is untouched.
+        DownloadFailed: It did not arrive complete; what was on disk before is untouched.
     """
-    return _loader(name).fetch(data_dir, progress)
+    return get(name).fetch(data_dir, progress)

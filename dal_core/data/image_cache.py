@@ -1,8 +1,8 @@
-"""Images as one file that every process maps, so that a machine holds them once.
+"""Images in one file that every process maps, so that the machine holds them once.
 
-A copy in memory is 55 MB of MNIST per process, and reading it costs the import of torchvision
-(0.1 GB and two seconds); workers, server and command line share one mapping instead. The file is a
-cache: made from the sources whenever it is missing, stale or damaged, and safe to delete.
+Otherwise each process would hold 55 MB of MNIST and import torchvision to read it (0.1 GB, two
+seconds). The file is a cache: it is made again when it is missing, stale or damaged, and safe to
+delete.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ def cache_dir() -> Path:
 def mapped_images(
     name: str, sources: Sequence[Path], labels: np.ndarray, read: Callable[[], np.ndarray]
 ) -> np.ndarray:
-    """uint8 [n, 28, 28], read-only: mapped where a cache can be kept, else in memory.
+    """Read-only images (uint8): memory-mapped where a cache can be kept, else in memory.
 
     Args:
         name: of the data set.
-        sources: the files that images and labels are read from, all in one folder; when one
-            changes, so does the cache.
-        labels: int64 [n]; they take part in the fingerprint that the cache is checked by.
+        sources: the files that images and labels are read from, all in one folder; the cache is
+            made again when one changes.
+        labels: int64 [n]; part of the fingerprint that the cache is checked by.
         read: reads the images from the sources.
     """
     try:
@@ -49,7 +49,7 @@ def mapped_images(
             return images
     images = read()
     path = folder / f"{stem}-{fingerprint(images, labels)}.npy"
-    with contextlib.suppress(OSError):  # read-only or full: it works without, in memory
+    with contextlib.suppress(OSError):  # read-only or full: images stay in memory
         _write(path, images)
         for old in set(folder.glob(f"{place}-*.npy")) - {path}:
             old.unlink(missing_ok=True)
@@ -58,7 +58,7 @@ def mapped_images(
 
 
 def _map(path: Path, labels: np.ndarray) -> np.ndarray | None:
-    """The file's images if they are whole: its name ends in their fingerprint."""
+    """The file's images if they match the fingerprint that its name ends in, else None."""
     try:
         images = np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
     except (OSError, ValueError, EOFError):

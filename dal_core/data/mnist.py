@@ -1,7 +1,7 @@
-"""The whole of MNIST: 60,000 training and 10,000 test images, read by torchvision.
+"""All of MNIST: 60,000 training and 10,000 test images, read by torchvision.
 
-Ids 0..59,999 are the training file, 60,000..69,999 the test file. Owns where the files are looked
-for and whether they are sound; bringing them here is `mnist_download`'s.
+Ids 0..59,999 are the training file, 60,000..69,999 the test file. Downloading is in
+`mnist_download`.
 """
 
 from __future__ import annotations
@@ -12,13 +12,22 @@ from pathlib import Path
 
 import numpy as np
 
-from dal_core.data.base import DataCorrupt, DataMissing, ImageDataset, Loader, Progress, build
+from dal_core.data.base import (
+    DIGITS,
+    DataCorrupt,
+    DataMissing,
+    ImageDataset,
+    Loader,
+    Progress,
+    build,
+)
 from dal_core.data.image_cache import mapped_images
+from dal_core.data.mnist_drawing import as_mnist
 from dal_core.data.torchvision_ops import import_torchvision
 
 NAME = "mnist"
 TITLE = "MNIST (70,000 images)"
-SIDE, N_CLASSES = 28, 10
+SIDE = 28
 
 STEMS = ("train", "t10k")
 FILES = tuple(
@@ -27,7 +36,7 @@ FILES = tuple(
 RAW = Path("MNIST") / "raw"  # torchvision's layout below its root
 
 FINGERPRINT = "b3fe36794a3a345d09632e9d79f122d61ca91a07e5a22f8536973655bacf2a78"
-"""Of the four published files, in the order of our ids."""
+"""`base.fingerprint` of the four published files."""
 
 
 def default_dir() -> Path:
@@ -45,10 +54,10 @@ def roots(data_dir: Path | None) -> list[Path]:
 
 
 def find(data_dir: Path | None = None) -> Path | None:
-    """The first root that holds any file of MNIST, None when there is none.
+    """The first root that holds any file of MNIST, or None.
 
-    A root with some of the files is returned too: reading on elsewhere would hide that it is
-    broken, so `load` reports it.
+    A root with only some of the files is returned too, so that `load` reports it: looking further
+    would hide that it is broken.
     """
     for root in roots(data_dir):
         if any((root / RAW / name).is_file() for name in FILES):
@@ -59,7 +68,7 @@ def find(data_dir: Path | None = None) -> Path | None:
 def load(data_dir: Path | None = None) -> ImageDataset:
     """Read the four files; raises DataMissing or DataCorrupt, which names the file.
 
-    The images are a mapping that all processes of the machine share (`mapped`).
+    The images are memory-mapped, so that all processes share one copy (`image_cache`).
     """
     root = _root(data_dir)
     sources = [path for stem in STEMS for path in _files(root, stem)]
@@ -67,7 +76,7 @@ def load(data_dir: Path | None = None) -> ImageDataset:
 
 
 def _root(data_dir: Path | None) -> Path:
-    """Where the files lie, their headers and sizes checked."""
+    """The folder with the files, after checking their headers and sizes."""
     root = find(data_dir)
     if root is None:
         places = " and ".join(str(place) for place in roots(data_dir))
@@ -81,11 +90,11 @@ def _root(data_dir: Path | None) -> Path:
 
 
 def _build(root: Path, images: Callable[[np.ndarray], np.ndarray]) -> ImageDataset:
-    """The data set of sound files, its images made with the labels."""
+    """The data set of files that passed the checks; `images` makes the images, given the labels."""
     parts = [_labels(root, stem) for stem in STEMS]
     labels = np.concatenate(parts)
     test_ids = np.arange(len(parts[0]), len(labels), dtype=np.int64)
-    return build(NAME, TITLE, images(labels), labels, test_ids)
+    return build(NAME, TITLE, images(labels), labels, test_ids, noun="digit", from_drawing=as_mnist)
 
 
 def _files(root: Path, stem: str) -> tuple[Path, Path]:
@@ -95,7 +104,7 @@ def _files(root: Path, stem: str) -> tuple[Path, Path]:
 
 
 def _images(root: Path) -> np.ndarray:
-    """uint8 [n, 28, 28] of both parts, whose files are sound."""
+    """uint8 [n, 28, 28] of both parts; their files passed the checks."""
     torchvision = import_torchvision()
     parts = [
         torchvision.datasets.MNIST(root=root, train=stem == "train", download=False).data.numpy()
@@ -105,10 +114,10 @@ def _images(root: Path) -> np.ndarray:
 
 
 def _labels(root: Path, stem: str) -> np.ndarray:
-    """int64 [n] of one part, whose files are sound: a byte each, behind the header's eight."""
+    """int64 [n] of one part: a byte each, after eight bytes of header."""
     _, path = _files(root, stem)
     labels = np.fromfile(path, np.uint8, offset=8).astype(np.int64)
-    if labels.max() >= N_CLASSES:
+    if labels.max() >= len(DIGITS):
         raise DataCorrupt(f"{path}: label {labels.max()} is out of range, 0..9 are allowed")
     return labels
 
@@ -122,10 +131,10 @@ def _check_part(root: Path, stem: str) -> None:
 
 
 def _check(path: Path, magic: int, item_shape: tuple[int, ...]) -> int:
-    """The number of items that an IDX file's header states, once header and size agree.
+    """The number of items in an IDX file whose header and size agree; raises DataCorrupt.
 
-    torchvision's reader asserts or fails inside a reshape where a file is cut short; its header
-    (big-endian 32-bit: magic, items, then the shape of one) and its size tell before that.
+    torchvision's reader fails inside an assertion or a reshape when a file is cut short. The header
+    (big-endian 32-bit: magic, items, then the shape of one) and the size show it before that.
     """
     if not path.is_file():
         raise DataCorrupt(f"{path}: is missing while other files of MNIST are there")
@@ -153,7 +162,7 @@ def _check(path: Path, magic: int, item_shape: tuple[int, ...]) -> int:
 def verify(data_dir: Path | None = None) -> str:
     """Read everything and compare it with the published files; raises DataError."""
     root = _root(data_dir)
-    dataset = _build(root, lambda _: _images(root))  # the files themselves, not a cache of them
+    dataset = _build(root, lambda _: _images(root))  # the files, not the cache
     if dataset.fingerprint != FINGERPRINT:
         raise DataCorrupt(
             f"{root}: readable but not the published MNIST, SHA-256 {dataset.fingerprint} "
@@ -163,9 +172,9 @@ def verify(data_dir: Path | None = None) -> str:
 
 
 def fetch(data_dir: Path | None = None, progress: Progress | None = None) -> Path:
-    """Where MNIST lies, downloaded into `data_dir` (or `data/`) unless it is whole already.
+    """Download MNIST into `data_dir` (or `data/`) unless it is complete; returns its folder.
 
-    Files that do not verify are replaced, once the new ones are whole. Raises DownloadFailed.
+    Files that do not verify are replaced once the new ones are complete. Raises DownloadFailed.
     """
     from dal_core.data.mnist_download import download
 
@@ -185,4 +194,14 @@ def _is_published(root: Path) -> bool:
     return True
 
 
-LOADER = Loader(NAME, TITLE, True, find, load, verify, fetch)
+LOADER = Loader(
+    NAME,
+    TITLE,
+    needs_download=True,
+    find=find,
+    load=load,
+    verify=verify,
+    fetch=fetch,
+    test_set="own",
+    noun="digit",
+)

@@ -1,8 +1,8 @@
-"""Downloading MNIST, only ever on request: all four files whole, or the old state untouched.
+"""Downloads MNIST: all four files complete, or nothing on disk changes.
 
-Addresses and checksums are torchvision's. Its own downloader writes straight into the target and
-draws its progress on stderr, so the bytes are fetched here, where a page or the command line can
-show them, and checked and unpacked by torchvision.
+Addresses, checksums and unpacking are torchvision's. Its own downloader writes straight into the
+target and prints its progress to stderr, so we fetch the bytes here and report progress to the
+caller.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ TIMEOUT_SECONDS = 30.0
 def download(target: Path, check: Callable[[Path], object], progress: Progress | None) -> None:
     """Put `MNIST/raw/` with its four files below `target`.
 
-    They are gathered in a temporary folder beside it, which `check` must accept (it raises
-    DataError otherwise) before a rename puts it in place.
+    The files are collected in a temporary folder beside it. It is renamed into place once `check`
+    accepts it (`check` raises DataError otherwise).
 
     Raises:
-        DownloadFailed: No mirror gave a file with the right checksum, or the disk refused.
+        DownloadFailed: No mirror had a file with the right checksum, or writing failed.
     """
     source = import_torchvision().datasets.MNIST
     try:
@@ -47,7 +47,7 @@ def download(target: Path, check: Callable[[Path], object], progress: Progress |
 
 
 def _fetch_file(path: Path, mirrors: list[str], md5: str, progress: Progress | None) -> None:
-    """Download one archive from the first mirror that has it whole, and unpack it beside itself."""
+    """Download one archive from the first mirror with the right checksum, and unpack it there."""
     utils = import_torchvision().datasets.utils
     reasons = []
     for mirror in mirrors:
@@ -73,7 +73,7 @@ def _retrieve(url: str, path: Path, progress: Progress | None) -> None:
 
 
 def _put_in_place(folder: Path, target: Path) -> None:
-    """Move the new `MNIST/raw` to `target`; a former one goes away with the temporary folder."""
+    """Move the new `MNIST/raw` to `target`; the old one is deleted with the temporary folder."""
     current, former = target / "MNIST" / "raw", folder / "former"
     current.parent.mkdir(exist_ok=True)
     if current.exists():

@@ -1,9 +1,8 @@
-"""The one place that imports torchvision, also where its compiled operators cannot be loaded.
+"""Imports torchvision, also where its compiled operators cannot be loaded.
 
-With a CPU build of torch, the torchvision wheel from the package index cannot load its compiled
-library, and `import torchvision` then stops at "operator torchvision::nms does not exist", since
-it registers a fake implementation for two operators it takes for granted. Only their schemas are
-needed for that; this project calls neither operator. Where they exist nothing is defined.
+With a CPU build of torch, the torchvision wheel from PyPI cannot load its compiled library, and
+`import torchvision` fails with "operator torchvision::nms does not exist": it registers fake
+implementations of two operators. Defining their schemas is enough; we call neither operator.
 """
 
 from __future__ import annotations

@@ -21,11 +21,11 @@ from itertools import groupby, pairwise
 from typing import Any, NoReturn
 
 from dal_core.data.base import ImageDataset
-from dal_core.data.splits import Split, split_of
 from dal_core.exchange.labels_out import LabelRow, image_sha256, spreadsheet_plain
 from dal_core.protocol.parameters import RunSpec
 from dal_core.run.answers import N_CLASSES, is_amount
 from dal_core.run.events import Answer, Batch
+from dal_core.run.splits import Split, split_of
 
 MAX_BYTES = 50_000_000
 REQUIRED = ("image_id", "image_sha256", "label", "step")

@@ -12,12 +12,12 @@ import hashlib
 from collections.abc import Iterator, Sequence
 
 from dal_core.data.base import ImageDataset
-from dal_core.data.splits import split_of
 from dal_core.execution.job import GivenUp, Job, Wait, Workbench, settle
 from dal_core.protocol.parameters import RunSpec
 from dal_core.run.events import Batch, StepResult
 from dal_core.run.next_task import Task
 from dal_core.run.rows import RunRow
+from dal_core.run.splits import split_of
 from dal_core.run.state import RunState
 from dal_core.store.run_lock import run_lock
 from dal_core.store.store import Store

@@ -12,11 +12,11 @@ import time
 from collections.abc import Iterator, Sequence
 
 from dal_core.data.base import ImageDataset
-from dal_core.data.splits import split_of
 from dal_core.execution.pool import Workers
 from dal_core.experiments.status import ExperimentStatus, RunStatus, status
 from dal_core.protocol.parameters import FULL_DATA, Protocol, ProtocolError, RunSpec
 from dal_core.run.rows import Mode, Progress, RunRow
+from dal_core.run.splits import split_of
 from dal_core.store.experiments import ExperimentRow
 from dal_core.store.run_lock import is_locked
 from dal_core.store.store import Store

@@ -26,13 +26,13 @@ from torch import Tensor
 from dal_core.acquisition import scores as acquisition
 from dal_core.acquisition.top_k import Shortlist
 from dal_core.data.base import ImageDataset
-from dal_core.data.splits import Split, split_of
 from dal_core.models.networks import BayesianCNN, build_model, normalise
 from dal_core.posterior.mc_dropout import chunked_passes
 from dal_core.protocol.parameters import FULL_DATA, Protocol, RunSpec
 from dal_core.protocol.randomness import Purpose, numpy_generator, torch_seed
 from dal_core.run.answers import check_answers
 from dal_core.run.events import RANKING_KEPT, Answer, Query, StepResult
+from dal_core.run.splits import Split, split_of
 from dal_core.training.loop import BatchOrder, Training, Watch, train
 
 Progress = Callable[[int, int], None]  # (images done, images in all)

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from dal_core.data.base import ImageDataset
-from dal_core.data.splits import Split
 from dal_core.run.events import Confusion, Query, StepResult, Submission
+from dal_core.run.splits import Split
 from dal_core.run.state import RunState
 
 

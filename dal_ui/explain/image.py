@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from dal_core.explain.drawing import as_mnist
+from dal_core.data.mnist_drawing import as_mnist
 from dal_core.explain.parts import Parts, parts_of, scored_functions, settling
 from dal_core.explain.pool import Place, PoolScores, ambiguous_image, place_of, quarrel_image
 from dal_core.figures.passes import passes_spec, settling_spec

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from dal_core.data.splits import Split, split_of
 from dal_core.execution.pool import Workers
 from dal_core.execution.recompute import corrected_at, step_facts, step_weights
 from dal_core.figures.history import balance_figure, class_accuracy_figure, confusion_figure
 from dal_core.results import run_history
 from dal_core.results.run_history import Moment
 from dal_core.run.events import Confusion
+from dal_core.run.splits import Split, split_of
 from dal_core.run.state import RunState
 from dal_core.store.store import Store
 from dal_ui.components.grid import image_data_uri

@@ -8,6 +8,7 @@ from PIL import Image, ImageDraw
 
 from dal_core.acquisition import scores
 from dal_core.data.base import ImageDataset
+from dal_core.data.mnist_drawing import as_mnist
 from dal_core.explain.choices import (
     choices,
     class_counts,
@@ -17,7 +18,6 @@ from dal_core.explain.choices import (
     shared,
     spearman,
 )
-from dal_core.explain.drawing import as_mnist
 from dal_core.explain.pool import score_pool
 from dal_core.explain.pool_map import INITIAL, UNASKED, map_of, map_points, project, trunk_features
 from dal_core.learner.bayesian_cnn import Learner

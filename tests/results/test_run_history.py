@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from dal_core.data.base import ImageDataset
-from dal_core.data.splits import split_of
 from dal_core.execution.job import Workbench, advance
 from dal_core.execution.recompute import learner_at
 from dal_core.experiments import control
@@ -24,6 +23,7 @@ from dal_core.figures.history import (
 from dal_core.learner.bayesian_cnn import confusion_counts
 from dal_core.record_file.sync import run_curve
 from dal_core.results import run_history
+from dal_core.run.splits import split_of
 from dal_core.run.state import RunState
 from dal_core.store.store import Store
 from tests import experiment_kit, store_kit

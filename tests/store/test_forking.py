@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from dal_core.data.base import ImageDataset
-from dal_core.data.splits import split_of
 from dal_core.execution.job import Workbench, advance
 from dal_core.experiments import control
 from dal_core.protocol.parameters import RunSpec, override
 from dal_core.run.events import Answer, Batch
 from dal_core.run.rows import RunNotFound, RunRow
+from dal_core.run.splits import split_of
 from dal_core.store.store import Store
 from tests import experiment_kit, store_kit
 

@@ -1,7 +1,7 @@
 """A small canvas to draw a digit on: a Streamlit component (v2).
 
 Owns the canvas on the page and the reading of what it sends. What becomes of the ink is
-`dal_core.explain.drawing`'s business.
+`dal_core.data.mnist_drawing`'s business.
 """
 
 from __future__ import annotations

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from dal_core.data.base import ImageDataset, build
-from dal_core.data.splits import Split, full_data_split, make_split
 from dal_core.protocol.parameters import PRESETS, ProtocolError, override
+from dal_core.run.splits import Split, full_data_split, make_split
 from tests import fast
 
 
@@ -134,7 +134,7 @@ def test_a_validation_set_larger_than_mnist_is_refused(mnist: ImageDataset) -> N
 
 def test_the_full_data_bound_learns_all_but_the_validation_images(mnist: ImageDataset) -> None:
     split = make_split(mnist, PRESETS["released"], 1)
-    full = full_data_split(split)
+    full = full_data_split(split, mnist)
     assert full.sizes() == {"initial": 59_000, "validation": 1000, "pool": 0, "test": 10_000}
     assert np.array_equal(full.validation, split.validation)
     assert len(np.union1d(full.initial, full.validation)) == 60_000

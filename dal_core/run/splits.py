@@ -1,7 +1,7 @@
 """Which images a run starts with, validates on, may ask for and is tested on.
 
-A split depends on the data set, the seed and four parameters of the protocol; not on the
-acquisition function, so that runs of one seed can be compared pair by pair (SPEC section 4).
+A split depends on the data set, the seed and four parameters of the protocol. It does not depend on
+the acquisition function, so runs of one seed can be compared in pairs (docs/method.md, section 4).
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Split:
-    """Image ids, int64, by role; the four share no image.
+    """Image ids (int64) by role; no image has two roles.
 
-    `initial` is ordered (class by class) and may hold an image twice where the protocol draws
-    with replacement; `pool` is every training image in no other role.
+    `initial` is ordered class by class and may hold an image twice where the protocol draws with
+    replacement; `pool` is every training image without another role. The labels of `initial`,
+    `validation` and `test` are known. `test` is empty where the data set has no test set.
     """
 
     initial: np.ndarray
@@ -42,30 +43,32 @@ def make_split(dataset: ImageDataset, protocol: Protocol, seed: int) -> Split:
     """The split of one seed (report, section 3.1).
 
     Raises:
-        ProtocolError: the data set is too small for the sizes asked for.
+        ProtocolError: the data set is too small for these sizes, or has other classes.
     """
     generator = numpy_generator(seed, Purpose.SPLIT)
     shuffled = generator.permutation(_training_ids(dataset))
-    _check_total(dataset, protocol, len(shuffled))
-    test, rest = _test_images(dataset, protocol, shuffled)
+    known = shuffled[dataset.known[shuffled]]
+    _check_total(dataset, protocol, len(known))
+    test, rest = _test_images(dataset, protocol, known)
     validation, rest = rest[: protocol.val_size], rest[protocol.val_size :]
     initial = _balanced(dataset, protocol, rest, generator)
-    pool = np.sort(rest[~np.isin(rest, initial)])
+    pool = np.setdiff1d(shuffled, np.concatenate([test, validation, initial]))
     _check_subset("pool_subset_size", protocol.pool_subset_size, len(pool))
-    _check_subset("test_subset_size", protocol.test_subset_size, len(test))
+    if len(test):
+        _check_subset("test_subset_size", protocol.test_subset_size, len(test))
     return Split(initial, np.sort(validation), pool, np.sort(test))
 
 
-def full_data_split(split: Split) -> Split:
-    """Everything but the validation images labelled from the start (SPEC section 7)."""
-    everything = np.union1d(split.initial, split.pool)
-    return Split(everything, split.validation, split.pool[:0], split.test)
+def full_data_split(split: Split, dataset: ImageDataset) -> Split:
+    """Every known label but the validation set's from the start (docs/method.md, section 7)."""
+    pool = split.pool[dataset.known[split.pool]]
+    return Split(np.union1d(split.initial, pool), split.validation, split.pool[:0], split.test)
 
 
 def split_of(spec: RunSpec, dataset: ImageDataset) -> Split:
-    """The images of a run by role; the full-data bound starts with everything labelled."""
+    """The images of a run by role. Raises ProtocolError, see `make_split`."""
     split = make_split(dataset, spec.protocol, spec.seed)
-    return full_data_split(split) if spec.acquisition == FULL_DATA else split
+    return full_data_split(split, dataset) if spec.acquisition == FULL_DATA else split
 
 
 def _training_ids(dataset: ImageDataset) -> np.ndarray:
@@ -74,19 +77,28 @@ def _training_ids(dataset: ImageDataset) -> np.ndarray:
 
 
 def _test_images(
-    dataset: ImageDataset, protocol: Protocol, shuffled: np.ndarray
+    dataset: ImageDataset, protocol: Protocol, known: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
+    """The test images, and what is left of the shuffled training images with known labels."""
     if dataset.test_ids is not None:
-        return dataset.test_ids, shuffled
+        return dataset.test_ids[dataset.known[dataset.test_ids]], known
     size = protocol.test_size or 0
-    return shuffled[:size], shuffled[size:]
+    return known[:size], known[size:]
 
 
 def _balanced(
     dataset: ImageDataset, protocol: Protocol, ids: np.ndarray, generator: np.random.Generator
 ) -> np.ndarray:
-    """train_size / C images of each class; distinct, or drawn with replacement (SPEC section 9)."""
-    per_class = protocol.train_size // dataset.n_classes
+    """train_size / C images of each class, distinct or drawn with replacement.
+
+    docs/method.md, section 9.
+    """
+    per_class, left_over = divmod(protocol.train_size, dataset.n_classes)
+    if left_over or not per_class:
+        raise ProtocolError(
+            f"train_size is {protocol.train_size}; allowed: a whole number, at least "
+            f"{dataset.n_classes} and a multiple of {dataset.n_classes}"
+        )
     labels = dataset.labels[ids]
     rarest = int(np.bincount(labels, minlength=dataset.n_classes).min())
     _check_size("train_size", protocol.train_size, rarest * dataset.n_classes)
@@ -100,7 +112,7 @@ def _balanced(
 
 
 def _check_total(dataset: ImageDataset, protocol: Protocol, available: int) -> None:
-    """One sum, since none of its parts is too large by itself."""
+    """Check the sum: no part needs to be too large by itself."""
     parts = ("test_size", "val_size", "train_size")
     sizes = {name: getattr(protocol, name) or 0 for name in parts}
     if sum(sizes.values()) > available:

@@ -1,14 +1,13 @@
-"""A drawn digit made into one like MNIST's: 20 x 20 box, centred by mass in 28 x 28.
+"""Turns a drawing into an image like MNIST's.
 
-As LeCun, Bottou, Bengio and Haffner (1998) made theirs: the ink is scaled, its proportions kept,
-into a box of 20 pixels a side with grey levels from the reduction, then moved so that its centre
-of mass lies in the middle. Knows nothing of browsers and networks.
+As LeCun, Bottou, Bengio and Haffner (1998) did: the ink is scaled with its proportions kept into a
+box of 20 x 20 pixels, which gives it grey levels, then shifted so that its centre of mass lies in
+the middle of 28 x 28 pixels.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from PIL import Image
 
 SIDE, BOX = 28, 20
 
@@ -34,17 +33,21 @@ def as_mnist(drawing: np.ndarray) -> np.ndarray:
 
 
 def _into_box(cut: np.ndarray) -> np.ndarray:
-    """Scaled so that the longer side is BOX pixels; a pixel is the mean of what it covers."""
+    """Scaled so that the longer side is BOX pixels; each pixel averages the area it covers."""
     height, width = cut.shape
+    from PIL import Image  # only a drawing needs it
+
     scale = BOX / max(height, width)
     size = max(1, round(width * scale)), max(1, round(height * scale))
     return np.asarray(Image.fromarray(cut).resize(size, Image.Resampling.BOX))
 
 
 def _centred(digit: np.ndarray) -> np.ndarray:
-    """Its centre of mass on pixel 14 of 28, where MNIST has it, as far as it stays inside."""
+    """[28, 28] with the centre of mass on pixel 14, or as close as the ink stays inside."""
     height, width = digit.shape
-    weight = digit.astype(np.float64) + 1e-9  # ink too thin to survive the reduction has a middle
+    weight = (
+        digit.astype(np.float64) + 1e-9
+    )  # where all ink vanished in scaling, the middle is still defined
     total = weight.sum()
     middle = (
         float((weight.sum(1) * np.arange(height)).sum() / total),
