@@ -14,7 +14,9 @@ from itertools import product
 
 from dal_core.data import catalogue
 from dal_core.learner.bayesian_cnn import Learner
-from dal_core.protocol.parameters import RunSpec, override, preset
+from dal_core.protocol.parameters import override
+from dal_core.protocol.presets import preset
+from dal_core.protocol.run_spec import RunSpec
 from dal_core.run import oracle
 
 CANDIDATES = {

@@ -22,7 +22,8 @@ from pathlib import Path
 from playwright.sync_api import Page, expect, sync_playwright
 
 from dal_core.data.catalogue import load
-from dal_core.protocol.parameters import PRESETS, override
+from dal_core.protocol.parameters import override
+from dal_core.protocol.presets import PRESETS
 from dal_core.store.store import Store
 from dal_ui.label import actions
 

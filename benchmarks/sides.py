@@ -19,7 +19,9 @@ from dal_core.acquisition.scores import bald
 from dal_core.learner.bayesian_cnn import Learner
 from dal_core.models.networks import BayesianCNN, build_model, normalise
 from dal_core.posterior import mc_dropout
-from dal_core.protocol.parameters import PRESETS, Protocol, RunSpec, override, with_dataset
+from dal_core.protocol.parameters import Protocol, override
+from dal_core.protocol.presets import PRESETS, with_dataset
+from dal_core.protocol.run_spec import RunSpec
 from dal_core.training.loop import train
 from dal_core.training.malloc import keep_freed_memory
 from dal_core.training.validation import image_losses

@@ -23,7 +23,8 @@ from benchmarks import stacked_counts as counts
 from benchmarks.data import images_of
 from dal_core.models.networks import BayesianCNN, build_model, normalise
 from dal_core.posterior.mc_dropout import chunked_passes
-from dal_core.protocol.parameters import PRESETS, Protocol, override
+from dal_core.protocol.parameters import Protocol, override
+from dal_core.protocol.presets import PRESETS
 from dal_core.training.device import choose_device
 from dal_core.training.loop import Training, train
 from dal_core.training.malloc import keep_freed_memory

@@ -47,7 +47,8 @@ def photograph(page: Page) -> bytes:
 def _create(home: str) -> str:
     from dal_core.data.catalogue import load
     from dal_core.experiments import control
-    from dal_core.protocol.parameters import override, preset
+    from dal_core.protocol.parameters import override
+    from dal_core.protocol.presets import preset
     from dal_core.store.store import Store
     from dal_ui.reproduce.actions import REPORT_FUNCTIONS
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 import streamlit as st
 
 from dal_core.data.base import ImageDataset
-from dal_core.protocol.parameters import FULL_DATA
+from dal_core.protocol.run_spec import FULL_DATA
 from dal_core.results.titles import display_name
 from dal_core.run.next_task import next_task
 from dal_core.run.rows import RunNotFound

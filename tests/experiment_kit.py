@@ -10,7 +10,9 @@ from typing import Any
 from dal_core.data.base import ImageDataset
 from dal_core.execution.job import Workbench, advance
 from dal_core.experiments import control
-from dal_core.protocol.parameters import PRESETS, Protocol, RunSpec, override
+from dal_core.protocol.parameters import Protocol, override
+from dal_core.protocol.presets import PRESETS
+from dal_core.protocol.run_spec import RunSpec
 from dal_core.record_file.io import read_record
 from dal_core.run.rows import RunRow
 from dal_core.store.store import Store

@@ -8,7 +8,9 @@ import numpy as np
 
 from dal_core.data.base import ImageDataset, build
 from dal_core.learner.bayesian_cnn import Learner
-from dal_core.protocol.parameters import PRESETS, Protocol, RunSpec, override
+from dal_core.protocol.parameters import Protocol, override
+from dal_core.protocol.presets import PRESETS
+from dal_core.protocol.run_spec import RunSpec
 from dal_core.run import oracle
 from dal_core.run.events import Query, StepResult
 

@@ -9,7 +9,8 @@ import uuid
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from dal_core.protocol.parameters import RunSpec, preset
+from dal_core.protocol.presets import preset
+from dal_core.protocol.run_spec import RunSpec
 from dal_core.run.events import Answer, Query, StepResult
 from dal_core.run.rows import RunRow, SubmitOutcome
 from dal_core.store.store import Store

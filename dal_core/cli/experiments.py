@@ -11,6 +11,7 @@ from dal_core.cli.errors import WrongUse
 from dal_core.cli.tables import console, table
 from dal_core.experiments import control
 from dal_core.experiments.status import ExperimentStatus, is_bound
+from dal_core.protocol.presets import describe_protocol
 from dal_core.record_file.sync import FILE_NAME, experiment_dir
 from dal_core.results.titles import noise_name
 from dal_core.store.experiments import ExperimentRow
@@ -89,7 +90,7 @@ def _as_object(store: Store, now: ExperimentStatus) -> dict[str, Any]:
     return {
         "id": row.experiment_id,
         "title": row.title,
-        "protocol": row.protocol.describe(),
+        "protocol": describe_protocol(row.protocol),
         "dataset": row.protocol.dataset,
         "acquisitions": list(row.acquisitions),
         "seeds": list(row.seeds),

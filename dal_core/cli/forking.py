@@ -10,7 +10,8 @@ from dal_core.cli.errors import WrongUse
 from dal_core.cli.run import finish
 from dal_core.data import catalogue
 from dal_core.experiments import control
-from dal_core.protocol.parameters import Protocol, RunSpec, override
+from dal_core.protocol.parameters import Protocol, override
+from dal_core.protocol.run_spec import RunSpec
 from dal_core.results.run_history import moments
 from dal_core.run.rows import RunRow
 from dal_core.run.state import RunState

@@ -21,7 +21,8 @@ from dal_core.data import catalogue
 from dal_core.data.base import ImageDataset
 from dal_core.exchange import labels_in
 from dal_core.exchange.labels_out import label_rows
-from dal_core.protocol.parameters import FULL_DATA, MAX_SEED, Protocol, RunSpec
+from dal_core.protocol.parameters import Protocol
+from dal_core.protocol.run_spec import FULL_DATA, MAX_SEED, RunSpec
 from dal_core.run.events import Batch
 from dal_core.run.rows import RunNotFound
 from dal_core.run.state import RunState

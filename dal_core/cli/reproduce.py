@@ -26,7 +26,7 @@ from dal_core.data import catalogue
 from dal_core.execution.pool import Workers
 from dal_core.experiments import control
 from dal_core.experiments.status import ExperimentStatus
-from dal_core.protocol.parameters import ACQUISITION_NAMES, MAX_SEED
+from dal_core.protocol.run_spec import ACQUISITION_NAMES, MAX_SEED
 from dal_core.record_file.sync import experiment_dir, refresh_records
 from dal_core.store.experiments import ExperimentRow
 from dal_core.store.store import Store

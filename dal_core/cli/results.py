@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from dal_core.protocol.presets import describe_protocol
 from dal_core.results.titles import noise_name
 from dal_core.run.events import StepResult
 from dal_core.run.state import RunState
@@ -20,7 +21,7 @@ def as_object(log: RunState) -> dict[str, Any]:
     spec = log.run.spec
     return {
         "id": log.run.run_id,
-        "protocol": spec.protocol.describe(),
+        "protocol": describe_protocol(spec.protocol),
         "dataset": spec.protocol.dataset,
         "acquisition": spec.acquisition,
         "seed": spec.seed,

@@ -7,7 +7,8 @@ from typing import Any
 
 from dal_core.cli.errors import WrongUse
 from dal_core.data import catalogue
-from dal_core.protocol.parameters import PRESETS, Protocol
+from dal_core.protocol.parameters import Protocol
+from dal_core.protocol.presets import PRESETS
 from dal_core.run.rows import RunRow
 from dal_core.store.versions import current_versions
 

@@ -20,7 +20,7 @@ from dal_core.cli.resuming import check_same_data, other_dataset, other_versions
 from dal_core.cli.watching import watching
 from dal_core.data import catalogue
 from dal_core.experiments.control import create_run
-from dal_core.protocol.parameters import MAX_SEED, RunSpec
+from dal_core.protocol.run_spec import MAX_SEED, RunSpec
 from dal_core.run.next_task import next_task
 from dal_core.run.rows import RunNotFound, RunRow
 from dal_core.run.splits import split_of

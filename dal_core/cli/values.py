@@ -12,14 +12,10 @@ from pathlib import Path
 
 from dal_core.cli.errors import WrongUse
 from dal_core.data.catalogue import DATASETS
-from dal_core.protocol.parameters import (
-    ACQUISITION_NAMES,
-    PRESETS,
-    Protocol,
-    ProtocolError,
-    override,
-)
-from dal_core.protocol.parameters import with_dataset as on_dataset
+from dal_core.protocol.parameters import Protocol, ProtocolError, override
+from dal_core.protocol.presets import PRESETS
+from dal_core.protocol.presets import with_dataset as on_dataset
+from dal_core.protocol.run_spec import ACQUISITION_NAMES
 from dal_core.run.rows import RunNotFound, RunRow, StoreError
 from dal_core.store.run_lock import default_home
 from dal_core.store.store import Store

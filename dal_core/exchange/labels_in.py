@@ -22,7 +22,7 @@ from typing import Any, NoReturn
 
 from dal_core.data.base import ImageDataset
 from dal_core.exchange.labels_out import LabelRow, image_sha256, spreadsheet_plain
-from dal_core.protocol.parameters import RunSpec
+from dal_core.protocol.run_spec import RunSpec
 from dal_core.run.answers import N_CLASSES, is_amount
 from dal_core.run.events import Answer, Batch
 from dal_core.run.splits import Split, split_of

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 
 from dal_core.data.base import ImageDataset
 from dal_core.execution.job import GivenUp, Job, Wait, Workbench, settle
-from dal_core.protocol.parameters import RunSpec
+from dal_core.protocol.run_spec import RunSpec
 from dal_core.run.events import Batch, StepResult
 from dal_core.run.next_task import Task
 from dal_core.run.rows import RunRow

@@ -41,7 +41,7 @@ from dal_core.execution.checkpoints import load_fitted, save_fitted
 from dal_core.execution.predictions import Predictions, load_predictions, save_predictions
 from dal_core.execution.recompute import NoSuchStep, recompute
 from dal_core.learner.bayesian_cnn import CPU, Answered, Learner
-from dal_core.protocol.parameters import RunSpec
+from dal_core.protocol.run_spec import RunSpec
 from dal_core.record_file.sync import write_records
 from dal_core.run import oracle
 from dal_core.run.events import RANKING_KEPT, Query, StepResult

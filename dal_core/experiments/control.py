@@ -14,7 +14,8 @@ from collections.abc import Iterator, Sequence
 from dal_core.data.base import ImageDataset
 from dal_core.execution.pool import Workers
 from dal_core.experiments.status import ExperimentStatus, RunStatus, status
-from dal_core.protocol.parameters import FULL_DATA, Protocol, ProtocolError, RunSpec
+from dal_core.protocol.parameters import Protocol, ProtocolError
+from dal_core.protocol.run_spec import FULL_DATA, RunSpec
 from dal_core.run.rows import Mode, Progress, RunRow
 from dal_core.run.splits import split_of
 from dal_core.store.experiments import ExperimentRow

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 
 from dal_core.data.base import ImageDataset
 from dal_core.experiments import control
-from dal_core.protocol.parameters import Protocol, RunSpec, preset
+from dal_core.protocol.parameters import Protocol
+from dal_core.protocol.presets import preset
+from dal_core.protocol.run_spec import RunSpec
 from dal_core.run.state import RunState
 from dal_core.run.stop_rules import finished
 from dal_core.store.experiments import ExperimentRow

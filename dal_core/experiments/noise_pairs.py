@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dal_core.protocol.parameters import Protocol, RunSpec
+from dal_core.protocol.parameters import Protocol
+from dal_core.protocol.run_spec import RunSpec
 from dal_core.results.curves import RunCurve
 from dal_core.run.rows import RunRow
 from dal_core.store.store import Store

@@ -30,8 +30,8 @@ from dal_core.learner.bayesian_cnn import Learner
 from dal_core.learner.bayesian_cnn import Progress as ImageProgress
 from dal_core.models.networks import BayesianCNN, normalise
 from dal_core.posterior.mc_dropout import CHUNK
-from dal_core.protocol.parameters import FULL_DATA, RunSpec
 from dal_core.protocol.randomness import Purpose, torch_seed
+from dal_core.protocol.run_spec import FULL_DATA, RunSpec
 from dal_core.record_file.sync import experiment_dir, write_records_of
 from dal_core.run.events import Query, StepResult
 from dal_core.run.next_task import Task, answers_itself, next_task

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dal_core.experiments.forecast import seconds_left
-from dal_core.protocol.parameters import FULL_DATA
+from dal_core.protocol.run_spec import FULL_DATA
 from dal_core.run.next_task import next_task
 from dal_core.run.rows import Progress, RunRow
 from dal_core.run.state import RunSummary

@@ -28,8 +28,9 @@ from dal_core.acquisition.top_k import Shortlist
 from dal_core.data.base import ImageDataset
 from dal_core.models.networks import BayesianCNN, build_model, normalise
 from dal_core.posterior.mc_dropout import chunked_passes
-from dal_core.protocol.parameters import FULL_DATA, Protocol, RunSpec
+from dal_core.protocol.parameters import Protocol
 from dal_core.protocol.randomness import Purpose, numpy_generator, torch_seed
+from dal_core.protocol.run_spec import FULL_DATA, RunSpec
 from dal_core.run.answers import check_answers
 from dal_core.run.events import RANKING_KEPT, Answer, Query, StepResult
 from dal_core.run.splits import Split, split_of

@@ -7,7 +7,8 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from dal_core.protocol.parameters import FULL_DATA
+from dal_core.protocol.presets import describe_protocol
+from dal_core.protocol.run_spec import FULL_DATA
 from dal_core.record_file.build import build_record
 from dal_core.record_file.io import write_record
 from dal_core.record_file.schema import Record
@@ -47,7 +48,7 @@ def experiment_record(experiment: ExperimentRow, logs: Sequence[RunState | RunSu
     return build_record(
         curves,
         experiment.protocol.model_dump()
-        | {"protocol": experiment.protocol.describe(), "noise": experiment.noise},
+        | {"protocol": describe_protocol(experiment.protocol), "noise": experiment.noise},
         bounds,
         acquisitions=experiment.acquisitions,
         seeds=experiment.seeds,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from dal_core.protocol.parameters import RunSpec
+from dal_core.protocol.run_spec import RunSpec
 from dal_core.run.events import Submission
 
 Kind = Literal["person", "oracle"]

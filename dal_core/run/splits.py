@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dal_core.protocol.parameters import FULL_DATA, Protocol, ProtocolError, RunSpec
+from dal_core.protocol.parameters import Protocol, ProtocolError
 from dal_core.protocol.randomness import Purpose, numpy_generator
+from dal_core.protocol.run_spec import FULL_DATA, RunSpec
 
 if TYPE_CHECKING:
     from dal_core.data.base import ImageDataset

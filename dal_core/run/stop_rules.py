@@ -6,7 +6,7 @@ end.
 
 from __future__ import annotations
 
-from dal_core.protocol.parameters import FULL_DATA
+from dal_core.protocol.run_spec import FULL_DATA
 from dal_core.run.state import RunState, RunSummary
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Row, delete, insert, select
 
 from dal_core.protocol.parameters import Protocol, make_protocol
+from dal_core.protocol.presets import closest_preset
 from dal_core.run.rows import Progress, RunRow, now
 from dal_core.run.state import RunSummary
 from dal_core.store import reading, schema, summary
@@ -59,7 +60,7 @@ class Experiments:
     ) -> ExperimentRow:
         """A new experiment of runs that exist already."""
         row = ExperimentRow(
-            experiment_id=f"{protocol.preset}-{secrets.token_hex(3)}",
+            experiment_id=f"{closest_preset(protocol)}-{secrets.token_hex(3)}",
             title=title,
             protocol=protocol,
             acquisitions=tuple(acquisitions),

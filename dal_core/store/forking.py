@@ -14,7 +14,8 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select
 
-from dal_core.protocol.parameters import FULL_DATA, SPLIT_PARAMETERS, Protocol, RunSpec
+from dal_core.protocol.parameters import SPLIT_PARAMETERS, Protocol
+from dal_core.protocol.run_spec import FULL_DATA, RunSpec
 from dal_core.run.events import Submission
 from dal_core.run.state import RunState
 from dal_core.store import reading, schema, writing

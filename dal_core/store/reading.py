@@ -12,7 +12,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Table, func, or_, select
 
-from dal_core.protocol.parameters import RunSpec, make_protocol
+from dal_core.protocol.parameters import make_protocol
+from dal_core.protocol.run_spec import RunSpec
 from dal_core.run.events import Answer, Confusion, Correction, Query, StepResult, Submission
 from dal_core.run.rows import Control, Progress, RunNotFound, RunRow
 from dal_core.run.state import Model, RunState, replay

@@ -19,7 +19,7 @@ import numpy as np
 from sqlalchemy import delete, update
 from sqlalchemy.exc import IntegrityError
 
-from dal_core.protocol.parameters import RunSpec
+from dal_core.protocol.run_spec import RunSpec
 from dal_core.run.answers import AnswerError, check_complete, clean_answers, same_answers
 from dal_core.run.events import Answer, Batch, Correction, Query, StepResult, Submission
 from dal_core.run.rows import (

@@ -15,7 +15,8 @@ import numpy as np
 from dal_core.data.base import ImageDataset
 from dal_core.execution.pool import Workers
 from dal_core.experiments.control import create_run
-from dal_core.protocol.parameters import FULL_DATA, Protocol, RunSpec
+from dal_core.protocol.parameters import Protocol
+from dal_core.protocol.run_spec import FULL_DATA, RunSpec
 from dal_core.run.events import Answer, Query, StepResult, Submission
 from dal_core.run.next_task import NextTask, next_task, person_waits
 from dal_core.run.rows import Mode, Progress, RunNotFound, SubmitOutcome

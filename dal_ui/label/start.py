@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dal_core.protocol.parameters import (
-    ACQUISITION_NAMES,
-    DATASET_NAMES,
-    MAX_SEED,
+from dal_core.protocol.parameters import Protocol, ProtocolError, dataset_names
+from dal_core.protocol.presets import (
     PRESET_TITLES,
     PRESETS,
-    Protocol,
-    ProtocolError,
+    changes_from_preset,
+    describe_protocol,
     preset,
     with_dataset,
 )
+from dal_core.protocol.run_spec import ACQUISITION_NAMES, MAX_SEED
 from dal_core.results.titles import display_name
 from dal_core.run.rows import Mode
 from dal_ui.label import actions
@@ -61,8 +60,8 @@ def _form() -> None:
     )
     data = st.selectbox(
         "Digits",
-        DATASET_NAMES,
-        index=DATASET_NAMES.index("mnist5k"),
+        dataset_names(),
+        index=dataset_names().index("mnist5k"),
         format_func=_DATA_TITLES.__getitem__,
     )
     first, second = st.columns([3, 1])
@@ -74,8 +73,10 @@ def _form() -> None:
     )
     seed = second.number_input("Seed", 0, MAX_SEED, 1, help="Same seed, same starting images.")
     protocol = with_dataset(preset(protocol_name), data)
-    if protocol.changes():
-        st.caption(f"On these digits this is {protocol.describe()}: not the preset's procedure.")
+    if changes_from_preset(protocol):
+        st.caption(
+            f"On these digits this is {describe_protocol(protocol)}: not the preset's procedure."
+        )
     never_wait = st.toggle("Never wait for the network (continuous mode)", key="continuous")
     st.caption(
         "The next ten come at once, from the newest model there is, while it learns from your "

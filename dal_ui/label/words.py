@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from statistics import median
 
+from dal_core.protocol.presets import describe_protocol
 from dal_core.results.titles import display_name, noise_name
 from dal_core.run.next_task import answers_itself
 from dal_core.run.rows import Progress, SubmitOutcome
@@ -29,7 +30,8 @@ def about(log: RunState) -> str:
     spec = log.run.spec
     return (
         f"**{plain(log.run.title or log.run.run_id)}** · {display_name(spec.acquisition)} · "
-        f"{spec.protocol.dataset} · {spec.protocol.describe()} · seed {spec.seed} · {log.run.mode}"
+        f"{spec.protocol.dataset} · {describe_protocol(spec.protocol)} · seed {spec.seed} · "
+        f"{log.run.mode}"
         f"{f' · {noise_name(spec.noise)}' if spec.noise else ''}"
     )
 

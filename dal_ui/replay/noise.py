@@ -15,7 +15,9 @@ from dal_core.execution.pool import Workers
 from dal_core.experiments import control
 from dal_core.experiments.noise_pairs import Comparison, Effect, comparisons, effects
 from dal_core.figures.compare import compare_figure
-from dal_core.protocol.parameters import ACQUISITION_NAMES, ProtocolError
+from dal_core.protocol.parameters import ProtocolError
+from dal_core.protocol.presets import describe_protocol
+from dal_core.protocol.run_spec import ACQUISITION_NAMES
 from dal_core.record_file.sync import run_curve
 from dal_core.results.curves import RunCurve
 from dal_core.results.titles import display_name, noise_name
@@ -72,7 +74,8 @@ def describe(one: Comparison) -> str:
     seeds = sorted({run.spec.seed for run, _ in one.pairs})
     listed = ", ".join(map(str, seeds))
     return (
-        f"{noise_name(one.noise)} · {one.protocol.describe()} · {one.protocol.dataset} · {names} · "
+        f"{noise_name(one.noise)} · {describe_protocol(one.protocol)} · {one.protocol.dataset} · "
+        f"{names} · "
         f"{'seed' if len(seeds) == 1 else 'seeds'} {listed}"
     )
 

@@ -14,7 +14,7 @@ import streamlit as st
 
 from dal_core.execution.pool import Workers
 from dal_core.figures.history import steps_figure
-from dal_core.protocol.parameters import FULL_DATA
+from dal_core.protocol.run_spec import FULL_DATA
 from dal_core.record_file.sync import run_curve
 from dal_core.results import run_history
 from dal_core.results.run_history import Moment

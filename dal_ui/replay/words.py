@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from dal_core.protocol.presets import describe_protocol
 from dal_core.results.run_history import AskedImage, Moment, class_accuracy, worst_confusions
 from dal_core.results.titles import display_name, noise_name
 from dal_core.run.events import Confusion
@@ -19,8 +20,8 @@ NEXT_IMAGES = "Asked for next, most wanted first"
 def run_title(run: RunRow) -> str:
     """A run where one is chosen among several; plain text."""
     spec = run.spec
-    parts = [display_name(spec.acquisition), f"seed {spec.seed}", spec.protocol.describe()]
-    if spec.protocol.dataset not in spec.protocol.describe():
+    parts = [display_name(spec.acquisition), f"seed {spec.seed}", describe_protocol(spec.protocol)]
+    if spec.protocol.dataset not in describe_protocol(spec.protocol):
         parts.append(spec.protocol.dataset)
     parts += [part for part in (noise_name(spec.noise), run.title) if part]
     if run.forked_from is not None:

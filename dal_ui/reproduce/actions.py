@@ -15,16 +15,9 @@ from dal_core.data.base import ImageDataset
 from dal_core.experiments import control
 from dal_core.experiments.status import ExperimentStatus, RunStatus
 from dal_core.figures.report import FULL_DATA_NAME
-from dal_core.protocol.parameters import (
-    FULL_DATA,
-    MAX_SEED,
-    Protocol,
-    ProtocolError,
-    RunSpec,
-    override,
-    preset,
-    with_dataset,
-)
+from dal_core.protocol.parameters import Protocol, ProtocolError, override
+from dal_core.protocol.presets import preset, with_dataset
+from dal_core.protocol.run_spec import FULL_DATA, MAX_SEED, RunSpec
 from dal_core.record_file.schema import Record, bounds, curves
 from dal_core.record_file.sync import experiment_record
 from dal_core.results.curves import Bound, RunCurve

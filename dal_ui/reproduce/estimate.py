@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dal_core.experiments.forecast import seconds_left
-from dal_core.protocol.parameters import FULL_DATA, Protocol, RunSpec
+from dal_core.protocol.parameters import Protocol
+from dal_core.protocol.run_spec import FULL_DATA, RunSpec
 from dal_core.run.rows import RunRow
 from dal_core.run.state import RunState
 from dal_core.store.store import Store

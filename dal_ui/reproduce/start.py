@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dal_core.protocol.parameters import (
-    ACQUISITION_NAMES,
-    DATASET_NAMES,
+from dal_core.protocol.parameters import Protocol, ProtocolError, allowed, dataset_names
+from dal_core.protocol.presets import (
     PRESET_TITLES,
     PRESETS,
-    Protocol,
-    ProtocolError,
-    allowed,
+    changes_from_preset,
+    closest_preset,
+    describe_protocol,
 )
+from dal_core.protocol.run_spec import ACQUISITION_NAMES
 from dal_core.results.titles import display_name, noise_name
 from dal_core.store.experiments import ExperimentRow
 from dal_ui.label.words import plain
@@ -65,8 +65,8 @@ def _form() -> None:
     # A key of its own per protocol: choosing a protocol brings its data along.
     data = right.selectbox(
         "Digits (data set)",
-        DATASET_NAMES,
-        index=DATASET_NAMES.index(PRESETS[protocol].dataset),
+        dataset_names(),
+        index=dataset_names().index(PRESETS[protocol].dataset),
         format_func=DATA_TITLES.__getitem__,
         key=f"data-{protocol}",
     )
@@ -108,8 +108,8 @@ def _form() -> None:
     except ProtocolError as error:
         st.error(str(error), icon=":material/error:")
         return
-    if plan.protocol.changes():
-        st.caption(f"This is {plan.protocol.describe()}: not the preset's own procedure.")
+    if changes_from_preset(plan.protocol):
+        st.caption(f"This is {describe_protocol(plan.protocol)}: not the preset's own procedure.")
     if digits_are_here(data):
         _start(plan)
 
@@ -129,8 +129,8 @@ def _overrides(base: Protocol) -> str:
         st.dataframe(
             {
                 "parameter": names,
-                f"in {base.preset}": [_plain(values[name]) for name in names],
-                "may be": [allowed(name) for name in names],
+                f"in {closest_preset(base)}": [_plain(values[name]) for name in names],
+                "may be": [allowed(name, base.dataset) for name in names],
             },
             hide_index=True,
             height=212,
@@ -218,6 +218,6 @@ def describe(row: ExperimentRow) -> str:
     bound = " + all images" if row.full_data else ""
     noise = f" · {noise_name(row.noise)}" if row.noise else ""
     return (
-        f"{row.protocol.describe()} · {row.protocol.dataset} · {which}{bound}{noise} · "
+        f"{describe_protocol(row.protocol)} · {row.protocol.dataset} · {which}{bound}{noise} · "
         f"{n} {'seed' if n == 1 else 'seeds'} · {row.created_at[:16].replace('T', ' ')} UTC"
     )

@@ -9,16 +9,9 @@ import streamlit as st
 from dal_core.data.base import ImageDataset
 from dal_core.execution.pool import Workers
 from dal_core.experiments import control
-from dal_core.protocol.parameters import (
-    ACQUISITION_NAMES,
-    FULL_DATA,
-    PRESETS,
-    Protocol,
-    RunSpec,
-    override,
-    preset,
-    with_dataset,
-)
+from dal_core.protocol.parameters import Protocol, override
+from dal_core.protocol.presets import PRESETS, preset, with_dataset
+from dal_core.protocol.run_spec import ACQUISITION_NAMES, FULL_DATA, RunSpec
 from dal_core.results.run_history import Moment
 from dal_core.results.titles import display_name
 from dal_core.run.rows import RunRow

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from dal_core.protocol.presets import describe_protocol
 from dal_core.results.titles import display_name, noise_name
 from dal_core.run.rows import RunInUse, RunNotFound, RunRow
 from dal_core.run.state import RunState
@@ -52,7 +53,7 @@ def run_line(log: RunState) -> RunLine:
         title=run.title,
         digits=spec.protocol.dataset,
         function=display_name(spec.acquisition),
-        protocol=spec.protocol.describe() + fork_of(run),
+        protocol=describe_protocol(spec.protocol) + fork_of(run),
         seed=spec.seed,
         labels=log.n_labelled,
         accuracy=log.steps[-1].accuracy if log.steps else None,

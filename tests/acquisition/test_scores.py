@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as hnp
 
 from dal_core.acquisition import scores as acquisition
 from dal_core.acquisition.scores import ACQUISITIONS, rank, scorer, tie_order
-from dal_core.protocol.parameters import ACQUISITION_NAMES
+from dal_core.protocol.run_spec import ACQUISITION_NAMES
 from tests import reference
 
 NAMES = sorted(reference.SCORES)

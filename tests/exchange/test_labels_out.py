@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from dal_core.data.base import ImageDataset, build
 from dal_core.exchange import labels_out
-from dal_core.protocol.parameters import RunSpec, preset
+from dal_core.protocol.presets import preset
+from dal_core.protocol.run_spec import RunSpec
 from dal_core.run.state import RunState
 from dal_core.store.store import Store
 from tests.store_kit import answers_to, new_query, new_result

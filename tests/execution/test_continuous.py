@@ -16,7 +16,7 @@ from dal_core.execution.job import Workbench, advance
 from dal_core.execution.predictions import load_predictions
 from dal_core.experiments import control
 from dal_core.learner.bayesian_cnn import Learner
-from dal_core.protocol.parameters import RunSpec
+from dal_core.protocol.run_spec import RunSpec
 from dal_core.run.events import Answer, Query
 from dal_core.store import schema
 from dal_core.store.run_lock import run_dir

@@ -11,7 +11,9 @@ import pytest
 from dal_core.data.base import ImageDataset
 from dal_core.experiments import control
 from dal_core.experiments.status import ExperimentStatus
-from dal_core.protocol.parameters import FULL_DATA, PRESETS, ProtocolError
+from dal_core.protocol.parameters import ProtocolError
+from dal_core.protocol.presets import PRESETS
+from dal_core.protocol.run_spec import FULL_DATA
 from dal_core.run.rows import Progress, RunInUse
 from dal_core.store.run_lock import run_lock
 from dal_core.store.store import Store

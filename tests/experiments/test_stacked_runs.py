@@ -23,7 +23,7 @@ from dal_core.execution.job import Workbench, advance
 from dal_core.experiments import control, stacked_runs
 from dal_core.experiments.stacked_runs import Together, conduct
 from dal_core.experiments.status import ExperimentStatus
-from dal_core.protocol.parameters import FULL_DATA
+from dal_core.protocol.run_spec import FULL_DATA
 from dal_core.run.next_task import next_task
 from dal_core.store.run_lock import is_locked, run_lock
 from dal_core.store.store import Store

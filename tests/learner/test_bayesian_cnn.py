@@ -13,7 +13,7 @@ from dal_core.data.base import ImageDataset
 from dal_core.learner.bayesian_cnn import Learner, StateError
 from dal_core.models.networks import LeNet5
 from dal_core.posterior import mc_dropout
-from dal_core.protocol.parameters import FULL_DATA, RunSpec
+from dal_core.protocol.run_spec import FULL_DATA, RunSpec
 from dal_core.run import oracle
 from dal_core.run.answers import AnswerError
 from dal_core.run.events import RANKING_KEPT, Answer, Query

@@ -10,19 +10,17 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from dal_core.protocol.parameters import (
-    ACQUISITION_NAMES,
-    MAX_SEED,
+from dal_core.protocol.parameters import Protocol, ProtocolError, make_protocol, override
+from dal_core.protocol.presets import (
     PRESET_TITLES,
     PRESETS,
-    Protocol,
-    ProtocolError,
-    RunSpec,
-    make_protocol,
-    override,
+    changes_from_preset,
+    closest_preset,
+    describe_protocol,
     preset,
     with_dataset,
 )
+from dal_core.protocol.run_spec import ACQUISITION_NAMES, MAX_SEED, RunSpec
 
 REPORT, RELEASED, QUICK = (PRESETS[name] for name in ("report", "released", "quick"))
 
@@ -66,7 +64,7 @@ def test_released_differs_from_report_in_exactly_five_fields() -> None:
 @pytest.mark.parametrize("key", ["dropout", "weights", "initial_with_replacement", "ties"])
 def test_each_of_the_five_can_be_switched_alone(key: str) -> None:
     switched = override(REPORT, {key: getattr(RELEASED, key)})
-    assert switched.changes() == {key: getattr(RELEASED, key)}
+    assert changes_from_preset(switched) == {key: getattr(RELEASED, key)}
 
 
 def test_quick_is_for_the_embedded_data_and_needs_no_validation_set() -> None:
@@ -79,7 +77,8 @@ def test_every_preset_has_a_title_and_survives_being_stored() -> None:
         assert preset(name) == protocol
         assert make_protocol(protocol.model_dump(mode="json")) == protocol
         assert Protocol.model_validate_json(protocol.model_dump_json()) == protocol
-        assert (protocol.preset, protocol.changes(), protocol.describe()) == (name, {}, name)
+        assert closest_preset(protocol) == describe_protocol(protocol) == name
+        assert changes_from_preset(protocol) == {}
 
 
 def test_an_unknown_preset_is_one_line_with_the_known_ones() -> None:
@@ -89,8 +88,8 @@ def test_an_unknown_preset_is_one_line_with_the_known_ones() -> None:
 
 def test_a_changed_preset_says_what_was_changed() -> None:
     protocol = override(QUICK, {"n_epochs": 50, "dropout": [0.1, 0.2]})
-    assert protocol.preset == "quick"
-    assert protocol.describe() == "quick with dropout=0.1/0.2, n_epochs=50"
+    assert closest_preset(protocol) == "quick"
+    assert describe_protocol(protocol) == "quick with dropout=0.1/0.2, n_epochs=50"
 
 
 @pytest.mark.parametrize(
@@ -234,6 +233,21 @@ def test_equal_specs_have_equal_keys() -> None:
     assert SPEC.key == RunSpec("f" * 64, make_protocol(QUICK.model_dump()), "bald", 1).key
     # A stored run finds its baseline and its weights by this key: it must not drift.
     assert len(SPEC.key) == 16
+
+
+KEYS = {  # of commit aeee030: stored runs, weights and baselines are found by them
+    "report": ("51cc127405effaed", "9ecaca6473418229", "f43e6d01f11d1575", "46843fd810f06773"),
+    "released": ("acf043a7b7b22f72", "d6f8ba43b29365fa", "e19f0e1f6d484fc2", "92c24e056c746377"),
+    "gal2017": ("0cb1d474fc5f6a74", "e1c1cecf505ea08f", "a656225ddacfa9a3", "5372d9646ad91ce3"),
+    "quick": ("a791fe075a5cb9bb", "b160d807383b2cfe", "cbb39980e9f9a3f1", "b031a16c822f6cc2"),
+}
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_keys_are_those_of_runs_that_are_stored_already(name: str) -> None:
+    specs = [("bald", 1, 0.0), ("random", 7, 0.0), ("full_data", 1, 0.0)]
+    specs += [("max_entropy", MAX_SEED, 0.1)]
+    assert tuple(RunSpec("f" * 64, PRESETS[name], *one).key for one in specs) == KEYS[name]
 
 
 def test_a_spec_without_noise_has_the_key_it_had_before_there_was_noise() -> None:

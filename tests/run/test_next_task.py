@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dal_core.protocol.parameters import FULL_DATA, RunSpec
+from dal_core.protocol.run_spec import FULL_DATA, RunSpec
 from dal_core.run.events import Answer, Correction, Query, StepResult, Submission
 from dal_core.run.next_task import Task, answers_itself, next_task
 from dal_core.run.rows import RunRow

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from dal_core.data.base import ImageDataset, build
-from dal_core.protocol.parameters import PRESETS, ProtocolError, override
+from dal_core.protocol.parameters import ProtocolError, override
+from dal_core.protocol.presets import PRESETS
 from dal_core.run.splits import Split, full_data_split, make_split
 from tests import fast
 

@@ -12,7 +12,8 @@ import pytest
 from dal_core.data.base import ImageDataset
 from dal_core.execution.job import Workbench, advance
 from dal_core.experiments import control
-from dal_core.protocol.parameters import RunSpec, override
+from dal_core.protocol.parameters import override
+from dal_core.protocol.run_spec import RunSpec
 from dal_core.run.events import Answer, Batch
 from dal_core.run.rows import RunNotFound, RunRow
 from dal_core.run.splits import split_of

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dal_core.protocol.parameters import PRESETS
+from dal_core.protocol.presets import PRESETS
 from dal_core.run.rows import StoreError
 from dal_core.store import schema
 from dal_core.store.store import Store

@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from dal_core.protocol.parameters import override, preset
+from dal_core.protocol.parameters import override
+from dal_core.protocol.presets import preset
 from dal_core.run.answers import AnswerError
 from dal_core.run.events import Answer
 from dal_core.run.rows import NothingToUndo, Progress, RunNotFound, StoreError

@@ -9,7 +9,7 @@ import torch
 
 from dal_core.data.base import ImageDataset
 from dal_core.learner.bayesian_cnn import Learner
-from dal_core.protocol.parameters import RunSpec
+from dal_core.protocol.run_spec import RunSpec
 from dal_core.training.device import choose_device
 from tests import fast
 

@@ -11,6 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from dal_core.data.base import DataMissing, ImageDataset
 from dal_core.experiments.control import create_run
+from dal_core.protocol.presets import describe_protocol
 from dal_core.run.events import Answer
 from dal_core.run.next_task import answers_itself
 from dal_core.run.rows import Progress
@@ -97,7 +98,7 @@ def test_one_click_on_the_start_form_makes_a_run_and_opens_it(store: Store) -> N
     (run,) = [run for run in store.runs() if run.kind == "person"]
     assert page.query_params["run"] == [run.run_id]
     assert (run.title, run.spec.acquisition, run.spec.seed) == ("me", "bald", 1)
-    assert run.spec.protocol.describe() == "quick"
+    assert describe_protocol(run.spec.protocol) == "quick"
     assert "The network is learning its first 20 digits" in texts(page)
 
 

@@ -22,7 +22,7 @@ from dal_core.experiments.control import create_run
 from dal_core.explain.parts import parts_of
 from dal_core.explain.pool import Place, score_pool
 from dal_core.explain.step import stored_step
-from dal_core.protocol.parameters import FULL_DATA, RunSpec
+from dal_core.protocol.run_spec import FULL_DATA, RunSpec
 from dal_core.run.events import Answer
 from dal_core.run.rows import Progress
 from dal_core.store.store import Store

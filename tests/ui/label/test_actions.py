@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from dal_core.data.base import ImageDataset
-from dal_core.protocol.parameters import PRESETS, ProtocolError, override
+from dal_core.protocol.parameters import ProtocolError, override
+from dal_core.protocol.presets import PRESETS
 from dal_core.run.next_task import answers_itself
 from dal_core.run.rows import NothingToUndo, Progress
 from dal_core.store.store import Store

@@ -14,7 +14,9 @@ from streamlit.testing.v1 import AppTest
 from dal_core.data.base import ImageDataset
 from dal_core.execution.job import Workbench, advance
 from dal_core.experiments import control
-from dal_core.protocol.parameters import FULL_DATA, ProtocolError
+from dal_core.protocol.parameters import ProtocolError
+from dal_core.protocol.presets import changes_from_preset
+from dal_core.protocol.run_spec import FULL_DATA
 from dal_core.record_file.io import read_record
 from dal_core.results.curves import RunCurve
 from dal_core.results.statistics import statistics
@@ -110,7 +112,7 @@ def test_parameter_lines_change_the_protocol_and_nothing_else() -> None:
     plan = actions.make_plan(
         "report", "mnist", ["bald"], "1", True, "# as released\nweights=last\n\nn_epochs = 7\n"
     )
-    assert plan.protocol.changes() == {"weights": "last", "n_epochs": 7}
+    assert changes_from_preset(plan.protocol) == {"weights": "last", "n_epochs": 7}
 
 
 @pytest.mark.parametrize(

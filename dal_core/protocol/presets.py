@@ -1,0 +1,128 @@
+"""Named protocols (presets), and how a protocol differs from the closest one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dal_core.data.catalogue import DATASETS
+from dal_core.protocol.parameters import Protocol, ProtocolError, dataset_names, override
+
+_QUICK = Protocol(
+    dataset="mnist5k",
+    dropout=(0.25, 0.5),
+    val_size=500,
+    test_size=1000,
+    pool_subset_size="all",
+    test_subset_size="all",
+    num_mc_samples=32,
+    n_epochs=100,
+    learning_rate=0.003,
+    weights="last",
+    n_acquisition_steps=30,
+)
+
+PRESETS: Mapping[str, Protocol] = {
+    "report": Protocol(),
+    "released": Protocol(
+        dropout=(0.25, 0.5),
+        weights="last",
+        initial_with_replacement=True,
+        entropy_eps=1e-10,
+        ties="first",
+    ),
+    "gal2017": Protocol(
+        which_model="gal_cnn",
+        dropout=(0.25, 0.5),
+        val_size=100,
+        num_mc_samples=20,
+        pool_subset_size="all",
+        test_subset_size="all",
+        # Gal et al. leave these open; as in the released code.
+        weights="last",
+        initial_with_replacement=True,
+        entropy_eps=1e-10,
+        ties="first",
+    ),
+    "quick": _QUICK,
+}
+
+PRESET_TITLES: Mapping[str, str] = {
+    "report": "the report's text (400 epochs)",
+    "released": "the code released with the report",
+    "gal2017": "Gal et al. 2017: their network (slow)",
+    "quick": "for people: about two seconds a step",
+}
+
+
+def preset(name: str) -> Protocol:
+    """The protocol of that name.
+
+    `report` and `released`: docs/method.md, section 9. `gal2017` is the protocol of Gal et al.
+    (2017); what they leave open is as in `released`.
+
+    `quick` is for people and for the 5,000 built-in digits. It differs from `report` in these
+    points: 100 epochs at learning rate 0.003; the last weights are kept, so that a person needs
+    no labelled validation set and no time is spent on validating; dropout 0.25 / 0.5; 32 passes
+    over the whole pool and the whole test set; 1,000 test and 500 validation images; 30 steps.
+    README, "How quick was chosen", gives the measurements.
+
+    Raises:
+        ProtocolError: for an unknown name.
+    """
+    if name not in PRESETS:
+        raise ProtocolError(f"protocol is {name!r}; allowed: {', '.join(PRESETS)}")
+    return PRESETS[name]
+
+
+def with_dataset(base: Protocol, dataset: str) -> Protocol:
+    """`base` on another data set, with the split sizes that this data set needs.
+
+    Raises:
+        ProtocolError: for an unknown name.
+    """
+    if dataset not in DATASETS:
+        raise ProtocolError(f"dataset is {dataset!r}; allowed: {', '.join(dataset_names())}")
+    if dataset == base.dataset:
+        return base
+    loader = DATASETS[dataset]
+    changes: dict[str, Any] = {"dataset": dataset, "test_size": None}
+    per_class = max(1, round(base.train_size / loader.n_classes))
+    changes["train_size"] = per_class * loader.n_classes
+    if loader.test_set != "own":
+        # 5,000 images cannot spare 1,000 for validation and 3,000 for testing.
+        changes |= {
+            "test_size": _QUICK.test_size if loader.test_set == "drawn" else None,
+            "val_size": min(base.val_size, _QUICK.val_size),
+            "pool_subset_size": "all",
+            "test_subset_size": "all",
+        }
+    return override(base, changes)
+
+
+def closest_preset(protocol: Protocol) -> str:
+    """The name of the preset that differs from this protocol in the fewest parameters."""
+    return min(PRESETS, key=lambda name: len(_changed(protocol, PRESETS[name])))
+
+
+def changes_from_preset(protocol: Protocol) -> dict[str, Any]:
+    """Parameters in which a protocol differs from its closest preset; empty for a preset."""
+    return _changed(protocol, PRESETS[closest_preset(protocol)])
+
+
+def describe_protocol(protocol: Protocol) -> str:
+    """For people: `quick`, or `quick with n_epochs=50` where it differs from the preset."""
+    changes = changes_from_preset(protocol)
+    if not changes:
+        return closest_preset(protocol)
+    listed = ", ".join(f"{key}={_plain(value)}" for key, value in changes.items())
+    return f"{closest_preset(protocol)} with {listed}"
+
+
+def _changed(one: Protocol, other: Protocol) -> dict[str, Any]:
+    theirs = other.model_dump()
+    return {key: value for key, value in one.model_dump().items() if value != theirs[key]}
+
+
+def _plain(value: Any) -> str:
+    return "/".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -1,0 +1,73 @@
+"""What makes two runs the same run, and the short key that identifies it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from dal_core.protocol.parameters import Protocol, ProtocolError
+
+ACQUISITION_NAMES = (
+    "max_entropy",
+    "bald",
+    "variation_ratios",
+    "variation_ratios_mean",
+    "mean_std",
+    "random",
+)
+FULL_DATA = "full_data"
+"""In place of a function: trained once on all images (docs/method.md, section 7)."""
+
+MAX_SEED = 2**32 - 1
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """The definition of a run: data, protocol, acquisition function, seed and oracle.
+
+    Attributes:
+        fingerprint: of the data set (`ImageDataset.fingerprint`).
+        protocol: every parameter of the procedure.
+        acquisition: a registered acquisition function, or `FULL_DATA`.
+        seed: of every random number, 0 .. `MAX_SEED`.
+        noise: probability that the simulated oracle gives a wrong label; 0 in the report.
+
+    Raises:
+        ProtocolError: a value that is not allowed.
+    """
+
+    fingerprint: str
+    protocol: Protocol
+    acquisition: str
+    seed: int
+    noise: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.acquisition not in (*ACQUISITION_NAMES, FULL_DATA):
+            names = ", ".join(ACQUISITION_NAMES)
+            raise ProtocolError(f"acquisition is {self.acquisition!r}; allowed: {names}")
+        if type(self.seed) is not int or not 0 <= self.seed <= MAX_SEED:
+            raise ProtocolError(
+                f"seed is {self.seed!r}; allowed: a whole number from 0 to {MAX_SEED}"
+            )
+        if type(self.noise) not in (int, float) or not 0 <= self.noise <= 1:
+            raise ProtocolError(f"noise is {self.noise!r}; allowed: a probability from 0 to 1")
+
+    @property
+    def key(self) -> str:
+        """Short hash of the definition; the same for a person's run and the oracle's.
+
+        Stored runs are found by it. A noise of 0 is left out of the hash, as runs stored before
+        there was noise need.
+        """
+        parts: list[Any] = [self.fingerprint, self.protocol.model_dump_json()]
+        parts += [self.acquisition, self.seed, *([float(self.noise)] if self.noise else [])]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
+    @property
+    def max_labels(self) -> int:
+        """Labels in the training set at the last evaluated step (docs/method.md, section 5)."""
+        p = self.protocol
+        return p.train_size + p.n_acquisition_steps * p.n_samples_to_acquire
