@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from dal_core.agenda import agenda
 from dal_core.beliefs import load_beliefs
-
 from dal_core.cli import main
-from dal_core.execution.job import Workbench, advance
-from dal_core.record_file.io import read_record
-from dal_core.run.events import Answer
-from dal_core.store.store import Store
+from dal_core.record import read_record
+from dal_core.records import Answer
+from dal_core.store import Store
+from dal_core.worker import Workbench, advance
 from tests.old_home.telling import Dal, differences, machine
 
 DAL = Dal(main, Store, Answer, Workbench, advance, agenda, load_beliefs, read_record)

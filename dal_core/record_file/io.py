@@ -23,7 +23,6 @@ import yaml
 
 from dal_core.record_file.build import build_record, merge, plain
 from dal_core.record_file.schema import (
-    FUNCTION_NAMES,
     MODEL_NAMES,
     Record,
     bounds,
@@ -35,7 +34,6 @@ from dal_core.record_file.validate import RecordError, check, shorten
 from dal_core.results.curves import Bound, RunCurve
 
 __all__ = [
-    "FUNCTION_NAMES",
     "MODEL_NAMES",
     "Bound",
     "Record",

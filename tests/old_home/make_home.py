@@ -30,17 +30,17 @@ from pathlib import Path
 
 import telling
 import torch
-from dal_core.agenda import agenda
-from dal_core.beliefs import load_beliefs
-from dal_core.record import read_record
-from dal_core.records import Answer
-from dal_core.worker import Workbench, advance
 
 import dal_core
 from dal_core import experiment, worker
+from dal_core.agenda import agenda
+from dal_core.beliefs import load_beliefs
 from dal_core.cli import main, reproduce
 from dal_core.protocol import PRESETS, RunSpec, override
+from dal_core.record import read_record
+from dal_core.records import Answer
 from dal_core.store import Progress, Store, rows
+from dal_core.worker import Workbench, advance
 
 COMMIT = "aeee030"
 HERE = Path(__file__).resolve().parent
