@@ -14,6 +14,7 @@ import typer
 import typer.main
 
 from dal_core import __version__
+from dal_core.acquisition import registry
 
 # Plain help: laying it out with rich costs as long as everything else together.
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -78,8 +79,7 @@ def _run(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="max_entropy, bald, variation_ratios, variation_ratios_mean, mean_std or random "
-            "[default: bald]",
+            help=f"{', '.join(registry.names()[:-1])} or {registry.names()[-1]} [default: bald]",
         ),
     ] = None,
     seed: Annotated[

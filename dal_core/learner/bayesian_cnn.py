@@ -23,8 +23,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dal_core.acquisition import scores as acquisition
-from dal_core.acquisition.top_k import Shortlist
+from dal_core.acquisition import registry
+from dal_core.acquisition.batch import Candidates, select
+from dal_core.acquisition.top_k import tie_order
 from dal_core.data.base import ImageDataset
 from dal_core.models.networks import BayesianCNN, build_model, normalise
 from dal_core.posterior.mc_dropout import chunked_passes
@@ -211,20 +212,22 @@ class Learner:
         """
         fitted = self._model()
         started = time.perf_counter()
-        candidates = self.pool_subset()
-        if not len(candidates):
+        ids = self.pool_subset()
+        if not len(ids):
             raise StateError("the pool is empty: there is no image left to ask for")
-        generator = numpy_generator(self.spec.seed, Purpose.TIES, self.n_labelled)
-        priority = acquisition.tie_order(len(candidates), self.protocol.ties, generator)
-        best = Shortlist(n_kept or 2 * self.protocol.n_samples_to_acquire, priority)
-        scores, probs = self._score(fitted.model, candidates, best, progress)
-        order = acquisition.rank(scores, priority)[:RANKING_KEPT]
+        batch, probs = select(
+            registry.get(self.spec.acquisition),
+            self._candidates(fitted.model, ids, progress),
+            RANKING_KEPT,
+            n_passes_kept=n_kept or 2 * self.protocol.n_samples_to_acquire,
+            eps=self.protocol.entropy_eps,
+        )
         query = Query(
             query_id=uuid.uuid4().hex,
             n_labelled=self.n_labelled,
             asked_by=fitted.n_labelled,
-            ranking=tuple(candidates[order].tolist()),
-            scores=tuple(scores[order].tolist()),
+            ranking=tuple(batch.ids.tolist()),
+            scores=tuple(batch.gains.tolist()),
             batch_size=self.protocol.n_samples_to_acquire,
             after=self.after,
             corrected=self.corrected,
@@ -244,7 +247,7 @@ class Learner:
         started = time.perf_counter()
         ids = self.test_subset(fitted.n_labelled)
         seed = torch_seed(self.spec.seed, Purpose.MC_DROPOUT_TEST, fitted.n_labelled)
-        score = acquisition.scorer("bald", self.protocol.entropy_eps)
+        score = registry.scorer("bald", self.protocol.entropy_eps)
         labels, predicted, information = self.dataset.labels[ids], [], 0.0
         for probs in self._passes(fitted.model, ids, seed, progress):
             predicted.append(probs.mean(0).argmax(-1).cpu().numpy())
@@ -366,27 +369,19 @@ class Learner:
         seed = torch_seed(self.spec.seed, Purpose.INITIAL_WEIGHTS, self.n_labelled)
         return build_model(self.protocol.which_model, self.protocol.dropout, seed).to(self.device)
 
-    def _score(
-        self,
-        model: BayesianCNN,
-        ids: np.ndarray,
-        best: Shortlist,
-        progress: Progress | None,
-    ) -> tuple[np.ndarray, Tensor | None]:
-        """Scores [N], and the passes of the images that may be shown, best first."""
-        if self.spec.acquisition == "random":
-            generator = numpy_generator(self.spec.seed, Purpose.RANDOM_SCORES, self.n_labelled)
-            return acquisition.random(len(ids), generator), None
-        score = acquisition.scorer(self.spec.acquisition, self.protocol.entropy_eps)
-        seed = torch_seed(self.spec.seed, Purpose.MC_DROPOUT_POOL, self.n_labelled)
-        scores = np.empty(len(ids), dtype=np.float32)
-        start = 0
-        for probs in self._passes(model, ids, seed, progress):
-            chunk = score(probs).cpu().numpy()
-            scores[start : start + len(chunk)] = chunk
-            best.add(start, chunk, probs)
-            start += len(chunk)
-        return scores, best.probs
+    def _candidates(
+        self, model: BayesianCNN, ids: np.ndarray, progress: Progress | None
+    ) -> Candidates:
+        """The images to choose from, in the order of `ids`, and where chance comes in."""
+        seed, n = self.spec.seed, self.n_labelled
+        ties = numpy_generator(seed, Purpose.TIES, n)
+        mask_seed = torch_seed(seed, Purpose.MC_DROPOUT_POOL, n)
+        return Candidates(
+            ids,
+            tie_order(len(ids), self.protocol.ties, ties),
+            self._passes(model, ids, mask_seed, progress),
+            numpy_generator(seed, Purpose.RANDOM_SCORES, n),
+        )
 
     def _passes(
         self, model: BayesianCNN, ids: np.ndarray, seed: int, progress: Progress | None
