@@ -39,9 +39,13 @@ def truth() -> np.ndarray:
     return np.arange(N_IMAGES, dtype=np.int64) % len(CLASS_NAMES)
 
 
-@cache
 def dataset(name: str = NAME) -> ImageDataset:
     """One of the two, made once."""
+    return _made(name)
+
+
+@cache
+def _made(name: str) -> ImageDataset:
     rng = np.random.default_rng(5)
     images = rng.integers(0, 90, (N_IMAGES, *SHAPE), dtype=np.uint8)
     labels = truth()

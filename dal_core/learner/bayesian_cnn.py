@@ -295,7 +295,7 @@ class Learner:
         given = _as_answers(answers)
         mentioned = {answer.image_id for answer in given}
         given += [Answer(i, None) for i in self._skipping if i not in mentioned]
-        given = list(check_answers(query, given))
+        given = list(check_answers(query, given, self.dataset.n_classes))
         number = submission_id if submission_id is not None else self.after + 1
         self.answered.append(Answered(query, tuple(given), number))
         self.open_query, self.fitted, self._skipping = None, None, []

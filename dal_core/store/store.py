@@ -19,6 +19,7 @@ import numpy as np
 from sqlalchemy import delete, update
 from sqlalchemy.exc import IntegrityError
 
+from dal_core.data import catalogue
 from dal_core.protocol.run_spec import RunSpec
 from dal_core.run.answers import AnswerError, check_complete, clean_answers, same_answers
 from dal_core.run.events import Answer, Batch, Correction, Query, StepResult, Submission
@@ -118,7 +119,10 @@ class Store:
         """
         for batch in answered:
             checks.check_author(batch.annotator, batch.source)
-        answered = [replace(batch, answers=clean_answers(batch.answers)) for batch in answered]
+        n_classes = catalogue.get(spec.protocol.dataset).n_classes
+        answered = [
+            replace(batch, answers=clean_answers(batch.answers, n_classes)) for batch in answered
+        ]
         checks.check_directives({"until_labels": until_labels, "until_accuracy": until_accuracy})
         checks.check_mode(mode, kind)
         run = RunRow(
@@ -379,16 +383,16 @@ class Store:
                 shown images that are labelled. Nothing is written.
         """
         checks.check_author(annotator, source)
-        clean = clean_answers(answers)
         with self._writing.begin() as connection:
             found = reading.read_query(connection, query_id)
             if found is None:
                 raise AnswerError(f"query {query_id!r} does not exist")
             run_id, query = found
+            log = self._logs.read(connection, run_id)
+            clean = clean_answers(answers, log.run.loader.n_classes)
             earlier = reading.read_submission(connection, query_id)
             if earlier is not None:
                 return _outcome_of_second(earlier, clean, annotator)
-            log = self._logs.read(connection, run_id)
             if log.open_query is None or log.open_query.query_id != query_id:
                 return SubmitOutcome("refused", None, "the query is no longer open")
             check_complete(query, clean)
@@ -442,9 +446,9 @@ class Store:
                 label is not allowed. Nothing is written.
         """
         checks.check_author(annotator, "person")
-        (answer,) = clean_answers([Answer(image_id, label)])
         with self._writing.begin() as connection:
             log = self._logs.read(connection, run_id)
+            (answer,) = clean_answers([Answer(image_id, label)], log.run.loader.n_classes)
             submission_id = checks.check_correction(log, answer)
             row = {
                 "submission_id": submission_id,
