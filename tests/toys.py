@@ -24,6 +24,7 @@ NAME, PARTLY = "toy", "toy-partly"
 CLASS_NAMES = ("stop", "yield", "go")
 NOUN = "sign"
 SHAPE = (20, 12, 3)
+MEAN, STD = (0.3, 0.3, 0.35), (0.25, 0.25, 0.2)
 N_IMAGES = 240
 
 # For runs that take a moment: override(PRESETS["quick"], SETTINGS).
@@ -59,8 +60,8 @@ def _made(name: str) -> ImageDataset:
         labels,
         class_names=CLASS_NAMES,
         noun=NOUN,
-        pixel_mean=(0.3,),
-        pixel_std=(0.25,),
+        pixel_mean=MEAN,
+        pixel_std=STD,
     )
 
 
@@ -90,6 +91,9 @@ def loader(name: str) -> Loader:
         test_set="none",
         class_names=CLASS_NAMES,
         noun=NOUN,
+        image_shape=SHAPE,
+        pixel_mean=MEAN,
+        pixel_std=STD,
     )
 
 

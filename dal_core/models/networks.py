@@ -44,6 +44,12 @@ class BayesianCNN(nn.Module):
         super().__init__()
         self.dropout = dropout
         self.feature_size, self.hidden_size = feature_size, hidden_size
+        self.pixel_mean: tuple[float, ...] = PIXEL_MEAN
+        self.pixel_std: tuple[float, ...] = PIXEL_STD
+
+    def normalise(self, images: np.ndarray) -> Tensor:
+        """uint8 images -> what `trunk` takes, by the model's own `pixel_mean` and `pixel_std`."""
+        return normalise(images, self.pixel_mean, self.pixel_std)
 
     def trunk(self, images: Tensor) -> Tensor:
         """Normalised images [N, channels, H, W] -> features [N, F], without dropout."""
@@ -145,6 +151,8 @@ def build_model(
     seed: int,
     image_shape: tuple[int, ...] = (28, 28),
     n_classes: int = 10,
+    pixel_mean: tuple[float, ...] = PIXEL_MEAN,
+    pixel_std: tuple[float, ...] = PIXEL_STD,
 ) -> BayesianCNN:
     """A freshly initialised model; its weights come from a generator of their own.
 
@@ -154,12 +162,14 @@ def build_model(
         seed: see `randomness.torch_seed`.
         image_shape: (H, W), or (H, W, channels).
         n_classes: C.
+        pixel_mean, pixel_std: one value per channel, for `BayesianCNN.normalise`.
 
     Raises:
         ImageTooSmall: the network's convolutions and pools leave nothing of such an image.
     """
     with torch.random.fork_rng(devices=[]):  # the constructors' own draws leave no trace
         model = MODELS[name](dropout, image_shape, n_classes)
+    model.pixel_mean, model.pixel_std = pixel_mean, pixel_std
     generator = torch.Generator().manual_seed(seed)
     for layer in model.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):

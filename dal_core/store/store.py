@@ -123,7 +123,8 @@ class Store:
         answered = [
             replace(batch, answers=clean_answers(batch.answers, n_classes)) for batch in answered
         ]
-        checks.check_directives({"until_labels": until_labels, "until_accuracy": until_accuracy})
+        stops = {"until_labels": until_labels, "until_accuracy": until_accuracy}
+        checks.check_directives(stops, has_test_set=split_sizes.get("test") != 0)
         checks.check_mode(mode, kind)
         run = RunRow(
             run_id=_new_id(spec),
@@ -176,10 +177,11 @@ class Store:
                 another split, or ends before the fork; a stop rule is out of range, or the kind
                 does not have the mode. One line; nothing is written.
         """
-        checks.check_directives({"until_labels": until_labels, "until_accuracy": until_accuracy})
+        stops = {"until_labels": until_labels, "until_accuracy": until_accuracy}
         checks.check_mode(mode, kind)
         with self._writing.begin() as connection:
             log = self._logs.read(connection, run_id)
+            checks.check_directives(stops, log.run.has_test_set)
             forking.check_fork(log, after, spec)
             run = RunRow(
                 run_id=_new_id(spec),
@@ -277,9 +279,8 @@ class Store:
             "until_accuracy": until_accuracy,
         }
         values = {name: value for name, value in given.items() if value is not UNSET}
-        checks.check_directives(values)
         with self._writing.begin() as connection:
-            reading.read_run(connection, run_id)
+            checks.check_directives(values, reading.read_run(connection, run_id).has_test_set)
             if values:
                 connection.execute(update(schema.runs).filter_by(run_id=run_id).values(values))
 

@@ -162,7 +162,7 @@ def test_a_data_set_may_have_any_classes_and_colour_images_and_unknown_labels() 
     assert (toy.n_classes, toy.image_shape, toy.noun) == (3, (20, 12, 3), "sign")
     assert [toy.class_name(label) for label in (0, 2, -1)] == ["stop", "go", "unknown"]
     assert np.array_equal(toy.known, toy.labels >= 0) and not toy.known.all()
-    assert toy.pixel_mean == (0.3, 0.3, 0.3) and toy.from_drawing is None
+    assert toy.pixel_mean == toys.MEAN and toy.from_drawing is None
     content = toy.images.tobytes() + toy.labels.astype("<i8").tobytes()
     assert toy.fingerprint == hashlib.sha256(content).hexdigest()
 
@@ -170,7 +170,10 @@ def test_a_data_set_may_have_any_classes_and_colour_images_and_unknown_labels() 
 def test_a_loader_that_promises_other_classes_than_it_loads_is_refused() -> None:
     catalogue.register(replace(toys.loader("toy"), class_names=("left", "right")))
     try:
-        with pytest.raises(catalogue.DataCorrupt, match="promises left, right"):
+        with pytest.raises(
+            catalogue.DataCorrupt,
+            match=r"toy: class_names is .* its loader promises \('left', 'right'\)",
+        ):
             catalogue.load("toy")
     finally:
         catalogue.unregister("toy")
