@@ -33,7 +33,7 @@ from dal_core.protocol.parameters import Protocol
 from dal_core.protocol.randomness import Purpose, numpy_generator, torch_seed
 from dal_core.protocol.run_spec import FULL_DATA, RunSpec
 from dal_core.run.answers import check_answers
-from dal_core.run.events import RANKING_KEPT, Answer, Query, StepResult
+from dal_core.run.events import RANKING_KEPT, Answer, Confusion, Query, StepResult
 from dal_core.run.splits import Split, split_of
 from dal_core.training.loop import BatchOrder, Training, Watch, train
 
@@ -242,8 +242,11 @@ class Learner:
         """Test accuracy and mean test mutual information (SPEC section 5.2).
 
         The mean over the T passes decides the class; BALD is averaged over the test images.
+        Without a test set both are None.
         """
         fitted = self._model()
+        if not len(self.split.test):
+            return self._result(fitted, None, None, None)
         started = time.perf_counter()
         ids = self.test_subset(fitted.n_labelled)
         seed = torch_seed(self.spec.seed, Purpose.MC_DROPOUT_TEST, fitted.n_labelled)
@@ -254,18 +257,29 @@ class Learner:
             information += float(score(probs).cpu().double().sum())
         confusion = confusion_counts(labels, np.concatenate(predicted), self.dataset.n_classes)
         fitted.seconds["evaluate"] = time.perf_counter() - started
+        accuracy = int(confusion.trace()) / len(ids)
+        counts = tuple(tuple(row) for row in confusion.tolist())
+        return self._result(fitted, accuracy, information / len(ids), counts)
+
+    def _result(
+        self,
+        fitted: Fitted,
+        accuracy: float | None,
+        mutual_information: float | None,
+        confusion: Confusion | None,
+    ) -> StepResult:
         return StepResult(
             step=self.step,
             n_labelled=fitted.n_labelled,
-            accuracy=int(confusion.trace()) / len(ids),
-            mutual_information=information / len(ids),
+            accuracy=accuracy,
+            mutual_information=mutual_information,
             train_loss=fitted.training.train_loss,
             val_loss=fitted.training.val_loss,
             best_epoch=fitted.training.best_epoch,
             seconds={"train": 0.0, "evaluate": 0.0, "score": 0.0, **fitted.seconds},
             after=fitted.after,
             corrected=fitted.corrected,
-            confusion=tuple(tuple(row) for row in confusion.tolist()),
+            confusion=confusion,
         )
 
     def inspect(self, image_ids: Sequence[int]) -> np.ndarray:
@@ -298,7 +312,7 @@ class Learner:
         given = _as_answers(answers)
         mentioned = {answer.image_id for answer in given}
         given += [Answer(i, None) for i in self._skipping if i not in mentioned]
-        given = list(check_answers(query, given))
+        given = list(check_answers(query, given, self.dataset.n_classes))
         number = submission_id if submission_id is not None else self.after + 1
         self.answered.append(Answered(query, tuple(given), number))
         self.open_query, self.fitted, self._skipping = None, None, []
@@ -367,7 +381,7 @@ class Learner:
     def fresh_model(self) -> BayesianCNN:
         """The model with the initial weights of the current step."""
         seed = torch_seed(self.spec.seed, Purpose.INITIAL_WEIGHTS, self.n_labelled)
-        return build_model(self.protocol.which_model, self.protocol.dropout, seed).to(self.device)
+        return new_model(self.protocol, self.dataset, seed).to(self.device)
 
     def _candidates(
         self, model: BayesianCNN, ids: np.ndarray, progress: Progress | None
@@ -391,7 +405,8 @@ class Learner:
         return chunked_passes(model, images, n_passes, seed, progress, self.helper)
 
     def _images(self, ids: np.ndarray) -> Tensor:
-        return normalise(self.dataset.images[ids]).to(self.device)
+        data = self.dataset
+        return normalise(data.images[ids], data.pixel_mean, data.pixel_std).to(self.device)
 
     def _validation(self) -> tuple[Tensor, Tensor]:
         ids = self.split.validation
@@ -415,6 +430,19 @@ class Learner:
         if self.open_query is None:
             raise StateError("no query is open; call query() first")
         return self.open_query
+
+
+def new_model(protocol: Protocol, dataset: ImageDataset, seed: int) -> BayesianCNN:
+    """The protocol's network for images and classes of this data set, freshly initialised."""
+    return build_model(
+        protocol.which_model,
+        protocol.dropout,
+        seed,
+        dataset.image_shape,
+        dataset.n_classes,
+        dataset.pixel_mean,
+        dataset.pixel_std,
+    )
 
 
 def confusion_counts(labels: np.ndarray, predicted: np.ndarray, n_classes: int) -> np.ndarray:

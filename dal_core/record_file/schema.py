@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dal_core.acquisition import registry
-from dal_core.record_file.validate import accuracy, information
+from dal_core.record_file.validate import number
 from dal_core.results.curves import Bound, RunCurve
 
 MODEL_NAMES: Mapping[str, str] = {"lenet5": "LeNet", "gal_cnn": "ConvNN"}
@@ -73,8 +73,8 @@ def curves(record: Record) -> list[RunCurve]:
                         if "n_labelled" in entry
                         else labels(record.params, len(accuracies))
                     ),
-                    accuracy=tuple(accuracy(value, key) for value in accuracies),
-                    mutual_information=tuple(information(value, key) for value in informations),
+                    accuracy=tuple(number(value, key) for value in accuracies),
+                    mutual_information=tuple(number(value, key) for value in informations),
                     seconds=None if seconds[position] is None else float(seconds[position]),
                     dataset=str(exp.get("dataset") or ""),
                 )
@@ -88,7 +88,7 @@ def bounds(record: Record) -> list[Bound]:
     pairs = zip(entry.get("test_acc", ()), entry.get("test_inf", ()), strict=True)
     seeds = record.params["exp"]["seed_sequence"]
     return [
-        Bound(seeds[position], accuracy(acc, "test_acc"), information(inf, "test_inf"))
+        Bound(seeds[position], number(acc, "test_acc"), number(inf, "test_inf"))
         for position, (acc, inf) in enumerate(pairs)
         if acc is not None
     ]
