@@ -24,7 +24,7 @@ from dal_core.protocol.presets import PRESETS, with_dataset
 from dal_core.protocol.run_spec import RunSpec
 from dal_core.training.loop import train
 from dal_core.training.malloc import keep_freed_memory
-from dal_core.training.validation import image_losses
+from dal_core.training.weight_selection import image_losses
 
 REPORT = PRESETS["report"]
 T = REPORT.num_mc_samples
@@ -93,7 +93,7 @@ class Ours:
             seen[0] += len(labels)
             return losses[0]
 
-        with patch("dal_core.training.validation.image_losses", watched):
+        with patch("dal_core.training.weight_selection.image_losses", watched):
             whole = cpu_seconds(lambda: _trained(n, REPORT))
         share = seen[0] / (REPORT.n_epochs * REPORT.val_size)
         return {"seconds": whole, "validation": seconds[0], "share": share}

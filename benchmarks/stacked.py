@@ -23,12 +23,14 @@ from benchmarks import stacked_counts as counts
 from benchmarks.data import images_of
 from dal_core.models.networks import BayesianCNN, build_model, normalise
 from dal_core.posterior.mc_dropout import chunked_passes
+from dal_core.posterior.stacked import passes_together
 from dal_core.protocol.parameters import Protocol, override
 from dal_core.protocol.presets import PRESETS
 from dal_core.training.device import choose_device
 from dal_core.training.loop import Training, train
 from dal_core.training.malloc import keep_freed_memory
-from dal_core.training.stacked import GraphFailed, Labelled, passes_together, train_together
+from dal_core.training.stacked.graph import GraphFailed
+from dal_core.training.stacked.train import StackedSet, train_together
 
 REPORT = PRESETS["report"]
 GRAPH_EPOCHS = 30  # three without the graph, the others by replaying it
@@ -40,8 +42,8 @@ class Sets:
     """Images on the device, and what each of R runs trains and validates on."""
 
     images: Tensor
-    training: Labelled
-    validation: Labelled
+    training: StackedSet
+    validation: StackedSet
 
 
 def main() -> None:
@@ -224,8 +226,8 @@ def _sets(n_runs: int, n_images: int, n_validation: int, device: torch.device) -
     ids = ids.to(device)
     return Sets(
         normalise(pixels).to(device),
-        Labelled(ids[:, :n_images], wanted[:, :n_images]),
-        Labelled(ids[:, n_images:], wanted[:, n_images:]),
+        StackedSet(ids[:, :n_images], wanted[:, :n_images]),
+        StackedSet(ids[:, n_images:], wanted[:, n_images:]),
     )
 
 

@@ -23,8 +23,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.data import dataset
 from benchmarks.sides import REPORT
 from dal_core.models.networks import build_model, normalise
+from dal_core.posterior.stacked import passes_together
 from dal_core.protocol.parameters import Protocol, override
-from dal_core.training.stacked import Labelled, passes_together, train_together
+from dal_core.training.stacked.train import StackedSet, train_together
 
 COUNTED = (20, 120)  # images
 T = REPORT.num_mc_samples
@@ -157,7 +158,7 @@ def _training(n: int, protocol: Protocol) -> Count:
     images = normalise(dataset().images[: n + protocol.val_size])
     ids = torch.arange(len(images)).unsqueeze(0)
     labels = torch.zeros_like(ids)
-    training = Labelled(ids[:, :n], labels[:, :n])
-    validation = Labelled(ids[:, n:], labels[:, n:])
+    training = StackedSet(ids[:, :n], labels[:, :n])
+    validation = StackedSet(ids[:, n:], labels[:, n:])
     model = build_model(protocol.which_model, protocol.dropout, seed=1)
     return _counted(lambda: train_together([model], images, training, protocol, [1], validation))

@@ -18,8 +18,7 @@ from torch.nn import functional as F
 
 from dal_core.models.networks import BayesianCNN
 from dal_core.protocol.parameters import Protocol
-from dal_core.training.validation import Validation
-from dal_core.training.weight_selection import BestWeights, BestWeightsBeside
+from dal_core.training.weight_selection import BestWeights, BestWeightsInThread, Validation
 
 
 @dataclass(frozen=True)
@@ -128,7 +127,7 @@ def train(
         for number in range(1, protocol.n_epochs + 1):
             parts = batches.epoch(len(images)) if batches else [slice(None)]
             train_losses.append(_train_epoch(model, images, labels, parts, optimiser, generator))
-            val_loss = keeper.look(number) if keeper else None
+            val_loss = keeper.validate(number) if keeper else None
             if watch is not None:
                 left = (time.perf_counter() - started) / number * (protocol.n_epochs - number)
                 watch(Epoch(number, protocol.n_epochs, train_losses[-1], val_loss, left))
@@ -169,7 +168,7 @@ def _train_epoch(
 
 def _keeper(
     model: BayesianCNN, validation: Validation, helper: Executor | None
-) -> BestWeights | BestWeightsBeside:
+) -> BestWeights | BestWeightsInThread:
     if helper is None:
         return BestWeights(model, validation)
-    return BestWeightsBeside(model, validation, helper)
+    return BestWeightsInThread(model, validation, helper)
