@@ -30,7 +30,7 @@ def passes_together(
     """p[r, t, n, c] for R models, each on its own images (docs/method.md, section 2).
 
     Args:
-        images: [M, 1, 28, 28] float32, normalised, on the models' device.
+        images: [M, channels, H, W] float32, normalised, on the models' device.
         ids: [R, N] int64, the images of each run.
         n_passes: T.
         seeds: seeds of the masks, by run; runs with equal seeds share their draws.

@@ -97,11 +97,11 @@ def train(
 
     Args:
         model: freshly initialised.
-        images: [n, 1, 28, 28] normalised; all of them are one batch unless `batches` is given.
+        images: [n, channels, H, W] normalised; one batch unless `batches` is given.
         labels: [n] int64.
         protocol: epochs, optimiser and which weights to keep.
         generator: source of the dropout masks, on the CPU.
-        validation: images [V, 1, 28, 28] and labels [V]; needed where the best weights are kept.
+        validation: images and labels of V images; needed where the best weights are kept.
         watch: called after every epoch.
         batches: how to divide each epoch into mini-batches.
         full_curve: measure every epoch's validation loss, even if it cannot be the lowest; the

@@ -32,7 +32,7 @@ MAX_PENDING = 8  # epochs that training may be ahead; validating one takes 0.5 t
 
 
 def image_losses(model: BayesianCNN, images: Tensor, labels: Tensor) -> Tensor:
-    """Cross entropy of each image in nats, dropout off: [n, 1, 28, 28], [n] -> [n] float64."""
+    """Cross entropy of each image in nats, dropout off: [n, channels, H, W], [n] -> [n] float64."""
     with torch.inference_mode():
         losses = F.cross_entropy(model(images), labels, reduction="none")
         return losses.cpu().double().clamp_min(0)  # rounding must not make a partial sum shrink
@@ -50,7 +50,7 @@ class Validation:
     """Finds the epoch with the lowest loss on the validation images, dropout off.
 
     Args:
-        images: [V, 1, 28, 28] normalised.
+        images: [V, channels, H, W] normalised.
         labels: [V] int64.
         full: measure every epoch on all images, for a complete curve.
     """

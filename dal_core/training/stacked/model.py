@@ -8,7 +8,6 @@ default to TF32.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -45,7 +44,7 @@ class StackedModel:
         self.dense = [name for name, layer in layers if isinstance(layer, nn.Linear)]
 
     def unfold(self, images: Tensor) -> Tensor:
-        """[R, n, 1, 28, 28] images -> the patches that the first convolution multiplies."""
+        """[R, n, C, H, W] images -> the patches that the first convolution multiplies."""
         raise NotImplementedError
 
     def trunk(self, patches: Tensor) -> Tensor:
@@ -67,11 +66,10 @@ class StackedModel:
         return torch.baddbmm(bias.unsqueeze(1), x, weight.transpose(1, 2))
 
     def convolve(self, name: str, patches: Tensor) -> Tensor:
-        """[R, n, C k k, L] patches -> [R, n, C', H', W'], square: L = H' W'; without the bias."""
+        """[R, n, C k k, H', W'] patches -> [R, n, C', H', W'], without the bias."""
         weight = self.parameters[f"{name}.weight"].flatten(2).unsqueeze(1)  # [R, 1, C', C k k]
-        x = weight @ patches  # [R, n, C', L]
-        side = math.isqrt(x.shape[-1])
-        return x.unflatten(-1, (side, side))
+        x = weight @ patches.flatten(3)  # [R, n, C', H' W']
+        return x.unflatten(3, patches.shape[3:])
 
     def add_bias(self, name: str, x: Tensor) -> Tensor:
         """[R, n, C', H', W'] plus a convolution's bias; after pooling, a quarter of the work."""
@@ -90,13 +88,13 @@ class _StackedLeNet5(StackedModel):
     largest_floats = 25 * 784  # patches of the first layer
 
     def unfold(self, images: Tensor) -> Tensor:
-        return patches_of(F.pad(images, (2, 2, 2, 2)), 5)  # [R, n, 25, 784]
+        return patches_of(F.pad(images, (2, 2, 2, 2)), 5)  # [R, n, 25 C, H, W]
 
     def trunk(self, patches: Tensor) -> Tensor:
         x = _pool(self.convolve("conv1", patches))
-        x = F.relu(self.add_bias("conv1", x))  # [R, n, 6, 14, 14]
+        x = F.relu(self.add_bias("conv1", x))  # [R, n, 6, H // 2, W // 2]
         x = _pool(self.convolve("conv2", patches_of(x, 5)))
-        x = F.relu(self.add_bias("conv2", x))  # [R, n, 16, 5, 5]
+        x = F.relu(self.add_bias("conv2", x))  # [R, n, 16, 5, 5] for 28 x 28 pixels
         return x.flatten(2)
 
 
@@ -105,12 +103,12 @@ class _StackedGalCNN(StackedModel):
     largest_floats = 512 * 625  # patches of the second layer
 
     def unfold(self, images: Tensor) -> Tensor:
-        return patches_of(F.pad(images, (1, 2, 1, 2)), 4)  # [R, n, 16, 784]
+        return patches_of(F.pad(images, (1, 2, 1, 2)), 4)  # [R, n, 16 C, H, W]
 
     def trunk(self, patches: Tensor) -> Tensor:
-        x = F.relu(self.add_bias("conv1", self.convolve("conv1", patches)))  # [R, n, 32, 28, 28]
+        x = F.relu(self.add_bias("conv1", self.convolve("conv1", patches)))  # [R, n, 32, H, W]
         x = _pool(self.convolve("conv2", patches_of(x, 4)))
-        x = F.relu(self.add_bias("conv2", x))  # [R, n, 32, 12, 12]
+        x = F.relu(self.add_bias("conv2", x))  # [R, n, 32, 12, 12] for 28 x 28 pixels
         return x.flatten(2)
 
 
@@ -126,7 +124,7 @@ def stack(models: Sequence[BayesianCNN]) -> StackedModel:
 
 
 def patches_of(x: Tensor, kernel: int) -> Tensor:
-    """[R, n, C, H, W] -> [R, n, C k k, L]: what a k x k kernel sees at each of L places."""
+    """[R, n, C, H, W] -> [R, n, C k k, H', W']: what a k x k kernel sees at each place."""
     return _Patches.apply(x, kernel)
 
 
@@ -137,11 +135,13 @@ class _Patches(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, kernel: int) -> Tensor:
         ctx.kernel, ctx.size = kernel, x.shape[-2:]
         seen = x.unfold(3, kernel, 1).unfold(4, kernel, 1)  # [R, n, C, H', W', k, k]
-        return seen.permute(0, 1, 2, 5, 6, 3, 4).flatten(5).flatten(2, 4)
+        return seen.permute(0, 1, 2, 5, 6, 3, 4).flatten(2, 4)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        folded = F.fold(grad.flatten(0, 1), ctx.size, ctx.kernel)  # one kernel, no atomic sums
+        folded = F.fold(
+            grad.flatten(0, 1).flatten(2), ctx.size, ctx.kernel
+        )  # one kernel, no atomic sums
         return folded.unflatten(0, grad.shape[:2]), None
 
 

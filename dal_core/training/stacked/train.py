@@ -55,7 +55,7 @@ def train_together(
 
     Args:
         models: R freshly initialised ones.
-        images: [M, 1, 28, 28] normalised, on the models' device.
+        images: [M, channels, H, W] normalised, on the models' device.
         training: n images of each run; one batch, unless `order_seeds` is given.
         protocol: epochs, optimiser, batch size of the full data and which weights to keep.
         mask_seeds: seeds of the dropout masks, by run; runs with equal seeds share their draws.
