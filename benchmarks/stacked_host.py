@@ -30,7 +30,7 @@ from dal_core.data.base import ImageDataset
 from dal_core.experiments import stacked_runs
 from dal_core.experiments.control import create_experiment
 from dal_core.models.networks import BayesianCNN
-from dal_core.posterior.mc_dropout import CHUNK
+from dal_core.posterior.base import CHUNK
 from dal_core.protocol.parameters import Protocol, override
 from dal_core.store.store import Store
 from dal_core.training.loop import Training

@@ -130,7 +130,7 @@ def _view(title: str, log: RunState) -> None:
     if not digits_are_here(spec.protocol.dataset, spec.fingerprint):
         return
     step = _step(log, runtime.dataset(spec.protocol.dataset))
-    if step is not None and not len(step.learner.pool_subset()):
+    if step is not None and not len(step.model.pool_subset):
         st.info("This network has nothing left to ask for: every image has its label.")
     elif step is not None:
         VIEWS[title](step)
@@ -154,7 +154,7 @@ def _step(log: RunState, dataset: ImageDataset) -> Step | None:
     step = model.open_step(log, dataset, state)
     if step is not None:
         left.caption(
-            f"{words.about(log)}. Its network of **{step.learner.n_labelled}** labels"
+            f"{words.about(log)}. Its network of **{step.model.n_labelled}** labels"
             + explain_words.before_corrections(log, *step.key[1:])
             + ("; the next one is in training." if _is_training(log) else ".")
         )

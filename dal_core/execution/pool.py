@@ -235,7 +235,7 @@ class _Worker:
         arguments = [str(self.pool.home), self.pool.device, str(self.threads)]
         with self._complaints() as stderr:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "dal_core.execution.job", *arguments],
+                [sys.executable, "-m", "dal_core.execution.worker_process", *arguments],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr,

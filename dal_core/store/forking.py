@@ -94,8 +94,7 @@ def _append(connection: Connection, table: Any, row: dict[str, Any]) -> int:
 def _measures_alike(one: Protocol, other: Protocol) -> bool:
     """Whether a step under either protocol is the same; how many there are to be is no matter."""
     free = {"n_acquisition_steps", "n_samples_to_acquire", "pool_subset_size", "ties"}
-    theirs = other.model_dump()
-    return all(theirs[k] == v for k, v in one.model_dump().items() if k not in free)
+    return all(getattr(one, k) == getattr(other, k) for k in Protocol.model_fields if k not in free)
 
 
 def _check_same(name: str, origin: Any, fork: Any) -> None:

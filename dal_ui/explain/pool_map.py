@@ -33,7 +33,7 @@ def map_view(step: Step) -> None:
     )
     spec, explained = _spec(step.key, step, by or DIGIT)
     draw(spec, f"explain-map-{by}", "stretch")
-    st.caption(_legend(by or DIGIT, len(step.learner.answered), explained))
+    st.caption(_legend(by or DIGIT, step.model.labelled.step, explained))
 
 
 def _legend(by: str, n_answered: int, explained: np.ndarray) -> str:
@@ -52,13 +52,13 @@ def _spec(key: model.Key, _step: Step, by: str) -> tuple[dict[str, Any], np.ndar
     points, explained = model.mapped(_step)
     pool = model.pool_scores(_step)
     table = points_to_show(points, pool, by, _step)
-    return pool_map_spec(table, by, len(_step.learner.answered)), explained
+    return pool_map_spec(table, by, _step.model.labelled.step), explained
 
 
 def points_to_show(points: pd.DataFrame, pool: PoolScores, by: str, step: Step) -> pd.DataFrame:
     """The map's points with what is asked for now, what was said, and the score to colour by."""
     asked_now = step.images_wanted(pool)
-    last = len(step.learner.answered)
+    last = step.model.labelled.step
     now = points.image_id.isin(asked_now) & (points.step == UNASKED)
     said = ["" if np.isnan(label) else f"{label:.0f}" for label in points.label]
     said = ["can't tell" if skip else one for one, skip in zip(said, points.skipped, strict=True)]

@@ -327,7 +327,7 @@ def test_deep_links_to_a_cold_server_show_the_frame_and_keep_the_run(
 def worker_pids(home: Path) -> list[int]:
     """The workers of a store's server."""
     found = subprocess.run(
-        ["pgrep", "-f", f"dal_core.execution.job {home}"],
+        ["pgrep", "-f", f"dal_core.execution.worker_process {home}"],
         capture_output=True,
         text=True,
         check=False,

@@ -62,14 +62,14 @@ def workers_of(pid: int) -> list[int]:
             command = (folder / "cmdline").read_text()
         except OSError:
             continue
-        if parent == str(pid) and "dal_core.execution.job" in command:
+        if parent == str(pid) and "dal_core.execution.worker_process" in command:
             found.append(int(folder.name))
     return found
 
 
 def is_gone(pid: int) -> bool:
     try:
-        return "dal_core.execution.job" not in Path(f"/proc/{pid}/cmdline").read_text()
+        return "dal_core.execution.worker_process" not in Path(f"/proc/{pid}/cmdline").read_text()
     except OSError:
         return True
 

@@ -20,7 +20,9 @@ from dal_core.exchange import predict
 from dal_core.exchange.model import WEIGHTS, NoModel, has_model, model_bytes, predict_script
 from dal_core.execution.checkpoints import FILE_NAME
 from dal_core.execution.job import Workbench, advance
+from dal_core.learner.bayesian_cnn import FittedCNN
 from dal_core.models.networks import normalise
+from dal_core.posterior.mc_dropout import McDropoutModel
 from dal_core.store.store import Store
 from tests import experiment_kit
 
@@ -44,11 +46,12 @@ def test_the_script_predicts_what_the_learner_predicts_without_dropout(
     store, run_id = fitted(dal_home, mnist5k, model)
     out = tmp_path / "model.safetensors"
     assert main(["export", run_id, "--format", "safetensors", "--out", str(out)]) == 0
-    learner = Workbench(store).learner(store.log(run_id))
-    assert learner.fitted is not None
+    bench, log = Workbench(store), store.log(run_id)
+    fitted_now = bench.fitted(log.run, bench.labelled(log))
+    assert isinstance(fitted_now, FittedCNN) and isinstance(fitted_now.model, McDropoutModel)
     images = mnist5k.images[100:140]
     with torch.inference_mode():
-        expected = learner.fitted.model(normalise(images)).softmax(-1)
+        expected = fitted_now.model.network(normalise(images)).softmax(-1)
     found = predict.predict(*predict.read_model(out), images)
     assert torch.allclose(found, expected, atol=1e-5)
     assert torch.equal(found.argmax(-1), expected.argmax(-1))

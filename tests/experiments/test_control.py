@@ -287,7 +287,7 @@ def test_each_switch_alone_changes_the_result(mnist5k: ImageDataset, field: str)
     base = {**report, "n_epochs": 40, "num_mc_samples": 4, "learning_rate": 0.01}
     results = []
     for changes in (base, {**base, **released}):
-        learner = fast.learner(mnist5k, "variation_ratios", **changes)
-        ((result, query),) = fast.steps(learner, 1)
+        run = fast.run(mnist5k, "variation_ratios", **changes)
+        ((result, query),) = fast.steps(run, 1)
         results.append((fast.measured(result), query.ranking))
     assert results[0] != results[1]

@@ -10,7 +10,6 @@ import pytest
 
 from dal_core.data.base import ImageDataset
 from dal_core.execution.job import Workbench, advance
-from dal_core.execution.recompute import learner_at
 from dal_core.experiments import control
 from dal_core.figures.history import (
     balance_data,
@@ -23,6 +22,7 @@ from dal_core.figures.history import (
 from dal_core.learner.bayesian_cnn import confusion_counts
 from dal_core.record_file.sync import run_curve
 from dal_core.results import run_history
+from dal_core.run.labelled import labelled_of, state_at
 from dal_core.run.splits import split_of
 from dal_core.run.state import RunState
 from dal_core.store.store import Store
@@ -90,12 +90,12 @@ def test_images_asked_for_come_with_what_was_said_and_what_is_true(
 def test_classes_are_counted_as_the_learner_has_them(log: RunState, mnist5k: ImageDataset) -> None:
     split = split_of(log.run.spec, mnist5k)
     for moment in run_history.moments(log):
-        learner = learner_at(log, moment.after, mnist5k)
-        labelled, pool = run_history.class_counts(log, moment, mnist5k, split)
-        _, labels = learner.training_set()
-        assert labelled.tolist() == np.bincount(labels, minlength=10).tolist()
-        assert pool.tolist() == np.bincount(mnist5k.labels[learner.pool()], minlength=10).tolist()
-        assert labelled.sum() == moment.n_labelled
+        labelled = labelled_of(state_at(log, moment.after, log.corrected), split, mnist5k)
+        by_class, pool = run_history.class_counts(log, moment, mnist5k, split)
+        assert by_class.tolist() == np.bincount(labelled.labels, minlength=10).tolist()
+        left = mnist5k.labels[labelled.unlabelled(split.pool)]
+        assert pool.tolist() == np.bincount(left, minlength=10).tolist()
+        assert by_class.sum() == moment.n_labelled
 
 
 def test_wrong_labels_are_counted_up_to_the_step(tmp_path: Path, mnist5k: ImageDataset) -> None:

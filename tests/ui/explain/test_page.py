@@ -75,9 +75,9 @@ def texts(page: AppTest) -> str:
 
 def of_step(store: Store, run_id: str, dataset: ImageDataset) -> Step:
     log = store.log(run_id)
-    learner = stored_step(store.home, log, dataset)
-    assert learner is not None
-    return Step(log, learner, dataset)
+    model = stored_step(store.home, log, dataset)
+    assert model is not None
+    return Step(log, model, dataset)
 
 
 # -- the page ----------------------------------------------------------------------------------
@@ -100,7 +100,7 @@ def test_the_first_image_is_the_one_the_run_asks_for_first(
     said = texts(page)
     assert f"Image {query.ranking[0]}. MNIST says" in said
     assert "These are the very passes the run scored this image with." in said
-    n_pool = len(of_step(store, run_id, mnist5k).learner.pool_subset())
+    n_pool = len(of_step(store, run_id, mnist5k).model.pool_subset)
     assert f"**{query.scores[0]:.3f}** | 1st of {n_pool}" in said
 
 
@@ -110,7 +110,7 @@ def test_every_draw_tells_the_browser_where_the_sliders_stand(
     """The first draw may be lost: a click on a tab while it goes on interrupts it."""
     run_id, _ = asked_run(store, mnist5k)
     page = explain_page(run_id)
-    own = of_step(store, run_id, mnist5k).learner.protocol
+    own = of_step(store, run_id, mnist5k).model.protocol
     wanted = [own.num_mc_samples, *own.dropout]
     for _ in range(2):
         assert [list(slider.proto.default) for slider in page.slider] == [[one] for one in wanted]
@@ -384,7 +384,7 @@ def test_a_run_on_other_digits_is_not_explained(store: Store, mnist5k: ImageData
 def test_places_leave_the_image_itself_out(store: Store, mnist5k: ImageDataset) -> None:
     run_id, _ = asked_run(store, mnist5k)
     step = of_step(store, run_id, mnist5k)
-    pool = score_pool(step.learner)
+    pool = score_pool(step.model)
     best = int(pool.ranking("bald", 1)[0])
     parts = parts_of(torch.full((4, 10), 0.1))
     scores, places = standing(pool, best, parts)
@@ -398,7 +398,7 @@ def test_places_leave_the_image_itself_out(store: Store, mnist5k: ImageDataset) 
 def test_the_map_marks_what_is_asked_for_now(store: Store, mnist5k: ImageDataset) -> None:
     run_id, _ = asked_run(store, mnist5k)
     step = of_step(store, run_id, mnist5k)
-    pool = score_pool(step.learner)
+    pool = score_pool(step.model)
     ids = [*pool.image_ids[:50].tolist(), *step.query_images()]
     points = pd.DataFrame({"image_id": list(dict.fromkeys(ids)), "step": -2, "skipped": False})
     points["label"] = float("nan")
@@ -418,7 +418,7 @@ def test_what_an_older_network_asked_for_is_not_this_ones_wish(
         InlineWorkers(store).work(run_id)
         query = open_query(store.log(run_id))
         step = of_step(store, run_id, mnist5k)
-        pool = score_pool(step.learner)
+        pool = score_pool(step.model)
         assert step.query_images() == (query.shown() if wanted else ())
         assert step.images_wanted(pool) == tuple(pool.ranking("bald", 10).tolist())
         labels = [Answer(i, int(mnist5k.labels[i])) for i in query.shown()]
@@ -433,7 +433,7 @@ def test_a_finished_run_shows_what_it_would_ask_for(store: Store, mnist5k: Image
     actions.hand_over(store, store.log(run_id), None)
     workers.work(run_id)
     step = of_step(store, run_id, mnist5k)
-    pool = score_pool(step.learner)
+    pool = score_pool(step.model)
     assert step.query_images() == ()
     assert step.images_wanted(pool) == tuple(pool.ranking("bald", 10).tolist())
 
@@ -454,8 +454,8 @@ def test_what_an_older_network_asked_for_is_not_said_to_be_this_ones(
     query = open_query(store.log(run_id))
     assert (query.n_labelled, query.asked_by) == (30, 20)  # it came before the network of 30
     step = of_step(store, run_id, mnist5k)
-    assert step.learner.n_labelled == 30
-    pool = score_pool(step.learner)
+    assert step.model.n_labelled == 30
+    pool = score_pool(step.model)
     assert step.images_wanted(pool) == tuple(pool.ranking("bald", 10).tolist())
 
 
