@@ -138,6 +138,7 @@ def _take_up(text: str, stops: Stops, home: Path | None) -> tuple[Store, RunRow]
     if is_locked(store.home, row.run_id):
         raise RunBusy(f"run {row.run_id} is being worked on elsewhere; try again later")
     store.set_directives(row.run_id, oracle_until=row.spec.max_labels, paused=False, **directives)
+    store.retry(row.run_id)
     return store, row
 
 

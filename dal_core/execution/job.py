@@ -310,8 +310,11 @@ class Job:
 def settle(store: Store, run_id: str, message: str = "") -> None:
     """Nothing is being done any more (or it failed, with `message`)."""
     # A run deleted meanwhile has no progress row to write.
-    if not store.control(run_id).deleted:
-        store.set_progress(run_id, Progress.ended(message))
+    if store.control(run_id).deleted:
+        return
+    if message:
+        store.add_failure(run_id, message)
+    store.set_progress(run_id, Progress("idle"))
 
 
 class _Inbox(threading.Thread):

@@ -213,7 +213,9 @@ class Workers:
         """Nothing is being done for the run any more, or it failed with `message`."""
         store = Store(self.home, create=False)
         with contextlib.suppress(RunNotFound):
-            store.set_progress(run_id, Progress.ended(message))
+            if message:
+                store.add_failure(run_id, message)
+            store.set_progress(run_id, Progress("idle"))
         store.close()
 
 

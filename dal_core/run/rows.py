@@ -17,7 +17,7 @@ from dal_core.run.events import Submission
 
 Kind = Literal["person", "oracle"]
 Mode = Literal["strict", "continuous"]
-Part = Literal["train", "score", "evaluate", "idle", "failed"]
+Part = Literal["train", "score", "evaluate", "idle"]
 
 
 class StoreError(Exception):
@@ -119,7 +119,14 @@ def now() -> str:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far the work on a run is; `seconds_left` is an estimate for the part."""
+    """How far the work on a run is, for display only; part "idle": nobody is working on it.
+
+    Attributes:
+        n_labelled: size of the training set that is worked with.
+        epoch, n_epochs: epochs, or in the other parts images, done and in all.
+        seconds_left: an estimate for the part.
+        at: when this was written (ISO 8601, UTC).
+    """
 
     part: Part
     n_labelled: int | None = None
@@ -127,10 +134,4 @@ class Progress:
     n_epochs: int | None = None
     train_loss: float | None = None
     seconds_left: float | None = None
-    message: str = ""
     at: str = field(default_factory=now)
-
-    @classmethod
-    def ended(cls, message: str = "") -> Progress:
-        """Nothing is being done any more; or it failed, with `message`."""
-        return cls("failed" if message else "idle", message=message)

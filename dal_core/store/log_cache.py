@@ -43,7 +43,7 @@ class LogCache:
             self._rows.move_to_end(run_id)
             while len(self._rows) > self._at_most:
                 self._rows.popitem(last=False)
-        return rows.replay()
+        return rows.state()
 
     def forget(self, run_id: str) -> None:
         """Drop what is kept of a run that was deleted."""

@@ -14,12 +14,21 @@ from sqlalchemy import ColumnElement, Connection, Row, Table, func, or_, select
 
 from dal_core.protocol.parameters import make_protocol
 from dal_core.protocol.run_spec import RunSpec
-from dal_core.run.events import Answer, Confusion, Correction, Query, StepResult, Submission
+from dal_core.run.events import (
+    Answer,
+    Confusion,
+    Correction,
+    Failure,
+    Query,
+    StepResult,
+    Submission,
+)
 from dal_core.run.rows import Control, Progress, RunNotFound, RunRow
-from dal_core.run.state import Model, RunState, replay
+from dal_core.run.state import Model, RunState
 from dal_core.store import schema
 
 _QUERY_FIELDS = tuple(field.name for field in fields(Query))
+_PROGRESS_FIELDS = tuple(field.name for field in fields(Progress))
 
 
 def read_run(connection: Connection, run_id: str) -> RunRow:
@@ -57,10 +66,11 @@ def find_submitted(connection: Connection, nonce: str) -> str | None:
 
 @dataclass(frozen=True)
 class LogRows:
-    """What was written to a run's log, in order. Rows are only ever added: see `read_rows`.
+    """The events of a run as they were written, in order.
 
     Attributes:
-        last_query, last_step: numbers of the last rows of these kinds; 0 when there is none.
+        last_query, last_step: numbers of the last rows of these kinds; 0: none.
+        failure: the newest one, cleared or not.
     """
 
     run: RunRow
@@ -72,10 +82,11 @@ class LogRows:
     last_step: int = 0
     retracted: frozenset[int] = frozenset()
     ranked: frozenset[Model] = frozenset()
+    failure: Failure | None = None
 
-    def replay(self) -> RunState:
-        """The state that the rows amount to."""
-        return replay(
+    def state(self) -> RunState:
+        """The state that the events amount to."""
+        return RunState.from_events(
             self.run,
             queries=self.queries,
             submissions=self.submissions,
@@ -83,12 +94,13 @@ class LogRows:
             steps=self.steps,
             corrections=self.corrections,
             ranked=self.ranked,
+            failure=self.failure,
         )
 
 
 def read_log(connection: Connection, run_id: str) -> RunState:
-    """The replayed state of the run. Raises RunNotFound."""
-    return read_rows(connection, run_id).replay()
+    """The state of the run. Raises RunNotFound."""
+    return read_rows(connection, run_id).state()
 
 
 def read_rows(connection: Connection, run_id: str, known: LogRows | None = None) -> LogRows:
@@ -122,18 +134,30 @@ def read_rows(connection: Connection, run_id: str, known: LogRows | None = None)
         last_step=steps[-1].number if steps else known.last_step,
         retracted=frozenset(connection.scalars(retracted)),
         ranked=read_ranked(connection, run_id),
+        failure=read_failures(connection, [run_id]).get(run_id),
     )
 
 
+def read_failures(connection: Connection, run_ids: Sequence[str]) -> dict[str, Failure]:
+    """The newest failure of each run, cleared or not; runs that never failed are missing."""
+    failures = schema.failures.c
+    query = select(schema.failures).where(failures.run_id.in_(run_ids)).order_by(failures.number)
+    return {
+        row.run_id: Failure(row.reason, row.at, row.n_changes, row.retried_at is not None)
+        for row in connection.execute(query)
+    }
+
+
 def read_corrections(connection: Connection, run_id: str, last: int = 0) -> list[Correction]:
-    """All corrections beyond `last` in order; what was said `before` is for the replay to find."""
-    rows = _added(connection, schema.corrections, run_id, last)
-    return [
-        Correction(
-            row.number, row.submission_id, row.image_id, row.label, None, row.annotator, row.at
-        )
-        for row in rows
-    ]
+    """All corrections beyond `last` in order; `before` is left to `RunState`."""
+    return [to_correction(row) for row in _added(connection, schema.corrections, run_id, last)]
+
+
+def to_correction(row: Row[Any]) -> Correction:
+    """A row of `corrections`, without the label it replaced."""
+    return Correction(
+        row.number, row.submission_id, row.image_id, row.label, None, row.annotator, row.at
+    )
 
 
 def read_ranked(connection: Connection, run_id: str) -> frozenset[Model]:
@@ -212,24 +236,29 @@ def read_pulse(connection: Connection, run_id: str) -> tuple[Any, ...] | None:
         schema.retractions,
         schema.corrections,
         schema.steps,
+        schema.failures,
     )
     newest = [
         select(func.max(table.c.number)).where(table.c.run_id == run_id).scalar_subquery()
         for table in log
     ]
+    retried = select(func.max(schema.failures.c.retried_at)).filter_by(run_id=run_id)
     runs = schema.runs.c
     directives = (runs.oracle_until, runs.paused, runs.until_labels, runs.until_accuracy)
-    query = select(*newest, *directives).where(runs.run_id == run_id)
+    query = select(*newest, retried.scalar_subquery(), *directives).where(runs.run_id == run_id)
     row = connection.execute(query).one_or_none()
     return None if row is None else tuple(row)
 
 
 def read_progress(connection: Connection, run_id: str) -> Progress | None:
     """The run's row of progress; None when nobody ever worked on it."""
-    columns = [column for column in schema.progress.c if column.name != "run_id"]
-    query = select(*columns).where(schema.progress.c.run_id == run_id)
-    row = connection.execute(query).one_or_none()
-    return None if row is None else Progress(**row._mapping)
+    row = connection.execute(select(schema.progress).filter_by(run_id=run_id)).one_or_none()
+    return None if row is None else to_progress(row)
+
+
+def to_progress(row: Row[Any]) -> Progress:
+    """A row of `progress`; `message` is a column that earlier versions used."""
+    return Progress(**{name: row._mapping[name] for name in _PROGRESS_FIELDS})
 
 
 def _to_run(row: Row[Any]) -> RunRow:

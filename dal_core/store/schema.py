@@ -34,7 +34,7 @@ from sqlalchemy import (
     event,
 )
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 BUSY_SECONDS = 10.0
 DATABASE_FILE = "dal.db"
 
@@ -189,6 +189,17 @@ steps = _log_table(
     Column("confusion", JSON(none_as_null=True)),  # [label][predicted] counts of test images
 )
 
+# Work that raised an error. `n_changes` counts the submissions, retractions and corrections of the
+# run until then; `retried_at` is when somebody asked to try again.
+failures = _log_table(
+    "failures",
+    _run_id(),
+    Column("reason", String, nullable=False),
+    Column("n_changes", Integer, nullable=False),
+    Column("at", String, nullable=False),
+    Column("retried_at", String),
+)
+
 progress = Table(
     "progress",
     metadata,
@@ -199,7 +210,7 @@ progress = Table(
     Column("n_epochs", Integer),
     Column("train_loss", Float),
     Column("seconds_left", Float),
-    Column("message", String, nullable=False),
+    Column("message", String, nullable=False),  # of a failure, before schema 3; now always empty
     Column("at", String, nullable=False),
 )
 

@@ -465,6 +465,30 @@ class Store:
             )
         return made
 
+    # Failures
+
+    def add_failure(self, run_id: str, reason: str) -> None:
+        """Record that work on the run raised an error: it has no work until this is cleared.
+
+        New labels clear it (a submission, a retraction or a correction), and so does `retry`.
+        Measuring or recomputing a step does not.
+
+        Args:
+            reason: one line.
+
+        Raises:
+            RunNotFound: no such run.
+        """
+        with self._writing.begin() as connection:
+            reading.read_run(connection, run_id)
+            writing.insert_failure(connection, run_id, reason)
+
+    def retry(self, run_id: str) -> None:
+        """Clear the run's failures, so that workers try again. Raises RunNotFound."""
+        with self._writing.begin() as connection:
+            reading.read_run(connection, run_id)
+            writing.clear_failures(connection, run_id)
+
     # Progress
 
     def set_progress(self, run_id: str, progress: Progress) -> None:

@@ -1,127 +1,130 @@
 """Many runs at a glance: what their progress and their curves need, in one query per table.
 
-A run's whole log costs some 10 ms after 100 steps, nearly all of it for rankings that a table of
-runs never shows; fifteen runs that are looked at every second cannot pay that.
+Reading a whole log costs some 10 ms after 100 steps, nearly all of it for rankings and answers
+that a table of runs does not show. So submissions are counted here by the database, and what the
+events mean is left to `RunSummary.from_events`.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from sqlalchemy import Connection, Table, func, select
+from sqlalchemy import Connection, func, select
 
-from dal_core.run.rows import Progress
-from dal_core.run.state import Model, RunSummary, valid_steps
+from dal_core.run.events import Correction, StepResult
+from dal_core.run.rows import Progress, RunRow
+from dal_core.run.state import Model, Place, RunSummary, Tally
 from dal_core.store import reading, schema
 
 
 def read_summaries(connection: Connection, run_ids: Sequence[str]) -> list[RunSummary]:
     """The runs' summaries in the order of the ids; ids that no run has are left out."""
     runs = {run.run_id: run for run in reading.read_runs(connection, run_ids=run_ids)}
-    given = _given(connection, run_ids)
-    retracted = _count(connection, schema.retractions, run_ids)
-    n_corrections = _count(connection, schema.corrections, run_ids)
-    corrections = _corrections(connection, run_ids)
+    asked = _asked(connection, run_ids)
+    tallies = _tallies(connection, run_ids)
+    retracted = _retracted(connection, run_ids)
+    corrections, first_labels = _corrections(connection, run_ids)
+    steps = _steps(connection, runs)
     ranked = _ranked(connection, run_ids)
-    unanswered = _unanswered(connection, run_ids)
-    steps = defaultdict(list)
-    # The counts of mistakes are most of a step's row, and no table of runs shows them.
-    columns = [column for column in schema.steps.c if column.name != "confusion"]
-    query = select(*columns).where(schema.steps.c.run_id.in_(run_ids))
-    for row in connection.execute(query.order_by(schema.steps.c.number)):
-        steps[row.run_id].append(reading.to_step(row, runs[row.run_id].has_test_set))
-    summaries = []
-    for run_id in (run_id for run_id in run_ids if run_id in runs):
-        active = given[run_id]
-        after = max(active, default=0)
-        corrected, more = corrections.get(run_id, (0, 0))
-        labels = more + sum(n_labels for n_labels, _ in active.values())
-        skipped = sum(n_skipped for _, n_skipped in active.values()) - more
-        summaries.append(
-            RunSummary(
-                run=runs[run_id],
-                steps=valid_steps(steps[run_id], {0, *active}),
-                n_labelled=runs[run_id].n_initial + labels,
-                n_skipped=skipped,
-                n_submissions=len(active),
-                is_asked=after in unanswered[run_id],
-                after=after,
-                revision=retracted.get(run_id, 0) + n_corrections.get(run_id, 0),
-                corrected=corrected,
-                is_ranked=(after, corrected) in ranked[run_id],
-            )
+    failures = reading.read_failures(connection, run_ids)
+    return [
+        RunSummary.from_events(
+            runs[run_id],
+            asked=asked[run_id],
+            tallies=tallies[run_id],
+            retracted=retracted[run_id],
+            steps=steps[run_id],
+            corrections=corrections[run_id],
+            first_labels=first_labels,
+            ranked=ranked[run_id],
+            failure=failures.get(run_id),
         )
-    return summaries
+        for run_id in run_ids
+        if run_id in runs
+    ]
 
 
 def read_all_progress(connection: Connection, run_ids: Sequence[str]) -> dict[str, Progress]:
     """Progress by run; runs that nobody has worked on are missing."""
     query = select(schema.progress).where(schema.progress.c.run_id.in_(run_ids))
-    found = {}
-    for row in connection.execute(query):
-        values = dict(row._mapping)
-        run_id = values.pop("run_id")
-        found[run_id] = Progress(**values)
+    return {row.run_id: reading.to_progress(row) for row in connection.execute(query)}
+
+
+def _asked(
+    connection: Connection, run_ids: Sequence[str]
+) -> defaultdict[str, list[tuple[str, int]]]:
+    """By run: (query id, after) of each query, in order."""
+    queries = schema.queries.c
+    query = select(queries.run_id, queries.query_id, queries.after)
+    query = query.where(queries.run_id.in_(run_ids)).order_by(queries.number)
+    found: defaultdict[str, list[tuple[str, int]]] = defaultdict(list)
+    for run_id, query_id, after in connection.execute(query):
+        found[run_id].append((query_id, after))
     return found
 
 
-def _given(
-    connection: Connection, run_ids: Sequence[str]
-) -> defaultdict[str, dict[int, tuple[int, int]]]:
-    """By run: (labels, skipped images) of each submission that is not retracted."""
+def _tallies(connection: Connection, run_ids: Sequence[str]) -> defaultdict[str, list[Tally]]:
+    """By run: its submissions, retracted ones too, in order."""
     submissions, answers = schema.submissions.c, schema.answers.c
+    n_labels, n_answers = func.count(answers.label), func.count(answers.image_id)
     query = (
-        select(
-            submissions.run_id,
-            submissions.number,
-            func.count(answers.label).label("labels"),
-            func.count().label("answers"),
-        )
-        .join(schema.answers, answers.submission_id == submissions.number)
+        select(submissions.run_id, submissions.number, submissions.query_id, n_labels, n_answers)
+        .outerjoin(schema.answers, answers.submission_id == submissions.number)
         .where(submissions.run_id.in_(run_ids))
-        .where(submissions.number.not_in(select(schema.retractions.c.submission_id)))
         .group_by(submissions.number)
+        .order_by(submissions.number)
     )
-    given: defaultdict[str, dict[int, tuple[int, int]]] = defaultdict(dict)
-    for row in connection.execute(query):
-        given[row.run_id][row.number] = (row.labels, row.answers - row.labels)
-    return given
+    found: defaultdict[str, list[Tally]] = defaultdict(list)
+    for run_id, number, query_id, labels, all_answers in connection.execute(query):
+        found[run_id].append(Tally(number, query_id, labels, all_answers - labels))
+    return found
 
 
-def _count(connection: Connection, table: Table, run_ids: Sequence[str]) -> dict[str, int]:
-    """Rows by run; runs without any are missing."""
-    run_id = table.c.run_id
-    query = select(run_id, func.count()).where(run_id.in_(run_ids)).group_by(run_id)
-    return {one: n for one, n in connection.execute(query)}
+def _retracted(connection: Connection, run_ids: Sequence[str]) -> defaultdict[str, set[int]]:
+    """By run: the submissions taken back."""
+    retractions = schema.retractions.c
+    query = select(retractions.run_id, retractions.submission_id)
+    found: defaultdict[str, set[int]] = defaultdict(set)
+    for run_id, number in connection.execute(query.where(retractions.run_id.in_(run_ids))):
+        found[run_id].add(number)
+    return found
 
 
-def _corrections(connection: Connection, run_ids: Sequence[str]) -> dict[str, tuple[int, int]]:
-    """By run: id of the newest correction that counts, and how many labels they add in all."""
+def _corrections(
+    connection: Connection, run_ids: Sequence[str]
+) -> tuple[defaultdict[str, list[Correction]], dict[Place, int | None]]:
+    """The corrections by run, in order, and the labels first given at their places."""
     corrections, answers = schema.corrections.c, schema.answers.c
     query = (
-        select(corrections.run_id, corrections.number, corrections.image_id, corrections.label)
-        .add_columns(answers.label.label("original"))
+        select(schema.corrections, answers.label.label("first_label"))
         .join(
             schema.answers,
             (answers.submission_id == corrections.submission_id)
             & (answers.image_id == corrections.image_id),
         )
         .where(corrections.run_id.in_(run_ids))
-        .where(corrections.submission_id.not_in(select(schema.retractions.c.submission_id)))
         .order_by(corrections.number)
     )
-    newest: defaultdict[str, dict[int, tuple[int, int]]] = defaultdict(dict)
+    found: defaultdict[str, list[Correction]] = defaultdict(list)
+    first_labels = {}
     for row in connection.execute(query):
-        more = (row.label is not None) - (row.original is not None)
-        newest[row.run_id][row.image_id] = (row.number, more)
-    return {
-        run_id: (
-            max(number for number, _ in by_image.values()),
-            sum(n for _, n in by_image.values()),
-        )
-        for run_id, by_image in newest.items()
-    }
+        found[row.run_id].append(reading.to_correction(row))
+        first_labels[row.submission_id, row.image_id] = row.first_label
+    return found, first_labels
+
+
+def _steps(
+    connection: Connection, runs: Mapping[str, RunRow]
+) -> defaultdict[str, list[StepResult]]:
+    """By run: its steps, in order."""
+    # The counts of mistakes are most of a step's row, and no table of runs shows them.
+    columns = [column for column in schema.steps.c if column.name != "confusion"]
+    query = select(*columns).where(schema.steps.c.run_id.in_(list(runs)))
+    found: defaultdict[str, list[StepResult]] = defaultdict(list)
+    for row in connection.execute(query.order_by(schema.steps.c.number)):
+        found[row.run_id].append(reading.to_step(row, runs[row.run_id].has_test_set))
+    return found
 
 
 def _ranked(connection: Connection, run_ids: Sequence[str]) -> defaultdict[str, set[Model]]:
@@ -131,19 +134,4 @@ def _ranked(connection: Connection, run_ids: Sequence[str]) -> defaultdict[str, 
     found: defaultdict[str, set[Model]] = defaultdict(set)
     for run_id, after, corrected in connection.execute(query.where(rankings.run_id.in_(run_ids))):
         found[run_id].add((after, corrected))
-    return found
-
-
-def _unanswered(connection: Connection, run_ids: Sequence[str]) -> defaultdict[str, set[int]]:
-    """By run: the states in which a query was asked that nobody has answered."""
-    queries = schema.queries.c
-    answered = select(schema.submissions.c.query_id).where(schema.submissions.c.run_id.in_(run_ids))
-    query = (
-        select(queries.run_id, queries.after)
-        .where(queries.run_id.in_(run_ids))
-        .where(queries.query_id.not_in(answered))
-    )
-    found: defaultdict[str, set[int]] = defaultdict(set)
-    for run_id, after in connection.execute(query):
-        found[run_id].add(after)
     return found

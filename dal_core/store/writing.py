@@ -13,7 +13,7 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection, func, insert, select, update
 from sqlalchemy.dialects import sqlite
 
 from dal_core.run.events import Answer, Batch, Query, StepResult
@@ -112,9 +112,24 @@ def insert_step(connection: Connection, run_id: str, result: StepResult) -> None
     connection.execute(insert(schema.steps).values(row))
 
 
+def insert_failure(connection: Connection, run_id: str, reason: str, at: str | None = None) -> None:
+    """Append that work on the run failed in its present state (the time is now unless given)."""
+    events = (schema.submissions, schema.retractions, schema.corrections)
+    counts = [select(func.count()).select_from(t).filter_by(run_id=run_id) for t in events]
+    n_changes = sum(connection.execute(count).scalar_one() for count in counts)
+    row = {"run_id": run_id, "reason": reason, "n_changes": n_changes, "at": at or now()}
+    connection.execute(insert(schema.failures).values(row))
+
+
+def clear_failures(connection: Connection, run_id: str) -> None:
+    """Note that somebody asked to try again what had failed."""
+    open_ones = update(schema.failures).filter_by(run_id=run_id, retried_at=None)
+    connection.execute(open_ones.values(retried_at=now()))
+
+
 def replace_progress(connection: Connection, run_id: str, progress: Progress) -> None:
     """Write the run's one row of progress."""
-    values = asdict(progress)
+    values = {**asdict(progress), "message": ""}
     upsert = sqlite.insert(schema.progress).values(run_id=run_id, **values)
     connection.execute(upsert.on_conflict_do_update(index_elements=["run_id"], set_=values))
 

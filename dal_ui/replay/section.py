@@ -134,8 +134,7 @@ def _moves(store: Store, workers: Workers, run_id: str) -> bool:
         has_work = next_task(store.log(run_id)).has_work
     except RunNotFound:
         return False
-    progress = store.progress(run_id)
-    if has_work and not (progress is not None and progress.part == "failed"):
+    if has_work:
         workers.ask(run_id, person_waits=False)
     return workers.is_active(run_id)
 

@@ -14,7 +14,7 @@ from dal_core.experiments.status import ExperimentStatus
 from dal_core.protocol.parameters import ProtocolError
 from dal_core.protocol.presets import PRESETS
 from dal_core.protocol.run_spec import FULL_DATA
-from dal_core.run.rows import Progress, RunInUse
+from dal_core.run.rows import RunInUse
 from dal_core.store.run_lock import run_lock
 from dal_core.store.store import Store
 from tests import fast
@@ -172,7 +172,7 @@ def test_a_failed_run_is_left_alone_until_it_is_resumed(
 ) -> None:
     experiment_id = create(store, mnist5k)
     bald, random = run_ids(store, experiment_id)
-    store.set_progress(bald, Progress("failed", message="no space left"))
+    store.add_failure(bald, "no space left")
     pool = OneByOne(store)
     conduct(store, experiment_id, pool)
     now = control.status(store, experiment_id)

@@ -14,7 +14,7 @@ from dal_core.run.events import Answer, Query
 from dal_core.run.rows import RunNotFound
 from dal_core.store import log_cache, reading
 from dal_core.store.store import Store
-from tests.store_kit import answers_to, ask, give, new_query, new_result, new_run
+from tests.store_kit import answers_to, ask, give, new_query, new_result, new_run, summary_of
 
 
 def read_afresh(store: Store, run_id: str) -> object:
@@ -34,6 +34,7 @@ class Hands:
 
     def act(self) -> None:
         hand = [self.ask, self.give] * 3 + [self.undo, self.correct, self.measure, self.direct]
+        hand += [self.fail, self.retry]
         self.random.choice(hand)(self.random.choice(self.stores))
 
     def ask(self, store: Store) -> None:
@@ -70,6 +71,12 @@ class Hands:
         accuracy = self.random.random()
         store.add_step(self.run_id, new_result(log.n_labelled, log.after, accuracy, log.corrected))
 
+    def fail(self, store: Store) -> None:
+        store.add_failure(self.run_id, f"OSError: {self.random.random()}")
+
+    def retry(self, store: Store) -> None:
+        store.retry(self.run_id)
+
     def direct(self, store: Store) -> None:
         store.set_directives(self.run_id, paused=self.random.random() < 0.5)
 
@@ -82,6 +89,7 @@ def test_whatever_is_done_through_whichever_store(tmp_path: Path, seed: int, mod
         hands.act()
         logs = [store.log(hands.run_id) for store in hands.stores]
         assert logs == [read_afresh(hands.stores[0], hands.run_id)] * 2
+        assert hands.stores[0].summaries([hands.run_id]) == [summary_of(logs[0])]
     log = hands.stores[0].log(hands.run_id)
     assert len(log.submissions) > 1 and log.corrections and log.n_retracted and log.steps
 

@@ -1,4 +1,5 @@
-"""A database of version 1 becomes one of this version when it is opened, with all it holds."""
+"""A database of an earlier version becomes one of this version when it is opened, with all it
+holds."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from dal_core.protocol.presets import PRESETS
+from dal_core.run.next_task import next_task
 from dal_core.run.rows import StoreError
 from dal_core.store import schema
 from dal_core.store.store import Store
@@ -159,6 +161,44 @@ def test_a_run_of_version_1_goes_on(old: Path) -> None:
     ask(store, "bald-s1-old", range(100, 120))
     assert store.log("bald-s1-old").labels()[0] == (20, 9)
     store.close()
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_what_earlier_versions_marked_as_failed_has_failed(
+    old: Path, tmp_path: Path, version: int
+) -> None:
+    if version == 2:
+        Store(old).close()
+        back_to_version_2(old)
+    connection = sqlite3.connect(old / schema.DATABASE_FILE)
+    connection.execute(
+        "INSERT INTO progress VALUES ('bald-s1-old', 'failed', NULL, NULL, NULL, NULL, NULL, "
+        "'OSError: the disk is full', '2026-01-02T00:00:00.000+00:00')"
+    )
+    connection.commit()
+    connection.close()
+    store = Store(old)
+    failure = store.log("bald-s1-old").failure
+    assert failure is not None
+    assert (failure.reason, failure.at) == (
+        "OSError: the disk is full",
+        "2026-01-02T00:00:00.000+00:00",
+    )
+    assert not next_task(store.log("bald-s1-old")).has_work
+    progress = store.progress("bald-s1-old")
+    assert progress is not None and progress.part == "idle"
+    open_query = store.log("bald-s1-old").open_query
+    assert open_query is not None
+    give(store, open_query)
+    assert store.log("bald-s1-old").failure is None
+    store.close()
+
+
+def back_to_version_2(home: Path) -> None:
+    """Make a home of today what version 2 left."""
+    connection = sqlite3.connect(home / schema.DATABASE_FILE)
+    connection.executescript("DROP TABLE failures; UPDATE schema_version SET version = 2;")
+    connection.close()
 
 
 def test_a_migrated_database_has_the_columns_of_a_new_one(old: Path, tmp_path: Path) -> None:

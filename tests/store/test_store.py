@@ -85,7 +85,7 @@ def test_a_file_that_is_no_database_is_one_line_and_left_alone(
 def test_a_newer_schema_is_refused_in_one_line(store: Store) -> None:
     with sqlite3.connect(store.home / "dal.db") as connection:
         connection.execute("UPDATE schema_version SET version = 99")
-    with pytest.raises(StoreError, match=r"^[^\n]*\(schema 99, this one reads 2\)[^\n]*$"):
+    with pytest.raises(StoreError, match=r"^[^\n]*\(schema 99, this one reads 3\)[^\n]*$"):
         Store(store.home)
 
 
@@ -577,6 +577,52 @@ def test_a_result_with_the_wrong_number_of_labels_is_refused(store: Store) -> No
     assert store.log(run_id).steps == ()
 
 
+# Failures
+
+
+def test_a_failure_is_remembered_until_it_is_cleared(store: Store) -> None:
+    run_id = new_run(store).run_id
+    query = ask(store, run_id, range(100))
+    assert store.log(run_id).failure is None
+
+    def fails(reason: str) -> None:
+        store.add_failure(run_id, reason)
+        failure = store.log(run_id).failure
+        assert failure is not None and failure.reason == reason and failure.at
+        assert store.summaries([run_id])[0].failure == failure
+
+    fails("OSError: no")
+    fails("OSError: not again")
+    store.retry(run_id)
+    assert store.log(run_id).failure is None
+    for clear in (
+        lambda: give(store, query),
+        lambda: store.correct(run_id, 3, 9, annotator="ann"),
+        lambda: store.undo(run_id),
+    ):
+        fails("ValueError: no")
+        store.set_directives(run_id, oracle_until=100)  # as a page may do at any time
+        store.set_progress(run_id, Progress("train"))
+        log = store.log(run_id)
+        store.add_step(run_id, new_result(log.n_labelled, log.after, corrected=log.corrected))
+        assert store.log(run_id).failure is not None
+        clear()
+        assert store.log(run_id).failure is None
+        assert store.summaries([run_id])[0].failure is None
+
+
+def test_a_run_that_does_not_exist_cannot_fail(store: Store) -> None:
+    for change in (lambda: store.add_failure("nobody", "no"), lambda: store.retry("nobody")):
+        with pytest.raises(RunNotFound):
+            change()
+
+
+def test_a_failure_is_not_its_forks(store: Store) -> None:
+    run = new_run(store)
+    store.add_failure(run.run_id, "OSError: no")
+    assert store.log(store.fork_run(run.run_id, 0, spec=spec()).run_id).failure is None
+
+
 # Progress
 
 
@@ -584,7 +630,7 @@ def test_progress_is_one_row_that_is_replaced(store: Store) -> None:
     run_id = new_run(store).run_id
     assert store.progress(run_id) is None
     for epoch in (1, 2):
-        progress = Progress("train", 20, epoch, 100, 0.5, 3.5, "", "2026-01-01T00:00:00.000+00:00")
+        progress = Progress("train", 20, epoch, 100, 0.5, 3.5, "2026-01-01T00:00:00.000+00:00")
         store.set_progress(run_id, progress)
         assert store.progress(run_id) == progress
     assert len(rows(store)["progress"]) == 1
@@ -610,6 +656,10 @@ def test_the_pulse_changes_with_the_log_and_the_directives_and_with_nothing_else
     give(store, query)
     assert changed()
     store.undo(run.run_id)
+    assert changed()
+    store.add_failure(run.run_id, "OSError: no")
+    assert changed()
+    store.retry(run.run_id)
     assert changed()
     store.delete_run(run.run_id)
     assert changed() and beats[-1] is None

@@ -230,7 +230,7 @@ def test_a_failed_run_is_left_alone_until_somebody_says_try_again(
 ) -> None:
     experiment_id = actions.start(store, mnist5k, tiny_plan())
     failing = store.experiments.runs(experiment_id)[0].run_id
-    store.set_progress(failing, Progress("failed", message="OSError: disk full"))
+    store.add_failure(failing, "OSError: disk full")
     now, workers = look(store, experiment_id), StandIn(default_home())
     control.ask_workers(workers, now)  # type: ignore[arg-type]
     assert failing not in workers.asked and len(workers.asked) == 1
@@ -246,7 +246,7 @@ def test_an_experiment_whose_runs_all_failed_says_failed(
 ) -> None:
     experiment_id = actions.start(store, mnist5k, tiny_plan("bald"))
     for run in store.experiments.runs(experiment_id):
-        store.set_progress(run.run_id, Progress("failed", message="no memory"))
+        store.add_failure(run.run_id, "no memory")
     assert actions.state(look(store, experiment_id)) is State.FAILED
 
 
@@ -471,7 +471,7 @@ def test_a_failed_run_shows_its_message_and_a_person_goes_first_is_said(
 ) -> None:
     experiment_id = actions.start(store, mnist5k, tiny_plan("bald", "random"))
     failing = store.experiments.runs(experiment_id)[0].run_id
-    store.set_progress(failing, Progress("failed", message="OSError: disk full"))
+    store.add_failure(failing, "OSError: disk full")
     workers.held = True
     app = open_page(experiment=experiment_id)
     assert app.error[0].value == "BALD, seed 1 failed: OSError: disk full"
