@@ -25,8 +25,8 @@ from dal_core.run.next_task import next_task
 from dal_core.run.rows import RunNotFound, RunRow
 from dal_core.run.splits import split_of
 from dal_core.run.stop_rules import finished
+from dal_core.store.base import Store
 from dal_core.store.run_lock import RunBusy, is_locked
-from dal_core.store.store import Store
 
 
 @dataclass(frozen=True)

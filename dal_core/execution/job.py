@@ -49,9 +49,10 @@ from dal_core.run.next_task import Task, answers_itself, next_task, person_waits
 from dal_core.run.rows import Part, Progress, RunNotFound
 from dal_core.run.state import RunState
 from dal_core.run.stop_rules import finished
+from dal_core.store.base import Store
 from dal_core.store.home import run_dir
+from dal_core.store.opening import open_store
 from dal_core.store.run_lock import RunBusy, run_lock
-from dal_core.store.store import Store
 from dal_core.training.device import choose_device
 from dal_core.training.loop import Epoch
 from dal_core.training.malloc import keep_freed_memory
@@ -398,7 +399,7 @@ def main(home: str, device: str = "cpu", threads: str = "1") -> None:
     torch.set_num_threads(1)
     where = choose_device(device)
     helper = helping_thread() if threads == "2" and where.type == "cpu" else None
-    bench = Workbench(Store(Path(home)), where, helper)
+    bench = Workbench(open_store(Path(home)), where, helper)
     inbox = _Inbox()
     inbox.start()
     warm_up()

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from dal_core.run.rows import Progress, RunNotFound
-from dal_core.store.store import Store
+from dal_core.store.opening import open_store
 
 PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 MAX_DEATHS = 3  # in a row, of workers on the same run, before it is left alone as failed
@@ -211,7 +211,7 @@ class Workers:
 
     def _settle(self, run_id: str, message: str) -> None:
         """Nothing is being done for the run any more, or it failed with `message`."""
-        store = Store(self.home, create=False)
+        store = open_store(self.home, create=False)
         with contextlib.suppress(RunNotFound):
             if message:
                 store.add_failure(run_id, message)

@@ -26,9 +26,9 @@ from dal_core.learner.bayesian_cnn import CPU, Answered, Learner
 from dal_core.run.events import Answer, Submission
 from dal_core.run.rows import Part, Progress, RunNotFound
 from dal_core.run.state import RunState
+from dal_core.store.base import Store
 from dal_core.store.home import run_dir
 from dal_core.store.run_lock import run_lock
-from dal_core.store.store import Store
 from dal_core.training.loop import Epoch
 
 FOLDER = "steps"

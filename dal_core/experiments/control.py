@@ -18,9 +18,9 @@ from dal_core.protocol.parameters import Protocol, ProtocolError
 from dal_core.protocol.run_spec import FULL_DATA, RunSpec
 from dal_core.run.rows import Mode, RunRow
 from dal_core.run.splits import split_of
+from dal_core.store.base import Store
 from dal_core.store.experiments import ExperimentRow
 from dal_core.store.run_lock import is_locked
-from dal_core.store.store import Store
 
 __all__ = [
     "ExperimentStatus",

@@ -1,7 +1,6 @@
-"""What queries, results and directives must be before they enter the log; pure.
+"""Checks of queries, results, corrections, directives and forks before they enter the log.
 
-A record that contradicts its run is a caller's fault and a ValueError. What answers must be
-stands in `dal_core.run.answers`.
+They are pure and raise ValueError. Answers are checked by `dal_core.run.answers`.
 """
 
 from __future__ import annotations
@@ -9,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from dal_core.protocol.parameters import SPLIT_PARAMETERS
+from dal_core.protocol.run_spec import FULL_DATA, RunSpec
 from dal_core.run.answers import AnswerError, is_amount, is_int, repeated
 from dal_core.run.events import Answer, Query, StepResult
 from dal_core.run.state import RunState
@@ -94,9 +95,37 @@ def check_directives(values: Mapping[str, Any], has_test_set: bool) -> None:
         raise ValueError(f"paused is {values['paused']!r}; allowed: True or False")
 
 
+def check_fork(log: RunState, after: int, spec: RunSpec) -> None:
+    """The spec can go on from that state of the run. Raises ValueError, one line."""
+    origin = log.run.spec
+    if FULL_DATA in (origin.acquisition, spec.acquisition):
+        raise ValueError("the full-data bound asks for nothing, so it cannot be forked")
+    if not log.is_state(after):
+        raise ValueError(f"after is {after}; allowed: 0 or a submission of run {log.run.run_id}")
+    _check_same("the data's fingerprint", origin.fingerprint, spec.fingerprint)
+    _check_same("seed", origin.seed, spec.seed)
+    for name in SPLIT_PARAMETERS:
+        _check_same(name, getattr(origin.protocol, name), getattr(spec.protocol, name))
+    n_labelled = log.n_labelled_at(after)
+    n_asked = sum(one.submission_id <= after for one in log.submissions)
+    if n_labelled >= spec.max_labels or n_asked >= spec.protocol.n_acquisition_steps:
+        raise ValueError(
+            f"a fork at {n_labelled} labels has nothing left to ask: n_acquisition_steps is "
+            f"{spec.protocol.n_acquisition_steps}, which ends at {spec.max_labels} labels; "
+            "allowed: a fork before that, or more steps"
+        )
+
+
 def _check_n_labelled(log: RunState, record: Query | StepResult) -> None:
     expected = log.n_labelled_at(record.after, record.corrected)
     if record.n_labelled != expected:
         raise ValueError(
             f"n_labelled is {record.n_labelled}; after submission {record.after} it is {expected}"
+        )
+
+
+def _check_same(name: str, origin: Any, fork: Any) -> None:
+    if origin != fork:
+        raise ValueError(
+            f"{name} is {fork!r} in the fork; allowed: {origin!r}, as in the run it begins with"
         )

@@ -21,7 +21,7 @@ from dal_core.run.events import Answer, Query, StepResult, Submission
 from dal_core.run.next_task import NextTask, next_task, person_waits
 from dal_core.run.rows import Mode, RunNotFound, SubmitOutcome
 from dal_core.run.state import RunState
-from dal_core.store.store import Store
+from dal_core.store.base import Store
 from dal_ui.components.grid.submission import GridSubmission
 
 DEFAULT_ANNOTATOR = "me"

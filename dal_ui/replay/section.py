@@ -21,7 +21,7 @@ from dal_core.results.run_history import Moment
 from dal_core.run.next_task import next_task
 from dal_core.run.rows import RunNotFound, RunRow
 from dal_core.run.state import RunState
-from dal_core.store.store import Store
+from dal_core.store.base import Store
 from dal_ui.replay import words
 from dal_ui.replay.noise import noise_section
 from dal_ui.replay.step import StepView, chart

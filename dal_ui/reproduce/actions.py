@@ -23,8 +23,8 @@ from dal_core.record_file.sync import experiment_record
 from dal_core.results.curves import Bound, RunCurve
 from dal_core.results.published import LABELS_NEEDED
 from dal_core.results.titles import display_name
+from dal_core.store.base import Store
 from dal_core.store.experiments import ExperimentNotFound, ExperimentRow
-from dal_core.store.store import Store
 
 REPORT_FUNCTIONS = tuple(LABELS_NEEDED[0.10])
 """The five acquisition functions that the report compares."""

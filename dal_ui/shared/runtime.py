@@ -15,8 +15,9 @@ from dal_core.data import catalogue
 from dal_core.data.base import ImageDataset
 from dal_core.execution.pool import Workers
 from dal_core.run.next_task import next_task
+from dal_core.store.base import Store
 from dal_core.store.home import default_home
-from dal_core.store.store import Store
+from dal_core.store.opening import open_store
 
 # Two besides the interactive one: a run handed to the oracle and a random baseline advance
 # together; both hold while a person waits, so they take nothing from anybody.
@@ -31,7 +32,7 @@ def device() -> str:
 @st.cache_resource(show_spinner=False)
 def store() -> Store:
     """The runs of `$DAL_HOME`."""
-    return Store(default_home())
+    return open_store(default_home())
 
 
 @st.cache_resource(show_spinner=False)

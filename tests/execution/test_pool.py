@@ -16,8 +16,9 @@ from dal_core.execution.job import Workbench, advance
 from dal_core.execution.pool import Workers
 from dal_core.execution.recompute import step_weights
 from dal_core.run.next_task import next_task
+from dal_core.store.base import Store
+from dal_core.store.opening import open_store
 from dal_core.store.run_lock import run_lock
-from dal_core.store.store import Store
 from tests.experiment_kit import FOR_EVER, measures, new_run, until
 from tests.store_kit import line_of, python
 
@@ -34,7 +35,7 @@ time.sleep(300)
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    return Store(tmp_path)
+    return open_store(tmp_path)
 
 
 @pytest.fixture

@@ -20,14 +20,15 @@ from dal_core.execution.recompute import (
     step_weights,
     stored_learner,
 )
+from dal_core.store.base import Store
+from dal_core.store.opening import open_store
 from dal_core.store.run_lock import RunBusy, run_lock
-from dal_core.store.store import Store
 from tests import experiment_kit, fast
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "home")
+    return open_store(tmp_path / "home")
 
 
 def _watched_run(

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from dal_core.run.events import Answer, Correction, Failure, Query, StepResult, Submission
 from dal_core.run.rows import RunRow
 from dal_core.run.state import RunState
-from dal_core.store.store import Store
+from dal_core.store.opening import open_store
 from tests.store_kit import N_INITIAL, answers_to, new_query, new_result, new_run, spec, summary_of
 
 POOL = frozenset(range(40))
@@ -102,7 +102,7 @@ class Stored:
     """The same through the store and its file."""
 
     def __init__(self, home: str) -> None:
-        self.store = Store(Path(home))
+        self.store = open_store(Path(home))
         self.run_id = new_run(self.store).run_id
 
     def ask(self, query: Query) -> None:

@@ -12,13 +12,15 @@ import pytest
 from dal_core.run.answers import AnswerError
 from dal_core.run.events import Answer, Query
 from dal_core.run.rows import RunNotFound
-from dal_core.store import log_cache, reading
-from dal_core.store.store import Store
+from dal_core.store.base import Store
+from dal_core.store.opening import open_store
+from dal_core.store.sqlite import log_cache, reading
+from dal_core.store.sqlite.commands import SqliteStore
 from tests.store_kit import answers_to, ask, give, new_query, new_result, new_run, summary_of
 
 
 def read_afresh(store: Store, run_id: str) -> object:
-    with store._reading.connect() as connection:
+    with SqliteStore(store.home)._reading.connect() as connection:
         return reading.read_log(connection, run_id)
 
 
@@ -26,7 +28,7 @@ class Hands:
     """What people and workers do to a run, at random, through either of two stores."""
 
     def __init__(self, home: Path, seed: int, mode: str) -> None:
-        self.stores = Store(home), Store(home)
+        self.stores = open_store(home), open_store(home)
         self.random = random.Random(seed)
         self.mode = mode
         kind = "person" if mode == "continuous" else "oracle"
@@ -98,7 +100,7 @@ def test_a_write_that_failed_leaves_nothing_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Numbers of rows that were rolled back are used again, for others."""
-    store = Store(tmp_path)
+    store = open_store(tmp_path)
     run_id = new_run(store).run_id
     query = ask(store, run_id, range(100))
     give(store, query)
@@ -119,7 +121,7 @@ def test_a_write_that_failed_leaves_nothing_behind(
 
 
 def test_a_deleted_run_is_gone(tmp_path: Path) -> None:
-    store, other = Store(tmp_path), Store(tmp_path)
+    store, other = open_store(tmp_path), open_store(tmp_path)
     run_id = new_run(store).run_id
     assert other.log(run_id) == store.log(run_id)
     store.delete_run(run_id)
@@ -129,17 +131,17 @@ def test_a_deleted_run_is_gone(tmp_path: Path) -> None:
 
 
 def test_only_the_logs_read_last_are_kept(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+    store = open_store(tmp_path)
     run_ids = [new_run(store).run_id for _ in range(4)]
     logs = log_cache.LogCache(at_most=2)
     for run_id in [*run_ids, run_ids[2]]:
-        with store._reading.connect() as connection:
+        with SqliteStore(store.home)._reading.connect() as connection:
             assert logs.read(connection, run_id) == read_afresh(store, run_id)
     assert list(logs._rows) == [run_ids[3], run_ids[2]]
 
 
 def test_what_was_read_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = Store(tmp_path)
+    store = open_store(tmp_path)
     run_id = new_run(store).run_id
     for first in (0, 10, 20):
         give(store, ask(store, run_id, range(first, 100)))
@@ -160,7 +162,7 @@ def test_what_was_read_is_not_read_again(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_threads_that_read_and_write_at_once_never_see_less_than_before(tmp_path: Path) -> None:
     """A reader whose snapshot is older than what another just read must not mix the two."""
-    store = Store(tmp_path)
+    store = open_store(tmp_path)
     run_id = new_run(store).run_id
     wrong: list[str] = []
     done = threading.Event()

@@ -14,8 +14,8 @@ from dal_core.experiments.control import create_run
 from dal_core.protocol.presets import describe_protocol
 from dal_core.run.events import Answer
 from dal_core.run.next_task import answers_itself
+from dal_core.store.base import Store
 from dal_core.store.run_lock import run_lock
-from dal_core.store.store import Store
 from dal_ui.label import actions, words
 from dal_ui.label.plain import SKIP
 from dal_ui.shared import runtime

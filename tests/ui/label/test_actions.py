@@ -13,7 +13,8 @@ from dal_core.protocol.parameters import ProtocolError, override
 from dal_core.protocol.presets import PRESETS
 from dal_core.run.next_task import answers_itself
 from dal_core.run.rows import NothingToUndo, Progress
-from dal_core.store.store import Store
+from dal_core.store.base import Store
+from dal_core.store.opening import open_store
 from dal_ui.label import actions, words
 from dal_ui.label.charts import baseline_beside
 from tests import fast
@@ -22,7 +23,7 @@ from tests.ui_kit import InlineWorkers, asked_run, new_run, open_query, right_la
 
 @pytest.fixture
 def store(dal_home: Path) -> Store:
-    return Store(dal_home)
+    return open_store(dal_home)
 
 
 def answer(store: Store, dataset: ImageDataset, run_id: str, offset: int = 0) -> None:

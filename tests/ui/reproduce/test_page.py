@@ -22,8 +22,9 @@ from dal_core.results.curves import RunCurve
 from dal_core.results.statistics import statistics
 from dal_core.results.tables import tables
 from dal_core.run.rows import Progress
+from dal_core.store.base import Store
 from dal_core.store.home import default_home
-from dal_core.store.store import Store
+from dal_core.store.opening import open_store
 from dal_ui.reproduce import actions
 from dal_ui.reproduce.actions import Plan, State
 from dal_ui.reproduce.compare import needed_side_by_side, sources
@@ -74,7 +75,7 @@ class StandIn:
 
 @pytest.fixture
 def store(dal_home: Path) -> Store:
-    return Store(dal_home)
+    return open_store(dal_home)
 
 
 def tiny_plan(*acquisitions: str, seeds: str = "1", full_data: bool = False) -> Plan:
@@ -401,10 +402,10 @@ def test_the_page_starts_an_experiment_and_shows_it_to_its_end(
     app.text_area(key="overrides").set_value(TINY).run()
     app.button(key="start").click().run()
     assert not app.exception
-    (row,) = Store(default_home()).experiments.all()
+    (row,) = open_store(default_home()).experiments.all()
     assert app.query_params["experiment"] == [row.experiment_id]
     assert len(workers.asked) == 3  # two functions and the bound
-    store = Store(default_home())
+    store = open_store(default_home())
     workers.work(store, max_steps=1)
 
     app = open_page(experiment=row.experiment_id)  # a second tab
@@ -443,7 +444,7 @@ def test_a_wrong_value_is_one_line_and_there_is_nothing_to_click(
     widgets[key](key=key).set_value(value).run()
     assert [error.value.startswith(message) for error in app.error] == [True]
     assert not button(app, "start")
-    assert Store(default_home()).experiments.all() == []
+    assert open_store(default_home()).experiments.all() == []
 
 
 def test_missing_mnist_is_said_with_what_to_do(

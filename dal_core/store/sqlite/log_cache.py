@@ -14,7 +14,7 @@ from collections import OrderedDict
 from sqlalchemy import Connection
 
 from dal_core.run.state import RunState
-from dal_core.store.reading import LogRows, read_rows
+from dal_core.store.sqlite.reading import LogRows, read_rows
 
 KEPT = 64  # runs; a log of 100 steps takes about 1 MB
 

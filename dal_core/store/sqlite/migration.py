@@ -15,7 +15,7 @@ from sqlalchemy.exc import DatabaseError
 from sqlalchemy.schema import CreateColumn
 
 from dal_core.run.rows import StoreError
-from dal_core.store import schema, writing
+from dal_core.store.sqlite import schema, writing
 
 NEW_COLUMNS = {  # by the version that brought them
     2: {

@@ -25,7 +25,7 @@ from dal_core.run.events import (
 )
 from dal_core.run.rows import Control, Progress, RunNotFound, RunRow
 from dal_core.run.state import Model, RunState
-from dal_core.store import schema
+from dal_core.store.sqlite import schema
 
 _QUERY_FIELDS = tuple(field.name for field in fields(Query))
 _PROGRESS_FIELDS = tuple(field.name for field in fields(Progress))

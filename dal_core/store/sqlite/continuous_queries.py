@@ -16,7 +16,7 @@ from dal_core.run.events import Query
 from dal_core.run.rows import now
 from dal_core.run.state import RunState
 from dal_core.run.stop_rules import finished
-from dal_core.store import reading, schema, writing
+from dal_core.store.sqlite import reading, schema, writing
 
 
 def insert_ranking(connection: Connection, run_id: str, query: Query, npy: bytes | None) -> None:

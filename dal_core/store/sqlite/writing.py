@@ -18,7 +18,7 @@ from sqlalchemy.dialects import sqlite
 
 from dal_core.run.events import Answer, Batch, Query, StepResult
 from dal_core.run.rows import Progress, RunRow, now
-from dal_core.store import schema
+from dal_core.store.sqlite import schema
 
 _MEASURES = ("accuracy", "mutual_information", "train_loss", "val_loss")
 

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, func, select
 from dal_core.run.events import Correction, StepResult
 from dal_core.run.rows import Progress, RunRow
 from dal_core.run.state import Model, Place, RunSummary, Tally
-from dal_core.store import reading, schema
+from dal_core.store.sqlite import reading, schema
 
 
 def read_summaries(connection: Connection, run_ids: Sequence[str]) -> list[RunSummary]:
