@@ -7,6 +7,7 @@ code, tell the same things through the same lines.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import io
 import json
@@ -56,7 +57,9 @@ class Dal:
         """All that the store says of a run."""
         with closing(self.Store(home, create=False)) as store:
             log, progress = store.log(run_id), store.progress(run_id)
-            row, asked, todo = log.run, log.open_query, self.agenda(log)
+            row, asked, failure = log.run, log.open_query, log.failure
+            # Then, a run that had failed was known by its progress alone, and its task went on.
+            todo = self.agenda(dataclasses.replace(log, failure=None))
             probs = None if asked is None else store.shown_probs(asked.query_id)
             summary = store.summaries([run_id])[0]
             return {
@@ -87,7 +90,11 @@ class Dal:
                 ],
                 "task": todo.task.name,
                 "finished": todo.finished,
-                "progress": None if progress is None else [progress.part, progress.message],
+                "progress": ["failed", failure.reason]
+                if failure
+                else None
+                if progress is None
+                else [progress.part, ""],
                 "labels": [list(pair) for pair in log.labels()],
                 "submissions": [
                     [one.submission_id, one.query_id, one.annotator, one.source, one.at]
