@@ -27,7 +27,7 @@ def check_author(annotator: str, source: str) -> None:
 
 
 def check_query(log: RunState, query: Query) -> None:
-    """A query for the present state fits its run. Raises ValueError."""
+    """Raises ValueError if the query does not fit the present state of its run."""
     check_ranking(log, query)
     gone = {image_id for image_id, _ in log.labels()} | log.skipped
     for image_id in query.ranking:
@@ -36,7 +36,7 @@ def check_query(log: RunState, query: Query) -> None:
 
 
 def check_ranking(log: RunState, query: Query) -> None:
-    """What the model of a surviving state ranks best fits its run. Raises ValueError."""
+    """Raises ValueError if a model's ranking does not fit its run."""
     if not query.ranking or len(query.ranking) != len(query.scores):
         raise ValueError(
             f"ranking has {len(query.ranking)} images and {len(query.scores)} scores; "
@@ -51,12 +51,16 @@ def check_ranking(log: RunState, query: Query) -> None:
 
 
 def check_step(log: RunState, result: StepResult) -> None:
-    """A result for a surviving state has that state's number of labels. Raises ValueError."""
+    """Raises ValueError if the result has another number of labels than its state."""
     _check_n_labelled(log, result)
 
 
 def check_correction(log: RunState, answer: Answer) -> int:
-    """The submission that the image was answered in. Raises AnswerError, also for no change."""
+    """The submission that holds the image's answer.
+
+    Raises:
+        AnswerError: the image was not answered, or already has this label.
+    """
     for submission in log.submissions:
         for earlier in submission.answers:
             if earlier.image_id != answer.image_id:
@@ -69,7 +73,7 @@ def check_correction(log: RunState, answer: Answer) -> int:
 
 
 def check_mode(mode: str, kind: str) -> None:
-    """Only a person has something to wait for. Raises ValueError."""
+    """Raises ValueError for an unknown mode, or one that the kind of run does not have."""
     if mode not in MODES:
         raise ValueError(f"mode is {mode!r}; allowed: {', '.join(MODES)}")
     if mode != "strict" and kind != "person":
@@ -79,7 +83,7 @@ def check_mode(mode: str, kind: str) -> None:
 
 
 def check_directives(values: Mapping[str, Any], has_test_set: bool) -> None:
-    """Directives by name are in their range. Raises ValueError."""
+    """Raises ValueError for a directive out of its range."""
     for name in ("oracle_until", "until_labels"):
         value = values.get(name)
         if value is not None and not (is_int(value) and value >= 0):
@@ -96,7 +100,7 @@ def check_directives(values: Mapping[str, Any], has_test_set: bool) -> None:
 
 
 def check_fork(log: RunState, after: int, spec: RunSpec) -> None:
-    """The spec can go on from that state of the run. Raises ValueError, one line."""
+    """Raises ValueError if a run of the spec cannot go on from that state of the run."""
     origin = log.run.spec
     if FULL_DATA in (origin.acquisition, spec.acquisition):
         raise ValueError("the full-data bound asks for nothing, so it cannot be forked")

@@ -34,6 +34,7 @@ class Dal:
     agenda: Any
     load_beliefs: Any
     read_record: Any
+    describe: Any
 
     # -- the command line ----------------------------------------------------------------------
 
@@ -71,7 +72,7 @@ class Dal:
                 "acquisition": row.spec.acquisition,
                 "seed": row.spec.seed,
                 "noise": row.spec.noise,
-                "protocol": row.spec.protocol.describe(),
+                "protocol": self.describe(row.spec.protocol),
                 "created_at": row.created_at,
                 "oracle_until": row.oracle_until,
                 "paused": row.paused,

@@ -1,7 +1,4 @@
-"""Database rows to records, within a connection somebody else opened.
-
-Owns: the SELECTs. Does not own: what the records mean together (`log`), nor transactions.
-"""
+"""Database rows to records: the SELECTs, on a connection that the caller opened."""
 
 from __future__ import annotations
 
@@ -42,7 +39,7 @@ def read_run(connection: Connection, run_id: str) -> RunRow:
 def read_runs(
     connection: Connection, *, run_ids: Sequence[str] | None = None, **equal: Any
 ) -> list[RunRow]:
-    """Runs whose columns have the given values, of those ids if any are given, newest first."""
+    """Runs whose columns have the given values, newest first; only those of `run_ids`, if given."""
     query = select(schema.runs).filter_by(**equal).order_by(schema.runs.c.number.desc())
     if run_ids is not None:
         query = query.where(schema.runs.c.run_id.in_(run_ids))
@@ -107,8 +104,8 @@ def read_rows(connection: Connection, run_id: str, known: LogRows | None = None)
     """All rows of the run's log. Raises RunNotFound.
 
     Args:
-        known: what was read of them before, from a snapshot no newer than this one: only what
-            was added since is read then.
+        known: what was read before, from a snapshot no newer than this one; only what was added
+            since is read.
     """
     run = read_run(connection, run_id)
     if known is None or known.run.created_at != run.created_at:
@@ -174,7 +171,7 @@ def read_query(connection: Connection, query_id: str) -> tuple[str, Query] | Non
 
 
 def read_submissions(connection: Connection, *where: ColumnElement[bool]) -> list[Submission]:
-    """The submissions that fulfil all conditions, retracted ones too, in order."""
+    """The submissions that meet all conditions, in order; retracted ones too."""
     answers: dict[int, list[Answer]] = {}
     number = schema.submissions.c.number
     for row in connection.execute(
@@ -200,13 +197,13 @@ def read_submissions(connection: Connection, *where: ColumnElement[bool]) -> lis
 
 
 def read_submission(connection: Connection, query_id: str) -> Submission | None:
-    """The one submission a query ever gets, also when it was retracted since."""
+    """The one submission of a query, even if it was retracted; None: not answered yet."""
     stored = read_submissions(connection, schema.submissions.c.query_id == query_id)
     return stored[0] if stored else None
 
 
 def read_probs(connection: Connection, query_id: str) -> bytes | None:
-    """The query's packed matrices; None when it was asked without."""
+    """The query's packed matrices; None if it has none."""
     query = select(schema.query_probs.c.npy).where(schema.query_probs.c.query_id == query_id)
     return connection.execute(query).scalar_one_or_none()
 
@@ -229,7 +226,7 @@ def read_control(connection: Connection, run_id: str) -> Control:
 
 
 def read_pulse(connection: Connection, run_id: str) -> tuple[Any, ...] | None:
-    """Something that changes with the run's log and directives; None when there is no run."""
+    """A value that changes with the run's log and directives; None if there is no run."""
     log = (
         schema.queries,
         schema.submissions,
@@ -251,7 +248,7 @@ def read_pulse(connection: Connection, run_id: str) -> tuple[Any, ...] | None:
 
 
 def read_progress(connection: Connection, run_id: str) -> Progress | None:
-    """The run's row of progress; None when nobody ever worked on it."""
+    """The run's progress; None if nobody has worked on it."""
     row = connection.execute(select(schema.progress).filter_by(run_id=run_id)).one_or_none()
     return None if row is None else to_progress(row)
 
@@ -262,7 +259,7 @@ def to_progress(row: Row[Any]) -> Progress:
 
 
 def _to_run(row: Row[Any]) -> RunRow:
-    """Raises ProtocolError (one line) when the stored protocol or function is not valid."""
+    """Raises ProtocolError if the stored protocol or function is not valid."""
     values = dict(row._mapping)
     del values["number"]
     protocol = make_protocol(values.pop("protocol"))
