@@ -10,6 +10,7 @@ from __future__ import annotations
 import streamlit as st
 
 from dal_core.data.base import ImageDataset
+from dal_core.run.events import Failure
 from dal_core.run.next_task import answers_itself
 from dal_core.run.rows import NothingToUndo, Progress
 from dal_ui.components.grid import (
@@ -216,8 +217,8 @@ def _watch(view: View, last: list[Revealed]) -> None:
 def _state(view: View, progress: Progress | None, below: str) -> None:
     if notice := st.session_state.pop("notice", None):
         st.toast(notice, icon=":material/info:", duration="long")
-    if progress is not None and progress.part == "failed":
-        _failed(view, progress)
+    if view.log.failure is not None:
+        _failed(view.log.run.run_id, view.log.failure)
         return
     if view.next_task.has_work:
         st.progress(*words.working(view, progress))
@@ -230,11 +231,11 @@ def _state(view: View, progress: Progress | None, below: str) -> None:
         st.caption(below)
 
 
-def _failed(view: View, progress: Progress) -> None:
+def _failed(run_id: str, failure: Failure) -> None:
     left, right = st.columns([4, 1], vertical_alignment="center")
-    left.error(f"The last piece of work failed: {progress.message}", icon=":material/error:")
+    left.error(f"The last piece of work failed: {failure.reason}", icon=":material/error:")
     if right.button("Try again", width="stretch"):
-        actions.retry(runtime.store(), view.log)
+        runtime.store().retry(run_id)
         st.rerun(scope="app")
 
 

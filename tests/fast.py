@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from dal_core.cli.refit import replay
 from dal_core.data.base import ImageDataset, build
 from dal_core.explain.step import ModelStep
 from dal_core.learner.base import Fitted, ImageProgress
@@ -20,7 +21,7 @@ from dal_core.run.answers import check_answers
 from dal_core.run.events import Answer, Query, StepResult, Submission
 from dal_core.run.labelled import Labelled, labelled_of
 from dal_core.run.rows import RunRow
-from dal_core.run.state import RunState, replay
+from dal_core.run.state import RunState
 from dal_core.training.loop import Watch
 
 

@@ -10,7 +10,7 @@ from dal_core.data.base import ImageDataset
 from dal_core.execution.job import Workbench, advance, recompute_weights
 from dal_core.run.events import Query
 from dal_core.run.state import RunState
-from dal_core.store.store import Store
+from dal_core.store.base import Store
 from dal_ui.components.grid.submission import GridSubmission
 from dal_ui.label import actions
 from tests import fast

@@ -29,8 +29,8 @@ from dal_core.experiments import control
 from dal_core.experiments.status import ExperimentStatus
 from dal_core.protocol.run_spec import MAX_SEED
 from dal_core.record_file.sync import experiment_dir, refresh_records
+from dal_core.store.base import Store
 from dal_core.store.experiments import ExperimentRow
-from dal_core.store.store import Store
 
 REPORT_FUNCTIONS = "max_entropy,bald,variation_ratios,mean_std,random"
 MAX_WORKERS = 256

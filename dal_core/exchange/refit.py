@@ -19,8 +19,8 @@ from dal_core.run.next_task import Task
 from dal_core.run.rows import RunRow
 from dal_core.run.splits import split_of
 from dal_core.run.state import RunState
+from dal_core.store.base import Store
 from dal_core.store.run_lock import run_lock
-from dal_core.store.store import Store
 
 
 def begin(

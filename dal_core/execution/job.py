@@ -32,9 +32,9 @@ from dal_core.run.next_task import Task, answers_itself, next_task
 from dal_core.run.rows import Part, Progress, RunNotFound, RunRow
 from dal_core.run.state import RunState
 from dal_core.run.stop_rules import finished
+from dal_core.store.base import Store
 from dal_core.store.home import run_dir
 from dal_core.store.run_lock import run_lock
-from dal_core.store.store import Store
 
 if TYPE_CHECKING:
     import torch
@@ -313,6 +313,9 @@ class Job:
 
 
 def settle(store: Store, run_id: str, message: str = "") -> None:
-    """Show that nothing is being done for the run, or with a message that it failed."""
-    if not store.control(run_id).deleted:  # a deleted run has no progress to write
-        store.set_progress(run_id, Progress.ended(message))
+    """Show that nothing is being done for the run, or record with a message that it failed."""
+    if store.control(run_id).deleted:  # a deleted run has no progress to write
+        return
+    if message:
+        store.add_failure(run_id, message)
+    store.set_progress(run_id, Progress("idle"))

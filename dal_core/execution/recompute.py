@@ -22,9 +22,9 @@ from dal_core.run.rows import Part, Progress, RunNotFound
 from dal_core.run.state import RunState
 from dal_core.store import artefacts
 from dal_core.store.artefacts import ArtefactDamaged, ArtefactMissing, read_facts
+from dal_core.store.base import Store
 from dal_core.store.home import run_dir
 from dal_core.store.run_lock import run_lock
-from dal_core.store.store import Store
 
 if TYPE_CHECKING:
     import torch

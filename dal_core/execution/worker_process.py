@@ -34,8 +34,8 @@ from dal_core.execution.recompute import NoSuchStep
 from dal_core.learner import bayesian_cnn  # noqa: F401  imported before anyone waits for it
 from dal_core.run.next_task import next_task, person_waits
 from dal_core.run.rows import RunNotFound
+from dal_core.store.opening import open_store
 from dal_core.store.run_lock import RunBusy
-from dal_core.store.store import Store
 from dal_core.training.device import choose_device
 from dal_core.training.malloc import keep_freed_memory
 
@@ -70,7 +70,7 @@ def main(home: str, device: str = "cpu", threads: str = "1") -> None:
     torch.set_num_threads(1)
     where = choose_device(device)
     helper = helping_thread() if threads == "2" and where.type == "cpu" else None
-    bench = Workbench(Store(Path(home)), where, helper)
+    bench = Workbench(open_store(Path(home)), where, helper)
     inbox = _Inbox()
     inbox.start()
     warm_up()

@@ -42,8 +42,8 @@ from dal_core.run.next_task import Task, answers_itself, next_task
 from dal_core.run.rows import Progress
 from dal_core.run.state import RunState
 from dal_core.run.stop_rules import finished
+from dal_core.store.base import Store
 from dal_core.store.run_lock import RunBusy, run_lock
-from dal_core.store.store import Store
 from dal_core.training.device import free_memory
 from dal_core.training.loop import Training, Watch
 from dal_core.training.stacked.capacity import in_groups, runs_at_once, runs_that_fit

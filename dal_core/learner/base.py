@@ -129,6 +129,7 @@ def make_learner(
         ProtocolError: the data set is too small for the protocol.
         ValueError: the run was made on other data.
     """
-    from dal_core.learner.bayesian_cnn import CPU, BayesianCNNLearner  # imports torch
+    from dal_core.learner.bayesian_cnn import BayesianCNNLearner  # imports torch
+    from dal_core.posterior.base import CPU  # imports torch
 
     return BayesianCNNLearner(spec, dataset, device or CPU, helper)

@@ -19,9 +19,9 @@ from dal_core.protocol.parameters import Protocol
 from dal_core.protocol.run_spec import FULL_DATA, RunSpec
 from dal_core.run.events import Answer, Query, StepResult, Submission
 from dal_core.run.next_task import NextTask, next_task, person_waits
-from dal_core.run.rows import Mode, Progress, RunNotFound, SubmitOutcome
+from dal_core.run.rows import Mode, RunNotFound, SubmitOutcome
 from dal_core.run.state import RunState
-from dal_core.store.store import Store
+from dal_core.store.base import Store
 from dal_ui.components.grid.submission import GridSubmission
 
 DEFAULT_ANNOTATOR = "me"
@@ -162,15 +162,14 @@ def ask_baseline(store: Store, dataset: ImageDataset, view: View) -> bool:
     if is_held or (baseline.oracle_until or 0) < until:
         # an experiment that shares the run may have paused or stopped it
         store.set_directives(baseline.run_id, oracle_until=until, paused=False)
+        store.retry(baseline.run_id)  # once for each batch, should it have failed
         return True
     return view.baseline is None
 
 
 def ask_workers(store: Store, workers: Workers, view: View) -> None:
     """Have the workers do what the run and its baseline need; harmless when asked twice."""
-    progress = store.progress(view.log.run.run_id)
-    failed = progress is not None and progress.part == "failed"
-    if view.next_task.has_work and not failed:
+    if view.next_task.has_work:
         workers.ask(view.log.run.run_id, person_waits=person_waits(view.log))
     if view.baseline is not None and view.baseline_works:
         workers.ask(view.baseline.run.run_id, person_waits=False)
@@ -182,15 +181,8 @@ def hand_over(store: Store, log: RunState, n_batches: int | None) -> None:
     until = spec.max_labels
     if n_batches is not None:
         until = min(until, log.n_labelled + n_batches * spec.protocol.n_samples_to_acquire)
-    retry(store, log)
+    store.retry(log.run.run_id)
     store.set_directives(log.run.run_id, oracle_until=until)
-
-
-def retry(store: Store, log: RunState) -> None:
-    """Have the workers try again what failed; nothing happens where nothing did."""
-    progress = store.progress(log.run.run_id)
-    if progress is not None and progress.part == "failed":
-        store.set_progress(log.run.run_id, Progress("idle"))
 
 
 def take_back(store: Store, log: RunState) -> None:
@@ -212,7 +204,6 @@ def submit(store: Store, log: RunState, submission: GridSubmission) -> SubmitOut
     answers += [
         Answer(image_id, None, submission.seconds.get(image_id)) for image_id in submission.skipped
     ]
-    retry(store, log)
     return store.submit(
         submission.query_id,
         answers,
@@ -233,7 +224,6 @@ def undo(store: Store, log: RunState) -> None:
     The oracle is stopped too: it would only answer them again.
     """
     take_back(store, log)
-    retry(store, log)
     store.undo(log.run.run_id, log.after)
 
 

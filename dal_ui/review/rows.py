@@ -15,7 +15,7 @@ from dal_core.execution.predictions import Predictions
 from dal_core.run.answers import AnswerError
 from dal_core.run.events import Source
 from dal_core.run.state import RunState
-from dal_core.store.store import Store
+from dal_core.store.base import Store
 
 LABEL = "your label"  # the column that can be changed
 

@@ -9,8 +9,8 @@ from dal_core.protocol.presets import describe_protocol
 from dal_core.results.titles import display_name, noise_name
 from dal_core.run.rows import RunInUse, RunNotFound, RunRow
 from dal_core.run.state import RunState
+from dal_core.store.base import Store
 from dal_core.store.run_lock import RunBusy
-from dal_core.store.store import Store
 from dal_ui.label.words import plain
 
 

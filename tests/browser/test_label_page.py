@@ -16,8 +16,8 @@ from playwright.sync_api import Locator, Page, expect
 
 from dal_core.data.base import ImageDataset
 from dal_core.run.events import Answer
+from dal_core.store.base import Store
 from dal_core.store.run_lock import RunBusy, run_lock
-from dal_core.store.store import Store
 from dal_ui.label import actions
 from tests import fast
 from tests.browser.conftest import ROOT, StreamlitServer

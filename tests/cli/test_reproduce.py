@@ -18,8 +18,8 @@ from dal_core.data.base import ImageDataset
 from dal_core.experiments import control
 from dal_core.record_file.io import read_record, write_record
 from dal_core.run.rows import Progress
+from dal_core.store.opening import open_store
 from dal_core.store.run_lock import is_locked, run_lock
-from dal_core.store.store import Store
 from tests.cli import test_cli
 from tests.experiment_kit import FAST, numbers, protocol, until
 from tests.report_record import report_record
@@ -111,7 +111,7 @@ def test_a_killed_worker_and_a_killed_parent_change_nothing_in_the_end(
     (worker,) = workers_of(process.pid)
     os.kill(worker, signal.SIGKILL)
     until(lambda: set(workers_of(process.pid)) - {worker})
-    store = Store(tmp_path)
+    store = open_store(tmp_path)
     runs = store.experiments.runs(name)
     until(lambda: any(is_locked(tmp_path, run.run_id) for run in runs))  # the new one is at work
     (worker,) = workers_of(process.pid)
@@ -127,7 +127,7 @@ def test_a_killed_worker_and_a_killed_parent_change_nothing_in_the_end(
 def test_ctrl_c_stops_at_once_pauses_and_says_how_to_go_on(done: Done, tmp_path: Path) -> None:
     process = start(tmp_path, *WANTED)
     lines_until(process, "of 7 steps")
-    store = Store(tmp_path)
+    store = open_store(tmp_path)
     (row,) = store.experiments.all()
     random = store.experiments.runs(row.experiment_id)[1]
     with run_lock(tmp_path, random.run_id):  # so it cannot be over before it is stopped
@@ -162,7 +162,7 @@ def test_a_finished_experiment_is_only_printed(
 def test_a_failed_run_is_named_and_the_others_go_on(
     mnist5k: ImageDataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    store = Store(tmp_path)
+    store = open_store(tmp_path)
     made = control.create_experiment(
         store, mnist5k, protocol(), ("bald", "random"), (1,), full_data=False
     )
@@ -220,7 +220,7 @@ def test_the_protocol_of_the_report_does_not_fall_back_on_other_data(
 def test_an_unknown_or_ambiguous_experiment_is_refused(
     mnist5k: ImageDataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    store = Store(tmp_path)
+    store = open_store(tmp_path)
     for seed in (1, 2):
         control.create_experiment(store, mnist5k, protocol(), ("random",), (seed,), full_data=False)
     for text, message in (("slow", "--resume is 'slow'; allowed"), ("quick", "2 experiments")):
@@ -241,7 +241,7 @@ def test_the_table_shows_every_run_and_what_it_is_doing(
     from rich.console import Console
     from rich.live import Live
 
-    store = Store(tmp_path)
+    store = open_store(tmp_path)
     made = control.create_experiment(
         store, mnist5k, protocol(n_epochs=400), ("bald", "random"), (1,), full_data=True
     )

@@ -23,12 +23,13 @@ from dal_core.execution.job import Workbench, advance
 from dal_core.learner.bayesian_cnn import FittedCNN
 from dal_core.models.networks import normalise
 from dal_core.posterior.mc_dropout import McDropoutModel
-from dal_core.store.store import Store
+from dal_core.store.base import Store
+from dal_core.store.opening import open_store
 from tests import experiment_kit
 
 
 def fitted(home: Path, dataset: ImageDataset, model: str) -> tuple[Store, str]:
-    store = Store(home)
+    store = open_store(home)
     changes: dict[str, Any] = {"n_acquisition_steps": 1, "which_model": model, "n_epochs": 5}
     run_id = experiment_kit.new_run(store, dataset, **changes).run_id
     list(advance(Workbench(store), run_id))
@@ -120,7 +121,7 @@ def test_the_file_says_what_it_is(mnist5k: ImageDataset, dal_home: Path, tmp_pat
 def test_a_run_without_a_model_is_refused_in_one_line(
     mnist5k: ImageDataset, dal_home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    store = Store(dal_home)
+    store = open_store(dal_home)
     run_id = experiment_kit.new_run(store, mnist5k).run_id
     assert not has_model(dal_home, run_id)
     with pytest.raises(NoModel):

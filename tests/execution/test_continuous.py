@@ -19,9 +19,11 @@ from dal_core.learner.bayesian_cnn import BayesianCNNLearner
 from dal_core.protocol.run_spec import RunSpec
 from dal_core.run.events import Answer, Query
 from dal_core.run.labelled import Labelled
-from dal_core.store import schema
+from dal_core.store.base import Store
 from dal_core.store.home import run_dir
-from dal_core.store.store import Store
+from dal_core.store.opening import open_store
+from dal_core.store.sqlite import schema
+from dal_core.store.sqlite.commands import SqliteStore
 from dal_core.training.loop import Watch
 from tests import experiment_kit
 from tests.store_kit import N_INITIAL, answers_to, give, new_query, new_result, new_run
@@ -29,7 +31,7 @@ from tests.store_kit import N_INITIAL, answers_to, give, new_query, new_result, 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    opened = Store(tmp_path)
+    opened = open_store(tmp_path)
     yield opened
     opened.close()
 
@@ -179,7 +181,7 @@ def test_a_query_has_the_matrices_of_its_own_images_as_far_as_they_were_kept(
 def test_only_the_newest_ranking_keeps_its_matrices(store: Store, run_id: str) -> None:
     for _ in range(2):
         rank(store, run_id, range(100), probs=np.zeros((2, 100, 10), dtype=np.float32))
-    with store._reading.connect() as connection:
+    with SqliteStore(store.home)._reading.connect() as connection:
         kept = connection.scalars(select(schema.rankings.c.npy)).all()
     assert [npy is not None for npy in kept] == [False, False, True]
 

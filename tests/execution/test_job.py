@@ -17,16 +17,18 @@ from dal_core.record_file.io import read_record
 from dal_core.record_file.schema import curves
 from dal_core.run.events import Answer
 from dal_core.run.rows import RunNotFound
-from dal_core.store import schema
+from dal_core.store.base import Store
 from dal_core.store.home import run_dir
+from dal_core.store.opening import open_store
 from dal_core.store.run_lock import RunBusy, run_lock
-from dal_core.store.store import Store
+from dal_core.store.sqlite import schema
+from dal_core.store.sqlite.commands import SqliteStore
 from tests.experiment_kit import measures, new_run
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    return Store(tmp_path)
+    return open_store(tmp_path)
 
 
 def finish(store: Store, run_id: str) -> list[int]:
@@ -115,7 +117,7 @@ def test_a_run_that_vanishes_while_it_is_worked_on_is_reported(
     run_id = new_run(store, mnist5k).run_id
 
     def vanish() -> None:
-        with store._writing.begin() as connection:
+        with SqliteStore(store.home)._writing.begin() as connection:
             connection.execute(delete(schema.runs).filter_by(run_id=run_id))
 
     with pytest.raises(RunNotFound, match=run_id):

@@ -23,14 +23,15 @@ from dal_core.explain.step import ModelStep, stored_step
 from dal_core.learner.base import make_learner
 from dal_core.run.labelled import Labelled
 from dal_core.run.state import RunState
+from dal_core.store.base import Store
+from dal_core.store.opening import open_store
 from dal_core.store.run_lock import RunBusy, run_lock
-from dal_core.store.store import Store
 from tests import experiment_kit, fast
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "home")
+    return open_store(tmp_path / "home")
 
 
 def _watched_run(

@@ -14,9 +14,10 @@ from dal_core.experiments.status import ExperimentStatus
 from dal_core.protocol.parameters import ProtocolError
 from dal_core.protocol.presets import PRESETS
 from dal_core.protocol.run_spec import FULL_DATA
-from dal_core.run.rows import Progress, RunInUse
+from dal_core.run.rows import RunInUse
+from dal_core.store.base import Store
+from dal_core.store.opening import open_store
 from dal_core.store.run_lock import run_lock
-from dal_core.store.store import Store
 from tests import fast
 from tests.experiment_kit import OneByOne, measures, protocol
 
@@ -24,7 +25,7 @@ from tests.experiment_kit import OneByOne, measures, protocol
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     monkeypatch.setattr(control, "POLL_SECONDS", 0)
-    return Store(tmp_path)
+    return open_store(tmp_path)
 
 
 def create(
@@ -145,7 +146,7 @@ def test_a_paused_experiment_resumes_to_the_numbers_of_one_never_paused(
     assert now.is_paused and not now.has_work and now.n_done == 3
     control.resume(store, paused)
     conduct(store, paused, pool)
-    other = Store(tmp_path / "other")
+    other = open_store(tmp_path / "other")
     whole = create(other, mnist5k)
     conduct(other, whole, OneByOne(other))
     assert all_measures(store, paused) == all_measures(other, whole)
@@ -172,7 +173,7 @@ def test_a_failed_run_is_left_alone_until_it_is_resumed(
 ) -> None:
     experiment_id = create(store, mnist5k)
     bald, random = run_ids(store, experiment_id)
-    store.set_progress(bald, Progress("failed", message="no space left"))
+    store.add_failure(bald, "no space left")
     pool = OneByOne(store)
     conduct(store, experiment_id, pool)
     now = control.status(store, experiment_id)

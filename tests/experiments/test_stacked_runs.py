@@ -25,8 +25,9 @@ from dal_core.experiments.stacked_runs import Together, conduct
 from dal_core.experiments.status import ExperimentStatus
 from dal_core.protocol.run_spec import FULL_DATA
 from dal_core.run.next_task import next_task
+from dal_core.store.base import Store
+from dal_core.store.opening import open_store
 from dal_core.store.run_lock import is_locked, run_lock
-from dal_core.store.store import Store
 from dal_core.training.stacked import capacity
 from dal_core.training.stacked.capacity import in_groups
 from dal_core.training.stacked.graph import GraphFailed
@@ -41,7 +42,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     monkeypatch.setattr(stacked_runs, "POLL_SECONDS", 0)
     monkeypatch.setattr(stacked_runs, "LOOK_SECONDS", 0)
     monkeypatch.setattr(stacked_runs, "SHOW_SECONDS", 0)
-    return Store(tmp_path)
+    return open_store(tmp_path)
 
 
 def create(
@@ -93,7 +94,7 @@ def assert_alike(ones: Measures, others: Measures, rel: float = 1e-4, images: in
 def test_the_log_is_that_of_workers(store: Store, mnist5k: ImageDataset, tmp_path: Path) -> None:
     experiment_id = create(store, mnist5k, full_data=True, seeds=(1,))
     work(store, experiment_id)
-    elsewhere = Store(tmp_path / "elsewhere")
+    elsewhere = open_store(tmp_path / "elsewhere")
     other_id = create(elsewhere, mnist5k, full_data=True, seeds=(1,))
     bench = Workbench(elsewhere)
     for run_id in run_ids(elsewhere, other_id):
@@ -157,7 +158,7 @@ def test_it_goes_on_after_a_kill_anywhere_with_the_same_numbers(
 ) -> None:
     undisturbed = create(store, mnist5k)
     work(store, undisturbed)
-    other = Store(tmp_path / "other")
+    other = open_store(tmp_path / "other")
     experiment_id = create(other, mnist5k)
     # Ticks: two epochs, six runs, and the look at the whole: killed in fits and between runs.
     for number in (2, 5, 4, 11, 3):
@@ -291,7 +292,7 @@ def test_when_memory_is_short_the_groups_are_smaller(
     work(store, experiment_id)
     assert sizes[:5] == [6, 3, 2, 2, 2]
     monkeypatch.setattr(stacked_runs, "train_together", whole)
-    other = Store(tmp_path / "other")
+    other = open_store(tmp_path / "other")
     undisturbed = create(other, mnist5k, n_acquisition_steps=1)
     work(other, undisturbed)
     assert_alike(all_measures(store, experiment_id), all_measures(other, undisturbed))
@@ -365,7 +366,7 @@ def test_a_killed_command_is_resumed_to_the_same_record(
     assert any("20 labels" in line for line in process.stderr)
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    store = Store(home)
+    store = open_store(home)
     (row,) = store.experiments.all()
     until(lambda: not any(is_locked(home, run) for run in run_ids(store, row.experiment_id)))
     assert control.status(store, row.experiment_id).n_done < 6

@@ -18,7 +18,7 @@ from dal_core.explain.passes import new_passes, scored_passes
 from dal_core.explain.pool import PoolScores, ambiguous_image, place_of, quarrel_image, score_pool
 from dal_core.explain.step import ModelStep, newest_model, stored_models, stored_step
 from dal_core.run.events import Answer
-from dal_core.store.store import Store
+from dal_core.store.opening import open_store
 from dal_ui.label import actions
 from tests import fast
 from tests.ui_kit import asked_run, open_query
@@ -214,7 +214,7 @@ def test_a_dropout_rate_of_one_is_refused(fitted: ModelStep, mnist5k: ImageDatas
 
 
 def test_a_stored_model_scores_as_the_run_did(mnist5k: ImageDataset, dal_home: Path) -> None:
-    store = Store(dal_home)
+    store = open_store(dal_home)
     run_id, _ = asked_run(store, mnist5k)
     log = store.log(run_id)
     step = stored_step(store.home, log, mnist5k)
@@ -230,7 +230,7 @@ def test_a_stored_model_scores_as_the_run_did(mnist5k: ImageDataset, dal_home: P
 def test_while_the_next_model_trains_the_last_one_is_shown_in_its_own_state(
     mnist5k: ImageDataset, dal_home: Path
 ) -> None:
-    store = Store(dal_home)
+    store = open_store(dal_home)
     run_id, _ = asked_run(store, mnist5k)
     query = open_query(store.log(run_id))
     answers = [Answer(i, int(mnist5k.labels[i])) for i in query.shown()]
@@ -242,7 +242,7 @@ def test_while_the_next_model_trains_the_last_one_is_shown_in_its_own_state(
 
 
 def test_a_run_without_weights_has_no_model_to_show(mnist5k: ImageDataset, dal_home: Path) -> None:
-    store = Store(dal_home)
+    store = open_store(dal_home)
     run_id, _ = asked_run(store, mnist5k)
     folder = store.run_dir(run_id)
     (folder / "weights.safetensors").unlink()
@@ -251,7 +251,7 @@ def test_a_run_without_weights_has_no_model_to_show(mnist5k: ImageDataset, dal_h
 
 
 def test_a_broken_weights_file_is_no_model(mnist5k: ImageDataset, dal_home: Path) -> None:
-    store = Store(dal_home)
+    store = open_store(dal_home)
     run_id, _ = asked_run(store, mnist5k)
     folder = store.run_dir(run_id)
     whole = (folder / "weights.safetensors").read_bytes()
@@ -260,7 +260,7 @@ def test_a_broken_weights_file_is_no_model(mnist5k: ImageDataset, dal_home: Path
 
 
 def test_every_stored_model_of_a_run_can_be_shown(mnist5k: ImageDataset, dal_home: Path) -> None:
-    store = Store(dal_home)
+    store = open_store(dal_home)
     run_id, workers = asked_run(store, mnist5k)
     actions.hand_over(store, store.log(run_id), 2)
     workers.work(run_id)
@@ -277,7 +277,7 @@ def test_every_stored_model_of_a_run_can_be_shown(mnist5k: ImageDataset, dal_hom
 
 
 def test_weights_of_another_run_are_not_taken(mnist5k: ImageDataset, dal_home: Path) -> None:
-    store = Store(dal_home)
+    store = open_store(dal_home)
     run_id, _ = asked_run(store, mnist5k)
     stranger = fast.run(mnist5k, "max_entropy", seed=2)
     stranger.fit()

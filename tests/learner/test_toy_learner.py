@@ -16,7 +16,7 @@ from dal_core.protocol.run_spec import RunSpec
 from dal_core.run.events import Query, StepResult
 from dal_core.run.labelled import Labelled
 from dal_core.run.splits import Split, split_of
-from dal_core.store.store import Store
+from dal_core.store.opening import open_store
 from dal_core.training.loop import Watch
 from tests.experiment_kit import measures, new_run
 
@@ -103,7 +103,7 @@ class Bench(Workbench):
 
 
 def test_it_does_every_job_of_a_run(tmp_path: Path, mnist5k: ImageDataset) -> None:
-    store = Store(tmp_path)
+    store = open_store(tmp_path)
     run_id = new_run(store, mnist5k).run_id
     bench = Bench(store)
     steps = list(advance(bench, run_id))
@@ -115,7 +115,7 @@ def test_it_does_every_job_of_a_run(tmp_path: Path, mnist5k: ImageDataset) -> No
 
 
 def test_its_newest_model_is_not_fitted_again(tmp_path: Path, mnist5k: ImageDataset) -> None:
-    whole, store = Store(tmp_path / "whole"), Store(tmp_path / "parts")
+    whole, store = open_store(tmp_path / "whole"), open_store(tmp_path / "parts")
     expected = new_run(whole, mnist5k).run_id
     list(advance(Bench(whole), expected))
     run_id = new_run(store, mnist5k).run_id

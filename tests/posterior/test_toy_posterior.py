@@ -25,7 +25,8 @@ from dal_core.posterior.base import LabelledImages, Posterior, PosteriorModel, S
 from dal_core.protocol import parameters
 from dal_core.protocol.parameters import ProtocolError
 from dal_core.run.next_task import Task, next_task
-from dal_core.store.store import Store
+from dal_core.store.base import Store
+from dal_core.store.opening import open_store
 from dal_core.training.loop import Training, Watch
 from tests import experiment_kit, fast
 from tests.experiment_kit import FAST, measures, new_run
@@ -82,7 +83,7 @@ def registered() -> Iterator[None]:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    return Store(tmp_path)
+    return open_store(tmp_path)
 
 
 def test_a_run_is_fitted_asked_and_measured_with_it(store: Store, mnist5k: ImageDataset) -> None:
@@ -116,7 +117,7 @@ def test_an_experiment_in_one_process_trains_such_runs_one_by_one(
     conduct(store, made.experiment_id, torch.device("cpu"), lambda _: None)
     runs = store.experiments.runs(made.experiment_id)
     assert not any(next_task(store.log(run.run_id)).has_work for run in runs)
-    alone = Store(tmp_path / "alone")
+    alone = open_store(tmp_path / "alone")
     other = new_run(alone, mnist5k, posterior=NAME)
     list(advance(Workbench(alone), other.run_id))
     bald = next(run for run in runs if run.spec.acquisition == "bald")
@@ -132,12 +133,12 @@ def test_the_command_line_takes_its_name(
     assert main(command) == 0
     steps = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert steps, "a line a step"
-    (run,) = Store(tmp_path).runs()
+    (run,) = open_store(tmp_path).runs()
     assert run.spec.protocol.posterior == NAME
 
 
 def test_a_person_labels_with_it_and_looks_why(dal_home: Path, mnist5k: ImageDataset) -> None:
-    store = Store(dal_home)
+    store = open_store(dal_home)
     run_id, _ = asked_run(store, mnist5k, posterior=NAME)
     assert next_task(store.log(run_id)).task is Task.WAIT
     app = Path(__file__).parents[2] / "app.py"

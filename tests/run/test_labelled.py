@@ -8,12 +8,13 @@ import sys
 import numpy as np
 import pytest
 
+from dal_core.cli.refit import replay
 from dal_core.data.base import ImageDataset
 from dal_core.run.events import Answer, Correction, Query, Submission
 from dal_core.run.labelled import Labelled, labelled_of, state_at
 from dal_core.run.rows import RunRow
 from dal_core.run.splits import Split, split_of
-from dal_core.run.state import RunState, replay
+from dal_core.run.state import RunState
 from tests import fast
 
 

@@ -15,9 +15,10 @@ from dal_core.run.answers import AnswerError
 from dal_core.run.events import Answer, Query
 from dal_core.run.labelled import Labelled
 from dal_core.run.rows import RunNotFound
-from dal_core.store import schema
+from dal_core.store.base import Store
 from dal_core.store.home import run_dir
-from dal_core.store.store import Store
+from dal_core.store.opening import open_store
+from dal_core.store.sqlite import schema
 from dal_core.training.loop import Watch
 from tests import experiment_kit
 from tests.store_kit import N_INITIAL, answers_to, ask, give, new_query, new_result, new_run
@@ -25,7 +26,7 @@ from tests.store_kit import N_INITIAL, answers_to, ask, give, new_query, new_res
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    opened = Store(tmp_path)
+    opened = open_store(tmp_path)
     yield opened
     opened.close()
 

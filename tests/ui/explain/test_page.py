@@ -25,7 +25,7 @@ from dal_core.explain.step import stored_step
 from dal_core.protocol.run_spec import FULL_DATA, RunSpec
 from dal_core.run.events import Answer
 from dal_core.run.rows import Progress
-from dal_core.store.store import Store
+from dal_core.store.base import Store
 from dal_ui.components.canvas import SIDE, read_drawing
 from dal_ui.explain import words as explain_words
 from dal_ui.explain.image import standing

@@ -12,7 +12,8 @@ from streamlit.testing.v1 import AppTest
 from dal_core.data.base import ImageDataset
 from dal_core.execution.predictions import Predictions
 from dal_core.run.state import RunState
-from dal_core.store.store import Store
+from dal_core.store.base import Store
+from dal_core.store.opening import open_store
 from dal_ui.label import actions
 from dal_ui.review import rows as review
 from dal_ui.review.rows import LABEL, ORDERS, SHOWN, ReviewRow
@@ -21,7 +22,7 @@ from tests.ui_kit import asked_run, open_query, right_labels, submission
 
 @pytest.fixture
 def store(dal_home: Path) -> Store:
-    return Store(dal_home)
+    return open_store(dal_home)
 
 
 def answered(store: Store, dataset: ImageDataset) -> RunState:
