@@ -98,7 +98,7 @@ class Member(BayesianCNNLearner):
         self.trained: McDropoutModel | None = None
         self.passes: dict[int, list[Tensor]] = {}  # chunks [T, n, C] by the seed of their masks
         self.seconds: dict[str, float] = {}  # share of the time that the passes took, by part
-        self._candidates: tuple[tuple[int, int], np.ndarray] | None = None
+        self._candidates_now: tuple[tuple[int, int], np.ndarray] | None = None
 
     @property
     def is_stackable(self) -> bool:
@@ -138,9 +138,9 @@ class Member(BayesianCNNLearner):
     def pool_subset(self, labelled: Labelled) -> np.ndarray:
         """Needed twice a step, and not cheap: it permutes all ids."""
         state = labelled.after, labelled.corrected
-        if self._candidates is None or self._candidates[0] != state:
-            self._candidates = state, super().pool_subset(labelled)
-        return self._candidates[1]
+        if self._candidates_now is None or self._candidates_now[0] != state:
+            self._candidates_now = state, super().pool_subset(labelled)
+        return self._candidates_now[1]
 
     def _passes(
         self, fitted: FittedCNN, ids: np.ndarray, purpose: Purpose, progress: ImageProgress | None
