@@ -1,21 +1,20 @@
-"""Acquisition functions: how much the model would learn from an image's label.
+"""The report's acquisition functions: how much a model would learn from an image's label.
 
-Every function is pure: probabilities in, one score per image out, higher is more worth labelling.
-Axis order, here and everywhere: probs[t, n, c] is the softmax output of stochastic pass t for
-image n and class c, shape [T, N, C]; each row over c sums to 1. Choosing the best images from the
-scores is `rank`; making the probabilities is `mc_dropout`.
+Every function is pure: probabilities in, one score per image out; the images with the highest
+scores are asked for. Axis order, here and everywhere: probs[t, n, c] is the softmax output of
+stochastic pass t for image n and class c, shape [T, N, C]; each row over c sums to 1.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import partial
+from math import ceil, log, sqrt
+from typing import TYPE_CHECKING
 
-import numpy as np
-import torch
-from torch import Tensor
+from dal_core.acquisition.registry import AcquisitionFunction, register
 
-AcquisitionFunction = Callable[[Tensor], Tensor]
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
 
 
 def entropy(p: Tensor, eps: float = 0.0) -> Tensor:
@@ -31,6 +30,8 @@ def entropy(p: Tensor, eps: float = 0.0) -> Tensor:
     Returns:
         [...] in [0, ln C].
     """
+    import torch
+
     if eps:
         return -(p * torch.log(p + eps)).sum(-1)
     return torch.special.entr(p).sum(-1)
@@ -49,6 +50,25 @@ def max_entropy(probs: Tensor, eps: float = 0.0) -> Tensor:
     return entropy(probs.mean(0), eps)
 
 
+register(
+    AcquisitionFunction(
+        name="max_entropy",
+        title="Max entropy",
+        short_title="ME",
+        hint="asks where the mean prediction is least sure",
+        equation=r"\mathbb{H}\big[m_n\big] = -\sum_c m_{n,c} \log m_{n,c}, \qquad "
+        r"m_{n,c} = \frac{1}{T}\sum_t p_{t,n,c}",
+        source="report, section 2.2.1, equation 1",
+        record_name="predictive_entropy",
+        bounds=lambda n_classes, n_passes: (0, log(n_classes)),
+        needs="marginal",
+        colour="orange",
+        score=max_entropy,
+        takes_eps=True,
+    )
+)
+
+
 def bald(probs: Tensor, eps: float = 0.0) -> Tensor:
     """Mutual information between an image's label and the weights (report, eq. 2; Houlsby 2011).
 
@@ -59,10 +79,28 @@ def bald(probs: Tensor, eps: float = 0.0) -> Tensor:
         eps: see `entropy`.
 
     Returns:
-        [N] nats, in [0, ln C]; float32 rounding may reach 1e-5 outside, and is not clamped away,
-        since clamping would make ties.
+        [N] nats, in [0, min(ln C, ln T)]. Float32 rounding may give a value up to 1e-5 outside;
+        it is not clamped, which would create ties.
     """
     return max_entropy(probs, eps) - entropy(probs, eps).mean(0)
+
+
+register(
+    AcquisitionFunction(
+        name="bald",
+        title="BALD",
+        short_title="BALD",
+        hint="asks where the passes disagree (mutual information)",
+        equation=r"\mathbb{H}\big[m_n\big] - \frac{1}{T}\sum_t \mathbb{H}\big[p_{t,n}\big]",
+        source="report, section 2.2.2, equation 2; Houlsby et al. 2011",
+        record_name="mutual_information",
+        bounds=lambda n_classes, n_passes: (0, log(min(n_classes, n_passes))),
+        needs="marginal",
+        colour="blue",
+        score=bald,
+        takes_eps=True,
+    )
+)
 
 
 def variation_ratios(probs: Tensor) -> Tensor:
@@ -74,11 +112,31 @@ def variation_ratios(probs: Tensor) -> Tensor:
         probs: [T, N, C].
 
     Returns:
-        [N] in [0, 1 - 1/C]; it takes at most T distinct values, so ties are common.
+        [N] in [0, 1 - ceil(T/C)/T]; it takes at most T distinct values, so ties are common.
     """
+    import torch
+
     n_passes, _, n_classes = probs.shape
     votes = torch.nn.functional.one_hot(probs.argmax(-1), n_classes).sum(0)  # [N, C]
     return 1 - votes.amax(-1).to(probs.dtype) / n_passes
+
+
+register(
+    AcquisitionFunction(
+        name="variation_ratios",
+        title="Variation ratios",
+        short_title="VR",
+        hint="asks where the passes vote differently",
+        equation=r"1 - \frac{1}{T} \max_c \sum_t "
+        r"\mathbb{1}\big[\textstyle\arg\max_{c'} p_{t,n,c'} = c\big]",
+        source="report, section 2.2.3, equation 3; Freeman 1965",
+        record_name="variation_ratios",
+        bounds=lambda n_classes, n_passes: (0, 1 - ceil(n_passes / n_classes) / n_passes),
+        needs="marginal",
+        colour="green",
+        score=variation_ratios,
+    )
+)
 
 
 def variation_ratios_mean(probs: Tensor) -> Tensor:
@@ -93,11 +151,28 @@ def variation_ratios_mean(probs: Tensor) -> Tensor:
     return 1 - probs.mean(0).amax(-1)
 
 
+register(
+    AcquisitionFunction(
+        name="variation_ratios_mean",
+        title="Variation ratios (mean)",
+        short_title="VR (mean)",
+        hint="asks where the likeliest class is least likely",
+        equation=r"1 - \max_c m_{n,c}",
+        source="Gal et al. 2017; report, section 2.2.3",
+        record_name="variation_ratios_mean",
+        bounds=lambda n_classes, n_passes: (0, 1 - 1 / n_classes),
+        needs="marginal",
+        colour="sky",
+        score=variation_ratios_mean,
+    )
+)
+
+
 def mean_std(probs: Tensor) -> Tensor:
     """Spread of each class's probability over the passes, averaged over classes (report, eq. 4).
 
-    mean_c sqrt(mean_t (p_tc - mean_t p_tc)^2): the population standard deviation in its centred
-    form, since E[p^2] - E[p]^2 goes negative in float32.
+    mean_c sqrt(mean_t (p_tc - mean_t p_tc)^2), the population standard deviation in its centred
+    form: E[p^2] - E[p]^2 can be negative in float32.
 
     Args:
         probs: [T, N, C].
@@ -108,8 +183,25 @@ def mean_std(probs: Tensor) -> Tensor:
     return probs.std(0, correction=0).mean(-1)
 
 
+register(
+    AcquisitionFunction(
+        name="mean_std",
+        title="Mean std",
+        short_title="MSTD",
+        hint="asks where the probabilities spread most",
+        equation=r"\frac{1}{C} \sum_c \sqrt{\frac{1}{T}\sum_t \big(p_{t,n,c} - m_{n,c}\big)^2}",
+        source="report, section 2.2.4, equation 4",
+        record_name="mean_standard_deviation",
+        bounds=lambda n_classes, n_passes: (0, sqrt(n_classes - 1) / n_classes),
+        needs="marginal",
+        colour="purple",
+        score=mean_std,
+    )
+)
+
+
 def random(n_images: int, generator: np.random.Generator) -> np.ndarray:
-    """A uniform number in [0, 1) per image (report, eq. 5). Needs no forward pass.
+    """A uniform number in [0, 1) for each image (report, eq. 5); no forward pass is needed.
 
     Returns:
         [N] float64.
@@ -117,56 +209,18 @@ def random(n_images: int, generator: np.random.Generator) -> np.ndarray:
     return generator.random(n_images)
 
 
-ACQUISITIONS: Mapping[str, Callable[..., Tensor] | Callable[..., np.ndarray]] = {
-    "max_entropy": max_entropy,
-    "bald": bald,
-    "variation_ratios": variation_ratios,
-    "variation_ratios_mean": variation_ratios_mean,
-    "mean_std": mean_std,
-    "random": random,
-}
-
-_WITH_EPS = frozenset({"max_entropy", "bald"})  # the functions that take a logarithm
-
-
-def scorer(name: str, eps: float = 0.0) -> AcquisitionFunction:
-    """The named function of probabilities, `entropy_eps` bound where it takes a logarithm.
-
-    Raises:
-        ValueError: for `random`, which has no use for probabilities, and for unknown names.
-    """
-    if name not in ACQUISITIONS or name == "random":
-        raise ValueError(f"acquisition {name!r} scores no probabilities; see ACQUISITIONS")
-    function = ACQUISITIONS[name]
-    return partial(function, eps=eps) if eps and name in _WITH_EPS else function  # type: ignore[return-value]
-
-
-def tie_order(n_images: int, ties: str, generator: np.random.Generator) -> np.ndarray:
-    """Which of equally scored images comes first, decided before there are scores.
-
-    Args:
-        n_images: N.
-        ties: "random" orders equal scores by `generator`, never by position (SPEC section 3);
-            "first" by position, as a top-k over positions does (SPEC section 9).
-
-    Returns:
-        [N] int64, the lower number first.
-    """
-    if ties == "first":
-        return np.arange(n_images)
-    priority = np.empty(n_images, dtype=np.int64)
-    priority[generator.permutation(n_images)] = np.arange(n_images)
-    return priority
-
-
-def rank(scores: np.ndarray, priority: np.ndarray) -> np.ndarray:
-    """Positions by descending score, equal ones by ascending `priority` (see `tie_order`).
-
-    Args:
-        scores: [N].
-        priority: [N].
-
-    Returns:
-        [N] int64 positions, best first.
-    """
-    return np.lexsort((priority, -scores))
+register(
+    AcquisitionFunction(
+        name="random",
+        title="Random",
+        short_title="Random",
+        hint="asks for any image: what the others are compared with",
+        equation=r"\mathrm{unif}[0, 1)",
+        source="report, section 2.2.5, equation 5",
+        record_name="random",
+        bounds=lambda n_classes, n_passes: (0, 1),
+        needs="nothing",
+        colour="grey",
+        score=random,
+    )
+)

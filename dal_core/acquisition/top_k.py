@@ -1,9 +1,4 @@
-"""The best images of a pool that is scored chunk by chunk, with their passes.
-
-The probabilities of a whole pool, [T, N, C], are 151 MB for 58,980 images and 64 passes; only
-those of the few images that may be shown are wanted. Ties are decided by an order fixed beforehand
-(`acquisition.tie_order`), so the shortlist is exactly the head of the whole ranking.
-"""
+"""Ranking images by a score, and keeping the best of a pool that is scored chunk by chunk."""
 
 from __future__ import annotations
 
@@ -11,15 +6,47 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dal_core.acquisition.scores import rank
+
+def tie_order(n_images: int, ties: str, generator: np.random.Generator) -> np.ndarray:
+    """The order of equally scored images, drawn before there are scores.
+
+    Args:
+        n_images: N.
+        ties: "random": `generator` decides (docs/method.md, section 3); "first": the lower
+            position comes first, as in the released code (section 9).
+
+    Returns:
+        [N] int64 priorities; of equal scores, the lower number comes first.
+    """
+    if ties == "first":
+        return np.arange(n_images)
+    priority = np.empty(n_images, dtype=np.int64)
+    priority[generator.permutation(n_images)] = np.arange(n_images)
+    return priority
+
+
+def rank(scores: np.ndarray, priority: np.ndarray) -> np.ndarray:
+    """Positions by descending score, equal ones by ascending `priority` (see `tie_order`).
+
+    Args:
+        scores: [N].
+        priority: [N].
+
+    Returns:
+        [N] int64 positions, best first.
+    """
+    return np.lexsort((priority, -scores))
 
 
 class Shortlist:
-    """Keeps the `size` best of the images added so far.
+    """Keeps the `size` best of the images added so far, and their passes.
+
+    The probabilities of a whole pool, [T, N, C], are 151 MB for 58,980 images and 64 passes. Since
+    `priority` is fixed beforehand, the shortlist is exactly the head of the whole ranking.
 
     Args:
         size: images kept.
-        priority: [N] which of equally scored images comes first: the lower number.
+        priority: [N], see `tie_order`.
     """
 
     def __init__(self, size: int, priority: np.ndarray) -> None:
@@ -29,7 +56,7 @@ class Shortlist:
         self.probs: Tensor | None = None  # [T, n, C], n <= size, best first
 
     def add(self, start: int, scores: np.ndarray, probs: Tensor) -> None:
-        """Take in a chunk: images start, start + 1, ... with scores [n] and passes [T, n, C]."""
+        """Add a chunk: images start, start + 1, ... with scores [n] and passes [T, n, C]."""
         positions = np.concatenate([self.positions, np.arange(start, start + len(scores))])
         scores = np.concatenate([self.scores, scores])
         best = rank(scores, self.priority[positions])[: self.size]

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from dal_core.acquisition import registry
 from dal_core.cli.options import (
     DataSet,
     Device,
@@ -28,8 +29,7 @@ def run(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="max_entropy, bald, variation_ratios, variation_ratios_mean, mean_std or random "
-            "[default: bald]",
+            help=f"{', '.join(registry.names()[:-1])} or {registry.names()[-1]} [default: bald]",
         ),
     ] = None,
     seed: Annotated[str | None, typer.Option(metavar="N", help="Random seed [default: 1]")] = None,

@@ -39,7 +39,7 @@ def export(text: str, form: str, out: str, *, force: bool, home: Path | None) ->
 
 
 def _model(store: Store, text: str, log: RunState) -> bytes:
-    from dal_core.exchange.model import NoModel, model_bytes  # imports torch
+    from dal_core.exchange.model import NoModel, model_bytes
 
     try:
         return model_bytes(store.home, log)

@@ -116,7 +116,7 @@ def _batches(
 ) -> list[Batch]:
     try:
         if source is None:
-            rows = labels_in.read_labels(Path(labels).read_bytes())
+            rows = labels_in.read_labels(Path(labels).read_bytes(), data.n_classes)
         else:
             there = catalogue.load(source.run.spec.protocol.dataset)
             rows = labels_in.given_labels(label_rows(source, there))

@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from dal_core.acquisition import registry
 from dal_core.cli import experiments, values
 from dal_core.cli.errors import DONE, FAILED, INTERRUPTED, WrongUse
 from dal_core.cli.resuming import check_same_data, other_dataset, other_versions, refuse_changes
@@ -24,7 +25,6 @@ from dal_core.data import catalogue
 from dal_core.execution.pool import Workers
 from dal_core.experiments import control
 from dal_core.experiments.status import ExperimentStatus, status
-from dal_core.protocol.run_spec import ACQUISITION_NAMES
 from dal_core.record_file.sync import experiment_dir, refresh_records, write_experiment_record
 from dal_core.store.experiments import ExperimentRow
 from dal_core.store.store import Store
@@ -132,7 +132,7 @@ def _begin(wanted: Wanted, device: str, home: Path | None) -> tuple[Store, Exper
     """Create the experiment; all input is checked before anything is written."""
     protocol = values.protocol(wanted.protocol, wanted.dataset, wanted.set)
     names = values.several("--acquisitions", wanted.acquisitions)
-    acquisitions = [values.one_of("--acquisitions", name, ACQUISITION_NAMES) for name in names]
+    acquisitions = [values.one_of("--acquisitions", name, registry.names()) for name in names]
     seeds = values.seeds(wanted.seeds)
     noise = values.noise(wanted.noise)
     data = catalogue.load(protocol.dataset)

@@ -10,6 +10,7 @@ from dal_core.run.events import StepResult
 from dal_core.run.rows import RunRow
 from dal_core.run.state import RunState
 
+MEASURES = ("accuracy", "mutual_information")
 PARTS = ("train", "evaluate", "score")
 
 
@@ -32,11 +33,12 @@ def spec_as_object(run: RunRow) -> dict[str, Any]:
 
 
 def _step(step: StepResult) -> dict[str, Any]:
+    measures = {part: getattr(step, part) for part in MEASURES}
     return {
         "step": step.step,
         "n_labelled": step.n_labelled,
-        "accuracy": number(step.accuracy),
-        "mutual_information": number(step.mutual_information),
+        # Without a test set there is nothing to report, and no key.
+        **{part: number(value) for part, value in measures.items() if value is not None},
         "seconds": {part: step.seconds.get(part, 0.0) for part in PARTS},
     }
 
@@ -52,8 +54,10 @@ def measure(value: float | None) -> str:
 
 
 def last_line(log: RunState) -> str:
-    """Labels, test accuracy and test mutual information of the newest step."""
+    """Labels of the newest step, and what was measured on the test set if there is one."""
     step = log.steps[-1]
+    if step.accuracy is None:
+        return f"{step.n_labelled} labels (no test set)"
     return (
         f"{step.n_labelled} labels, test accuracy {step.accuracy:.4f}, "
         f"test mutual information {step.mutual_information:.4f}"

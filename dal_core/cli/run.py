@@ -57,6 +57,11 @@ class Stops:
                 "--until-labels", self.until_labels, least, most
             )
         if self.until_accuracy is not None:
+            if catalogue.get(spec.protocol.dataset).test_set == "none":
+                raise WrongUse(
+                    f"--until-accuracy is {self.until_accuracy!r}; allowed: with a data set that "
+                    f"has a test set, and {spec.protocol.dataset} has none"
+                )
             given["until_accuracy"] = values.accuracy("--until-accuracy", self.until_accuracy)
         return given
 

@@ -29,14 +29,15 @@ def show(text: str, home: Path | None, as_json: bool) -> None:
     out = console()
     for name, value in _facts(log).items():
         out.print(f"{name:<12} {value}")
-    right = ("step", "labels", "accuracy", "mutual information", *results.PARTS)
+    measures = results.MEASURES if log.run.has_test_set else ()
+    right = ("step", "labels", *(part.replace("_", " ") for part in measures), *results.PARTS)
     notes = ("measured",) if log.corrections else ()
     steps = table((*right, *notes), right=right)
     before = _as_object(log)["measured_before_a_correction"]
     for step in results.as_object(log)["steps"]:
         seconds = [f"{step['seconds'][part]:.1f} s" for part in results.PARTS]
-        measures = [results.measure(step[part]) for part in ("accuracy", "mutual_information")]
-        row = [str(step["step"]), str(step["n_labelled"]), *measures, *seconds]
+        measured = [results.measure(step[part]) for part in measures]
+        row = [str(step["step"]), str(step["n_labelled"]), *measured, *seconds]
         if log.corrections:
             row.append("before a correction" if step["n_labelled"] in before else "")
         steps.add_row(*row)

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from dal_core.cli.results import measure
 from dal_core.cli.tables import table
-from dal_core.cli.watching import PARTS
+from dal_core.cli.watching import PARTS, accuracy
 from dal_core.experiments.forecast import duration
 from dal_core.experiments.status import ExperimentStatus, RunStatus, is_bound
 from dal_core.store.run_lock import is_locked
@@ -97,7 +97,7 @@ def step_line(run: RunStatus, number: int) -> str:
     """One measured step of a run."""
     step = run.log.steps[number]
     place = f"{_name(run)} seed {run.log.run.spec.seed}  step {number}/{run.n_steps - 1}"
-    return f"{place}  {step.n_labelled} labels  accuracy {step.accuracy:.4f}"
+    return f"{place}  {step.n_labelled} labels{accuracy(step)}"
 
 
 def doing(run: RunStatus, is_worked_on: bool) -> str:

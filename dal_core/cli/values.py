@@ -9,12 +9,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from dal_core.acquisition import registry
 from dal_core.cli.errors import WrongUse
 from dal_core.data.catalogue import DATASETS
 from dal_core.protocol.parameters import Protocol, ProtocolError, override
 from dal_core.protocol.presets import PRESETS
 from dal_core.protocol.presets import with_dataset as on_dataset
-from dal_core.protocol.run_spec import ACQUISITION_NAMES
 from dal_core.protocol.typed import parse_seeds, parse_settings
 from dal_core.run.rows import RunNotFound, RunRow, StoreError
 from dal_core.store.home import default_home
@@ -33,7 +33,7 @@ def one_of(option: str, text: str, allowed: Sequence[str]) -> str:
 
 def acquisition(text: str) -> str:
     """The name of an acquisition function."""
-    return one_of("--acquisition", text, ACQUISITION_NAMES)
+    return one_of("--acquisition", text, registry.names())
 
 
 def dataset(text: str, option: str = "--dataset") -> str:

@@ -19,6 +19,11 @@ TICK_SECONDS = 0.2
 PARTS = {"train": "training", "score": "scoring", "evaluate": "evaluating"}
 
 
+def accuracy(step: StepResult) -> str:
+    """`  accuracy 0.9134`; empty without a test set."""
+    return "" if step.accuracy is None else f"  accuracy {step.accuracy:.4f}"
+
+
 class Lines:
     """One line a measured step, for a log file or a pipe."""
 
@@ -45,7 +50,7 @@ class Lines:
         last = self.steps[-1]
         text = f"step {len(self.steps) - 1}/{n_all}  {last.n_labelled} labels"
         left = duration(self._seconds_left(ahead))
-        return f"{text}  accuracy {last.accuracy:.4f}" + (f"  {left} left" if left else "")
+        return f"{text}{accuracy(last)}" + (f"  {left} left" if left else "")
 
     def _seconds_left(self, ahead: list[int]) -> float | None:
         points = [(step.n_labelled, sum(step.seconds.values())) for step in self.steps]

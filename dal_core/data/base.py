@@ -103,7 +103,7 @@ class Loader:
 
     Attributes:
         test_set: Where the test images come from.
-        class_names, noun: As in `ImageDataset`.
+        class_names, noun, image_shape, pixel_mean, pixel_std: As in `ImageDataset`.
     """
 
     name: str
@@ -116,11 +116,18 @@ class Loader:
     test_set: TestSet = "drawn"
     class_names: tuple[str, ...] = DIGITS
     noun: str = "class"
+    image_shape: tuple[int, ...] = (28, 28)
+    pixel_mean: tuple[float, ...] = (MNIST_MEAN,)
+    pixel_std: tuple[float, ...] = (MNIST_STD,)
 
     @property
     def n_classes(self) -> int:
         """The number of classes."""
         return len(self.class_names)
+
+    def class_name(self, label: int) -> str:
+        """The name of a class; "unknown" for UNKNOWN."""
+        return "unknown" if label == UNKNOWN else self.class_names[label]
 
 
 def build(

@@ -80,11 +80,10 @@ def load(name: str, data_dir: Path | None = None) -> ImageDataset:
     """
     loader = get(name)
     dataset = loader.load(data_dir)
-    if (dataset.name, dataset.class_names) != (loader.name, loader.class_names):
-        raise DataCorrupt(
-            f"data set {name!r} is loaded as {dataset.name!r} with classes "
-            f"{', '.join(dataset.class_names)}; its loader promises {', '.join(loader.class_names)}"
-        )
+    for fact in ("name", "class_names", "noun", "image_shape", "pixel_mean", "pixel_std"):
+        found, promised = getattr(dataset, fact), getattr(loader, fact)
+        if found != promised:
+            raise DataCorrupt(f"{name}: {fact} is {found!r}; its loader promises {promised!r}")
     return dataset
 
 

@@ -23,7 +23,7 @@ from typing import Any, NoReturn
 from dal_core.data.base import ImageDataset
 from dal_core.exchange.labels_out import LabelRow, image_sha256, spreadsheet_plain
 from dal_core.protocol.run_spec import RunSpec
-from dal_core.run.answers import N_CLASSES, is_amount
+from dal_core.run.answers import is_amount
 from dal_core.run.events import Answer, Batch
 from dal_core.run.splits import Split, split_of
 
@@ -51,8 +51,12 @@ class GivenLabel:
     seconds: float | None
 
 
-def read_labels(content: bytes) -> list[GivenLabel]:
+def read_labels(content: bytes, n_classes: int) -> list[GivenLabel]:
     """The rows of a file, JSON Lines if it begins with a brace, else CSV (comma or semicolon).
+
+    Args:
+        content: of the file.
+        n_classes: labels are 0 to n_classes - 1.
 
     Raises:
         LabelFileError: not text, no rows, a column missing, or a value out of its range.
@@ -64,7 +68,7 @@ def read_labels(content: bytes) -> list[GivenLabel]:
     except UnicodeDecodeError:
         raise LabelFileError("the file is not text (UTF-8)") from None
     found = _json_rows(text) if text.lstrip().startswith("{") else _csv_rows(text)
-    rows = [_given(where, row, number) for number, (where, row) in enumerate(found)]
+    rows = [_given(where, row, number, n_classes) for number, (where, row) in enumerate(found)]
     if not rows:
         raise LabelFileError("the file holds no labels")
     return sorted(rows, key=lambda row: row.position)
@@ -174,7 +178,7 @@ def _json_rows(text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
         yield f"line {number}", row
 
 
-def _given(where: str, row: Mapping[str, Any], number: int) -> GivenLabel:
+def _given(where: str, row: Mapping[str, Any], number: int, n_classes: int) -> GivenLabel:
     for column in REQUIRED:
         if column not in row:
             raise LabelFileError(f"{where} has no column {column}; needed: {', '.join(REQUIRED)}")
@@ -183,7 +187,7 @@ def _given(where: str, row: Mapping[str, Any], number: int) -> GivenLabel:
         where=where,
         image_id=reader.whole("image_id"),
         image_sha256=reader.text("image_sha256", "").lower(),
-        label=reader.label(),
+        label=reader.label(n_classes),
         step=reader.whole("step"),
         position=reader.whole("position") if "position" in row else number,
         annotator=reader.text("annotator", "unknown"),
@@ -199,20 +203,21 @@ class _Cells:
     def __init__(self, where: str, row: Mapping[str, Any]) -> None:
         self.where, self._row = where, row
 
-    def whole(self, column: str) -> int:
+    def whole(self, column: str, allowed: str = "a whole number from 0") -> int:
         value = self._get(column)
         text = str(value)
         plain = text.isascii() and text.isdigit() and len(text) <= 12
         if isinstance(value, bool) or not plain:
-            self._refuse(column, "a whole number from 0")
+            self._refuse(column, allowed)
         return int(text)
 
-    def label(self) -> int | None:
+    def label(self, n_classes: int) -> int | None:
         if self._get("label") is None:
             return None
-        label = self.whole("label")
-        if label >= N_CLASSES:
-            self._refuse("label", f"0 to {N_CLASSES - 1}, or empty for a skipped image")
+        allowed = f"0 to {n_classes - 1}, or empty for a skipped image"
+        label = self.whole("label", allowed)
+        if label >= n_classes:
+            self._refuse("label", allowed)
         return label
 
     def text(self, column: str, default: str) -> str:

@@ -32,7 +32,7 @@ class LabelRow:
     """One answer, as corrected since.
 
     Attributes:
-        image_sha256: of the image's 784 bytes, uint8, row by row.
+        image_sha256: of the image's pixels, uint8, row by row (RGB: pixel by pixel).
         label: None when the image was skipped.
         source: "person" or "oracle".
         at: ISO 8601, UTC, when the answers to the query were saved.
@@ -149,5 +149,5 @@ def spreadsheet_plain(cell: str) -> str:
 
 
 def image_sha256(image: np.ndarray) -> str:
-    """SHA-256 (hex) of an image's pixels, uint8 [28, 28], row by row."""
+    """SHA-256 (hex) of an image's pixels, uint8 [H, W] or [H, W, 3], row by row."""
     return hashlib.sha256(np.ascontiguousarray(image, dtype=np.uint8).data).hexdigest()

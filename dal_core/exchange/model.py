@@ -8,6 +8,7 @@ not import torch, which the pages can do without.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -32,9 +33,10 @@ def has_model(home: Path, run_id: str) -> bool:
 def model_bytes(home: Path, log: RunState) -> bytes:
     """The newest finished model as a safetensors file.
 
-    Its metadata (all text): `model` (name of the architecture), `pixel_mean` and `pixel_std` (of
-    pixels scaled to [0, 1]), `classes`, `dropout`, `run`, `dataset`, `n_labelled` (labels it was
-    trained on), and `test_accuracy` where it was measured.
+    Its metadata (all text): `model` (name of the architecture), `image_shape` (height and width,
+    and 3 for RGB), `pixel_mean` and `pixel_std` (of pixels scaled to [0, 1], one value per
+    channel), `classes` (labels), `class_names` (a JSON list in their order), `dropout`, `run`,
+    `dataset`, `n_labelled` (labels it was trained on), and `test_accuracy` where it was measured.
 
     Raises:
         NoModel: the run was not fitted yet, or not on this machine.
@@ -45,25 +47,30 @@ def model_bytes(home: Path, log: RunState) -> bytes:
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError, KeyError, TypeError):
         raise NoModel(f"run {log.run.run_id} has no model yet: its first fit is to come") from None
-    from dal_core.models.networks import PIXEL_MEAN, PIXEL_STD  # imports torch
-
+    loader = log.run.loader
     protocol = log.run.spec.protocol
     about = {
         "format": "pt",
         "model": protocol.which_model,
-        "pixel_mean": str(PIXEL_MEAN),
-        "pixel_std": str(PIXEL_STD),
-        "classes": "0 1 2 3 4 5 6 7 8 9",
-        "dropout": " ".join(map(str, protocol.dropout)),
+        "image_shape": _listed(loader.image_shape),
+        "pixel_mean": _listed(loader.pixel_mean),
+        "pixel_std": _listed(loader.pixel_std),
+        "classes": _listed(range(loader.n_classes)),
+        "class_names": json.dumps(loader.class_names),
+        "dropout": _listed(protocol.dropout),
         "run": log.run.run_id,
         "dataset": protocol.dataset,
         "n_labelled": str(facts["n_labelled"]),
     }
     model = (facts["after"], facts.get("corrected", 0))
     measured = [step for step in log.steps if (step.after, step.corrected) == model]
-    if measured:
+    if measured and measured[-1].accuracy is not None:
         about["test_accuracy"] = str(measured[-1].accuracy)
     return save(weights, metadata=about)
+
+
+def _listed(values: Iterable[float]) -> str:
+    return " ".join(map(str, values))
 
 
 def predict_script() -> str:

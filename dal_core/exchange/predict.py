@@ -1,15 +1,16 @@
-"""Tell digits with a network that was exported by `dal export --format safetensors`.
+"""Classifies images with a network exported by `dal export --format safetensors`.
 
-    python predict.py model.safetensors digit.png [more.png ...]
+    python predict.py model.safetensors image.png [more.png ...]
 
-Complete in itself, so that it may be copied and changed: it needs PyTorch, safetensors, NumPy and
-Pillow, nothing of dal. Images are 28 x 28, a light digit on a dark ground as in MNIST; others are
-brought to that size. The prediction is the deterministic one, with dropout off; what makes dal's
-networks Bayesian (dropout left on, many passes) is not needed for it.
+Complete in itself, so that you can copy and change it: it needs PyTorch, safetensors, NumPy and
+Pillow, nothing of dal. Images are resized to the size the network was trained on; for MNIST they
+should show a light digit on a dark ground. The prediction is the deterministic one, with dropout
+off; the many passes with dropout that make dal's networks Bayesian are not needed for it.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -28,22 +29,38 @@ def read_model(path: Path) -> tuple[Weights, dict[str, str]]:
         return {name: file.get_tensor(name) for name in file.keys()}, file.metadata()  # noqa: SIM118
 
 
-def read_image(path: Path) -> np.ndarray:
-    """A picture as uint8 [28, 28]."""
+def image_shape(about: dict[str, str]) -> tuple[int, ...]:
+    """(height, width), or (height, width, 3) for RGB; early files do not say and are MNIST's."""
+    return tuple(int(side) for side in about.get("image_shape", "28 28").split())
+
+
+def class_names(about: dict[str, str]) -> list[str]:
+    """A name for each class; early files have labels only."""
+    names: list[str] = json.loads(about["class_names"]) if "class_names" in about else []
+    return names or about["classes"].split()
+
+
+def read_image(path: Path, shape: tuple[int, ...] = (28, 28)) -> np.ndarray:
+    """A picture as uint8 of this shape."""
     with Image.open(path) as picture:
-        return np.asarray(picture.convert("L").resize((28, 28)))
+        mode = "L" if len(shape) == 2 else "RGB"
+        return np.asarray(picture.convert(mode).resize((shape[1], shape[0])))
 
 
 def predict(weights: Weights, about: dict[str, str], images: np.ndarray) -> torch.Tensor:
-    """uint8 [N, 28, 28] -> probabilities [N, 10], rows sum to 1."""
-    pixels = torch.from_numpy(images.astype(np.float32)).unsqueeze(1) / 255
-    x = (pixels - float(about["pixel_mean"])) / float(about["pixel_std"])
+    """uint8 [N, H, W] or [N, H, W, 3] -> probabilities [N, C], rows sum to 1."""
+    pixels = torch.from_numpy(images.astype(np.float32)) / 255
+    pixels = pixels.unsqueeze(1) if images.ndim == 3 else pixels.permute(0, 3, 1, 2)
+    mean, std = (
+        torch.tensor([float(one) for one in about[key].split()]).view(-1, 1, 1)
+        for key in ("pixel_mean", "pixel_std")
+    )
     with torch.inference_mode():
-        return NETWORKS[about["model"]](weights, x).softmax(-1)
+        return NETWORKS[about["model"]](weights, (pixels - mean) / std).softmax(-1)
 
 
 def lenet5(w: Weights, x: torch.Tensor) -> torch.Tensor:
-    """[N, 1, 28, 28] -> logits [N, 10]."""
+    """[N, channels, H, W] -> logits [N, C]."""
     x = F.max_pool2d(F.relu(F.conv2d(x, w["conv1.weight"], w["conv1.bias"], padding=2)), 2)
     x = F.max_pool2d(F.relu(F.conv2d(x, w["conv2.weight"], w["conv2.bias"])), 2).flatten(1)
     x = F.relu(F.linear(x, w["dense1.weight"], w["dense1.bias"]))
@@ -52,7 +69,7 @@ def lenet5(w: Weights, x: torch.Tensor) -> torch.Tensor:
 
 
 def gal_cnn(w: Weights, x: torch.Tensor) -> torch.Tensor:
-    """[N, 1, 28, 28] -> logits [N, 10]."""
+    """[N, channels, H, W] -> logits [N, C]."""
     x = F.relu(F.conv2d(F.pad(x, (1, 2, 1, 2)), w["conv1.weight"], w["conv1.bias"]))
     x = F.relu(F.max_pool2d(F.conv2d(x, w["conv2.weight"], w["conv2.bias"]), 2)).flatten(1)
     x = F.relu(F.linear(x, w["dense1.weight"], w["dense1.bias"]))
@@ -63,17 +80,18 @@ NETWORKS = {"lenet5": lenet5, "gal_cnn": gal_cnn}
 
 
 def main(model: str, *pictures: str) -> None:
-    """Print a line for each picture: its name, the digit, how probable it is."""
+    """Print a line for each picture: its name, the class, its probability."""
     weights, about = read_model(Path(model))
-    images = np.stack([read_image(Path(picture)) for picture in pictures])
-    probabilities, digits = predict(weights, about, images).max(-1)
-    for picture, digit, probability in zip(pictures, digits, probabilities, strict=True):
-        print(f"{picture}: {digit} ({probability:.3f})")
+    names, shape = class_names(about), image_shape(about)
+    images = np.stack([read_image(Path(picture), shape) for picture in pictures])
+    probabilities, labels = predict(weights, about, images).max(-1)
+    for picture, label, probability in zip(pictures, labels, probabilities, strict=True):
+        print(f"{picture}: {names[label]} ({probability:.3f})")
 
 
 if __name__ == "__main__":
     if len(sys.argv) < 3:
-        sys.exit("usage: predict.py model.safetensors digit.png [more.png ...]")
+        sys.exit("usage: predict.py model.safetensors image.png [more.png ...]")
     try:
         main(*sys.argv[1:])
     except (OSError, SafetensorError) as error:  # a file is missing, or is something else

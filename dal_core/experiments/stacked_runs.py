@@ -205,7 +205,9 @@ class Together(Workbench):
     def images(self, name: str) -> Tensor:
         """[M, 1, 28, 28] all images of a data set, normalised, on the device; made once."""
         if name not in self._images:
-            self._images[name] = normalise(self.dataset(name).images).to(self.device)
+            data = self.dataset(name)
+            images = normalise(data.images, data.pixel_mean, data.pixel_std)
+            self._images[name] = images.to(self.device)
         return self._images[name]
 
     def advance(self, runs: Sequence[RunStatus]) -> bool:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from dal_core.acquisition import scores as acquisition
-from dal_core.acquisition.scores import entropy, scorer
+from dal_core.acquisition import registry
+from dal_core.acquisition.scores import entropy
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,8 @@ class Parts:
 
 
 def scored_functions() -> list[str]:
-    """The registered functions that score probabilities: all but `random`."""
-    return [name for name in acquisition.ACQUISITIONS if name != "random"]
+    """Names of the functions that score an image from its own passes."""
+    return [entry.name for entry in registry.functions() if entry.needs == "marginal"]
 
 
 def parts_of(probs: Tensor, eps: float = 0.0) -> Parts:
@@ -64,7 +64,7 @@ def parts_of(probs: Tensor, eps: float = 0.0) -> Parts:
 
     Args:
         probs: [T, C] rows that sum to 1.
-        eps: the protocol's `entropy_eps` (see `acquisition.entropy`).
+        eps: the protocol's `entropy_eps` (see `acquisition.scores.entropy`).
 
     Raises:
         ValueError: another shape.
@@ -81,11 +81,13 @@ def parts_of(probs: Tensor, eps: float = 0.0) -> Parts:
         entropies=entropy(probs, eps).numpy(),
         votes=np.bincount(probs.argmax(-1).numpy(), minlength=probs.shape[1]),
         spreads=probs.std(0, correction=0).numpy(),
-        scores={name: float(scorer(name, eps)(as_image)[0]) for name in scored_functions()},
+        scores={
+            name: float(registry.scorer(name, eps)(as_image)[0]) for name in scored_functions()
+        },
     )
 
 
 def settling(probs: Tensor, name: str, eps: float = 0.0) -> np.ndarray:
     """A score as it would stand after 1, 2, ... T passes: [T, C] -> [T]."""
-    score = scorer(name, eps)
+    score = registry.scorer(name, eps)
     return np.array([float(score(probs[:n, None, :])[0]) for n in range(1, len(probs) + 1)])

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from dal_core.explain.step import fitted_of
 from dal_core.learner.bayesian_cnn import Learner
-from dal_core.models.networks import BayesianCNN, normalise
+from dal_core.models.networks import BayesianCNN
 from dal_core.posterior.mc_dropout import passes_of_one, stochastic_passes
 from dal_core.protocol.randomness import Purpose, torch_seed
 
@@ -43,13 +43,13 @@ def scored_passes(learner: Learner, image_id: int, n_passes: int) -> Tensor | No
 def fresh_passes(
     learner: Learner, image: np.ndarray, n_passes: int, dropout: Dropout | None = None
 ) -> Tensor:
-    """Passes of any image, with masks the run has no use for: a drawn digit, other dropout rates.
+    """Passes of any image, with masks the run has no use for: a drawn one, other dropout rates.
 
     The masks depend on the run's seed and labels only, so the same question has one answer.
 
     Args:
         learner: with its model.
-        image: uint8 [28, 28], white digit on black.
+        image: uint8, of the shape of the data set's images.
         n_passes: T.
         dropout: rates before the first and the second dense layer; None for the run's own.
 
@@ -59,13 +59,14 @@ def fresh_passes(
     Raises:
         ValueError: a rate outside [0, 1), or an image of another shape.
     """
-    if image.shape != (28, 28):
-        raise ValueError(f"image is {list(image.shape)}; allowed: [28, 28]")
+    if image.shape != learner.dataset.image_shape:
+        allowed = list(learner.dataset.image_shape)
+        raise ValueError(f"image is {list(image.shape)}; allowed: {allowed}")
     model = with_dropout(fitted_of(learner).model, dropout or learner.protocol.dropout)
     device = next(model.parameters()).device
     seed = torch_seed(learner.spec.seed, Purpose.MC_DROPOUT_SHOWN, learner.n_labelled)
     generator = torch.Generator().manual_seed(seed)
-    return stochastic_passes(model, normalise(image[None]).to(device), n_passes, generator)[
+    return stochastic_passes(model, model.normalise(image[None]).to(device), n_passes, generator)[
         :, 0
     ].cpu()
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dal_core.acquisition import scores as acquisition
+from dal_core.acquisition import registry
+from dal_core.acquisition.top_k import rank, tie_order
 from dal_core.explain.parts import scored_functions
 from dal_core.explain.step import fitted_of
 from dal_core.learner.bayesian_cnn import Learner
@@ -46,7 +47,7 @@ class PoolScores:
 
     def ranking(self, name: str, n: int | None = None) -> np.ndarray:
         """Image ids by descending score, as the run with this function would rank them."""
-        order = acquisition.rank(self.scores[name], self.priority)
+        order = rank(self.scores[name], self.priority)
         return self.image_ids[order[:n]]
 
     def score_of(self, name: str, image_id: int) -> float | None:
@@ -78,7 +79,7 @@ def score_pool(learner: Learner, progress: Callable[[int, int], None] | None = N
     seed, n_labelled = learner.spec.seed, learner.n_labelled
     ids, protocol = learner.pool_subset(), learner.protocol
     names = scored_functions()
-    functions = {name: acquisition.scorer(name, protocol.entropy_eps) for name in names}
+    functions = {name: registry.scorer(name, protocol.entropy_eps) for name in names}
     scores = {name: np.empty(len(ids), dtype=np.float32) for name in names}
     mean = np.empty((len(ids), learner.dataset.n_classes), dtype=np.float32)
     mask_seed, start = torch_seed(seed, Purpose.MC_DROPOUT_POOL, n_labelled), 0
@@ -89,16 +90,24 @@ def score_pool(learner: Learner, progress: Callable[[int, int], None] | None = N
             scores[name][chunk] = functions[name](probs).cpu().numpy()
         mean[chunk] = probs.mean(0).cpu().numpy()
         start = chunk.stop
-    chance = numpy_generator(seed, Purpose.RANDOM_SCORES, n_labelled)
     ties = numpy_generator(seed, Purpose.TIES, n_labelled)
     return PoolScores(
         image_ids=ids,
-        scores=scores | {"random": acquisition.random(len(ids), chance)},
-        priority=acquisition.tie_order(len(ids), protocol.ties, ties),
+        scores=scores | _drawn_scores(seed, n_labelled, len(ids)),
+        priority=tie_order(len(ids), protocol.ties, ties),
         mean=mean,
         n_passes=n_passes,
         n_labelled=n_labelled,
     )
+
+
+def _drawn_scores(seed: int, n_labelled: int, n_images: int) -> dict[str, np.ndarray]:
+    """[N] by function, of those that need nothing of the model."""
+    return {
+        entry.name: entry.score(n_images, numpy_generator(seed, Purpose.RANDOM_SCORES, n_labelled))
+        for entry in registry.functions()
+        if entry.needs == "nothing"
+    }
 
 
 def place_of(pool: PoolScores, name: str, score: float, image_id: int | None = None) -> Place:
@@ -139,4 +148,4 @@ def _high_entropy(pool: PoolScores) -> np.ndarray:
     if not len(pool):
         raise ValueError("the pool is empty: there is no image to show")
     n = max(1, round(HIGH_ENTROPY_SHARE * len(pool)))
-    return acquisition.rank(pool.scores["max_entropy"], pool.priority)[:n]
+    return rank(pool.scores["max_entropy"], pool.priority)[:n]

@@ -14,7 +14,7 @@ import torch
 
 from dal_core.explain.step import fitted_of
 from dal_core.learner.bayesian_cnn import Learner
-from dal_core.models.networks import BayesianCNN, normalise
+from dal_core.models.networks import BayesianCNN
 from dal_core.posterior.mc_dropout import CHUNK
 
 INITIAL, UNASKED = -1, -2  # in place of a step
@@ -39,7 +39,7 @@ def trunk_features(model: BayesianCNN, images: np.ndarray) -> np.ndarray:
     chunks = [np.empty((0, model.feature_size), dtype=np.float32)]
     with torch.inference_mode():
         for start in range(0, len(images), CHUNK):
-            chunk = normalise(images[start : start + CHUNK]).to(device)
+            chunk = model.normalise(images[start : start + CHUNK]).to(device)
             chunks.append(model.trunk(chunk).cpu().numpy())
     return np.concatenate(chunks)
 

@@ -23,8 +23,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dal_core.acquisition import scores as acquisition
-from dal_core.acquisition.top_k import Shortlist
+from dal_core.acquisition import registry
+from dal_core.acquisition.batch import Candidates, select
+from dal_core.acquisition.top_k import tie_order
 from dal_core.data.base import ImageDataset
 from dal_core.models.networks import BayesianCNN, build_model, normalise
 from dal_core.posterior.mc_dropout import chunked_passes
@@ -32,7 +33,7 @@ from dal_core.protocol.parameters import Protocol
 from dal_core.protocol.randomness import Purpose, numpy_generator, torch_seed
 from dal_core.protocol.run_spec import FULL_DATA, RunSpec
 from dal_core.run.answers import check_answers
-from dal_core.run.events import RANKING_KEPT, Answer, Query, StepResult
+from dal_core.run.events import RANKING_KEPT, Answer, Confusion, Query, StepResult
 from dal_core.run.splits import Split, split_of
 from dal_core.training.loop import BatchOrder, Training, Watch, train
 
@@ -211,20 +212,22 @@ class Learner:
         """
         fitted = self._model()
         started = time.perf_counter()
-        candidates = self.pool_subset()
-        if not len(candidates):
+        ids = self.pool_subset()
+        if not len(ids):
             raise StateError("the pool is empty: there is no image left to ask for")
-        generator = numpy_generator(self.spec.seed, Purpose.TIES, self.n_labelled)
-        priority = acquisition.tie_order(len(candidates), self.protocol.ties, generator)
-        best = Shortlist(n_kept or 2 * self.protocol.n_samples_to_acquire, priority)
-        scores, probs = self._score(fitted.model, candidates, best, progress)
-        order = acquisition.rank(scores, priority)[:RANKING_KEPT]
+        batch, probs = select(
+            registry.get(self.spec.acquisition),
+            self._candidates(fitted.model, ids, progress),
+            RANKING_KEPT,
+            n_passes_kept=n_kept or 2 * self.protocol.n_samples_to_acquire,
+            eps=self.protocol.entropy_eps,
+        )
         query = Query(
             query_id=uuid.uuid4().hex,
             n_labelled=self.n_labelled,
             asked_by=fitted.n_labelled,
-            ranking=tuple(candidates[order].tolist()),
-            scores=tuple(scores[order].tolist()),
+            ranking=tuple(batch.ids.tolist()),
+            scores=tuple(batch.gains.tolist()),
             batch_size=self.protocol.n_samples_to_acquire,
             after=self.after,
             corrected=self.corrected,
@@ -239,30 +242,44 @@ class Learner:
         """Test accuracy and mean test mutual information (SPEC section 5.2).
 
         The mean over the T passes decides the class; BALD is averaged over the test images.
+        Without a test set both are None.
         """
         fitted = self._model()
+        if not len(self.split.test):
+            return self._result(fitted, None, None, None)
         started = time.perf_counter()
         ids = self.test_subset(fitted.n_labelled)
         seed = torch_seed(self.spec.seed, Purpose.MC_DROPOUT_TEST, fitted.n_labelled)
-        score = acquisition.scorer("bald", self.protocol.entropy_eps)
+        score = registry.scorer("bald", self.protocol.entropy_eps)
         labels, predicted, information = self.dataset.labels[ids], [], 0.0
         for probs in self._passes(fitted.model, ids, seed, progress):
             predicted.append(probs.mean(0).argmax(-1).cpu().numpy())
             information += float(score(probs).cpu().double().sum())
         confusion = confusion_counts(labels, np.concatenate(predicted), self.dataset.n_classes)
         fitted.seconds["evaluate"] = time.perf_counter() - started
+        accuracy = int(confusion.trace()) / len(ids)
+        counts = tuple(tuple(row) for row in confusion.tolist())
+        return self._result(fitted, accuracy, information / len(ids), counts)
+
+    def _result(
+        self,
+        fitted: Fitted,
+        accuracy: float | None,
+        mutual_information: float | None,
+        confusion: Confusion | None,
+    ) -> StepResult:
         return StepResult(
             step=self.step,
             n_labelled=fitted.n_labelled,
-            accuracy=int(confusion.trace()) / len(ids),
-            mutual_information=information / len(ids),
+            accuracy=accuracy,
+            mutual_information=mutual_information,
             train_loss=fitted.training.train_loss,
             val_loss=fitted.training.val_loss,
             best_epoch=fitted.training.best_epoch,
             seconds={"train": 0.0, "evaluate": 0.0, "score": 0.0, **fitted.seconds},
             after=fitted.after,
             corrected=fitted.corrected,
-            confusion=tuple(tuple(row) for row in confusion.tolist()),
+            confusion=confusion,
         )
 
     def inspect(self, image_ids: Sequence[int]) -> np.ndarray:
@@ -295,7 +312,7 @@ class Learner:
         given = _as_answers(answers)
         mentioned = {answer.image_id for answer in given}
         given += [Answer(i, None) for i in self._skipping if i not in mentioned]
-        given = list(check_answers(query, given))
+        given = list(check_answers(query, given, self.dataset.n_classes))
         number = submission_id if submission_id is not None else self.after + 1
         self.answered.append(Answered(query, tuple(given), number))
         self.open_query, self.fitted, self._skipping = None, None, []
@@ -364,29 +381,21 @@ class Learner:
     def fresh_model(self) -> BayesianCNN:
         """The model with the initial weights of the current step."""
         seed = torch_seed(self.spec.seed, Purpose.INITIAL_WEIGHTS, self.n_labelled)
-        return build_model(self.protocol.which_model, self.protocol.dropout, seed).to(self.device)
+        return new_model(self.protocol, self.dataset, seed).to(self.device)
 
-    def _score(
-        self,
-        model: BayesianCNN,
-        ids: np.ndarray,
-        best: Shortlist,
-        progress: Progress | None,
-    ) -> tuple[np.ndarray, Tensor | None]:
-        """Scores [N], and the passes of the images that may be shown, best first."""
-        if self.spec.acquisition == "random":
-            generator = numpy_generator(self.spec.seed, Purpose.RANDOM_SCORES, self.n_labelled)
-            return acquisition.random(len(ids), generator), None
-        score = acquisition.scorer(self.spec.acquisition, self.protocol.entropy_eps)
-        seed = torch_seed(self.spec.seed, Purpose.MC_DROPOUT_POOL, self.n_labelled)
-        scores = np.empty(len(ids), dtype=np.float32)
-        start = 0
-        for probs in self._passes(model, ids, seed, progress):
-            chunk = score(probs).cpu().numpy()
-            scores[start : start + len(chunk)] = chunk
-            best.add(start, chunk, probs)
-            start += len(chunk)
-        return scores, best.probs
+    def _candidates(
+        self, model: BayesianCNN, ids: np.ndarray, progress: Progress | None
+    ) -> Candidates:
+        """The images to choose from, in the order of `ids`, and where chance comes in."""
+        seed, n = self.spec.seed, self.n_labelled
+        ties = numpy_generator(seed, Purpose.TIES, n)
+        mask_seed = torch_seed(seed, Purpose.MC_DROPOUT_POOL, n)
+        return Candidates(
+            ids,
+            tie_order(len(ids), self.protocol.ties, ties),
+            self._passes(model, ids, mask_seed, progress),
+            numpy_generator(seed, Purpose.RANDOM_SCORES, n),
+        )
 
     def _passes(
         self, model: BayesianCNN, ids: np.ndarray, seed: int, progress: Progress | None
@@ -396,7 +405,8 @@ class Learner:
         return chunked_passes(model, images, n_passes, seed, progress, self.helper)
 
     def _images(self, ids: np.ndarray) -> Tensor:
-        return normalise(self.dataset.images[ids]).to(self.device)
+        data = self.dataset
+        return normalise(data.images[ids], data.pixel_mean, data.pixel_std).to(self.device)
 
     def _validation(self) -> tuple[Tensor, Tensor]:
         ids = self.split.validation
@@ -420,6 +430,19 @@ class Learner:
         if self.open_query is None:
             raise StateError("no query is open; call query() first")
         return self.open_query
+
+
+def new_model(protocol: Protocol, dataset: ImageDataset, seed: int) -> BayesianCNN:
+    """The protocol's network for images and classes of this data set, freshly initialised."""
+    return build_model(
+        protocol.which_model,
+        protocol.dropout,
+        seed,
+        dataset.image_shape,
+        dataset.n_classes,
+        dataset.pixel_mean,
+        dataset.pixel_std,
+    )
 
 
 def confusion_counts(labels: np.ndarray, predicted: np.ndarray, n_classes: int) -> np.ndarray:

@@ -1,55 +1,66 @@
-"""The networks, each as a deterministic trunk and a stochastic head.
+"""The networks, each a deterministic trunk and a stochastic head.
 
-Both dropouts of a model lie after its convolutions, so for fixed weights the trunk's features of
-an image are the same in every stochastic pass: they are computed once, and only the dense head
-runs T times (SPEC section 2). Masks are arguments, never drawn inside, so a caller owns every
-random number. Training is in `training`, the T passes with masks of their own are in
-`mc_dropout`. What makes the layers fast is in `pooling` and `convolution`.
+Both dropouts of a model come after its convolutions, so for fixed weights an image has the same
+features in every stochastic pass: the trunk runs once and only the dense head T times
+(docs/method.md, section 2). Masks are arguments: the caller owns every random number.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dal_core.models.convolution import convolve
-from dal_core.models.pooling import convolve_and_pool
+from dal_core.models.conv_kernels import convolve, convolve_and_pool
+from dal_core.models.dropout_masks import multipliers
 
-PIXEL_MEAN, PIXEL_STD = 0.1307, 0.3081  # of MNIST's training images scaled to [0, 1]
+PIXEL_MEAN, PIXEL_STD = (0.1307,), (0.3081,)  # of MNIST's training pixels scaled to [0, 1]
 
 Masks = tuple[Tensor, Tensor]  # multipliers before the two dropped-out dense layers
+
+
+class ImageTooSmall(ValueError):
+    """The network has no feature left of an image of this size; the message is one line."""
 
 
 class BayesianCNN(nn.Module):
     """A convolutional network whose dense head has dropout before two of its layers.
 
-    Subclasses define `trunk`, `dense_layers`, `feature_size` (units before the first dropped-out
-    layer), `hidden_size` (units before the second) and the memory layout that is fastest for them.
+    Subclasses define `trunk`, `dense_layers` and the memory layout that is fastest for them.
+
+    Args:
+        dropout: probability before the first and the second dropped-out dense layer.
+        feature_size: units before the first one, F.
+        hidden_size: units before the second.
     """
 
-    feature_size: int
-    hidden_size: int
     memory_format: torch.memory_format = torch.contiguous_format
 
-    def __init__(self, dropout: tuple[float, float]) -> None:
+    def __init__(self, dropout: tuple[float, float], feature_size: int, hidden_size: int) -> None:
         super().__init__()
         self.dropout = dropout
+        self.feature_size, self.hidden_size = feature_size, hidden_size
+        self.pixel_mean: tuple[float, ...] = PIXEL_MEAN
+        self.pixel_std: tuple[float, ...] = PIXEL_STD
+
+    def normalise(self, images: np.ndarray) -> Tensor:
+        """uint8 images -> what `trunk` takes, by the model's own `pixel_mean` and `pixel_std`."""
+        return normalise(images, self.pixel_mean, self.pixel_std)
 
     def trunk(self, images: Tensor) -> Tensor:
-        """[N, 1, 28, 28] normalised images -> [N, feature_size] features, without dropout."""
+        """Normalised images [N, channels, H, W] -> features [N, F], without dropout."""
         raise NotImplementedError
 
     def dense_layers(self) -> Sequence[nn.Linear]:
-        """The layers of the head, relu between them, dropout before the first two."""
+        """The layers of the head: relu between them, dropout before the first two."""
         raise NotImplementedError
 
     def head(self, features: Tensor, masks: Masks | None = None) -> Tensor:
-        """[N, feature_size] features -> [N, C] logits; without masks, dropout is off."""
+        """Features [N, F] -> logits [N, C]; without masks, dropout is off."""
         x = features
         for number, layer in enumerate(self.dense_layers()):
             x = F.relu(x) if number > 0 else x
@@ -58,36 +69,41 @@ class BayesianCNN(nn.Module):
         return x
 
     def forward(self, images: Tensor, masks: Masks | None = None) -> Tensor:
-        """[N, 1, 28, 28] images -> [N, C] logits."""
+        """Normalised images [N, channels, H, W] -> logits [N, C]."""
         return self.head(self.trunk(images), masks)
 
     def draw_masks(self, n_images: int, generator: torch.Generator) -> Masks:
         """Inverted dropout: [N, units] of 0 or 1/(1-p), independent for each image and unit."""
         sizes = (self.feature_size, self.hidden_size)
         first, second = (
-            _mask((n_images, size), p, generator)
+            multipliers((n_images, size), p, generator)
             for size, p in zip(sizes, self.dropout, strict=True)
         )
         return first, second
 
 
 class LeNet5(BayesianCNN):
-    """LeNet-5 of the report (Table 1; logits without relu): 61,706 parameters."""
+    """LeNet-5 of the report (Table 1; logits without relu): 61,706 parameters on MNIST."""
 
-    feature_size, hidden_size = 400, 120
-
-    def __init__(self, dropout: tuple[float, float] = (0.5, 0.25), n_classes: int = 10) -> None:
-        super().__init__(dropout)
-        self.conv1 = nn.Conv2d(1, 6, 5, padding=2)
+    def __init__(
+        self,
+        dropout: tuple[float, float] = (0.5, 0.25),
+        image_shape: tuple[int, ...] = (28, 28),
+        n_classes: int = 10,
+    ) -> None:
+        channels, height, width = _check_size("lenet5", image_shape, smallest=12)
+        features = 16 * ((height // 2 - 4) // 2) * ((width // 2 - 4) // 2)
+        super().__init__(dropout, features, 120)
+        self.conv1 = nn.Conv2d(channels, 6, 5, padding=2)
         self.conv2 = nn.Conv2d(6, 16, 5)
-        self.dense1 = nn.Linear(400, 120)
+        self.dense1 = nn.Linear(features, 120)
         self.dense2 = nn.Linear(120, 84)
         self.dense3 = nn.Linear(84, n_classes)
 
     def trunk(self, images: Tensor) -> Tensor:
         # Pooling before relu gives equal values for a quarter of the relu's work.
-        x = F.relu(convolve_and_pool(self.conv1, images))  # [N, 6, 14, 14]
-        x = convolve(self.conv2, x)  # [N, 16, 10, 10]
+        x = F.relu(convolve_and_pool(self.conv1, images))  # [N, 6, H / 2, W / 2]
+        x = convolve(self.conv2, x)  # [N, 16, H / 2 - 4, W / 2 - 4]
         # With the channels last PyTorch's own pooling is vectorised: 0.3 instead of 1.8 ms.
         x = F.max_pool2d(x.contiguous(memory_format=torch.channels_last), 2)
         return F.relu(x).flatten(1)
@@ -97,45 +113,63 @@ class LeNet5(BayesianCNN):
 
 
 class GalCNN(BayesianCNN):
-    """The Keras MNIST example that Gal et al. (2017) used: 608,202 parameters."""
+    """The Keras MNIST example that Gal et al. (2017) used: 608,202 parameters on MNIST."""
 
-    feature_size, hidden_size = 4608, 128
     memory_format = torch.channels_last  # a training step on 120 images: 59 instead of 66 ms
 
-    def __init__(self, dropout: tuple[float, float] = (0.25, 0.5), n_classes: int = 10) -> None:
-        super().__init__(dropout)
-        self.conv1 = nn.Conv2d(1, 32, 4)
+    def __init__(
+        self,
+        dropout: tuple[float, float] = (0.25, 0.5),
+        image_shape: tuple[int, ...] = (28, 28),
+        n_classes: int = 10,
+    ) -> None:
+        channels, height, width = _check_size("gal_cnn", image_shape, smallest=5)
+        features = 32 * ((height - 3) // 2) * ((width - 3) // 2)
+        super().__init__(dropout, features, 128)
+        self.conv1 = nn.Conv2d(channels, 32, 4)
         self.conv2 = nn.Conv2d(32, 32, 4)
-        self.dense1 = nn.Linear(4608, 128)
+        self.dense1 = nn.Linear(features, 128)
         self.dense2 = nn.Linear(128, n_classes)
 
     def trunk(self, images: Tensor) -> Tensor:
-        # "same" of an even kernel pads one more row below and one more column to the right.
-        x = F.relu(self.conv1(F.pad(images, (1, 2, 1, 2))))  # [N, 32, 28, 28]
-        # Pooling leaves the 25th row and column out.
-        x = F.relu(F.max_pool2d(self.conv2(x), 2))  # [N, 32, 12, 12]
+        # "same" with an even kernel pads one more row below and one more column to the right.
+        x = F.relu(self.conv1(F.pad(images, (1, 2, 1, 2))))  # [N, 32, H, W]
+        # Pooling drops an odd last row and column: 25 x 25 become 12 x 12.
+        x = F.relu(F.max_pool2d(self.conv2(x), 2))  # [N, 32, (H - 3) / 2, (W - 3) / 2]
         return x.flatten(1)
 
     def dense_layers(self) -> Sequence[nn.Linear]:
         return self.dense1, self.dense2
 
 
-MODELS: Mapping[str, Callable[[tuple[float, float]], BayesianCNN]] = {
-    "lenet5": LeNet5,
-    "gal_cnn": GalCNN,
-}
+MODELS: Mapping[str, type[LeNet5] | type[GalCNN]] = {"lenet5": LeNet5, "gal_cnn": GalCNN}
 
 
-def build_model(name: str, dropout: tuple[float, float], seed: int) -> BayesianCNN:
-    """A freshly initialised model, its weights drawn from a generator of their own.
+def build_model(
+    name: str,
+    dropout: tuple[float, float],
+    seed: int,
+    image_shape: tuple[int, ...] = (28, 28),
+    n_classes: int = 10,
+    pixel_mean: tuple[float, ...] = PIXEL_MEAN,
+    pixel_std: tuple[float, ...] = PIXEL_STD,
+) -> BayesianCNN:
+    """A freshly initialised model; its weights come from a generator of their own.
 
     Args:
         name: a key of MODELS.
         dropout: probability before the first and the second dropped-out dense layer.
         seed: see `randomness.torch_seed`.
+        image_shape: (H, W), or (H, W, channels).
+        n_classes: C.
+        pixel_mean, pixel_std: one value per channel, for `BayesianCNN.normalise`.
+
+    Raises:
+        ImageTooSmall: the network's convolutions and pools leave nothing of such an image.
     """
     with torch.random.fork_rng(devices=[]):  # the constructors' own draws leave no trace
-        model = MODELS[name](dropout)
+        model = MODELS[name](dropout, image_shape, n_classes)
+    model.pixel_mean, model.pixel_std = pixel_mean, pixel_std
     generator = torch.Generator().manual_seed(seed)
     for layer in model.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):
@@ -143,33 +177,40 @@ def build_model(name: str, dropout: tuple[float, float], seed: int) -> BayesianC
     return model.to(memory_format=model.memory_format)  # type: ignore[call-overload]
 
 
-def normalise(images: np.ndarray) -> Tensor:
-    """uint8 [N, 28, 28] pixels -> float32 [N, 1, 28, 28], scaled to [0, 1] and normalised."""
-    pixels = torch.from_numpy(images.astype(np.float32)).unsqueeze(1)
-    return pixels.div_(255).sub_(PIXEL_MEAN).div_(PIXEL_STD)
+def normalise(
+    images: np.ndarray, mean: Sequence[float] = PIXEL_MEAN, std: Sequence[float] = PIXEL_STD
+) -> Tensor:
+    """Pixels scaled to [0, 1], minus the mean, divided by the standard deviation.
+
+    Args:
+        images: uint8 [N, H, W], or [N, H, W, channels].
+        mean, std: one value per channel.
+
+    Returns:
+        float32 [N, channels, H, W].
+    """
+    pixels = torch.from_numpy(images.astype(np.float32))
+    pixels = pixels.unsqueeze(1) if images.ndim == 3 else pixels.permute(0, 3, 1, 2).contiguous()
+    pixels.div_(255)
+    for channel, (centre, spread) in enumerate(zip(mean, std, strict=True)):
+        pixels[:, channel].sub_(centre).div_(spread)
+    return pixels
+
+
+def _check_size(name: str, image_shape: tuple[int, ...], smallest: int) -> tuple[int, int, int]:
+    """(channels, H, W) of images that are large enough. Raises ImageTooSmall."""
+    height, width, channels = (*image_shape, 1)[:3]
+    if min(height, width) < smallest:
+        raise ImageTooSmall(
+            f"images of {height} x {width} pixels are too small for {name}; "
+            f"allowed: at least {smallest} x {smallest}"
+        )
+    return channels, height, width
 
 
 def _initialise(layer: nn.Conv2d | nn.Linear, generator: torch.Generator) -> None:
-    """PyTorch's default initialisation of the two layer types, from our generator."""
+    """PyTorch's default initialisation of both layer types, from our generator."""
     nn.init.kaiming_uniform_(layer.weight, a=math.sqrt(5), generator=generator)
     if layer.bias is not None:
         bound = 1 / math.sqrt(layer.weight[0].numel())
         nn.init.uniform_(layer.bias, -bound, bound, generator=generator)
-
-
-def _mask(shape: tuple[int, int], p: float, generator: torch.Generator) -> Tensor:
-    """[shape] of 0 with probability p, else 1/(1-p).
-
-    A probability that is a whole number of 256ths (0.25, 0.5) is decided exactly by one random
-    byte a unit, drawn eight at a time: 20 times faster than `bernoulli_` on one core.
-    """
-    mask = torch.empty(shape)
-    threshold = p * 256
-    if threshold == int(threshold):
-        n = mask.numel()
-        words = torch.empty((n + 7) // 8, dtype=torch.int64)
-        words.random_(-(2**63), None, generator=generator)
-        torch.ge(words.view(torch.uint8)[:n].view(shape), int(threshold), out=mask)
-    else:
-        mask = mask.uniform_(generator=generator).ge_(p)
-    return mask.mul_(1 / (1 - p))

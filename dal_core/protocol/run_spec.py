@@ -7,16 +7,9 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from dal_core.acquisition import registry
 from dal_core.protocol.parameters import Protocol, ProtocolError
 
-ACQUISITION_NAMES = (
-    "max_entropy",
-    "bald",
-    "variation_ratios",
-    "variation_ratios_mean",
-    "mean_std",
-    "random",
-)
 FULL_DATA = "full_data"
 """In place of a function: trained once on all images (docs/method.md, section 7)."""
 
@@ -45,8 +38,8 @@ class RunSpec:
     noise: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.acquisition not in (*ACQUISITION_NAMES, FULL_DATA):
-            names = ", ".join(ACQUISITION_NAMES)
+        if self.acquisition != FULL_DATA and registry.find(self.acquisition) is None:
+            names = ", ".join(registry.names())
             raise ProtocolError(f"acquisition is {self.acquisition!r}; allowed: {names}")
         if type(self.seed) is not int or not 0 <= self.seed <= MAX_SEED:
             raise ProtocolError(

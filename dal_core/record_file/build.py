@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from dal_core.record_file.schema import (
-    FUNCTION_NAMES,
     MODEL_NAMES,
     SECTIONS,
     Record,
@@ -20,6 +19,7 @@ from dal_core.record_file.schema import (
     curves,
     functions,
     labels,
+    record_function,
 )
 from dal_core.record_file.validate import RecordError, shorten
 from dal_core.results.curves import Bound, RunCurve
@@ -120,7 +120,7 @@ def _fill(
     """The record of these runs: each in its place, empty where one has not begun."""
     params["exp"] = {
         **params["exp"],
-        "which_acq_funcs": [FUNCTION_NAMES.get(name, name) for name in functions],
+        "which_acq_funcs": [record_function(name) for name in functions],
         "seed_sequence": [int(seed) for seed in seeds],
         "n_runs": len(seeds),
     }
@@ -136,7 +136,7 @@ def _fill(
         _keep(by_seed, bound.seed, bound)
     results = {
         "acq": {
-            FUNCTION_NAMES.get(name, name): _function_entry(
+            record_function(name): _function_entry(
                 [by_key.get((name, seed)) for seed in seeds], params
             )
             for name in functions

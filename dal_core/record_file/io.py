@@ -22,7 +22,6 @@ import yaml
 from dal_core.atomic import write_atomically
 from dal_core.record_file.build import build_record, merge, plain
 from dal_core.record_file.schema import (
-    FUNCTION_NAMES,
     MODEL_NAMES,
     Record,
     bounds,
@@ -34,7 +33,6 @@ from dal_core.record_file.validate import RecordError, check, shorten
 from dal_core.results.curves import Bound, RunCurve
 
 __all__ = [
-    "FUNCTION_NAMES",
     "MODEL_NAMES",
     "Bound",
     "Record",

@@ -11,19 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from dal_core.record_file.validate import accuracy, information
+from dal_core.acquisition import registry
+from dal_core.record_file.validate import number
 from dal_core.results.curves import Bound, RunCurve
 
-FUNCTION_NAMES: Mapping[str, str] = {  # ours -> the record's
-    "max_entropy": "predictive_entropy",
-    "bald": "mutual_information",
-    "variation_ratios": "variation_ratios",
-    "variation_ratios_mean": "variation_ratios_mean",
-    "mean_std": "mean_standard_deviation",
-    "random": "random",
-}
 MODEL_NAMES: Mapping[str, str] = {"lenet5": "LeNet", "gal_cnn": "ConvNN"}
-OUR_FUNCTIONS = {theirs: ours for ours, theirs in FUNCTION_NAMES.items()}
 OUR_MODELS = {theirs: ours for ours, theirs in MODEL_NAMES.items()}
 SECTIONS: Mapping[str, tuple[str, ...]] = {
     "exp": (
@@ -74,15 +66,15 @@ def curves(record: Record) -> list[RunCurve]:
             key = f"results.acq.{name}"
             found.append(
                 RunCurve(
-                    acquisition=OUR_FUNCTIONS.get(name, name),
+                    acquisition=our_function(name),
                     seed=exp["seed_sequence"][position],
                     n_labelled=(
                         tuple(entry["n_labelled"][position])
                         if "n_labelled" in entry
                         else labels(record.params, len(accuracies))
                     ),
-                    accuracy=tuple(accuracy(value, key) for value in accuracies),
-                    mutual_information=tuple(information(value, key) for value in informations),
+                    accuracy=tuple(number(value, key) for value in accuracies),
+                    mutual_information=tuple(number(value, key) for value in informations),
                     seconds=None if seconds[position] is None else float(seconds[position]),
                     dataset=str(exp.get("dataset") or ""),
                 )
@@ -96,7 +88,7 @@ def bounds(record: Record) -> list[Bound]:
     pairs = zip(entry.get("test_acc", ()), entry.get("test_inf", ()), strict=True)
     seeds = record.params["exp"]["seed_sequence"]
     return [
-        Bound(seeds[position], accuracy(acc, "test_acc"), information(inf, "test_inf"))
+        Bound(seeds[position], number(acc, "test_acc"), number(inf, "test_inf"))
         for position, (acc, inf) in enumerate(pairs)
         if acc is not None
     ]
@@ -126,7 +118,19 @@ def functions(record: Record) -> list[str]:
     """Every function the file announces or holds, under our names."""
     announced = record.params["exp"].get("which_acq_funcs")
     names = [*(announced if isinstance(announced, list) else ()), *record.results["acq"]]
-    return [OUR_FUNCTIONS.get(name, name) for name in names if isinstance(name, str)]
+    return [our_function(name) for name in names if isinstance(name, str)]
+
+
+def record_function(name: str) -> str:
+    """The file's name of a function; of one that is not registered, its own."""
+    found = registry.find(name)
+    return found.record_name if found else name
+
+
+def our_function(record_name: str) -> str:
+    """Our name of a function in a file; of one that is not registered, the file's."""
+    ours = {entry.record_name: entry.name for entry in registry.functions()}
+    return ours.get(record_name, record_name)
 
 
 def labels(params: Mapping[str, Any], n_points: int) -> tuple[int, ...]:

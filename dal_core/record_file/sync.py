@@ -11,11 +11,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from dal_core.data import catalogue
+from dal_core.protocol.parameters import Protocol
 from dal_core.protocol.presets import describe_protocol
 from dal_core.protocol.run_spec import FULL_DATA
 from dal_core.record_file.build import build_record
 from dal_core.record_file.io import write_record
 from dal_core.record_file.schema import Record
+from dal_core.record_file.validate import N_CLASSES
 from dal_core.results.curves import Bound, RunCurve
 from dal_core.run.next_task import next_task
 from dal_core.run.state import RunState, RunSummary
@@ -27,13 +30,18 @@ FILE_NAME = "record.yaml"
 
 
 def run_curve(log: RunState | RunSummary) -> RunCurve:
-    """Accuracy and mutual information of one run over its labels."""
+    """Accuracy and mutual information of one run over its labels; empty without a test set."""
+    measured = [
+        (step.n_labelled, step.accuracy, step.mutual_information)
+        for step in log.steps
+        if step.accuracy is not None and step.mutual_information is not None
+    ]
     return RunCurve(
         acquisition=log.run.spec.acquisition,
         seed=log.run.spec.seed,
-        n_labelled=tuple(step.n_labelled for step in log.steps),
-        accuracy=tuple(step.accuracy for step in log.steps),
-        mutual_information=tuple(step.mutual_information for step in log.steps),
+        n_labelled=tuple(n for n, _, _ in measured),
+        accuracy=tuple(accuracy for _, accuracy, _ in measured),
+        mutual_information=tuple(information for _, _, information in measured),
         seconds=sum(sum(step.seconds.values()) for step in log.steps),
         dataset=log.run.spec.protocol.dataset,
     )
@@ -43,7 +51,8 @@ def run_record(log: RunState | RunSummary) -> Record:
     """One run as the record of an experiment with one function and one seed."""
     curves, bounds = _split([log])
     spec = log.run.spec
-    return build_record(curves, spec.protocol.model_dump() | {"noise": spec.noise}, bounds)
+    values = spec.protocol.model_dump() | {"noise": spec.noise} | _classes(spec.protocol)
+    return build_record(curves, values, bounds)
 
 
 def experiment_record(experiment: ExperimentRow, logs: Sequence[RunState | RunSummary]) -> Record:
@@ -52,7 +61,8 @@ def experiment_record(experiment: ExperimentRow, logs: Sequence[RunState | RunSu
     return build_record(
         curves,
         experiment.protocol.model_dump()
-        | {"protocol": describe_protocol(experiment.protocol), "noise": experiment.noise},
+        | {"protocol": describe_protocol(experiment.protocol), "noise": experiment.noise}
+        | _classes(experiment.protocol),
         bounds,
         acquisitions=experiment.acquisitions,
         seeds=experiment.seeds,
@@ -66,6 +76,12 @@ def stored_record(store: Store, experiment_id: str) -> Record:
     return experiment_record(store.experiments.get(experiment_id), logs)
 
 
+def _classes(protocol: Protocol) -> dict[str, int]:
+    """The number of classes, which a record names where it is not the report's."""
+    n_classes = catalogue.get(protocol.dataset).n_classes
+    return {} if n_classes == N_CLASSES else {"n_classes": n_classes}
+
+
 def _split(logs: Sequence[RunState | RunSummary]) -> tuple[list[RunCurve], list[Bound]]:
     bounds = [
         Bound(
@@ -75,7 +91,10 @@ def _split(logs: Sequence[RunState | RunSummary]) -> tuple[list[RunCurve], list[
             seconds=sum(log.steps[-1].seconds.values()),
         )
         for log in logs
-        if log.run.spec.acquisition == FULL_DATA and log.steps
+        if log.run.spec.acquisition == FULL_DATA
+        and log.steps
+        and log.steps[-1].accuracy is not None
+        and log.steps[-1].mutual_information is not None
     ]
     return [run_curve(log) for log in logs if log.run.spec.acquisition != FULL_DATA], bounds
 

@@ -10,8 +10,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-MAX_INFORMATION = math.log(10)  # nats; the mutual information of ten classes cannot exceed it
+N_CLASSES = 10  # of a record that does not name `n_classes`
 TOLERANCE = 1e-5  # float32 scores may overstep their bounds by this much (SPEC 3)
+
+Ranges = Mapping[str, tuple[float, float]]  # of each measured value, by its name in a record
 
 
 class RecordError(ValueError):
@@ -22,12 +24,14 @@ def check(params: Any, results: Any) -> None:
     """Raise `RecordError` unless both halves of a record have the form of SPEC 10."""
     _check_params(_mapping(params, "params"))
     seeds = params["exp"]["seed_sequence"]
+    ranges = _ranges(params["exp"])
     n_points = params["al"]["n_acquisition_steps"] + 1
     results = _mapping(results, "results")
     for name, entry in _mapping(_get(results, "results", "acq"), "results.acq").items():
-        _check_function(_mapping(entry, f"results.acq.{name}"), name, len(seeds), n_points)
+        entry = _mapping(entry, f"results.acq.{name}")
+        _check_function(entry, name, len(seeds), n_points, ranges)
     if results.get("bounds") is not None:
-        _check_bounds(_mapping(results["bounds"], "results.bounds"), len(seeds))
+        _check_bounds(_mapping(results["bounds"], "results.bounds"), len(seeds), ranges)
 
 
 def number(value: Any, key: str, low: float = -math.inf, high: float = math.inf) -> float:
@@ -46,20 +50,17 @@ def number(value: Any, key: str, low: float = -math.inf, high: float = math.inf)
     return float(value)
 
 
-def accuracy(value: Any, key: str) -> float:
-    """A test accuracy, 0 .. 1."""
-    return number(value, key, 0.0, 1.0)
-
-
-def information(value: Any, key: str) -> float:
-    """A test mutual information in nats, 0 .. ln 10 within the tolerance of float32."""
-    return number(value, key, -TOLERANCE, MAX_INFORMATION + TOLERANCE)
-
-
 def shorten(value: Any) -> str:
     """`value` as it may stand in a one-line message."""
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _ranges(exp: Mapping[str, Any]) -> Ranges:
+    """Accuracy is 0 .. 1; mutual information 0 .. ln C nats, within the tolerance of float32."""
+    n_classes = _whole(exp.get("n_classes", N_CLASSES), "params.exp.n_classes", 2)
+    most = math.log(n_classes)
+    return {"test_acc": (0.0, 1.0), "test_inf": (-TOLERANCE, most + TOLERANCE)}
 
 
 def _check_params(params: Mapping[str, Any]) -> None:
@@ -76,11 +77,13 @@ def _check_params(params: Mapping[str, Any]) -> None:
     _whole(_get(al, "params.al", "n_samples_to_acquire"), "params.al.n_samples_to_acquire", 1)
 
 
-def _check_function(entry: Mapping[str, Any], name: Any, n_seeds: int, n_points: int) -> None:
+def _check_function(
+    entry: Mapping[str, Any], name: Any, n_seeds: int, n_points: int, ranges: Ranges
+) -> None:
     key = f"results.acq.{name}"
     if not isinstance(name, str) or not name.isprintable() or not 0 < len(name) <= 60:
         raise RecordError(f"results.acq holds {shorten(name)}, which names no function")
-    runs = {part: _list(_get(entry, key, part), f"{key}.{part}") for part in _PARTS}
+    runs = {part: _list(_get(entry, key, part), f"{key}.{part}") for part in ranges}
     counts = [len(run) for run in runs.values()]
     if counts[0] != counts[1]:
         raise RecordError(f"{key} has {counts[0]} runs in test_acc and {counts[1]} in test_inf")
@@ -89,7 +92,8 @@ def _check_function(entry: Mapping[str, Any], name: Any, n_seeds: int, n_points:
             f"{key} has {counts[0]} runs, params.exp.seed_sequence names only {n_seeds} seeds"
         )
     for position in range(counts[0]):
-        _check_run({part: runs[part][position] for part in _PARTS}, key, position, n_points)
+        run = {part: runs[part][position] for part in ranges}
+        _check_run(run, key, position, n_points, ranges)
     if "n_labelled" in entry:
         _check_labels(_list(entry["n_labelled"], f"{key}.n_labelled"), runs["test_acc"], key)
     if entry.get("time") is not None:
@@ -98,8 +102,10 @@ def _check_function(entry: Mapping[str, Any], name: Any, n_seeds: int, n_points:
         _check_seconds(_list(entry["run_seconds"], f"{key}.run_seconds"), key, counts[0])
 
 
-def _check_run(run: Mapping[str, Any], key: str, position: int, n_points: int) -> None:
-    for part, check_value in _PARTS.items():
+def _check_run(
+    run: Mapping[str, Any], key: str, position: int, n_points: int, ranges: Ranges
+) -> None:
+    for part, allowed in ranges.items():
         values = _list(run[part], f"{key}.{part}[{position}]")
         if len(values) > n_points:
             raise RecordError(
@@ -107,8 +113,8 @@ def _check_run(run: Mapping[str, Any], key: str, position: int, n_points: int) -
                 f"n_acquisition_steps allows {n_points}"
             )
         for step, value in enumerate(values):
-            check_value(value, f"{key}.{part}[{position}][{step}]")
-    lengths = [len(run[part]) for part in _PARTS]
+            number(value, f"{key}.{part}[{position}][{step}]", *allowed)
+    lengths = [len(run[part]) for part in ranges]
     if lengths[0] != lengths[1]:
         raise RecordError(
             f"{key}: run {position} has {lengths[0]} values in test_acc and "
@@ -143,11 +149,11 @@ def _check_seconds(values: Sequence[Any], key: str, n_runs: int) -> None:
             number(value, f"{key}.run_seconds[{position}]", 0.0)
 
 
-def _check_bounds(bounds: Mapping[str, Any], n_seeds: int) -> None:
+def _check_bounds(bounds: Mapping[str, Any], n_seeds: int, ranges: Ranges) -> None:
     if not bounds:  # announced but not measured yet
         return
     key = "results.bounds"
-    values = {part: _list(_get(bounds, key, part), f"{key}.{part}") for part in _PARTS}
+    values = {part: _list(_get(bounds, key, part), f"{key}.{part}") for part in ranges}
     lengths = [len(part) for part in values.values()]
     if lengths[0] != lengths[1]:
         raise RecordError(f"{key} has {lengths[0]} values in test_acc, {lengths[1]} in test_inf")
@@ -156,11 +162,11 @@ def _check_bounds(bounds: Mapping[str, Any], n_seeds: int) -> None:
             f"{key} has {lengths[0]} runs, params.exp.seed_sequence names only {n_seeds} seeds"
         )
     for position in range(lengths[0]):
-        pair = [values[part][position] for part in _PARTS]
+        pair = [values[part][position] for part in ranges]
         if pair == [None, None]:  # ours: the bound of this seed is not measured yet
             continue
-        for part, check_value in _PARTS.items():
-            check_value(values[part][position], f"{key}.{part}[{position}]")
+        for part, allowed in ranges.items():
+            number(values[part][position], f"{key}.{part}[{position}]", *allowed)
     if bounds.get("time") is not None:
         _check_time(bounds["time"], f"{key}.time")
 
@@ -187,6 +193,3 @@ def _whole(value: Any, key: str, low: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < low:
         raise RecordError(f"{key} is {shorten(value)}, it must be a whole number from {low}")
     return value
-
-
-_PARTS = {"test_acc": accuracy, "test_inf": information}

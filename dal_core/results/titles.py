@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from dal_core.acquisition import registry
+
 PALETTE: Mapping[str, str] = {
     "blue": "#0072B2",
     "orange": "#E69F00",
@@ -23,29 +25,26 @@ PRIMARY = PALETTE["blue"]  # this run, on the labelling page
 TEXT = "#7b7f87"  # for words inside a chart: 4 to 1 against a light page and against a dark one
 FULL_DATA = PALETTE["vermillion"]  # the full-data bound, a thin line everywhere
 
-_FUNCTIONS: Mapping[str, tuple[str, str, str]] = {  # name: long, short (the report's), colour
-    "max_entropy": ("Max entropy", "ME", "orange"),
-    "bald": ("BALD", "BALD", "blue"),
-    "variation_ratios": ("Variation ratios", "VR", "green"),
-    "variation_ratios_mean": ("Variation ratios (mean)", "VR (mean)", "sky"),
-    "mean_std": ("Mean std", "MSTD", "purple"),
-    "random": ("Random", "Random", "grey"),
-    "full_data": ("All images", "Full data", "vermillion"),  # no function, but a run as any
-}
+_BOUND = "full_data"  # a run as any other, but of no acquisition function
 
 
 def display_name(acquisition: str, short: bool = False) -> str:
-    """What people call a function; `short` gives the report's abbreviation.
+    """What people call a function; `short` gives the abbreviation for tables.
 
-    A function we do not know (from a foreign record) keeps its own name.
+    A function that is not registered (from a foreign record) keeps its own name.
     """
-    long_name, short_name, _ = _FUNCTIONS.get(acquisition, (acquisition, acquisition, ""))
-    return short_name if short else long_name
+    if acquisition == _BOUND:
+        return "Full data" if short else "All images"
+    found = registry.find(acquisition)
+    if found is None:
+        return acquisition
+    return found.short_title if short else found.title
 
 
 def colour(acquisition: str) -> str:
-    """The colour of a function, the same in every chart; vermillion for one we do not know."""
-    return PALETTE[_FUNCTIONS.get(acquisition, ("", "", "vermillion"))[2]]
+    """The colour of a function in every chart; vermillion for one that is not registered."""
+    found = registry.find(acquisition)
+    return PALETTE[found.colour if found else "vermillion"]
 
 
 def noise_name(noise: float) -> str:
@@ -54,6 +53,6 @@ def noise_name(noise: float) -> str:
 
 
 def in_order(acquisitions: list[str]) -> list[str]:
-    """Each once, in the report's order (Random last among ours), unknown ones after them."""
-    known = [name for name in _FUNCTIONS if name in acquisitions]
-    return known + [name for name in dict.fromkeys(acquisitions) if name not in _FUNCTIONS]
+    """Each once: registered ones in the registry's order, the full-data bound, then the others."""
+    known = [name for name in (*registry.names(), _BOUND) if name in acquisitions]
+    return known + [name for name in dict.fromkeys(acquisitions) if name not in known]

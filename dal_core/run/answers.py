@@ -1,7 +1,6 @@
-"""What answers must be to fit the query they are for: the one definition, at every door.
+"""Checks that answers fit the query they are for; the store, pages and command line use it.
 
-The learner, the store and so the page and the command line pass answers through here. Answers
-come from people's browsers; what does not fit is refused in one line and nothing is changed.
+Answers come from people's browsers: one that does not fit raises an error of one line.
 """
 
 from __future__ import annotations
@@ -13,27 +12,28 @@ from typing import Any
 
 from dal_core.run.events import Answer, Query
 
-N_CLASSES = 10
-
 
 class AnswerError(ValueError):
     """Answers that do not fit their query; the message is one line and nothing was written."""
 
 
-def check_answers(query: Query, answers: Sequence[Answer]) -> tuple[Answer, ...]:
-    """The answers with plain numbers, if each is sound and together they complete the query.
+def check_answers(query: Query, answers: Sequence[Answer], n_classes: int) -> tuple[Answer, ...]:
+    """The answers as plain numbers, if each is valid and together they complete the query.
+
+    Args:
+        n_classes: labels are 0 to n_classes - 1.
 
     Raises:
         AnswerError: naming the image, the value and what is allowed.
     """
-    clean = clean_answers(answers)
+    clean = clean_answers(answers, n_classes)
     check_complete(query, clean)
     return clean
 
 
-def clean_answers(answers: Sequence[Answer]) -> tuple[Answer, ...]:
-    """The answers with plain numbers, each checked by itself. Raises AnswerError."""
-    clean = tuple(_clean_answer(answer) for answer in answers)
+def clean_answers(answers: Sequence[Answer], n_classes: int) -> tuple[Answer, ...]:
+    """The answers as plain numbers, each checked by itself. Raises AnswerError."""
+    clean = tuple(_clean_answer(answer, n_classes) for answer in answers)
     twice = repeated(answer.image_id for answer in clean)
     if twice is not None:
         raise AnswerError(f"image {twice} is answered twice; give one answer per image")
@@ -41,7 +41,7 @@ def clean_answers(answers: Sequence[Answer]) -> tuple[Answer, ...]:
 
 
 def check_complete(query: Query, answers: Sequence[Answer]) -> None:
-    """Exactly the shown images are labelled, and only ranked ones skipped. Raises AnswerError."""
+    """All shown images are labelled, no others, and only ranked ones skipped; else AnswerError."""
     skipped = {answer.image_id for answer in answers if answer.label is None}
     labelled = {answer.image_id for answer in answers if answer.label is not None}
     shown = query.shown(skipped)
@@ -55,17 +55,17 @@ def check_complete(query: Query, answers: Sequence[Answer]) -> None:
 
 
 def same_answers(one: Sequence[Answer], other: Sequence[Answer]) -> bool:
-    """Whether both say the same of the same images, in whatever order and time."""
-    return _said(one) == _said(other)
+    """Whether both give the same images the same labels; order and times may differ."""
+    return _labels(one) == _labels(other)
 
 
-def _clean_answer(answer: Answer) -> Answer:
+def _clean_answer(answer: Answer, n_classes: int) -> Answer:
     image_id, label, seconds = answer.image_id, answer.label, answer.seconds
     if not is_int(image_id):
         raise AnswerError(f"image id is {image_id!r}; allowed: a whole number")
-    if label is not None and not (is_int(label) and 0 <= label < N_CLASSES):
+    if label is not None and not (is_int(label) and 0 <= label < n_classes):
         raise AnswerError(
-            f"label of image {image_id} is {label!r}; allowed: 0 to {N_CLASSES - 1}, or None"
+            f"label of image {image_id} is {label!r}; allowed: 0 to {n_classes - 1}, or None"
         )
     if seconds is not None and not is_amount(seconds):
         raise AnswerError(f"seconds of image {image_id} is {seconds!r}; allowed: 0 or more")
@@ -77,12 +77,12 @@ def _clean_answer(answer: Answer) -> Answer:
 
 
 def is_int(value: Any) -> bool:
-    """A whole number that is not a truth value."""
+    """Whether the value is a whole number (True and False are not)."""
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def is_amount(value: Any) -> bool:
-    """A finite number from 0."""
+    """Whether the value is a finite number of 0 or more."""
     if not isinstance(value, Real) or isinstance(value, bool):
         return False
     try:
@@ -92,7 +92,7 @@ def is_amount(value: Any) -> bool:
 
 
 def repeated(image_ids: Iterable[int]) -> int | None:
-    """The first id that comes a second time, or None."""
+    """The first id that occurs twice, or None."""
     seen: set[int] = set()
     for image_id in image_ids:
         if image_id in seen:
@@ -101,7 +101,7 @@ def repeated(image_ids: Iterable[int]) -> int | None:
     return None
 
 
-def _said(answers: Sequence[Answer]) -> Mapping[int, int | None]:
+def _labels(answers: Sequence[Answer]) -> Mapping[int, int | None]:
     return {answer.image_id: answer.label for answer in answers}
 
 

@@ -110,7 +110,9 @@ class StepResult:
     """What was measured of the model that had `n_labelled` labels.
 
     `accuracy` is a fraction, `mutual_information` in nats, `seconds` by part (train, evaluate,
-    score). `val_loss` and `best_epoch` are None where the protocol keeps the last weights.
+    score). Accuracy and mutual information are None where the run has no test set; NaN is a
+    training that diverged. `val_loss` and `best_epoch` are None where the protocol keeps the last
+    weights.
     `after` and `corrected` are the last submission and correction in the training set; 0: none.
     `confusion` counts the test images by label (row) and predicted class (column); None where it
     was not recorded.
@@ -118,8 +120,8 @@ class StepResult:
 
     step: int
     n_labelled: int
-    accuracy: float
-    mutual_information: float
+    accuracy: float | None
+    mutual_information: float | None
     train_loss: float
     val_loss: float | None = None
     best_epoch: int | None = None

@@ -1,33 +1,48 @@
-"""Simulated oracles: they answer a query the way a person would, from the data set's labels.
+"""The simulated oracle: answers a query from the data set's labels, if asked for with noise.
 
-One may be noisy: it then says something wrong of an image with a fixed probability, as tired
-people do. What it says of an image depends on the seed and the image alone, so runs of one seed
-meet the same wrong answers, whichever function asks and whenever, and can be compared in pairs.
+A noisy oracle gives a wrong label with a fixed probability. Its answer for an image depends on the
+seed and the image alone, so runs of one seed get the same wrong answers, whichever acquisition
+function asks and whenever, and can be compared in pairs.
 """
 
 from __future__ import annotations
 
-from dal_core.data.base import ImageDataset
+from dal_core.data.base import UNKNOWN, ImageDataset
 from dal_core.protocol.randomness import Purpose, numpy_generator
 from dal_core.run.events import Answer, Query
 
 
+class NoOracle(ValueError):
+    """The data set does not know the label of an image; the message is one line."""
+
+
 def answer(query: Query, dataset: ImageDataset, noise: float = 0.0, seed: int = 0) -> list[Answer]:
-    """A label for every image shown; nothing is ever skipped.
+    """A label for every image shown; none is skipped.
 
     Args:
-        noise: probability of a wrong label, by image; 0 gives the data set's own labels.
+        noise: probability of a wrong label for an image; 0 gives the data set's labels.
         seed: the run's.
+
+    Raises:
+        NoOracle: the label of an image is unknown.
     """
-    return [Answer(i, said(i, dataset, noise, seed)) for i in query.shown()]
+    return [Answer(i, label_of(i, dataset, noise, seed)) for i in query.shown()]
 
 
-def said(image_id: int, dataset: ImageDataset, noise: float, seed: int) -> int:
-    """What the oracle says of one image: a wrong label is any of the others, equally likely.
+def label_of(image_id: int, dataset: ImageDataset, noise: float, seed: int) -> int:
+    """The oracle's label of one image; a wrong one is any of the others, equally likely.
 
-    An image that is answered wrongly at some noise is so, with the same label, at any higher one.
+    An image with a wrong label at some noise has the same wrong label at any higher noise.
+
+    Raises:
+        NoOracle: the image's label is unknown.
     """
     label = int(dataset.labels[image_id])
+    if label == UNKNOWN:
+        raise NoOracle(
+            f"the oracle cannot answer for image {image_id}: {dataset.name} does not know its "
+            f"{dataset.noun}; allowed: a person's run"
+        )
     if noise == 0:
         return label
     generator = numpy_generator(seed, Purpose.NOISE, image_id)

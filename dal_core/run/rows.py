@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from dal_core.data import catalogue
+from dal_core.data.base import Loader
 from dal_core.protocol.run_spec import RunSpec
 from dal_core.run.events import Submission
 
@@ -70,6 +72,16 @@ class RunRow:
     forked_from: str | None = None
     forked_after: int | None = None
     forked_labels: int | None = None
+
+    @property
+    def loader(self) -> Loader:
+        """What is known of the run's data set without reading it, its classes among it."""
+        return catalogue.get(self.spec.protocol.dataset)
+
+    @property
+    def has_test_set(self) -> bool:
+        """Whether accuracy and mutual information can be measured."""
+        return self.split_sizes.get("test") != 0
 
 
 @dataclass(frozen=True)

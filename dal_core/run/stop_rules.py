@@ -23,7 +23,8 @@ def finished(log: RunState | RunSummary) -> str | None:
     if run.until_labels is not None and n + batch > run.until_labels:
         return f"the label budget of {run.until_labels} is used"
     measured = [step.accuracy for step in log.steps if step.after == log.after]
-    if run.until_accuracy is not None and measured and measured[-1] >= run.until_accuracy:
+    accuracy = measured[-1] if measured else None
+    if run.until_accuracy is not None and accuracy is not None and accuracy >= run.until_accuracy:
         return f"the target accuracy of {run.until_accuracy:.1%} is reached"
     if run.split_sizes["pool"] <= n - run.n_initial + log.n_skipped:
         return "every image of the pool was asked for"

@@ -77,7 +77,7 @@ def check_mode(mode: str, kind: str) -> None:
         )
 
 
-def check_directives(values: Mapping[str, Any]) -> None:
+def check_directives(values: Mapping[str, Any], has_test_set: bool) -> None:
     """Directives by name are in their range. Raises ValueError."""
     for name in ("oracle_until", "until_labels"):
         value = values.get(name)
@@ -86,6 +86,10 @@ def check_directives(values: Mapping[str, Any]) -> None:
     accuracy = values.get("until_accuracy")
     if accuracy is not None and not (is_amount(accuracy) and 0 < accuracy <= 1):
         raise ValueError(f"until_accuracy is {accuracy!r}; allowed: above 0 to 1, or None")
+    if accuracy is not None and not has_test_set:
+        raise ValueError(
+            f"until_accuracy is {accuracy!r}; allowed: None, since this data set has no test set"
+        )
     if values.get("paused") not in (None, False, True):
         raise ValueError(f"paused is {values['paused']!r}; allowed: True or False")
 

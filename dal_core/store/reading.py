@@ -116,7 +116,7 @@ def read_rows(connection: Connection, run_id: str, known: LogRows | None = None)
                 connection, submissions.run_id == run_id, submissions.number > answered
             ),
         ),
-        steps=(*known.steps, *(to_step(row) for row in steps)),
+        steps=(*known.steps, *(to_step(row, run.has_test_set) for row in steps)),
         corrections=(*known.corrections, *read_corrections(connection, run_id, corrected)),
         last_query=queries[-1].number if queries else known.last_query,
         last_step=steps[-1].number if steps else known.last_step,
@@ -254,13 +254,16 @@ def _to_query(row: Row[Any]) -> Query:
     return Query(**values)
 
 
-def to_step(row: Row[Any]) -> StepResult:
-    """A row of `steps`; what SQLite has no number for is a NaN again."""
+def to_step(row: Row[Any], has_test_set: bool) -> StepResult:
+    """A row of `steps`.
+
+    SQLite stores NaN as NULL, which becomes NaN again; without a test set, NULL is None.
+    """
     return StepResult(
         step=row.step,
         n_labelled=row.n_labelled,
-        accuracy=_number(row.accuracy),
-        mutual_information=_number(row.mutual_information),
+        accuracy=_number(row.accuracy) if has_test_set else None,
+        mutual_information=_number(row.mutual_information) if has_test_set else None,
         train_loss=_number(row.train_loss),
         val_loss=row.val_loss,
         best_epoch=row.best_epoch,

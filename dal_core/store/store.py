@@ -19,6 +19,7 @@ import numpy as np
 from sqlalchemy import delete, update
 from sqlalchemy.exc import IntegrityError
 
+from dal_core.data import catalogue
 from dal_core.protocol.run_spec import RunSpec
 from dal_core.run.answers import AnswerError, check_complete, clean_answers, same_answers
 from dal_core.run.events import Answer, Batch, Correction, Query, StepResult, Submission
@@ -118,8 +119,12 @@ class Store:
         """
         for batch in answered:
             checks.check_author(batch.annotator, batch.source)
-        answered = [replace(batch, answers=clean_answers(batch.answers)) for batch in answered]
-        checks.check_directives({"until_labels": until_labels, "until_accuracy": until_accuracy})
+        n_classes = catalogue.get(spec.protocol.dataset).n_classes
+        answered = [
+            replace(batch, answers=clean_answers(batch.answers, n_classes)) for batch in answered
+        ]
+        stops = {"until_labels": until_labels, "until_accuracy": until_accuracy}
+        checks.check_directives(stops, has_test_set=split_sizes.get("test") != 0)
         checks.check_mode(mode, kind)
         run = RunRow(
             run_id=_new_id(spec),
@@ -172,10 +177,11 @@ class Store:
                 another split, or ends before the fork; a stop rule is out of range, or the kind
                 does not have the mode. One line; nothing is written.
         """
-        checks.check_directives({"until_labels": until_labels, "until_accuracy": until_accuracy})
+        stops = {"until_labels": until_labels, "until_accuracy": until_accuracy}
         checks.check_mode(mode, kind)
         with self._writing.begin() as connection:
             log = self._logs.read(connection, run_id)
+            checks.check_directives(stops, log.run.has_test_set)
             forking.check_fork(log, after, spec)
             run = RunRow(
                 run_id=_new_id(spec),
@@ -273,9 +279,8 @@ class Store:
             "until_accuracy": until_accuracy,
         }
         values = {name: value for name, value in given.items() if value is not UNSET}
-        checks.check_directives(values)
         with self._writing.begin() as connection:
-            reading.read_run(connection, run_id)
+            checks.check_directives(values, reading.read_run(connection, run_id).has_test_set)
             if values:
                 connection.execute(update(schema.runs).filter_by(run_id=run_id).values(values))
 
@@ -379,16 +384,16 @@ class Store:
                 shown images that are labelled. Nothing is written.
         """
         checks.check_author(annotator, source)
-        clean = clean_answers(answers)
         with self._writing.begin() as connection:
             found = reading.read_query(connection, query_id)
             if found is None:
                 raise AnswerError(f"query {query_id!r} does not exist")
             run_id, query = found
+            log = self._logs.read(connection, run_id)
+            clean = clean_answers(answers, log.run.loader.n_classes)
             earlier = reading.read_submission(connection, query_id)
             if earlier is not None:
                 return _outcome_of_second(earlier, clean, annotator)
-            log = self._logs.read(connection, run_id)
             if log.open_query is None or log.open_query.query_id != query_id:
                 return SubmitOutcome("refused", None, "the query is no longer open")
             check_complete(query, clean)
@@ -442,9 +447,9 @@ class Store:
                 label is not allowed. Nothing is written.
         """
         checks.check_author(annotator, "person")
-        (answer,) = clean_answers([Answer(image_id, label)])
         with self._writing.begin() as connection:
             log = self._logs.read(connection, run_id)
+            (answer,) = clean_answers([Answer(image_id, label)], log.run.loader.n_classes)
             submission_id = checks.check_correction(log, answer)
             row = {
                 "submission_id": submission_id,

@@ -30,7 +30,7 @@ def read_summaries(connection: Connection, run_ids: Sequence[str]) -> list[RunSu
     columns = [column for column in schema.steps.c if column.name != "confusion"]
     query = select(*columns).where(schema.steps.c.run_id.in_(run_ids))
     for row in connection.execute(query.order_by(schema.steps.c.number)):
-        steps[row.run_id].append(reading.to_step(row))
+        steps[row.run_id].append(reading.to_step(row, runs[row.run_id].has_test_set))
     summaries = []
     for run_id in (run_id for run_id in run_ids if run_id in runs):
         active = given[run_id]

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
+from dal_core.acquisition import registry
 from dal_core.data.mnist_drawing import as_mnist
 from dal_core.explain.parts import Parts, parts_of, scored_functions, settling
 from dal_core.explain.pool import Place, PoolScores, ambiguous_image, place_of, quarrel_image
 from dal_core.figures.passes import passes_spec, settling_spec
 from dal_core.figures.score_breakdown import sums_spec
 from dal_core.figures.score_histograms import places_data, places_spec
-from dal_core.results.titles import display_name
 from dal_ui.components.canvas import digit_canvas
 from dal_ui.components.grid import image_data_uri
 from dal_ui.explain import model, words
@@ -214,9 +214,9 @@ def _scores(pool: PoolScores, chosen: Chosen, parts: Parts) -> None:
     with st.expander("The equations, and where they come from"):
         st.caption("p is the softmax output of pass t for image n and class c; logarithms natural.")
         for name in pool.scores:
-            if name in words.EQUATIONS:
-                st.markdown(f"**{display_name(name)}** ({words.SOURCES[name]})")
-                st.latex(words.EQUATIONS[name])
+            entry = registry.get(name)
+            st.markdown(f"**{entry.title}** ({entry.source})")
+            st.latex(entry.equation)
 
 
 def standing(

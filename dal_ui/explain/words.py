@@ -44,25 +44,6 @@ MAP = (
     "it is now: near means alike to the network. Move the slider to watch where each query fell."
 )
 
-EQUATIONS: Mapping[str, str] = {
-    "max_entropy": r"\mathbb{H}\big[m_n\big] = -\sum_c m_{n,c} \log m_{n,c}, \qquad "
-    r"m_{n,c} = \frac{1}{T}\sum_t p_{t,n,c}",
-    "bald": r"\mathbb{H}\big[m_n\big] - \frac{1}{T}\sum_t \mathbb{H}\big[p_{t,n}\big]",
-    "variation_ratios": r"1 - \frac{1}{T} \max_c \sum_t "
-    r"\mathbb{1}\big[\textstyle\arg\max_{c'} p_{t,n,c'} = c\big]",
-    "variation_ratios_mean": r"1 - \max_c m_{n,c}",
-    "mean_std": r"\frac{1}{C} \sum_c \sqrt{\frac{1}{T}\sum_t \big(p_{t,n,c} - m_{n,c}\big)^2}",
-    "random": r"\mathrm{unif}[0, 1)",
-}
-SOURCES: Mapping[str, str] = {
-    "max_entropy": "report, section 2.2.1, equation 1",
-    "bald": "report, section 2.2.2, equation 2; Houlsby et al. 2011",
-    "variation_ratios": "report, section 2.2.3, equation 3; Freeman 1965",
-    "variation_ratios_mean": "Gal et al. 2017; report, section 2.2.3",
-    "mean_std": "report, section 2.2.4, equation 4",
-    "random": "report, section 2.2.5, equation 5",
-}
-
 
 def sum_of(name: str, parts: Parts) -> str:
     """How a score comes about, in this image's own numbers."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from dal_core.acquisition import registry
 from dal_core.protocol.parameters import Protocol, ProtocolError, dataset_names
 from dal_core.protocol.presets import (
     PRESET_TITLES,
@@ -13,7 +14,7 @@ from dal_core.protocol.presets import (
     preset,
     with_dataset,
 )
-from dal_core.protocol.run_spec import ACQUISITION_NAMES, MAX_SEED
+from dal_core.protocol.run_spec import MAX_SEED
 from dal_core.results.titles import display_name
 from dal_core.run.rows import Mode
 from dal_ui.label import actions
@@ -24,14 +25,6 @@ from dal_ui.shared.images import digits_are_here, why_unreadable
 _DATA_TITLES = {
     "mnist5k": "5,000 MNIST digits (built in)",
     "mnist": "all 70,000 MNIST digits",
-}
-_FUNCTION_HINTS = {
-    "bald": "asks where the passes disagree (mutual information)",
-    "max_entropy": "asks where the mean prediction is least sure",
-    "variation_ratios": "asks where the passes vote differently",
-    "variation_ratios_mean": "asks where the likeliest class is least likely",
-    "mean_std": "asks where the probabilities spread most",
-    "random": "asks for any image: what the others are compared with",
 }
 
 
@@ -54,9 +47,9 @@ def _form() -> None:
     name = st.text_input("Your name", "me", max_chars=40, help="Stored with every label you give.")
     function = st.selectbox(
         "How the network chooses (acquisition function)",
-        ACQUISITION_NAMES,
-        index=ACQUISITION_NAMES.index("bald"),
-        format_func=lambda f: f"{display_name(f)} – {_FUNCTION_HINTS[f]}",
+        registry.names(),
+        index=registry.names().index("bald"),
+        format_func=lambda f: f"{display_name(f)} – {registry.get(f).hint}",
     )
     data = st.selectbox(
         "Digits",

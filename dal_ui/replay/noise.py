@@ -11,6 +11,7 @@ from typing import Any
 
 import streamlit as st
 
+from dal_core.acquisition import registry
 from dal_core.execution.pool import Workers
 from dal_core.experiments import control
 from dal_core.experiments.noise_pairs import Comparison, Effect, comparisons, effects
@@ -18,7 +19,6 @@ from dal_core.experiments.status import status
 from dal_core.figures.compare import compare_figure
 from dal_core.protocol.parameters import ProtocolError
 from dal_core.protocol.presets import describe_protocol
-from dal_core.protocol.run_spec import ACQUISITION_NAMES
 from dal_core.record_file.sync import run_curve
 from dal_core.results.curves import RunCurve
 from dal_core.results.titles import display_name, noise_name
@@ -176,7 +176,7 @@ def _start(store: Store, workers: Workers) -> None:
         left, middle, right = st.columns([3, 2, 1], gap="medium")
         functions = left.multiselect(
             "Functions",
-            ACQUISITION_NAMES,
+            registry.names(),
             default=list(FUNCTIONS),
             format_func=display_name,
             key="noise-functions",

@@ -6,6 +6,7 @@ from contextlib import suppress
 
 import streamlit as st
 
+from dal_core.acquisition import registry
 from dal_core.experiments import control
 from dal_core.experiments.status import State
 from dal_core.protocol.parameters import Protocol, ProtocolError, allowed, dataset_names
@@ -16,7 +17,6 @@ from dal_core.protocol.presets import (
     closest_preset,
     describe_protocol,
 )
-from dal_core.protocol.run_spec import ACQUISITION_NAMES
 from dal_core.results.titles import display_name, noise_name
 from dal_core.store.experiments import ExperimentNotFound, ExperimentRow
 from dal_ui.label.words import plain
@@ -76,7 +76,7 @@ def _form() -> None:
     )
     functions = st.multiselect(
         "Ways to choose images (acquisition functions)",
-        ACQUISITION_NAMES,
+        registry.names(),
         default=list(REPORT_FUNCTIONS),
         format_func=display_name,
         key="functions",

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 import streamlit as st
 
+from dal_core.acquisition import registry
 from dal_core.data.base import ImageDataset
 from dal_core.execution.pool import Workers
 from dal_core.experiments import control
 from dal_core.protocol.parameters import Protocol, override
 from dal_core.protocol.presets import PRESETS, preset, with_dataset
-from dal_core.protocol.run_spec import ACQUISITION_NAMES, FULL_DATA, RunSpec
+from dal_core.protocol.run_spec import FULL_DATA, RunSpec
 from dal_core.protocol.typed import parse_setting_lines
 from dal_core.results.run_history import Moment
 from dal_core.results.titles import display_name
@@ -74,7 +75,7 @@ def fork_form(store: Store, workers: Workers, log: RunState, moment: Moment) -> 
         f"A new run that shares the first **{moment.n_labelled}** labels with this one and goes "
         "its own way from there. This run stays as it is."
     )
-    others = [name for name in ACQUISITION_NAMES if name != origin.acquisition]
+    others = [name for name in registry.names() if name != origin.acquisition]
     function = st.selectbox(
         "Chooses by (acquisition function)",
         [*others, origin.acquisition],

@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from dal_core.acquisition.scores import rank, tie_order
-from dal_core.acquisition.top_k import Shortlist
+from dal_core.acquisition.top_k import Shortlist, rank, tie_order
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)

@@ -17,11 +17,11 @@ from typing import Any, NamedTuple
 import pytest
 
 from dal_core import __version__
+from dal_core.acquisition import registry
 from dal_core.cli import main, serving
 from dal_core.cli.commands import command
 from dal_core.protocol.parameters import dataset_names
 from dal_core.protocol.presets import PRESETS
-from dal_core.protocol.run_spec import ACQUISITION_NAMES
 from dal_core.store.run_lock import run_lock
 from dal_core.store.store import Store
 from tests.store_kit import give, new_query, new_result, new_run
@@ -375,7 +375,7 @@ def test_the_help_names_every_protocol_function_and_data_set(
 ) -> None:
     assert main(["run", "--help"]) == 0
     words = set(re.findall(r"\w+", capsys.readouterr().out))
-    assert words >= {*PRESETS, *ACQUISITION_NAMES, *dataset_names()}
+    assert words >= {*PRESETS, *registry.names(), *dataset_names()}
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import hashlib
 import shutil
 import struct
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ import numpy as np
 import pytest
 
 from dal_core.data import catalogue, mnist, mnist5k
-from dal_core.data.base import fingerprint
+from dal_core.data.base import build, fingerprint
 from dal_core.data.torchvision_ops import import_torchvision
+from tests import toys
 
 N_TRAIN, N_TEST = 12, 5
 
@@ -131,6 +133,73 @@ def test_a_broken_file_of_mnist5k_is_named(
 def test_an_unknown_data_set_is_refused_with_the_names_that_are_known() -> None:
     with pytest.raises(ValueError, match="'cifar': allowed are mnist5k, mnist"):
         catalogue.load("cifar")
+
+
+def test_loaders_know_the_classes_and_the_test_set_without_reading() -> None:
+    for name, test_set in (("mnist5k", "drawn"), ("mnist", "own")):
+        loader = catalogue.get(name)
+        assert loader.class_names == tuple("0123456789") and loader.noun == "digit"
+        assert (loader.n_classes, loader.test_set) == (10, test_set)
+    dataset = catalogue.load("mnist5k")
+    assert (dataset.n_classes, dataset.image_shape, dataset.noun) == (10, (28, 28), "digit")
+    assert dataset.known.all() and dataset.class_name(7) == "7"
+    assert dataset.from_drawing is not None
+
+
+def test_a_registered_data_set_is_loaded_by_its_name_until_it_is_unregistered() -> None:
+    with toys.registered() as toy:
+        assert "toy" in catalogue.DATASETS
+        assert catalogue.load("toy") is toy
+        with pytest.raises(ValueError, match="'toy' is registered already"):
+            catalogue.register(toys.loader("toy"))
+    assert "toy" not in catalogue.DATASETS
+    with pytest.raises(ValueError, match="unknown data set 'toy'"):
+        catalogue.unregister("toy")
+
+
+def test_a_data_set_may_have_any_classes_and_colour_images_and_unknown_labels() -> None:
+    toy = toys.dataset(toys.PARTLY)
+    assert (toy.n_classes, toy.image_shape, toy.noun) == (3, (20, 12, 3), "sign")
+    assert [toy.class_name(label) for label in (0, 2, -1)] == ["stop", "go", "unknown"]
+    assert np.array_equal(toy.known, toy.labels >= 0) and not toy.known.all()
+    assert toy.pixel_mean == toys.MEAN and toy.from_drawing is None
+    content = toy.images.tobytes() + toy.labels.astype("<i8").tobytes()
+    assert toy.fingerprint == hashlib.sha256(content).hexdigest()
+
+
+def test_a_loader_that_promises_other_classes_than_it_loads_is_refused() -> None:
+    catalogue.register(replace(toys.loader("toy"), class_names=("left", "right")))
+    try:
+        with pytest.raises(
+            catalogue.DataCorrupt,
+            match=r"toy: class_names is .* its loader promises \('left', 'right'\)",
+        ):
+            catalogue.load("toy")
+    finally:
+        catalogue.unregister("toy")
+
+
+GREY = np.zeros((2, 4, 5), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "words"),
+    [
+        (GREY.astype(np.float32), [0, 1], r"images are float32 \[2, 4, 5\]; allowed: uint8"),
+        (GREY[0], [0, 1, 2, 1], r"images are uint8 \[4, 5\]; allowed: uint8"),
+        (GREY[..., None], [0, 1], r"images are uint8 \[2, 4, 5, 1\]; allowed: uint8"),
+        (GREY, [0, 1, 1], r"labels are int64 \[3\]; allowed: whole numbers, one for each of the 2"),
+        (GREY, [0.0, 1.0], r"labels are float64 \[2\]"),
+        (GREY, [0, 2], "label 2 is out of range; allowed: 0 to 1, or -1 where it is unknown"),
+        (GREY, [0, -2], "label -2 is out of range"),
+    ],
+)
+def test_arrays_that_are_no_data_set_are_refused_in_one_line(
+    images: np.ndarray, labels: list[float], words: str
+) -> None:
+    with pytest.raises(catalogue.DataCorrupt, match=words) as error:
+        build("odd", "odd", images, np.array(labels), class_names=("a", "b"))
+    assert "\n" not in str(error.value)
 
 
 # --- mnist: reading --------------------------------------------------------------------------

@@ -88,6 +88,7 @@ def test_the_bound_is_trained_on_all_images_but_validation_and_measured_on_all_t
     (bound,) = [run for run in now.runs if run.log.run.spec.acquisition == FULL_DATA]
     (step,) = bound.log.steps
     assert step.n_labelled == 5000 - 50 - 100  # validation and test images of the protocol
+    assert step.accuracy is not None
     # Of 100 test images, and not of the 30 that the runs are measured on.
     assert step.accuracy * 100 == pytest.approx(round(step.accuracy * 100))
     assert step.accuracy > 0.3  # twenty mini-batches have taught it something

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from dal_core.acquisition import scores
+from dal_core.acquisition import registry
 from dal_core.data.base import ImageDataset
 from dal_core.data.mnist_drawing import as_mnist
 from dal_core.explain.choices import (
@@ -38,20 +40,21 @@ def fitted(mnist5k: ImageDataset) -> Learner:
 
 def test_every_registered_function_chooses(fitted: Learner) -> None:
     chosen = choices(score_pool(fitted), 10)
-    assert set(chosen) == set(scores.ACQUISITIONS)
+    assert set(chosen) == set(registry.names())
     pool = set(fitted.pool().tolist())
     assert all(len(set(ten)) == 10 and set(ten) <= pool for ten in chosen.values())
 
 
-def test_a_function_registered_later_appears_by_itself(
-    fitted: Learner, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_function_registered_later_appears_by_itself(fitted: Learner) -> None:
     def least_likely(probs):  # type: ignore[no-untyped-def]
         return 1 - probs.mean(0).amin(-1)
 
-    more = {**scores.ACQUISITIONS, "least_likely": least_likely}
-    monkeypatch.setattr(scores, "ACQUISITIONS", more)
-    assert "least_likely" in choices(score_pool(fitted), 10)
+    names = {"name": "least_likely", "record_name": "least_likely"}
+    registry.register(replace(registry.get("variation_ratios"), **names, score=least_likely))
+    try:
+        assert "least_likely" in choices(score_pool(fitted), 10)
+    finally:
+        registry.unregister("least_likely")
 
 
 def test_overlaps_are_counted_both_ways() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from dal_core.acquisition import scores as acquisition
+from dal_core.acquisition import registry
 from dal_core.data.base import ImageDataset
 from dal_core.execution.checkpoints import save_fitted
 from dal_core.execution.recompute import recompute
@@ -24,7 +24,7 @@ from dal_ui.label import actions
 from tests import fast
 from tests.ui_kit import asked_run, open_query
 
-FUNCTIONS = tuple(acquisition.ACQUISITIONS)
+FUNCTIONS = registry.names()
 
 
 @pytest.fixture(scope="module")

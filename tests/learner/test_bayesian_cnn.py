@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from dal_core.acquisition.scores import ACQUISITIONS, scorer
+from dal_core.acquisition import registry
+from dal_core.acquisition.registry import scorer
 from dal_core.data.base import ImageDataset
 from dal_core.learner.bayesian_cnn import Learner, StateError
 from dal_core.models.networks import LeNet5
@@ -20,7 +21,7 @@ from dal_core.run.events import RANKING_KEPT, Answer, Query
 from dal_core.training.loop import Epoch, Training, train
 from tests import fast, reference
 
-NAMES = sorted(ACQUISITIONS)
+NAMES = sorted(registry.names())
 
 
 def asked(learner: Learner) -> Query:

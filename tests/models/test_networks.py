@@ -1,4 +1,4 @@
-"""LeNet-5: its size, its layers, where its weights and masks come from."""
+"""The networks: sizes, layers, other image shapes, where weights and masks come from."""
 
 from __future__ import annotations
 
@@ -10,7 +10,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dal_core.models.networks import PIXEL_MEAN, PIXEL_STD, BayesianCNN, build_model, normalise
+from dal_core.models.networks import (
+    PIXEL_MEAN,
+    PIXEL_STD,
+    BayesianCNN,
+    ImageTooSmall,
+    build_model,
+    normalise,
+)
 
 DROPOUT = (0.5, 0.25)
 
@@ -112,16 +119,15 @@ def test_gal_cnn_keeps_28_rows_and_drops_before_both_dense_layers() -> None:
     torch.testing.assert_close(gal(images(5), (first, second)), expected, rtol=1e-5, atol=1e-6)
 
 
-class Head(BayesianCNN):
+def head(p: float) -> BayesianCNN:
     """Only its sizes matter; neither is a multiple of eight."""
-
-    feature_size, hidden_size = 401, 123
+    return BayesianCNN((p, p), feature_size=401, hidden_size=123)
 
 
 @pytest.mark.parametrize("p", [0.25, 0.5, 0.3, 0.9])  # by random byte, by random byte, uniform
 def test_masks_drop_units_at_their_rate_and_scale_up_the_rest(p: float) -> None:
     n = 1001
-    for mask in Head((p, p)).draw_masks(n, torch.Generator().manual_seed(4)):
+    for mask in head(p).draw_masks(n, torch.Generator().manual_seed(4)):
         kept = mask != 0
         assert torch.allclose(mask[kept], torch.tensor(1 / (1 - p)))
         spread = math.sqrt(p * (1 - p) / mask.numel())
@@ -135,7 +141,7 @@ def test_masks_drop_units_at_their_rate_and_scale_up_the_rest(p: float) -> None:
 
 @pytest.mark.parametrize("p", [0.5, 0.3])
 def test_masks_of_neighbouring_units_and_images_are_independent(p: float) -> None:
-    mask, _ = Head((p, p)).draw_masks(1001, torch.Generator().manual_seed(4))
+    mask, _ = head(p).draw_masks(1001, torch.Generator().manual_seed(4))
     dropped = (mask == 0).double() - p
     for lag in (1, 2, 4, 8):
         along_units = (dropped[:, lag:] * dropped[:, :-lag]).mean() / (p * (1 - p))
@@ -153,13 +159,62 @@ def test_each_layer_has_its_own_dropout_probability(lenet: BayesianCNN) -> None:
 
 
 def test_dropout_zero_drops_nothing() -> None:
-    for mask in Head((0, 0)).draw_masks(9, torch.Generator().manual_seed(0)):
+    for mask in head(0).draw_masks(9, torch.Generator().manual_seed(0)):
         assert torch.equal(mask, torch.ones_like(mask))
 
 
 def test_pixels_are_scaled_to_0_1_and_normalised() -> None:
     pixels = np.array([[[0, 255], [128, 1]]], dtype=np.uint8)
-    expected = (pixels / 255 - PIXEL_MEAN) / PIXEL_STD
+    expected = (pixels / 255 - PIXEL_MEAN[0]) / PIXEL_STD[0]
     assert normalise(pixels).shape == (1, 1, 2, 2)
     np.testing.assert_allclose(normalise(pixels)[:, 0].numpy(), expected, atol=1e-6)
     assert pixels.tolist() == [[[0, 255], [128, 1]]]
+
+
+def test_each_channel_is_normalised_by_its_own_mean_and_deviation() -> None:
+    pixels = np.arange(2 * 4 * 5 * 3, dtype=np.uint8).reshape(2, 4, 5, 3)
+    mean, std = (0.1, 0.2, 0.3), (0.5, 0.6, 0.7)
+    expected = (pixels / 255 - mean) / std
+    found = normalise(pixels, mean, std)
+    assert found.shape == (2, 3, 4, 5) and found.is_contiguous()
+    np.testing.assert_allclose(found.permute(0, 2, 3, 1).numpy(), expected, atol=1e-6)
+
+
+SHAPES = [(20, 12, 3), (12, 12), (13, 31, 3), (28, 28, 3), (64, 33)]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("name", ["lenet5", "gal_cnn"])
+def test_networks_take_images_of_any_shape_and_any_number_of_classes(
+    name: str, shape: tuple[int, ...]
+) -> None:
+    model = build_model(name, DROPOUT, 7, shape, n_classes=3)
+    height, width, channels = (*shape, 1)[:3]
+    x = torch.randn(4, channels, height, width, generator=torch.Generator().manual_seed(0))
+    assert model.trunk(x).shape == (4, model.feature_size)
+    masks = model.draw_masks(4, torch.Generator().manual_seed(1))
+    assert model(x, masks).shape == (4, 3)
+    model(x, masks).sum().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_lenet5_computes_table_1_for_any_shape(shape: tuple[int, ...]) -> None:
+    model = build_model("lenet5", DROPOUT, 7, shape, n_classes=3)
+    height, width, channels = (*shape, 1)[:3]
+    x = torch.randn(4, channels, height, width, generator=torch.Generator().manual_seed(0))
+    masks = model.draw_masks(4, torch.Generator().manual_seed(1))
+    torch.testing.assert_close(model(x, masks), stock_lenet(model, x, masks), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(("name", "smallest"), [("lenet5", 12), ("gal_cnn", 5)])
+def test_images_too_small_for_a_network_are_refused_in_one_line(name: str, smallest: int) -> None:
+    assert build_model(name, DROPOUT, 7, (smallest, smallest)).feature_size > 0
+    for shape in ((smallest - 1, 40), (40, smallest - 1, 3)):
+        with pytest.raises(ImageTooSmall) as error:
+            build_model(name, DROPOUT, 7, shape)
+        height, width = shape[:2]
+        assert str(error.value) == (
+            f"images of {height} x {width} pixels are too small for {name}; "
+            f"allowed: at least {smallest} x {smallest}"
+        )

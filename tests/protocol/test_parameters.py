@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from dal_core.acquisition import registry
 from dal_core.protocol.parameters import Protocol, ProtocolError, make_protocol, override
 from dal_core.protocol.presets import (
     PRESET_TITLES,
@@ -20,7 +21,7 @@ from dal_core.protocol.presets import (
     preset,
     with_dataset,
 )
-from dal_core.protocol.run_spec import ACQUISITION_NAMES, MAX_SEED, RunSpec
+from dal_core.protocol.run_spec import MAX_SEED, RunSpec
 
 REPORT, RELEASED, QUICK = (PRESETS[name] for name in ("report", "released", "quick"))
 
@@ -289,5 +290,5 @@ def test_a_seed_out_of_range_is_one_line(seed: Any) -> None:
 def test_an_unknown_acquisition_function_is_one_line() -> None:
     with pytest.raises(ProtocolError) as error:
         dataclasses.replace(SPEC, acquisition="BALD")
-    allowed = ", ".join(ACQUISITION_NAMES)
+    allowed = ", ".join(registry.names())
     assert str(error.value) == f"acquisition is 'BALD'; allowed: {allowed}"

@@ -10,16 +10,10 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dal_core.acquisition import registry
 from dal_core.record_file.build import build_record, merge
 from dal_core.record_file.io import dump_record, read_record, write_record
-from dal_core.record_file.schema import (
-    FUNCTION_NAMES,
-    Record,
-    bounds,
-    curves,
-    protocol_params,
-    unfinished,
-)
+from dal_core.record_file.schema import Record, bounds, curves, protocol_params, unfinished
 from dal_core.record_file.validate import RecordError
 from dal_core.results.curves import Bound, RunCurve
 
@@ -97,7 +91,7 @@ def changed(old: str, new: str) -> str:
 
 
 def test_a_record_uses_the_published_names() -> None:
-    runs = [a_run(name) for name in FUNCTION_NAMES]
+    runs = [a_run(name) for name in registry.names()]
     content = yaml.safe_load(dump_record(build_record(runs, PROTOCOL, [Bound(1, 0.99, 0.03)])))
     assert list(content) == ["params", "results"]
     assert list(content["results"]["acq"]) == [

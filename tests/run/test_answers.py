@@ -27,7 +27,7 @@ def answers(labels: dict[int, Any]) -> list[Answer]:
     ],
 )
 def test_answers_that_fit_are_taken(labels: dict[int, Any]) -> None:
-    check_answers(QUERY, answers(labels))
+    check_answers(QUERY, answers(labels), n_classes=10)
 
 
 @pytest.mark.parametrize(
@@ -49,10 +49,17 @@ def test_answers_that_do_not_fit_are_refused_in_one_line(
     labels: dict[int, Any], words: str
 ) -> None:
     with pytest.raises(AnswerError) as error:
-        check_answers(QUERY, answers(labels))
+        check_answers(QUERY, answers(labels), n_classes=10)
     assert str(error.value) == words
 
 
 def test_an_image_answered_twice_is_refused() -> None:
     with pytest.raises(AnswerError, match="image 7 is answered twice"):
-        check_answers(QUERY, [*answers({7: 0, 3: 9, 9: 5}), Answer(7, 1)])
+        check_answers(QUERY, [*answers({7: 0, 3: 9, 9: 5}), Answer(7, 1)], n_classes=10)
+
+
+@pytest.mark.parametrize("label", [3, 9])
+def test_labels_end_with_the_classes_of_the_data_set(label: int) -> None:
+    with pytest.raises(AnswerError, match=f"label of image 7 is {label}; allowed: 0 to 2, or None"):
+        check_answers(QUERY, answers({7: label, 3: 2, 9: 0}), n_classes=3)
+    check_answers(QUERY, answers({7: 1, 3: 2, 9: 0}), n_classes=3)

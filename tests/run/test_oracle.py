@@ -9,6 +9,7 @@ from dal_core.data.base import ImageDataset
 from dal_core.run import oracle
 from dal_core.run.answers import check_answers
 from dal_core.run.events import Query
+from tests import toys
 
 
 def test_the_oracle_gives_the_data_sets_labels_of_the_images_shown(mnist5k: ImageDataset) -> None:
@@ -19,12 +20,12 @@ def test_the_oracle_gives_the_data_sets_labels_of_the_images_shown(mnist5k: Imag
         (image_id, int(mnist5k.labels[image_id])) for image_id in ranking[:10]
     ]
     assert {type(a.label) for a in answers} == {int}
-    check_answers(query, answers)
+    check_answers(query, answers, mnist5k.n_classes)
 
 
 def _said(dataset: ImageDataset, noise: float, seed: int, n: int = 2000) -> np.ndarray:
     """What the oracle says of the first images, [n]."""
-    return np.array([oracle.said(i, dataset, noise, seed) for i in range(n)])
+    return np.array([oracle.label_of(i, dataset, noise, seed) for i in range(n)])
 
 
 def test_a_noisy_oracle_is_wrong_about_as_often_as_asked_for(mnist5k: ImageDataset) -> None:
@@ -60,3 +61,22 @@ def test_what_is_wrong_at_a_low_noise_is_as_wrong_at_a_higher_one(mnist5k: Image
     wrong = low != truth
     assert wrong.any()
     assert (low[wrong] == high[wrong]).all()
+
+
+def test_the_oracle_refuses_an_image_whose_label_is_unknown_in_one_line() -> None:
+    toy = toys.dataset(toys.PARTLY)
+    unknown = int(np.flatnonzero(~toy.known)[0])
+    query = Query("q", 6, 6, (unknown,), (0.5,), batch_size=1)
+    with pytest.raises(oracle.NoOracle) as error:
+        oracle.answer(query, toy)
+    assert str(error.value) == (
+        f"the oracle cannot answer for image {unknown}: toy-partly does not know its sign; "
+        "allowed: a person's run"
+    )
+
+
+def test_wrong_answers_are_classes_of_the_data_set() -> None:
+    toy = toys.dataset()
+    wrong = [oracle.label_of(i, toy, 1.0, seed=1) for i in range(60)]
+    assert set(wrong) == {0, 1, 2}
+    assert not any(label == toy.labels[i] for i, label in enumerate(wrong))

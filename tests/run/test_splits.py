@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from dal_core.data.base import ImageDataset, build
-from dal_core.protocol.parameters import ProtocolError, override
+from dal_core.protocol.parameters import Protocol, ProtocolError, override
 from dal_core.protocol.presets import PRESETS
 from dal_core.run.splits import Split, full_data_split, make_split
-from tests import fast
+from tests import fast, toys
 
 
 @pytest.fixture(scope="module")
@@ -139,3 +139,45 @@ def test_the_full_data_bound_learns_all_but_the_validation_images(mnist: ImageDa
     assert full.sizes() == {"initial": 59_000, "validation": 1000, "pool": 0, "test": 10_000}
     assert np.array_equal(full.validation, split.validation)
     assert len(np.union1d(full.initial, full.validation)) == 60_000
+
+
+def toy_protocol(**changes: Any) -> Protocol:
+    # Not through `override`: this is about splits, and the catalogue need not know the toy.
+    return PRESETS["quick"].model_copy(update={**toys.SETTINGS, **changes})
+
+
+def test_a_data_set_without_test_images_has_an_empty_test_set() -> None:
+    split = make_split(toys.dataset(), toy_protocol(test_subset_size=3000), 1)
+    assert split.sizes() == {"initial": 6, "validation": 12, "pool": 222, "test": 0}
+    assert np.bincount(toys.truth()[split.initial]).tolist() == [2, 2, 2]
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_images_of_unknown_class_are_in_the_pool_and_nowhere_else(seed: int) -> None:
+    toy = toys.dataset(toys.PARTLY)
+    split = make_split(toy, toy_protocol(), seed)
+    assert toy.known[split.initial].all() and toy.known[split.validation].all()
+    assert np.isin(np.flatnonzero(~toy.known), split.pool).all()
+    assert np.array_equal(np.sort(np.concatenate(roles(split))), np.arange(len(toy)))
+    assert toy.known[full_data_split(split, toy).initial].all()
+
+
+def test_test_images_whose_class_is_unknown_measure_nothing() -> None:
+    toy = toys.dataset(toys.PARTLY)
+    own = build(
+        toy.name,
+        "own test set",
+        toy.images,
+        toy.labels,
+        np.arange(200, 240),
+        class_names=toy.class_names,
+    )
+    test = make_split(own, toy_protocol(), 1).test
+    assert np.array_equal(test, np.arange(200, 240)[toy.known[200:]])
+
+
+@pytest.mark.parametrize("train_size", [1, 2, 20])
+def test_the_initial_set_must_hold_every_class_equally_often(train_size: int) -> None:
+    words = f"train_size is {train_size}; allowed: a whole number, at least 3 and a multiple of 3"
+    with pytest.raises(ProtocolError, match=words):
+        make_split(toys.dataset(), toy_protocol(train_size=train_size), 1)

@@ -1,0 +1,215 @@
+"""One entry per acquisition function: everything else takes it from there."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from streamlit.testing.v1 import AppTest
+
+from dal_core.acquisition import registry
+from dal_core.acquisition.batch import Candidates, select
+from dal_core.acquisition.registry import AcquisitionFunction
+from dal_core.acquisition.top_k import rank, tie_order
+from dal_core.cli import main
+from dal_core.explain.parts import parts_of
+from dal_core.protocol.parameters import ProtocolError
+from dal_core.protocol.presets import preset
+from dal_core.protocol.run_spec import RunSpec
+from dal_core.record_file.io import read_record
+from dal_core.record_file.schema import curves
+from dal_core.results.crossings import by_function
+from dal_core.results.tables import tables
+from dal_core.results.titles import PALETTE, colour, display_name, in_order
+from dal_core.store.store import Store
+
+APP = str(Path(__file__).resolve().parents[2] / "app.py")
+NAMES = ("max_entropy", "bald", "variation_ratios", "variation_ratios_mean", "mean_std", "random")
+
+shapes = st.tuples(st.integers(1, 12), st.integers(1, 4), st.integers(2, 10))
+logits = shapes.flatmap(
+    lambda shape: hnp.arrays(np.float32, shape, elements=st.floats(-200, 200, width=32))
+)
+
+
+def least_likely(probs: torch.Tensor) -> torch.Tensor:
+    """1 - min_c mean_t p_tc, [N]."""
+    return 1 - probs.mean(0).amin(-1)
+
+
+TOY = AcquisitionFunction(
+    name="toy",
+    title="Toy function",
+    short_title="Toy",
+    hint="asks where some class is out of the question",
+    equation=r"1 - \min_c m_{n,c}",
+    source="tests",
+    record_name="toy_in_records",
+    bounds=lambda n_classes, n_passes: (1 - 1 / n_classes, 1),
+    needs="marginal",
+    colour="sky",
+    score=least_likely,
+)
+
+
+@pytest.fixture
+def toy() -> Iterator[AcquisitionFunction]:
+    registry.register(TOY)
+    yield TOY
+    registry.unregister("toy")
+
+
+# -- every entry -------------------------------------------------------------------------------
+
+
+def test_the_functions_are_those_of_the_report_random_last() -> None:
+    assert registry.names() == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_entry_says_all_that_a_person_is_shown(name: str) -> None:
+    entry = registry.get(name)
+    words = (entry.title, entry.short_title, entry.hint, entry.equation, entry.source)
+    assert all(words)
+    assert entry.record_name
+    assert entry.colour in PALETTE
+    assert len({registry.get(other).colour for other in NAMES}) == len(NAMES)
+
+
+@pytest.mark.parametrize("name", [*NAMES, "toy"])
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(logits=logits)
+def test_scores_stay_within_their_bounds_and_are_never_nan(name: str, logits: np.ndarray) -> None:
+    entry = TOY if name == "toy" else registry.get(name)
+    n_passes, n_images, n_classes = logits.shape
+    if entry.needs == "nothing":
+        scores = entry.score(n_images, np.random.default_rng(0))
+    else:
+        scores = entry.scorer()(torch.softmax(torch.from_numpy(logits), -1)).numpy()
+    low, high = entry.bounds(n_classes, n_passes)
+    assert scores.shape == (n_images,)
+    assert np.isfinite(scores).all()
+    assert (scores >= low - 1e-5).all()
+    assert (scores <= high + 1e-5).all()
+
+
+def test_two_functions_cannot_share_a_name(toy: AcquisitionFunction) -> None:
+    for change in ({"record_name": "other"}, {"name": "other"}):
+        with pytest.raises(ValueError, match="is registered already"):
+            registry.register(replace(toy, **change))
+
+
+def test_an_unknown_function_is_one_line() -> None:
+    with pytest.raises(ValueError, match="acquisition 'toy' is unknown; allowed: max_entropy, "):
+        registry.get("toy")
+
+
+# -- a batch -----------------------------------------------------------------------------------
+
+
+def candidates(n: int, ties: str = "random") -> Candidates:
+    generator = np.random.default_rng(3)
+    probs = torch.softmax(torch.from_numpy(generator.normal(size=(8, n, 3))).float(), -1)
+    probs[:, ::2] = probs[:, :1]  # equal scores
+    chunks = (probs[:, start : start + 7] for start in range(0, n, 7))
+    priority = tie_order(n, ties, np.random.default_rng(4))
+    return Candidates(np.arange(n) + 100, priority, chunks, np.random.default_rng(5))
+
+
+@pytest.mark.parametrize("ties", ["random", "first"])
+@pytest.mark.parametrize("name", NAMES[:-1])
+def test_a_batch_is_the_head_of_the_ranking_with_its_scores(name: str, ties: str) -> None:
+    there = candidates(30, ties)
+    chunks = list(there.passes)
+    batch, kept = select(registry.get(name), replace(there, passes=chunks), 12, n_passes_kept=4)
+    scores = np.concatenate([registry.scorer(name)(chunk).numpy() for chunk in chunks])
+    order = rank(scores, there.priority)[:12]
+    assert batch.ids.tolist() == there.ids[order].tolist()
+    assert batch.gains.tolist() == scores[order].tolist()
+    assert kept is not None
+    assert torch.equal(kept, torch.cat(chunks, dim=1)[:, torch.from_numpy(order[:4])])
+
+
+def test_random_reads_no_passes() -> None:
+    def none() -> Iterator[torch.Tensor]:
+        raise AssertionError("a forward pass was made")
+        yield
+
+    batch, kept = select(
+        registry.get("random"), replace(candidates(30), passes=none()), 50, n_passes_kept=4
+    )
+    assert kept is None
+    assert sorted(batch.ids) == list(range(100, 130))
+    assert (np.diff(batch.gains) <= 0).all()
+
+
+def test_a_function_that_chooses_a_batch_as_a_whole_is_refused_by_a_selection_of_single_images(
+    toy: AcquisitionFunction,
+) -> None:
+    with pytest.raises(ValueError, match="'toy' scores no probabilities"):
+        select(replace(toy, needs="joint"), candidates(5), 2, n_passes_kept=2)
+
+
+# -- a toy function, registered in this file ---------------------------------------------------
+
+
+def test_a_toy_function_runs_and_stands_in_the_record_and_the_tables(
+    toy: AcquisitionFunction, dal_home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--set", "n_epochs=2", "--set", "n_acquisition_steps=2"]
+    options += ["--set", "num_mc_samples=2", "--home", str(dal_home)]
+    assert main(["run", "--acquisition", "toy", *options]) == 0
+    (run,) = Store(dal_home).runs()
+    assert run.spec.acquisition == "toy"
+    path = dal_home / run.run_id / "record.yaml"
+    assert "toy_in_records" in path.read_text()
+    runs = curves(read_record(path))
+    assert list(by_function(runs)) == ["toy"]
+    assert [row.acquisition for row in tables(runs)[0].rows] == ["toy"]
+    assert (display_name("toy"), display_name("toy", short=True)) == ("Toy function", "Toy")
+    assert colour("toy") == PALETTE["sky"]
+    assert in_order(["random", "toy", "x", "bald"]) == ["bald", "toy", "random", "x"]
+
+
+def test_a_toy_function_is_allowed_by_every_error(
+    toy: AcquisitionFunction, dal_home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", "--acquisition", "tox", "--home", str(dal_home)]) == 2
+    allowed = "allowed: max_entropy, bald, variation_ratios, variation_ratios_mean, mean_std, toy"
+    assert allowed in capsys.readouterr().err
+
+
+def test_a_toy_function_can_be_chosen_on_the_start_form(
+    toy: AcquisitionFunction, dal_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAL_HOME", str(dal_home))
+    page = AppTest.from_file(APP, default_timeout=60).run()
+    (box,) = [box for box in page.selectbox if "acquisition function" in box.label]
+    assert "Toy function – asks where some class is out of the question" in box.options
+
+
+def test_a_toy_function_is_scored_on_the_explain_page(toy: AcquisitionFunction) -> None:
+    parts = parts_of(torch.tensor([[0.5, 0.25, 0.25], [0.7, 0.2, 0.1]]))
+    assert parts.scores["toy"] == pytest.approx(1 - 0.175)
+
+
+def test_a_toy_function_is_gone_when_it_is_no_longer_registered() -> None:
+    with pytest.raises(ProtocolError, match="acquisition is 'toy'; allowed: max_entropy"):
+        RunSpec("f", preset("quick"), "toy", 1)
+
+
+def test_names_are_known_without_torch_and_numpy() -> None:
+    code = (
+        "import sys; from dal_core.acquisition import registry; assert len(registry.names()) == 6; "
+        "sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

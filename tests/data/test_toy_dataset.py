@@ -1,0 +1,157 @@
+"""A data set unlike MNIST, known from a test file alone, goes all the way through `dal`."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from dal_core.cli import main
+from dal_core.data.base import ImageDataset
+from dal_core.store.store import Store
+from tests import toys
+
+SETTINGS = [f"--set={key}={json.dumps(value)}" for key, value in toys.SETTINGS.items()]
+RUN = ["run", "--protocol", "quick", *SETTINGS, "--seed", "1"]
+
+
+@pytest.fixture(autouse=True)
+def toy() -> Iterator[ImageDataset]:
+    with toys.registered() as dataset:
+        yield dataset
+
+
+def dal(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> str:
+    """Standard output of a command, or its last line of error."""
+    capsys.readouterr()
+    assert main(list(arguments)) == code
+    out, err = capsys.readouterr()
+    return err.splitlines()[-1] if code else out
+
+
+@pytest.fixture
+def finished(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    """`dal run` to its end, as `--json` prints it."""
+    run: dict[str, Any] = json.loads(dal(capsys, *RUN, "--acquisition", "bald", "--json"))
+    return run
+
+
+@pytest.mark.parametrize("model", ["lenet5", "gal_cnn"])
+@pytest.mark.parametrize("weights", ["best", "last"])
+def test_a_run_goes_to_its_end_and_accuracy_is_absent(
+    capsys: pytest.CaptureFixture[str], model: str, weights: str
+) -> None:
+    changes = [f"--set=which_model={model}", f"--set=weights={weights}"]
+    run = json.loads(dal(capsys, *RUN, *changes, "--acquisition", "bald", "--json"))
+    assert [step["n_labelled"] for step in run["steps"]] == [6, 11, 16]
+    assert all(step.keys() == {"step", "n_labelled", "seconds"} for step in run["steps"])
+
+
+def test_what_is_shown_of_a_run_leaves_accuracy_out(
+    capsys: pytest.CaptureFixture[str], finished: dict[str, Any]
+) -> None:
+    shown = dal(capsys, "show", finished["id"])
+    assert "16" in shown and "train" in shown
+    assert "accuracy" not in shown and "mutual information" not in shown and "nan" not in shown
+    (row,) = json.loads(dal(capsys, "runs", "--json"))
+    assert (row["dataset"], row["n_labelled"], row["accuracy"]) == ("toy", 16, None)
+    line = dal(capsys, *RUN, "--acquisition", "random").splitlines()[-1]
+    assert line == "16 labels (no test set)"
+
+
+def test_what_the_store_keeps_is_absent_and_not_nan(
+    dal_home: Path, finished: dict[str, Any]
+) -> None:
+    store = Store(dal_home)
+    log = store.log(finished["id"])
+    (summary,) = store.summaries([finished["id"]])
+    assert not log.run.has_test_set
+    assert {(s.accuracy, s.mutual_information, s.confusion) for s in log.steps} == {(None,) * 3}
+    assert summary.steps == log.steps
+
+
+def test_labels_are_classes_of_the_toy_and_fit_again(
+    capsys: pytest.CaptureFixture[str], finished: dict[str, Any], tmp_path: Path
+) -> None:
+    path = tmp_path / "labels.csv"
+    dal(capsys, "export", finished["id"], "--format", "csv", "--out", str(path))
+    rows = list(csv.DictReader(io.StringIO(path.read_text())))
+    truth = toys.truth()
+    assert len(rows) == 10
+    assert all(int(row["label"]) == truth[int(row["image_id"])] for row in rows)
+    refit = ["replay", str(path), "--protocol", "quick", *SETTINGS, "--acquisition", "bald"]
+    again = json.loads(dal(capsys, *refit, "--seed", "1", "--json"))
+    assert [step["n_labelled"] for step in again["steps"]] == [6, 11, 16]
+
+    path.write_text(path.read_text().replace(f",{rows[0]['label']},", ",3,", 1))
+    error = dal(capsys, *refit, "--seed", "1", code=2)
+    assert "label is '3'; allowed: 0 to 2, or empty for a skipped image" in error
+
+
+def test_the_record_holds_no_measurement_and_the_number_of_classes(
+    capsys: pytest.CaptureFixture[str], finished: dict[str, Any]
+) -> None:
+    record = yaml.safe_load(dal(capsys, "export", finished["id"], "--format", "yaml", "--out", "-"))
+    assert record["params"]["exp"]["dataset"] == "toy"
+    assert record["params"]["exp"]["n_classes"] == 3
+    entry = record["results"]["acq"]["mutual_information"]
+    assert (entry["test_acc"], entry["test_inf"]) == ([[]], [[]])
+
+
+def test_an_exported_model_names_the_classes(
+    capsys: pytest.CaptureFixture[str],
+    finished: dict[str, Any],
+    toy: ImageDataset,
+    tmp_path: Path,
+) -> None:
+    out, picture = tmp_path / "model.safetensors", tmp_path / "sign.png"
+    dal(capsys, "export", finished["id"], "--format", "safetensors", "--out", str(out))
+    Image.fromarray(toy.images[1]).save(picture)
+    said = subprocess.run(
+        [sys.executable, "-I", "predict.py", out, picture],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+    ).stdout
+    name = said.removeprefix(f"{picture}: ").split(" (")[0]
+    assert name in toys.CLASS_NAMES
+
+
+def test_functions_and_seeds_are_compared_without_a_test_set(
+    capsys: pytest.CaptureFixture[str], dal_home: Path
+) -> None:
+    spec = ["--protocol", "quick", *SETTINGS, "--acquisition", "bald", "--noise", "0.2"]
+    run = json.loads(dal(capsys, "run", *spec, "--seed", "2", "--json"))
+    log = Store(dal_home).log(run["id"])
+    given = np.array([label for _, label in log.labels()])
+    assert len(given) == 10 and set(given) <= {0, 1, 2}
+
+
+def test_a_target_accuracy_is_refused_where_nothing_measures_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    error = dal(capsys, *RUN, "--acquisition", "bald", "--until-accuracy", "0.9", code=2)
+    assert error == (
+        "dal: --until-accuracy is '0.9'; allowed: with a data set that has a test set, "
+        "and toy has none"
+    )
+
+
+def test_the_oracle_stops_in_one_line_where_it_does_not_know_the_label(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    partly = [*RUN, "--set=dataset=toy-partly", "--set=n_samples_to_acquire=100"]
+    error = dal(capsys, *partly, "--acquisition", "random", code=1)
+    assert error.startswith("dal: the oracle cannot answer for image ")
+    assert error.endswith("toy-partly does not know its sign; allowed: a person's run")
