@@ -1,5 +1,5 @@
-"""What the core costs on this machine, beside a straightforward implementation of the same thing.
+"""What the core costs on this machine, compared with a straightforward implementation.
 
-`python -m benchmarks` (or `make bench`) prints one table. Nothing of the product imports this
-package; its reference implementation also serves the tests.
+`python -m benchmarks` (or `make bench`) prints one table. The product does not import this package;
+tests use its reference implementation too.
 """

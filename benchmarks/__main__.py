@@ -1,6 +1,6 @@
-"""`python -m benchmarks`: measure, print the table; on request write JSON and plots.
+"""`python -m benchmarks`: measures, prints a table and, on request, writes JSON and plots.
 
-Three minutes without `--scaling`, four with it, on one core of a 2026 server processor.
+Takes three minutes, four with `--scaling`, on one core of a 2026 server processor.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def main() -> None:
 
 
 def _write(content: dict[str, object], folder: Path | None) -> None:
-    """The numbers as JSON, where a folder was named."""
+    """Write the numbers as JSON if a folder was given."""
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
         text = json.dumps(content, indent=1) + "\n"
@@ -49,14 +49,18 @@ def _write(content: dict[str, object], folder: Path | None) -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="n = 20 and 220 only: a minute")
-    parser.add_argument("--scaling", action="store_true", help="workers, pools, passes, memory too")
-    parser.add_argument("--write", type=Path, metavar="FOLDER", help="results.json, plots, there")
+    parser.add_argument("--quick", action="store_true", help="only n = 20 and 220; takes a minute")
+    parser.add_argument(
+        "--scaling", action="store_true", help="also workers, pools, passes, memory"
+    )
+    parser.add_argument(
+        "--write", type=Path, metavar="FOLDER", help="write results.json and plots there"
+    )
     return parser.parse_args()
 
 
 def _processor() -> str:
-    """The processor's name where Linux tells it."""
+    """The processor's name, from Linux if possible."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

@@ -1,8 +1,8 @@
-"""Child processes that measure: one a side, since the allocator's setting is a whole process's.
+"""Child processes that measure, one per side, since the allocator's setting is per process.
 
-The parent asks now one, now the other, so that a machine that slows down slows both.
-Run as `python -m benchmarks.children SIDE`: a line in, `[method, argument]`; a line out, its result
-and the process's peak memory.
+The parent alternates between them, so that a machine that slows down slows both. A child runs as
+`python -m benchmarks.children SIDE`. It reads lines `[method, argument]` and answers each with a
+line: the method's result and the peak memory of the process.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 class Child:
-    """A process of one side; ends when closed."""
+    """A process of one side; ends with `close`."""
 
     def __init__(self, side: str) -> None:
         path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
@@ -33,7 +33,7 @@ class Child:
         self.peak_megabytes = 0.0
 
     def measure(self, method: str, argument: int = 0) -> Any:
-        """Have it call a method of its side; returns what that returned."""
+        """Call a method of its side and return the result."""
         self.ask(method, argument)
         return self.answer()
 
@@ -44,11 +44,11 @@ class Child:
         self._process.stdin.flush()
 
     def answer(self) -> Any:
-        """Wait for the measurement asked for."""
+        """Wait for the result of the measurement that `ask` started."""
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            raise RuntimeError("a measuring process ended; its message is above")
+            raise RuntimeError("a measuring process ended; see its message above")
         result, self.peak_megabytes = json.loads(line)
         return result
 
@@ -60,7 +60,7 @@ class Child:
 
 
 def main(side_name: str) -> None:
-    """Measure what standard input asks for, until it ends."""
+    """Measure what standard input asks for until it closes."""
     import torch
 
     from benchmarks.sides import SIDES

@@ -1,7 +1,7 @@
-"""Which settings `quick` should have: seconds a step and accuracy on the embedded digits.
+"""`python -m benchmarks.choose_quick [--workers N]`: compares settings for the preset `quick`.
 
-`python -m benchmarks.choose_quick [--workers N]` runs BALD and Random with seeds 1 to 3 up to 320
-labels under each candidate and prints one table. It takes about half an hour on two cores.
+Runs BALD and Random with seeds 1 to 3 on the embedded digits up to 320 labels for each candidate,
+and prints seconds per step and accuracies. Takes about half an hour on two cores.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ LABELS = (100, 200, 320)
 
 
 def run(candidate: str, acquisition: str, seed: int) -> dict[int, tuple[float, float]]:
-    """Labels -> (accuracy, CPU seconds of the step) of one oracle run."""
+    """One run answered by the oracle: labels -> (accuracy, CPU seconds of the step)."""
     import torch
 
     torch.set_num_threads(1)
@@ -38,7 +38,7 @@ def run(candidate: str, acquisition: str, seed: int) -> dict[int, tuple[float, f
     learner = Learner(RunSpec(data.fingerprint, protocol, acquisition, seed), data)
     measured = {}
     while learner.n_labelled <= max(LABELS):
-        started = time.process_time()  # not the wall clock: other work may share the machine
+        started = time.process_time()  # CPU time, since other work may share the machine
         learner.fit()
         result = learner.evaluate()
         query, _ = learner.query()

@@ -1,4 +1,4 @@
-"""The images the parts are measured on: full MNIST where it is, else the embedded 5,000."""
+"""The images the parts are measured on: full MNIST if it is on disk, else the embedded 5,000."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ Labelled = tuple[np.ndarray, np.ndarray]  # uint8 [n, 28, 28] and int64 [n]
 
 @cache
 def dataset() -> ImageDataset:
-    """Cost depends on the number of images only, so either data set serves."""
+    """MNIST or mnist5k; cost depends only on the number of images."""
     return catalogue.load("mnist" if catalogue.find("mnist") else "mnist5k")
 
 
 def images_of(n: int, skip: int = 0) -> Labelled:
-    """n labelled images after the first `skip`, the data set repeated where it is too small.
+    """n labelled images after the first `skip`; the data set repeats where it is too small.
 
-    They are drawn in a fixed random order, so that every part of it has all classes.
+    The order is random but fixed, so that every range has all classes.
     """
     data = dataset()
     order = np.random.default_rng(0).permutation(len(data))

@@ -1,8 +1,8 @@
 """How many floating-point operations the parts need, and how fast this machine multiplies.
 
-Counted by PyTorch on the stock network, two for each multiply-add. Passes are counted as they
-need to be done, the trunk once and the head T times. The rate is that of a large float32 product
-as PyTorch calculates it by default; oneDNN's kernels can be faster than that.
+PyTorch counts them on the reference network, two for each multiply-add. Passes count the trunk
+once and the head T times. The rate is that of a large float32 product with PyTorch's defaults;
+oneDNN's kernels can be faster.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from benchmarks import reference
 from benchmarks.sides import REPORT, T, cpu_seconds
 
 SIDE, REPEATS = 1024, 8
-N = 10  # images counted; every count is proportional to the images
+N = 10  # images; every count is proportional to them
 
 
 def gemm_rate() -> float:
-    """Floating-point operations a second of one thread, the best of some 1024 x 1024 products."""
+    """Floating-point operations per second of one thread: the best of some 1024 x 1024 products."""
     one, other = torch.randn(2, SIDE, SIDE)
     return 2 * SIDE**3 / min(cpu_seconds(lambda: one @ other) for _ in range(REPEATS))
 
 
 def per_image() -> dict[str, float]:
-    """Operations an image: an epoch of training, a validation, T passes."""
+    """Operations per image: an epoch of training, a validation, T passes."""
     model = reference.lenet5(REPORT.dropout)
     images = torch.zeros(N, 1, 28, 28)
     trunk, head = model[:7], model[7:]

@@ -1,7 +1,7 @@
-"""The measurements: parts side by side, whole steps, the procedure projected from them.
+"""The measurements: parts side by side, whole steps, and a projection of the whole experiment.
 
-All seconds are CPU seconds of one thread unless they are called clock. Of repeated measurements
-the median counts.
+Seconds are CPU seconds of one thread unless they are called clock. Repeated measurements give
+their median.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from benchmarks.sides import REPORT
 SIZES = (20, 120, 220, 520, 1020)
 POOL, TEST, WHOLE_POOL = 5000, 3000, 58_980
 FULL_DATA, SEEDS = 59_000, 3
-FUNCTIONS = 5  # of which one, random, scores nothing
+FUNCTIONS = 5  # one of them is random, which scores nothing
 STEPS = range(20, 1021, 10)
 
 Say = Callable[[str], None]
@@ -28,7 +28,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Part:
-    """One line of the table: seconds of both sides, and of the counted operations alone."""
+    """One line of the table: seconds of both sides, and those predicted from counted operations."""
 
     name: str
     reference: float
@@ -38,28 +38,28 @@ class Part:
 
     @property
     def ratio(self) -> float:
-        """How many times faster we are."""
+        """How many times faster ours is than the reference."""
         return self.reference / self.ours
 
 
 @dataclass(frozen=True)
-class Training:
+class WholeTraining:
     """A whole training of ours on n images."""
 
     n: int
     seconds: float
-    validation: float
-    share: float
+    validation: float  # seconds
+    share: float  # of the validation images that were looked at
 
 
 @dataclass(frozen=True)
 class Results:
-    """Everything measured, and the table made of it."""
+    """Everything that was measured or projected."""
 
     gemm_rate: float
     parts: list[Part]
     steps: list[Part]
-    trainings: list[Training]
+    trainings: list[WholeTraining]
     hours: dict[str, dict[str, float]]
 
     def as_json(self) -> dict[str, object]:
@@ -69,7 +69,7 @@ class Results:
 
 @contextmanager
 def sides() -> Iterator[tuple[Child, Child]]:
-    """The reference's process and ours."""
+    """The processes of the reference and of ours."""
     reference, ours = Child("reference"), Child("ours")
     try:
         yield reference, ours
@@ -79,7 +79,7 @@ def sides() -> Iterator[tuple[Child, Child]]:
 
 
 def run(say: Say, sizes: Sequence[int] = SIZES, repeats: int = 3) -> Results:
-    """Measure everything; `say` hears what is being measured."""
+    """Measure everything; `say` is called with each part's name."""
     rate, per_image = flops.gemm_rate(), flops.per_image()
     with sides() as (reference, ours):
 
@@ -97,15 +97,15 @@ def run(say: Say, sizes: Sequence[int] = SIZES, repeats: int = 3) -> Results:
         for n in sizes:
             say(f"a whole training, n = {n}")
             validations += [reference.measure("validation", REPORT.val_size) for _ in range(2)]
-            trainings.append(Training(n, **ours.measure("whole_training", n)))
+            trainings.append(WholeTraining(n, **ours.measure("whole_training", n)))
     validation = _validation(median(validations), trainings, per_image["validation"] / rate)
     steps = _steps(epochs, trainings, validation, test, pool)
     hours = _hours(steps, trainings, test, pool, batch, validation)
     return Results(rate, [*epochs, batch, validation, test, pool], steps, trainings, hours)
 
 
-def _validation(reference: float, trainings: Sequence[Training], per_image: float) -> Part:
-    """Ours differs from epoch to epoch: the mean over whole trainings."""
+def _validation(reference: float, trainings: Sequence[WholeTraining], per_image: float) -> Part:
+    """Ours varies by epoch, so it is the mean over whole trainings."""
     ours = float(np.mean([t.validation for t in trainings])) / REPORT.n_epochs
     share = float(np.mean([t.share for t in trainings]))
     counted = per_image * REPORT.val_size
@@ -113,9 +113,13 @@ def _validation(reference: float, trainings: Sequence[Training], per_image: floa
 
 
 def _steps(
-    epochs: Sequence[Part], trainings: Sequence[Training], validation: Part, test: Part, pool: Part
+    epochs: Sequence[Part],
+    trainings: Sequence[WholeTraining],
+    validation: Part,
+    test: Part,
+    pool: Part,
 ) -> list[Part]:
-    """The reference's 400 epochs are extrapolated from a few; ours are run."""
+    """Whole steps; the reference's 400 epochs are extrapolated from a few, ours are run."""
     scoring = test.reference + pool.reference
     return [
         Part(
@@ -129,15 +133,15 @@ def _steps(
 
 def _hours(
     steps: Sequence[Part],
-    trainings: Sequence[Training],
+    trainings: Sequence[WholeTraining],
     test: Part,
     pool: Part,
     batch: Part,
     validation: Part,
 ) -> dict[str, dict[str, float]]:
-    """15 runs x 101 steps, and three full-data bounds, on two cores that do not disturb another.
+    """Projected hours of 15 runs x 101 steps and of three full-data bounds on two free cores.
 
-    Nothing where the measured sizes do not reach to the last step.
+    Empty if the measured sizes do not reach the last step.
     """
     sizes = [training.n for training in trainings]
     if max(sizes) < STEPS[-1]:

@@ -1,38 +1,31 @@
-"""How quick the labelling page is for a person: `python -m benchmarks.page` (needs `.[test]`).
+"""How long a person waits for the Label page: `python -m benchmarks.page` (needs `.[test]`).
 
-A real server, real workers and a headless Chromium on a store of its own. Measures the key press
-to the visible label while the page waits and while the model trains, Enter to "Saved." and to the
-next ten, and the start of the server to the first query. Prints one JSON object.
+Uses a real server, real workers, a headless Chromium and a temporary store. Measures the time from
+a key press to the visible label, with the model idle and training; from Enter to "Saved." and to
+the next ten images; and from the start of the server to the first query. Prints one JSON object.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import socket
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
-import urllib.request
 from pathlib import Path
 
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
+from benchmarks.browser import app_server, chromium
 from dal_core.data.catalogue import load
 from dal_core.protocol.parameters import override
 from dal_core.protocol.presets import PRESETS
 from dal_core.store.store import Store
 from dal_ui.label import actions
 
-ROOT = Path(__file__).resolve().parent.parent
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 GAP_MS, PRESSES, BATCHES = 50, 100, 12
 WAIT_MS = 60_000
 
-# A press is timed to the task after the frame that paints its label.
+# A key press is timed until the first task after the frame that paints its label.
 WATCH = """
 () => {
   const root = () => document.querySelector('[data-testid=stBidiComponentIsolated]').shadowRoot;
@@ -66,26 +59,17 @@ WATCH = """
 
 def main() -> None:
     """Measure and print."""
-    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
-    if chromium is None:
-        sys.exit("no Chromium on the path")
     found: dict[str, object] = {}
-    with tempfile.TemporaryDirectory() as home, sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+    with tempfile.TemporaryDirectory() as home, chromium() as browser:
         page = browser.new_context(viewport={"width": 1280, "height": 800}).new_page()
         begun = time.monotonic()
-        process, url = _serve(home)
-        try:
+        with app_server(home) as url:
             page.goto(url)
             page.get_by_role("button", name="Start labelling").click(timeout=WAIT_MS)
             _ready(page)
             found["server start to first query, s"] = round(time.monotonic() - begun, 1)
             found |= _strict(page)
             found |= _continuous(page, url, Store(Path(home)))
-        finally:
-            process.terminate()
-            process.wait()
-            browser.close()
     print(json.dumps(found, indent=1))
 
 
@@ -102,7 +86,7 @@ def _strict(page: Page) -> dict[str, object]:
         changed = page.locator(".cell").first
         expect(changed).not_to_have_attribute("data-image-id", str(first), timeout=WAIT_MS)
         _ready(page)
-        page.wait_for_timeout(300)  # looking at the next ten; their measurement goes on
+        page.wait_for_timeout(300)  # a person looks at the next ten; the measurement goes on
     return {
         "key to label, waiting, ms": _figures(keys),
         "Enter to saved, ms": _figures(page.evaluate("saved")),
@@ -111,7 +95,7 @@ def _strict(page: Page) -> dict[str, object]:
 
 
 def _continuous(page: Page, url: str, store: Store) -> dict[str, object]:
-    """While the model trains, which a long protocol makes sure of."""
+    """While the model trains; 400 epochs make sure that it does."""
     protocol = override(PRESETS["quick"], {"n_epochs": 400})
     dataset = load("mnist5k")
     run_id = actions.start_run(store, dataset, protocol, "bald", 2, "me", mode="continuous")
@@ -150,26 +134,6 @@ def _figures(values: list[float]) -> dict[str, float]:
 
 def _ready(page: Page) -> None:
     expect(page.locator(".label-grid:not(.locked)")).to_be_visible(timeout=WAIT_MS)
-
-
-def _serve(home: str) -> tuple[subprocess.Popen[bytes], str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless=true"]
-    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    environment = {**os.environ, "DAL_HOME": home, "PYTHONPATH": path}
-    process = subprocess.Popen(
-        [*command, f"--server.port={port}"], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL
-    )
-    url = f"http://localhost:{port}"
-    while process.poll() is None:
-        try:
-            with urllib.request.urlopen(f"{url}/_stcore/health", timeout=1):
-                break
-        except OSError:
-            time.sleep(0.05)
-    return process, url
 
 
 if __name__ == "__main__":

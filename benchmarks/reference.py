@@ -1,8 +1,8 @@
 """The procedure as one would first write it: stock layers, a DataLoader, T full forward passes.
 
-The yardstick of the benchmarks and an oracle of the tests. It shares nothing with the product but
-the numbers of the report: images are transformed one by one as they are loaded (validation loads
-them anew every epoch), dropout is `nn.Dropout`, and every stochastic pass runs the whole network.
+Benchmarks and tests compare the core with it. It shares only the report's numbers with the
+product: images are transformed one by one while loading (validation loads them again every epoch),
+dropout is `nn.Dropout`, and every stochastic pass runs the whole network.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Batches = Iterable[tuple[Tensor, Tensor]]
 
 
 class Images(Dataset[tuple[Tensor, int]]):
-    """Labelled uint8 images, scaled to [0, 1] and normalised when they are asked for."""
+    """Labelled uint8 images, scaled to [0, 1] and normalised on access."""
 
     def __init__(self, images: np.ndarray, labels: np.ndarray) -> None:
         import_torchvision()

@@ -1,6 +1,6 @@
-"""How cost grows: with labels, passes, pool and workers; and the memory a worker takes.
+"""How cost grows with labels, passes, pool size and workers, and how much memory a worker takes.
 
-Workers are the product's own imports, data set and learner; one step each trains for fewer epochs.
+A worker here has the imports, data set and learner of a real one; its step trains fewer epochs.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Scaling:
 
 
 def run(say: Say) -> Scaling:
-    """Measure; a minute."""
+    """Measure; takes a minute."""
     children = [Child("worker") for _ in range(max(WORKERS))]
     try:
         workers = {n: _together(children[:n], say) for n in WORKERS}
@@ -55,7 +55,7 @@ def run(say: Say) -> Scaling:
 
 
 def _together(children: list[Child], say: Say) -> dict[str, float]:
-    """A step on every one of them at once, after one for warming up."""
+    """A warm-up step and then a measured step on all children at once."""
     say(f"{len(children)} workers at once")
     for n_epochs in (2, STEP_EPOCHS):
         for child in children:

@@ -1,6 +1,6 @@
-"""The two sides of the comparison, each measuring its own parts in CPU seconds of one thread.
+"""The two sides of the comparison; each measures its own parts on one thread.
 
-Times are the process's CPU time, so that other work on the machine shows less than on a clock.
+Times are CPU times of the process, which other work on the machine affects less than clock time.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from dal_core.protocol.presets import PRESETS, with_dataset
 from dal_core.protocol.run_spec import RunSpec
 from dal_core.training.loop import train
 from dal_core.training.malloc import keep_freed_memory
-from dal_core.training.validation import image_losses
+from dal_core.training.weight_selection import image_losses
 
 REPORT = PRESETS["report"]
 T = REPORT.num_mc_samples
-EPOCH_IMAGES, FEW_PASSES = 6000, 8  # what the reference's steps are extrapolated from
+EPOCH_IMAGES, FEW_PASSES = 6000, 8  # the reference's steps are extrapolated from these
 
 
 def cpu_seconds(work: Callable[[], object]) -> float:
@@ -39,7 +39,7 @@ def cpu_seconds(work: Callable[[], object]) -> float:
 
 
 class Reference:
-    """The straightforward implementation, under the allocator's defaults."""
+    """The straightforward implementation, with the allocator's defaults."""
 
     def __init__(self) -> None:
         with torch.random.fork_rng(devices=[]):
@@ -84,7 +84,7 @@ class Ours:
         return cpu_seconds(lambda: _trained(n, protocol)) / protocol.n_epochs
 
     def whole_training(self, n: int) -> dict[str, float]:
-        """A whole training: seconds, those of its validation, share of validation images seen."""
+        """A whole training: its seconds, those of validation, share of validation images seen."""
         seconds, seen = [0.0], [0]
 
         def watched(model: BayesianCNN, images: Tensor, labels: Tensor) -> Tensor:
@@ -93,7 +93,7 @@ class Ours:
             seen[0] += len(labels)
             return losses[0]
 
-        with patch("dal_core.training.validation.image_losses", watched):
+        with patch("dal_core.training.weight_selection.image_losses", watched):
             whole = cpu_seconds(lambda: _trained(n, REPORT))
         share = seen[0] / (REPORT.n_epochs * REPORT.val_size)
         return {"seconds": whole, "validation": seconds[0], "share": share}
@@ -104,16 +104,16 @@ class Ours:
 
 
 class Worker:
-    """A worker's share of the product: its imports, its data set, one run under `report`."""
+    """What a worker holds: its imports, its data set and one run under `report`."""
 
     def __init__(self) -> None:
-        from dal_core.execution import job  # noqa: F401  what it imports is part of its memory
+        from dal_core.execution import job  # noqa: F401  its imports are part of a worker's memory
 
         keep_freed_memory()
         self.spec = RunSpec(dataset().fingerprint, _on(dataset().name), "bald", 1)
 
     def step(self, n_epochs: int) -> dict[str, float]:
-        """Train on 220 labels for some epochs, score 5,000 and measure 3,000; clock and CPU."""
+        """Train on 220 labels, score 5,000 images and measure 3,000; clock and CPU seconds."""
         started, learner = time.perf_counter(), Learner(self.spec, dataset())
         learner.split = dataclasses.replace(learner.split, initial=learner.split.pool[:220])
         learner.spec = dataclasses.replace(
@@ -129,7 +129,7 @@ class Worker:
         return {"clock": time.perf_counter() - started, "cpu": cpu}
 
     def whole_pool(self, n: int) -> float:
-        """CPU seconds of T passes over n images, chunk by chunk as a query scores them."""
+        """CPU seconds of T passes over n images, chunk by chunk as in a query."""
         return _scored(n, T)
 
     def passes_of_1000(self, n_passes: int) -> float:
@@ -142,7 +142,7 @@ def _on(name: str) -> Protocol:
 
 
 def _few_epochs(n: int) -> int:
-    """Enough epochs that what comes before the first one does not count."""
+    """Enough epochs to make the set-up before the first one negligible."""
     return EPOCH_IMAGES // n
 
 

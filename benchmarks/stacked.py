@@ -1,9 +1,9 @@
-"""`python -m benchmarks.stacked`: lock-step beside single runs, and beside what counts predict.
+"""`python -m benchmarks.stacked`: stacked runs against single runs and against predictions.
 
-On the CPU half a minute, one thread. On a GPU, `--device cuda`, also each version of the epoch
-(with and without the graph), and whether the device agrees with the CPU, the graph with no graph
-and a repetition with itself (it should, to the last bit: 0.0e+00). Prints the tables of
-`gpu.md`, whose predictions are for one H200, as Markdown.
+Takes half a minute on one thread of a CPU. With `--device cuda` it also measures the epoch with
+and without the CUDA graph, and prints how far the device differs from the CPU, the graph from no
+graph, and a repetition from itself (the last two should be 0.0e+00). Prints the tables of
+`gpu.md` as Markdown; predictions are for one H200.
 """
 
 from __future__ import annotations
@@ -23,25 +23,27 @@ from benchmarks import stacked_counts as counts
 from benchmarks.data import images_of
 from dal_core.models.networks import BayesianCNN, build_model, normalise
 from dal_core.posterior.mc_dropout import chunked_passes
+from dal_core.posterior.stacked import passes_together
 from dal_core.protocol.parameters import Protocol, override
 from dal_core.protocol.presets import PRESETS
 from dal_core.training.device import choose_device
 from dal_core.training.loop import Training, train
 from dal_core.training.malloc import keep_freed_memory
-from dal_core.training.stacked import GraphFailed, Labelled, passes_together, train_together
+from dal_core.training.stacked.graph import GraphFailed
+from dal_core.training.stacked.train import StackedSet, train_together
 
 REPORT = PRESETS["report"]
-GRAPH_EPOCHS = 30  # three without the graph, the others by replaying it
+GRAPH_EPOCHS = 30  # three of warm-up, the others replay the graph
 VERSIONS = ("eager", "eager, fused optimiser", "graph")
 
 
 @dataclass(frozen=True)
 class Sets:
-    """Images on the device, and what each of R runs trains and validates on."""
+    """Images on the device, and the training and validation sets of R runs."""
 
     images: Tensor
-    training: Labelled
-    validation: Labelled
+    training: StackedSet
+    validation: StackedSet
 
 
 def main() -> None:
@@ -93,7 +95,7 @@ def _predict() -> None:
 
 
 def _versions(one: counts.Count, plain: float) -> tuple[float, float, float]:
-    """Seconds of the three versions; `plain`: kernels that the fused optimiser saves."""
+    """Seconds of each of VERSIONS; `plain` is the number of kernels the fused optimiser saves."""
     unfused = one + counts.Count(plain, 0, 0)
     return (
         unfused.seconds(counts.EAGER_LAUNCH),
@@ -106,7 +108,7 @@ def _versions(one: counts.Count, plain: float) -> tuple[float, float, float]:
 
 
 def _can_capture(device: torch.device) -> bool:
-    """Whether an epoch can be a graph there; says why not."""
+    """Whether an epoch can be captured as a graph there; prints the reason if not."""
     protocol = override(REPORT, {"n_epochs": GRAPH_EPOCHS})
     try:
         _together(_sets(3, 20, protocol.val_size, device), protocol, True)
@@ -124,7 +126,7 @@ def _measure_epochs(
     has_graphs: bool,
 ) -> None:
     protocol = override(REPORT, {"n_epochs": n_epochs})
-    versions = {"lock-step": False} | ({"graph": True} if has_graphs else {})
+    versions = {"stacked": False} | ({"graph": True} if has_graphs else {})
     print(f"| an epoch on {device}, ms for all runs | one by one | {' | '.join(versions)} |")
     print("|---|---|" + "---|" * len(versions))
     for n_runs in all_runs:
@@ -145,7 +147,7 @@ def _measure_epochs(
 def _measure_passes(device: torch.device, all_runs: Sequence[int], n_images: int) -> None:
     pixels, _ = images_of(n_images)
     images, n_passes = normalise(pixels).to(device), REPORT.num_mc_samples
-    print(f"| {n_passes} passes over {n_images:,} images, s | one by one | lock-step |")
+    print(f"| {n_passes} passes over {n_images:,} images, s | one by one | stacked |")
     print("|---|---|---|")
     for n_runs in all_runs:
         models = _models(n_runs, device)
@@ -164,7 +166,7 @@ def _measure_passes(device: torch.device, all_runs: Sequence[int], n_images: int
 
 
 def _agree(device: torch.device, has_graphs: bool) -> None:
-    """15 runs at 220 labels on the device: against the CPU, by graph and without, and again."""
+    """15 runs at 220 labels on the device against the CPU, against no graph, and repeated."""
     fast, epochs = ("graph" if has_graphs else "device"), f"{GRAPH_EPOCHS} epochs"
     cpu = torch.device("cpu")
 
@@ -215,7 +217,7 @@ def _one_by_one(sets: Sets, protocol: Protocol) -> None:
 
 
 def _sets(n_runs: int, n_images: int, n_validation: int, device: torch.device) -> Sets:
-    """Other images for each run, the same for the same arguments."""
+    """Random images for each run; equal arguments give equal sets."""
     pixels, labels = images_of(5000)
     generator = torch.Generator().manual_seed(1)
     size = n_runs, n_images + n_validation
@@ -224,8 +226,8 @@ def _sets(n_runs: int, n_images: int, n_validation: int, device: torch.device) -
     ids = ids.to(device)
     return Sets(
         normalise(pixels).to(device),
-        Labelled(ids[:, :n_images], wanted[:, :n_images]),
-        Labelled(ids[:, n_images:], wanted[:, n_images:]),
+        StackedSet(ids[:, :n_images], wanted[:, :n_images]),
+        StackedSet(ids[:, n_images:], wanted[:, n_images:]),
     )
 
 
@@ -240,9 +242,9 @@ def _seeds(n_runs: int) -> list[int]:
 
 
 def _seconds(work: Callable[[], object], device: torch.device) -> float:
-    """Clock time of one call, what was begun on the device included."""
+    """Clock time of one call, including the work it started on the device."""
     if device.type == "cuda":
-        work()  # the libraries' first time
+        work()  # libraries set themselves up
         torch.cuda.synchronize()
     started = time.perf_counter()
     work()
@@ -256,8 +258,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--device", default="cpu", help="auto, cpu or cuda")
     parser.add_argument("--runs", type=_numbers, default=[3, 15], metavar="R,R")
     parser.add_argument("--sizes", type=_numbers, default=[20, 220], metavar="N,N")
-    parser.add_argument("--epochs", type=int, default=5, help="measured; more on a GPU")
-    parser.add_argument("--images", type=int, default=1000, help="scored; 5000 on a GPU")
+    parser.add_argument("--epochs", type=int, default=5, help="epochs measured; use more on a GPU")
+    parser.add_argument("--images", type=int, default=1000, help="images scored; use 5000 on a GPU")
     return parser.parse_args()
 
 

@@ -1,10 +1,10 @@
-"""What a step in lock-step costs by count: kernels, bytes, operations; and the time they predict.
+"""Counts of a stacked step (kernels, bytes, operations) and the time they predict on a GPU.
 
-Counted on the CPU by watching every operation that PyTorch dispatches for two sizes, which a
-straight line joins: kernels do not depend on the number of runs and images, bytes and operations
-are proportional to runs, and linear in images. An operation counts as one kernel that reads its
-inputs and writes its outputs once; views count as nothing. The machine is described by four
-numbers, all of them stated guesses until somebody measures.
+Counts come from watching every operation that PyTorch dispatches on the CPU for two numbers of
+images, and are interpolated linearly. Kernels depend on neither runs nor images; bytes and
+operations are proportional to runs and linear in images. An operation counts as one kernel that
+reads its inputs and writes its outputs once; views count as none. Four constants describe the
+machine; they are guesses until somebody measures. `python -m benchmarks.stacked` prints the result.
 """
 
 from __future__ import annotations
@@ -23,24 +23,25 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.data import dataset
 from benchmarks.sides import REPORT
 from dal_core.models.networks import build_model, normalise
+from dal_core.posterior.stacked import passes_together
 from dal_core.protocol.parameters import Protocol, override
-from dal_core.training.stacked import Labelled, passes_together, train_together
+from dal_core.training.stacked.train import StackedSet, train_together
 
 COUNTED = (20, 120)  # images
 T = REPORT.num_mc_samples
 STEPS = range(20, 1021, 10)
 TEST, POOL, FULL_DATA, BATCH = 3000, 5000, 59_000, 1024
 
-# One H200. Peak float32 without tensor cores 67e12 a second, of which narrow products reach a
-# fifth; 4.8e12 bytes a second, of which plain kernels reach three fifths.
+# One H200: 67e12 float32 operations per second without tensor cores, of which narrow products
+# reach a fifth, and 4.8e12 bytes per second, of which plain kernels reach three fifths.
 OPERATIONS_A_SECOND, BYTES_A_SECOND = 67e12 * 0.2, 4.8e12 * 0.6
 NO_KERNEL = ("aten::detach", "aten::_unsafe_view", "aten::_local_scalar_dense")
-EAGER_LAUNCH, GRAPH_LAUNCH = 8e-6, 1.5e-6  # seconds a kernel, the host's and the device's
+EAGER_LAUNCH, GRAPH_LAUNCH = 8e-6, 1.5e-6  # seconds per kernel: from Python, from a graph
 
 
 @dataclass(frozen=True)
 class Count:
-    """Kernels, bytes moved, floating-point operations (two a multiply-add)."""
+    """Kernels, bytes moved, and floating-point operations (two per multiply-add)."""
 
     kernels: float
     bytes: float
@@ -54,11 +55,11 @@ class Count:
         )
 
     def times(self, kernels: float, work: float) -> Count:
-        """So many times the kernels, so many times the bytes and operations."""
+        """`kernels` times the kernels, `work` times the bytes and operations."""
         return Count(self.kernels * kernels, self.bytes * work, self.operations * work)
 
     def seconds(self, launch: float) -> float:
-        """Predicted: the host starts kernels while the device works; the slower one counts."""
+        """Predicted time: the host starts kernels while the device works; the slower one counts."""
         work = self.bytes / BYTES_A_SECOND + self.operations / OPERATIONS_A_SECOND
         return max(launch * self.kernels, work + GRAPH_LAUNCH * self.kernels)
 
@@ -83,7 +84,7 @@ class _Watch(TorchDispatchMode):
 
 
 def _bytes(tensor: Tensor) -> int:
-    """What lies in memory: expanded axes and overlapping windows are read once."""
+    """Bytes in memory: expanded axes and overlapping windows are read once."""
     sizes = zip(tensor.shape, tensor.stride(), strict=True)
     spread = tensor.element_size() * int(np.prod([n for n, stride in sizes if stride != 0]))
     return min(spread, tensor.untyped_storage().nbytes())
@@ -103,7 +104,7 @@ class Line:
     slope: Count
 
     def at(self, n_images: float, n_runs: int) -> Count:
-        """For so many images of so many runs at once."""
+        """The count for `n_images` images of each of `n_runs` runs at once."""
         kernels = self.level.kernels + self.slope.kernels * n_images
         bytes_ = self.level.bytes + self.slope.bytes * n_images
         operations = self.level.operations + self.slope.operations * n_images
@@ -122,7 +123,7 @@ def epoch(protocol: Protocol = REPORT) -> Line:
 
     def count(n: int) -> Count:
         one, two = (_training(n, override(protocol, {"n_epochs": e})) for e in (1, 2))
-        return two + one.times(-1, -1)  # less what comes before the first epoch and after the last
+        return two + one.times(-1, -1)  # without the work before the first and after the last epoch
 
     return _line(count)
 
@@ -140,7 +141,7 @@ def passes() -> Line:
 
 
 def unfused_optimiser() -> int:
-    """Kernels that PyTorch's plain AdamW has more than the fused one."""
+    """How many more kernels PyTorch's plain AdamW starts than the fused one."""
     model = build_model(REPORT.which_model, REPORT.dropout, seed=1)
     kernels = []
     for fused in (False, True):
@@ -148,7 +149,7 @@ def unfused_optimiser() -> int:
         for weight in weights:
             weight.grad = torch.zeros_like(weight)
         optimiser = torch.optim.AdamW(weights, fused=fused, foreach=False)
-        optimiser.step()  # the first makes its state
+        optimiser.step()  # the first step creates its state
         kernels.append(_counted(optimiser.step).kernels)
     return int(kernels[0] - kernels[1])
 
@@ -157,7 +158,7 @@ def _training(n: int, protocol: Protocol) -> Count:
     images = normalise(dataset().images[: n + protocol.val_size])
     ids = torch.arange(len(images)).unsqueeze(0)
     labels = torch.zeros_like(ids)
-    training = Labelled(ids[:, :n], labels[:, :n])
-    validation = Labelled(ids[:, n:], labels[:, n:])
+    training = StackedSet(ids[:, :n], labels[:, :n])
+    validation = StackedSet(ids[:, n:], labels[:, n:])
     model = build_model(protocol.which_model, protocol.dropout, seed=1)
     return _counted(lambda: train_together([model], images, training, protocol, [1], validation))

@@ -1,8 +1,8 @@
-"""`python -m benchmarks.stacked_host`: the host's part of a lock-step experiment.
+"""`python -m benchmarks.stacked_host`: the host's part of an experiment with stacked runs.
 
-All runs go through the store, step by step, while training and passes take no time: what is left
-is the log, the records and the files, which no GPU makes faster. 15 runs x 101 steps of `report`
-take about a minute; `--steps` says how many. `--profile` also prints where the time goes.
+Takes all runs through the store step by step with training and passes replaced by constants. What
+is left is the log, the records and the files, which no GPU makes faster. 15 runs x 101 steps of
+`report` take about a minute. `--profile` also prints where the time goes.
 """
 
 from __future__ import annotations
@@ -37,14 +37,15 @@ from dal_core.training.loop import Training
 from dal_core.training.malloc import keep_freed_memory
 
 FUNCTIONS = ("max_entropy", "bald", "variation_ratios", "mean_std", "random")
-N_CLASSES, WORST = 10, 3.0  # nats, of a loss that nobody looks at
+N_CLASSES = 10
+FIRST_LOSS = 3.0  # nats; the value does not matter
 
 
 @dataclass(frozen=True)
 class Host:
-    """Seconds of a whole experiment, of the processor and of the clock."""
+    """CPU and clock seconds of a whole experiment."""
 
-    n_steps: int  # of all runs together
+    n_steps: int  # of all runs
     cpu: float
     clock: float
 
@@ -75,9 +76,9 @@ def measure(
     seeds: Sequence[int] = (1, 2, 3),
     profile: cProfile.Profile | None = None,
 ) -> Host:
-    """Work on a new experiment in `home` with models that are never trained."""
+    """Work through a new experiment in `home` without training a model."""
     store = Store(home)
-    # One pass: how many there are is the device's business, but scoring them is not.
+    # One pass: making passes is the device's work, but scoring them is the host's.
     protocol = override(protocol, {"num_mc_samples": 1})
     made = create_experiment(store, dataset, protocol, functions, seeds, full_data=False)
     with (
@@ -98,8 +99,8 @@ def measure(
 def _train(
     models: Sequence[BayesianCNN], images: Tensor, training: Any, protocol: Protocol, *_: Any
 ) -> list[Training]:
-    """Trained, it says; with as many losses as a training has."""
-    losses = tuple(WORST / epoch for epoch in range(1, protocol.n_epochs + 1))
+    """Train nothing; return as many losses as a training has."""
+    losses = tuple(FIRST_LOSS / epoch for epoch in range(1, protocol.n_epochs + 1))
     return [Training(losses, losses, protocol.n_epochs, 0.0) for _ in models]
 
 

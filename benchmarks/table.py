@@ -54,7 +54,7 @@ def _seconds(value: float) -> str:
 
 
 def show_scaling(scaled: Scaling) -> None:
-    """Print what the cost of a step grows with, and the memory of a worker."""
+    """Print how the cost of a step grows, and the memory of a worker."""
     console = Console(width=WIDTH)
     for n, seconds in scaled.pools.items():
         console.print(f"64 passes over {n:,} images: {seconds:.2f} s")

@@ -1,34 +1,35 @@
-"""Makes the pictures of the README: `python docs/screenshots.py` (needs Chromium and `.[test]`).
+"""Makes the README's pictures of labelling: `python -m docs.screenshots`.
 
-A run in a store of its own, labelled in a real browser up to about a hundred, with MNIST's own
-labels but for two slips that the review finds; nobody's runs are read or written.
+Needs Chromium and `.[test]`. Labels a run in a temporary store with a real browser, up to about
+a hundred labels. Labels are MNIST's own except for two mistakes that the review finds.
 """
 
 from __future__ import annotations
 
-import sys
 import tempfile
 
-from pictures import ROOT, chromium, save, server
 from playwright.sync_api import Page, expect
+
+from benchmarks.browser import app_server, chromium
+from dal_core.data.catalogue import load
+from docs.pictures import save
 
 SIZE = {"width": 1280, "height": 800}
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
-BATCHES = 9  # of ten, after the twenty to begin with
-SLIPS = (2, 5)  # batches whose first image gets a wrong label
-KEY_MS = 250  # between two keys: what the times on the page are made of
+BATCHES = 9  # of ten images, after the initial twenty
+MISTAKES = (2, 5)  # batches whose first image gets a wrong label
+KEY_MS = 250  # between two keys; the page shows times made of it
 WAIT_MS = 300_000
 
 
 def main() -> None:
     """Label a run and take the pictures."""
-    sys.path.insert(0, str(ROOT))
-    with tempfile.TemporaryDirectory() as home, server(home) as url, chromium() as browser:
+    with tempfile.TemporaryDirectory() as home, app_server(home) as url, chromium() as browser:
         page = browser.new_context(viewport=SIZE, color_scheme="light").new_page()  # type: ignore[arg-type]
         address = _label(page, url)
         _settle(page)
         _type_some(page)
-        page.mouse.move(0, 0)  # or the button that began the run would leave its hint there
+        page.mouse.move(0, 0)  # away from the start button, which would show its hint
         page.wait_for_timeout(500)
         save(page.screenshot(), "label.png")
         reveal = page.get_by_test_id("stExpander").first
@@ -51,8 +52,6 @@ def main() -> None:
 
 def _label(page: Page, url: str) -> str:
     """Start a run and give it its labels; returns its address."""
-    from dal_core.data.catalogue import load
-
     truth = load("mnist5k").labels
     page.goto(url)
     page.get_by_role("button", name="Start labelling").click(timeout=WAIT_MS)
@@ -63,7 +62,7 @@ def _label(page: Page, url: str) -> str:
             page.keyboard.press("s")
         ids = _ids(page)
         labels = [int(truth[i]) for i in ids]
-        if batch in SLIPS:
+        if batch in MISTAKES:
             labels[0] = (labels[0] + 4) % 10
         page.keyboard.type("".join(map(str, labels)), delay=KEY_MS)
         page.keyboard.press("Enter")
@@ -91,9 +90,7 @@ def _settle(page: Page) -> None:
 
 
 def _type_some(page: Page) -> None:
-    """Three labels given, the fourth image marked: what labelling looks like."""
-    from dal_core.data.catalogue import load
-
+    """Give three labels and mark the fourth image, as during labelling."""
     truth = load("mnist5k").labels
     page.locator(".cells").focus()
     page.keyboard.type("".join(str(truth[i]) for i in _ids(page)[:3]))

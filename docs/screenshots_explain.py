@@ -1,22 +1,24 @@
-"""The README's picture of the explaining page, of a run on a running app.
+"""Makes the README's picture of the Explain page, from a run on a running app.
 
-`python docs/screenshots_explain.py http://localhost:8501 RUN` (needs Chromium and `.[test]`). It
-starts and changes nothing.
+`python -m docs.screenshots_explain http://localhost:8501 RUN` (needs Chromium and `.[test]`). It
+changes nothing.
 """
 
 from __future__ import annotations
 
 import sys
 
-from pictures import chromium, save
 from playwright.sync_api import Page, expect
+
+from benchmarks.browser import chromium
+from docs.pictures import save
 
 SIZE = {"width": 1280, "height": 1000}
 WAIT_MS = 120_000
 
 
 def photograph(page: Page, url: str, run_id: str) -> bytes:
-    """The first image the run asks for, as a PNG."""
+    """The page for the first image the run asks for, as a PNG."""
     page.goto(f"{url}/explain?run={run_id}")
     charts = page.get_by_test_id("stVegaLiteChart")
     expect(charts.nth(3).locator("canvas")).to_be_visible(timeout=WAIT_MS)

@@ -1,7 +1,7 @@
-"""Makes the README's picture of the Reproduce page: `python docs/screenshots_reproduce.py`.
+"""Makes the README's picture of the Reproduce page: `python -m docs.screenshots_reproduce`.
 
-Needs Chromium and `.[test]`, and a few minutes: a small experiment on the embedded digits, in a
-store of its own, photographed while it runs. Nobody's runs are read or written.
+Needs Chromium, `.[test]` and a few minutes: it photographs a small experiment on the embedded
+digits, in a temporary store, while it runs.
 """
 
 from __future__ import annotations
@@ -11,30 +11,37 @@ import tempfile
 import time
 from pathlib import Path
 
-from pictures import ROOT, chromium, save, server
 from playwright.sync_api import Page, expect
+
+from benchmarks.browser import app_server, chromium
+from dal_core.data.catalogue import load
+from dal_core.experiments import control
+from dal_core.protocol.parameters import override
+from dal_core.protocol.presets import preset
+from dal_core.store.store import Store
+from dal_ui.reproduce import actions
+from docs.pictures import save
 
 SIZE = {"width": 1280, "height": 800}
 SEEDS = (1, 2)
 N_ACQUISITION_STEPS = 20
-SHARE = 0.7  # of its steps, when the picture is taken
+SHARE = 0.7  # of the steps done when the picture is taken
 WAIT_MS = 120_000
 EXPERIMENT_SECONDS = 900
 
 
 def main() -> None:
     """Run most of the experiment and take the picture."""
-    sys.path.insert(0, str(ROOT))
-    with tempfile.TemporaryDirectory() as home, server(home) as url, chromium() as browser:
+    with tempfile.TemporaryDirectory() as home, app_server(home) as url, chromium() as browser:
         experiment_id = _create(home)
         page = browser.new_context(viewport=SIZE, color_scheme="light").new_page()  # type: ignore[arg-type]
-        page.goto(f"{url}/reproduce?experiment={experiment_id}")  # the page has it worked on
+        page.goto(f"{url}/reproduce?experiment={experiment_id}")  # opening it starts the workers
         _wait_for_steps(page, home, experiment_id)
         save(photograph(page), "reproduce.png")
 
 
 def photograph(page: Page) -> bytes:
-    """The page of an experiment with two measured steps or more, running or not, as a PNG."""
+    """The page of an experiment with at least two measured steps, running or not, as a PNG."""
     charts = page.get_by_test_id("stVegaLiteChart")
     expect(charts.nth(1).locator("canvas, svg").first).to_be_visible(timeout=WAIT_MS)
     runs = page.get_by_test_id("stExpander").first  # closed when the experiment is complete
@@ -45,24 +52,15 @@ def photograph(page: Page) -> bytes:
 
 
 def _create(home: str) -> str:
-    from dal_core.data.catalogue import load
-    from dal_core.experiments import control
-    from dal_core.protocol.parameters import override
-    from dal_core.protocol.presets import preset
-    from dal_core.store.store import Store
-    from dal_ui.reproduce.actions import REPORT_FUNCTIONS
-
     protocol = override(preset("quick"), {"n_acquisition_steps": str(N_ACQUISITION_STEPS)})
     row = control.create_experiment(
-        Store(Path(home)), load("mnist5k"), protocol, REPORT_FUNCTIONS, SEEDS, full_data=True
+        *(Store(Path(home)), load("mnist5k"), protocol, actions.REPORT_FUNCTIONS, SEEDS),
+        full_data=True,
     )
     return row.experiment_id
 
 
 def _wait_for_steps(page: Page, home: str, experiment_id: str) -> None:
-    from dal_core.store.store import Store
-    from dal_ui.reproduce import actions
-
     store, deadline = Store(Path(home)), time.monotonic() + EXPERIMENT_SECONDS
     while time.monotonic() < deadline:
         now = actions.find(store, experiment_id)

@@ -30,6 +30,7 @@ from dal_core.learner.bayesian_cnn import Learner
 from dal_core.learner.bayesian_cnn import Progress as ImageProgress
 from dal_core.models.networks import BayesianCNN, normalise
 from dal_core.posterior.mc_dropout import CHUNK
+from dal_core.posterior.stacked import passes_together
 from dal_core.protocol.randomness import Purpose, torch_seed
 from dal_core.protocol.run_spec import FULL_DATA, RunSpec
 from dal_core.record_file.sync import experiment_dir
@@ -42,16 +43,9 @@ from dal_core.store.run_lock import RunBusy, run_lock
 from dal_core.store.store import Store
 from dal_core.training.device import free_memory
 from dal_core.training.loop import Training, Watch
-from dal_core.training.stacked import (
-    GraphFailed,
-    Labelled,
-    Look,
-    in_groups,
-    passes_together,
-    runs_at_once,
-    runs_that_fit,
-    train_together,
-)
+from dal_core.training.stacked.capacity import in_groups, runs_at_once, runs_that_fit
+from dal_core.training.stacked.graph import GraphFailed
+from dal_core.training.stacked.train import Look, StackedSet, train_together
 
 LOOK_SECONDS = 0.5  # between two looks of a fit at its runs' directives, and reports of progress
 SHOW_SECONDS = 1.0  # between two looks at the whole experiment while it is worked on
@@ -361,13 +355,13 @@ class Together(Workbench):
             return member.test_subset(member.n_labelled)
         return member.pool_subset()
 
-    def _validation(self, members: Sequence[Member]) -> Labelled:
+    def _validation(self, members: Sequence[Member]) -> StackedSet:
         held_out = [member.split.validation for member in members]
         labels = [member.dataset.labels for member in members]
         return self._labelled([(v, all_[v]) for v, all_ in zip(held_out, labels, strict=True)])
 
-    def _labelled(self, sets: Sequence[tuple[np.ndarray, np.ndarray]]) -> Labelled:
-        return Labelled(*(self._tensor(arrays) for arrays in zip(*sets, strict=True)))
+    def _labelled(self, sets: Sequence[tuple[np.ndarray, np.ndarray]]) -> StackedSet:
+        return StackedSet(*(self._tensor(arrays) for arrays in zip(*sets, strict=True)))
 
     def _tensor(self, arrays: Sequence[np.ndarray]) -> Tensor:
         return torch.from_numpy(np.stack(arrays)).to(self.device)

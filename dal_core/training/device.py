@@ -1,7 +1,7 @@
-"""Where tensors are computed: one choice, made at the door, for training and for scoring.
+"""The device that trains and scores, chosen by name.
 
-Random numbers are always drawn on the CPU and moved, so that the dropout masks of a run are the
-same on every device; results differ between devices in rounding only.
+Random numbers are always drawn on the CPU and then moved, so a run has the same dropout masks on
+every device, and results differ between devices only by rounding.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
 def choose_device(name: str) -> torch.device:
-    """The device of that name; `auto` is the first there is of cuda, mps and cpu.
+    """The device of that name; `auto` is the first available of cuda, mps and cpu.
 
-    Where that is cuda, this process calculates exactly from then on (see `disable_tf32`).
+    Choosing cuda turns TF32 off for this process (see `disable_tf32`).
 
     Raises:
-        ValueError: an unknown name, or a device this machine or this PyTorch does not have.
+        ValueError: an unknown name, or a device that this machine or this PyTorch does not have.
     """
-    import torch  # here, so that the names can be had without it
+    import torch  # here, so that importing DEVICES does not import it
 
     if name not in DEVICES:
         raise ValueError(f"device is {name!r}; allowed: {', '.join(DEVICES)}")
@@ -38,9 +38,9 @@ def choose_device(name: str) -> torch.device:
 
 
 def free_memory(device: torch.device) -> int:
-    """Bytes that tensors on it can still take; on the CPU half of what is free.
+    """Bytes that new tensors on the device can take; on the CPU, half of the free memory.
 
-    On the CPU nothing but the kernel's killer tells that there was too little.
+    Half, because a process that takes too much there is killed instead of getting an error.
     """
     if device.type != "cuda":
         return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
@@ -52,9 +52,9 @@ def free_memory(device: torch.device) -> int:
 
 
 def disable_tf32() -> None:
-    """Have this process calculate on NVIDIA's GPUs as on the CPU, but for rounding.
+    """Make this process compute in full float32 and in a fixed order on NVIDIA GPUs.
 
-    By default convolutions round float32 to TF32 there, and some of them add in no fixed order.
+    By default, convolutions there round float32 to TF32, and some add in no fixed order.
     """
     import torch
 

@@ -1,8 +1,7 @@
-"""Training from scratch: labelled images in, the kept weights and the loss history out.
+"""Training a network from scratch on labelled images (docs/method.md, section 6).
 
-Full batch (mini-batches for the full data set), cross entropy, AdamW, a fixed number of epochs
-that is never cut short: keeping the best weights regularises, it saves no time (report, section
-3.1; SPEC section 6). What to train on and when is the learner's business.
+Full batch (mini-batches for the full-data bound), cross entropy, AdamW. All epochs are always run:
+keeping the best weights regularises and saves no time.
 """
 
 from __future__ import annotations
@@ -18,16 +17,18 @@ from torch.nn import functional as F
 
 from dal_core.models.networks import BayesianCNN
 from dal_core.protocol.parameters import Protocol
-from dal_core.training.validation import Validation
-from dal_core.training.weight_selection import BestWeights, BestWeightsBeside
+from dal_core.training.weight_selection import BestWeights, BestWeightsInThread, Validation
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """What is known after one epoch; `seconds_left` is extrapolated from the epochs so far.
+    """Progress after one epoch; losses in nats per image.
 
-    `val_loss` is None where there is no validation, where it was given up (see `validation`), or
-    where it is not over yet (see `best_weights`).
+    Attributes:
+        number: of the epoch, counted from 1.
+        val_loss: None without validation, where validation stopped early, or where a thread is
+            still validating (see `weight_selection`).
+        seconds_left: extrapolated from the epochs so far.
     """
 
     number: int
@@ -41,9 +42,12 @@ class Epoch:
 class Training:
     """Result of a training; losses in nats per image.
 
-    `val_losses` and `best_epoch` (counted from 1) are empty and None where the protocol keeps the
-    last epoch's weights, which needs no validation. A validation loss is None for an epoch whose
-    validation was given up, since it could not become the lowest any more (see `validation`).
+    Attributes:
+        train_losses: of every epoch, dropout on.
+        val_losses: of every epoch, dropout off; None where validation stopped early because the
+            epoch could not be the best. Empty where the protocol keeps the last weights.
+        best_epoch: counted from 1; None where the protocol keeps the last weights.
+        seconds: clock time.
     """
 
     train_losses: tuple[float, ...]
@@ -62,18 +66,18 @@ class Training:
         return None if self.best_epoch is None else self.val_losses[self.best_epoch - 1]
 
 
-Watch = Callable[[Epoch], None]  # may raise to give the training up
+Watch = Callable[[Epoch], None]  # may raise to stop the training
 
 
 @dataclass(frozen=True)
 class BatchOrder:
-    """Mini-batches of `size` images in an order drawn anew for every epoch."""
+    """Mini-batches of `size` images in a new random order for every epoch."""
 
     size: int
     generator: torch.Generator
 
     def epoch(self, n_images: int) -> Sequence[Tensor]:
-        """Positions of the images of each mini-batch, [size] int64, the last one shorter."""
+        """Positions of the images of each mini-batch, [size] int64; the last may be shorter."""
         return torch.randperm(n_images, generator=self.generator).split(self.size)
 
 
@@ -93,19 +97,19 @@ def train(
 
     Args:
         model: freshly initialised.
-        images: [n, 1, 28, 28] normalised; the whole set is one batch unless `batches` says else.
+        images: [n, channels, H, W] normalised; one batch unless `batches` is given.
         labels: [n] int64.
         protocol: epochs, optimiser and which weights to keep.
-        generator: dropout masks come from it.
-        validation: images [V, 1, 28, 28] and labels [V]; needed where the best weights are kept.
+        generator: source of the dropout masks, on the CPU.
+        validation: images and labels of V images; needed where the best weights are kept.
         watch: called after every epoch.
         batches: how to divide each epoch into mini-batches.
-        full_curve: measure every epoch's validation loss, also where it cannot be the lowest; the
+        full_curve: measure every epoch's validation loss, even if it cannot be the lowest; the
             kept weights are the same.
-        helper: one thread that validates an epoch while the next one trains; the result is the
-            same to the last bit.
+        helper: an executor with one thread, which validates an epoch while the next one trains;
+            the result is the same to the last bit.
 
-    All tensors and the model are on one device; the generator is the CPU's.
+    The model and all tensors are on one device.
 
     Raises:
         ValueError: the best weights are to be kept but there is no validation set.
@@ -128,7 +132,7 @@ def train(
         for number in range(1, protocol.n_epochs + 1):
             parts = batches.epoch(len(images)) if batches else [slice(None)]
             train_losses.append(_train_epoch(model, images, labels, parts, optimiser, generator))
-            val_loss = keeper.look(number) if keeper else None
+            val_loss = keeper.validate(number) if keeper else None
             if watch is not None:
                 left = (time.perf_counter() - started) / number * (protocol.n_epochs - number)
                 watch(Epoch(number, protocol.n_epochs, train_losses[-1], val_loss, left))
@@ -153,14 +157,14 @@ def _train_epoch(
     optimiser: torch.optim.Optimizer,
     generator: torch.Generator,
 ) -> float:
-    """One pass over the images, an optimiser step per part; the mean loss per image."""
+    """One pass over the images with an optimiser step per part; returns the mean loss per image."""
     total = 0.0
     for part in parts:
-        batch, wanted = images[part], labels[part]
+        batch, targets = images[part], labels[part]
         first, second = model.draw_masks(len(batch), generator)
         masks = first.to(batch.device), second.to(batch.device)
         optimiser.zero_grad(set_to_none=True)
-        loss = F.cross_entropy(model(batch, masks), wanted)
+        loss = F.cross_entropy(model(batch, masks), targets)
         loss.backward()
         optimiser.step()
         total += float(loss.detach()) * len(batch)
@@ -169,7 +173,7 @@ def _train_epoch(
 
 def _keeper(
     model: BayesianCNN, validation: Validation, helper: Executor | None
-) -> BestWeights | BestWeightsBeside:
+) -> BestWeights | BestWeightsInThread:
     if helper is None:
         return BestWeights(model, validation)
-    return BestWeightsBeside(model, validation, helper)
+    return BestWeightsInThread(model, validation, helper)

@@ -1,25 +1,83 @@
-"""The weights with the lowest validation loss, found in turn or beside the training.
+"""Which epoch's weights are kept: those with the lowest validation loss.
 
-Beside: while a person waits, the machine's second core is free, so a thread validates a snapshot
-of an epoch while the next one trains (PyTorch lets go of the interpreter during its operations).
-The epochs are looked at in the same order with the same sums (`validation`), so the weights are the
-same to the last bit; only the losses become known later.
+Validation of an epoch stops as soon as the epoch cannot be the best (docs/method.md, section 6).
+The loss of an image is never negative, so an epoch cannot win once its partial sum has reached the
+lowest total so far. Images are sorted hardest first at every new lowest total, so that a hopeless
+epoch ends after one or two chunks: 15 to 40% of the images are looked at, and a pass over 1,000
+takes 3 to 7 ms instead of 17. Total and partial sums are the same float64 sums in the same order,
+so the kept weights are those of a full validation to the last bit.
+
+While a person waits, the second core is free: `BestWeightsInThread` validates an epoch in a thread
+while the next one trains (PyTorch releases the interpreter lock during its operations). Epochs are
+validated in the same order with the same sums; only the losses become known later.
 """
 
 from __future__ import annotations
 
 import copy
+import math
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Executor, Future
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from dal_core.models.networks import BayesianCNN
-from dal_core.training.validation import Validation
 
-AHEAD = 8  # epochs that training may be ahead; a validation takes from half to three epochs' time
+VALIDATION_CHUNK = 128  # images
+MAX_PENDING = 8  # epochs that training may be ahead; validating one takes 0.5 to 3 epochs' time
+
+
+def image_losses(model: BayesianCNN, images: Tensor, labels: Tensor) -> Tensor:
+    """Cross entropy of each image in nats, dropout off: [n, channels, H, W], [n] -> [n] float64."""
+    with torch.inference_mode():
+        losses = F.cross_entropy(model(images), labels, reduction="none")
+        return losses.cpu().double().clamp_min(0)  # rounding must not make a partial sum shrink
+
+
+@dataclass(frozen=True)
+class Validated:
+    """An epoch's mean loss in nats, None where it was stopped early; whether it is the lowest."""
+
+    loss: float | None
+    is_lowest: bool
+
+
+class Validation:
+    """Finds the epoch with the lowest loss on the validation images, dropout off.
+
+    Args:
+        images: [V, channels, H, W] normalised.
+        labels: [V] int64.
+        full: measure every epoch on all images, for a complete curve.
+    """
+
+    def __init__(self, images: Tensor, labels: Tensor, full: bool = False) -> None:
+        self.images, self.labels, self.full = images, labels, full
+        self._lowest: float | None = None  # total loss of the best epoch so far
+
+    def measure(self, model: BayesianCNN) -> Validated:
+        """Validate one more epoch. The first counts as the lowest, even if its loss is NaN."""
+        limit = math.inf if self.full or self._lowest is None else self._lowest
+        losses, total = list[Tensor](), 0.0
+        chunks = self.images.split(VALIDATION_CHUNK), self.labels.split(VALIDATION_CHUNK)
+        for images, labels in zip(*chunks, strict=True):
+            if total >= limit:
+                return Validated(None, False)
+            losses.append(image_losses(model, images, labels))
+            total += float(losses[-1].sum())
+        is_lowest = self._lowest is None or total < self._lowest
+        if is_lowest:
+            self._lowest = total
+            self._sort(torch.cat(losses))
+        return Validated(total / len(self.labels), is_lowest)
+
+    def _sort(self, losses: Tensor) -> None:
+        hardest_first = losses.argsort(descending=True, stable=True).to(self.labels.device)
+        self.images, self.labels = self.images[hardest_first], self.labels[hardest_first]
 
 
 class BestWeights:
@@ -31,72 +89,72 @@ class BestWeights:
         self.best_epoch = 0
         self.weights: Sequence[Tensor] = ()
 
-    def look(self, epoch: int) -> float | None:
-        """Validate the model as it is after an epoch; the loss, None where it was given up."""
+    def validate(self, epoch: int) -> float | None:
+        """Validate the model after an epoch; returns its loss, None where it was stopped early."""
         validated = self.validation.measure(self.model)
         if validated.is_lowest:
-            self.best_epoch, self.weights = epoch, snapshot(self.model)
+            self.best_epoch, self.weights = epoch, _snapshot(self.model)
         self.losses.append(validated.loss)
         return validated.loss
 
     def restore(self) -> None:
         """Put the best weights into the model."""
-        put(self.weights, self.model)
+        _load(self.weights, self.model)
 
     def close(self) -> None:
-        """End; nothing is under way."""
+        """Do nothing: no validation is pending."""
 
 
-class BestWeightsBeside:
-    """The same, each look in a thread beside the training.
+class BestWeightsInThread:
+    """The same, with each validation in a thread beside the training.
 
     Args:
-        helper: an executor with exactly one thread, so that looks happen in order.
+        helper: an executor with exactly one thread, so that epochs are validated in order.
     """
 
     def __init__(self, model: BayesianCNN, validation: Validation, helper: Executor) -> None:
         self.model, self.helper = model, helper
-        self._looks = BestWeights(copy.deepcopy(model), validation)  # the thread's alone
+        self._best = BestWeights(copy.deepcopy(model), validation)  # used by the thread alone
         self._pending: deque[Future[float | None]] = deque()
 
     @property
     def losses(self) -> list[float | None]:
         """Complete after `restore`."""
-        return self._looks.losses
+        return self._best.losses
 
     @property
     def best_epoch(self) -> int:
         """Final after `restore`."""
-        return self._looks.best_epoch
+        return self._best.best_epoch
 
-    def look(self, epoch: int) -> None:
-        """Have the model as it is after an epoch validated; waits if too many looks are due."""
-        self._pending.append(self.helper.submit(self._look, epoch, snapshot(self.model)))
-        if len(self._pending) > AHEAD:
+    def validate(self, epoch: int) -> None:
+        """Queue the model after an epoch for validation; waits if too many are pending."""
+        self._pending.append(self.helper.submit(self._validate, epoch, _snapshot(self.model)))
+        if len(self._pending) > MAX_PENDING:
             self._pending.popleft().result()
 
     def restore(self) -> None:
-        """Wait for the last look and put the best weights into the model."""
+        """Wait for all validations and put the best weights into the model."""
         while self._pending:
             self._pending.popleft().result()
-        put(self._looks.weights, self.model)
+        _load(self._best.weights, self.model)
 
     def close(self) -> None:
-        """Drop what nobody waits for any more."""
-        for look in self._pending:
-            look.cancel()
+        """Cancel pending validations."""
+        for pending in self._pending:
+            pending.cancel()
 
-    def _look(self, epoch: int, weights: Sequence[Tensor]) -> float | None:
-        put(weights, self._looks.model)
-        return self._looks.look(epoch)
+    def _validate(self, epoch: int, weights: Sequence[Tensor]) -> float | None:
+        _load(weights, self._best.model)
+        return self._best.validate(epoch)
 
 
-def snapshot(model: BayesianCNN) -> list[Tensor]:
+def _snapshot(model: BayesianCNN) -> list[Tensor]:
     """A copy of the weights; models have no buffers, so these are all of their state."""
     return [parameter.detach().clone() for parameter in model.parameters()]
 
 
-def put(weights: Sequence[Tensor], model: BayesianCNN) -> None:
+def _load(weights: Sequence[Tensor], model: BayesianCNN) -> None:
     """Copy a snapshot into a model."""
     with torch.no_grad():
         for parameter, kept in zip(model.parameters(), weights, strict=True):

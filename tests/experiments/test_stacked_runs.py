@@ -27,8 +27,9 @@ from dal_core.protocol.run_spec import FULL_DATA
 from dal_core.run.next_task import next_task
 from dal_core.store.run_lock import is_locked, run_lock
 from dal_core.store.store import Store
-from dal_core.training import stacked
-from dal_core.training.stacked import GraphFailed, in_groups
+from dal_core.training.stacked import capacity
+from dal_core.training.stacked.capacity import in_groups
+from dal_core.training.stacked.graph import GraphFailed
 from tests.experiment_kit import FAST, measures, numbers, protocol, until
 from tests.store_kit import ROOT
 
@@ -306,7 +307,7 @@ def test_a_group_is_no_larger_than_the_memory_expected_for_it(
         return whole(models, *arguments)
 
     monkeypatch.setattr(stacked_runs, "train_together", watched)
-    monkeypatch.setattr(stacked, "memory_of_a_run", lambda *_: 300)
+    monkeypatch.setattr(capacity, "memory_of_a_run", lambda *_: 300)
     monkeypatch.setattr(stacked_runs, "free_memory", lambda _: 1600)
     work(store, create(store, mnist5k, n_acquisition_steps=0))
     assert sizes == [4, 2]

@@ -13,7 +13,7 @@ from dal_core.data.base import ImageDataset
 from dal_core.models.networks import BayesianCNN, build_model, normalise
 from dal_core.posterior.mc_dropout import stochastic_passes
 from dal_core.training.loop import train
-from dal_core.training.validation import Validation
+from dal_core.training.weight_selection import Validation
 from tests import fast
 
 DROPOUT = (0.5, 0.25)

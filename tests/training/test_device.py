@@ -41,7 +41,7 @@ def test_auto_takes_the_fastest_there_is(
 
 
 def test_on_cuda_float32_is_float32_and_sums_have_an_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever computes there came through this door: a worker, a command, the lock-step."""
+    """Workers, commands and stacked runs all choose their device here."""
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
     pretend(monkeypatch, cuda=True, mps=False)
     choose_device("cpu")

@@ -10,7 +10,7 @@ from dal_core.data.base import ImageDataset
 from dal_core.models.networks import BayesianCNN, build_model, normalise
 from dal_core.protocol.parameters import Protocol
 from dal_core.training.loop import BatchOrder, Epoch, Training, train
-from dal_core.training.validation import image_losses
+from dal_core.training.weight_selection import image_losses
 from tests import fast
 
 Labelled = tuple[Tensor, Tensor]

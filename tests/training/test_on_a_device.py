@@ -21,20 +21,16 @@ from dal_core.experiments import control
 from dal_core.experiments.stacked_runs import conduct
 from dal_core.experiments.status import ExperimentStatus, status
 from dal_core.models.networks import BayesianCNN, build_model, normalise
+from dal_core.posterior.stacked import passes_together
 from dal_core.protocol.parameters import Protocol
 from dal_core.store.store import Store
-from dal_core.training import stacked
 from dal_core.training.loop import Training
-from dal_core.training.stacked import (
-    WARM_UP,
-    GraphFailed,
-    Labelled,
-    _Draws,
-    _Epochs,
-    in_groups,
-    passes_together,
-    train_together,
-)
+from dal_core.training.stacked import graph
+from dal_core.training.stacked import train as stacked_train
+from dal_core.training.stacked.capacity import in_groups
+from dal_core.training.stacked.draws import Draws
+from dal_core.training.stacked.graph import WARM_UP, GraphFailed
+from dal_core.training.stacked.train import Epochs, StackedSet, train_together
 from tests import fast
 from tests.experiment_kit import measures, new_run, protocol
 from tests.pretend_device import DEVICE, PretendDevice, There
@@ -57,10 +53,10 @@ def models_of(protocol: Protocol, device: torch.device = CPU) -> list[BayesianCN
     return [model.to(device) for model in made]
 
 
-def labelled(dataset: ImageDataset, n_images: int, device: torch.device = CPU) -> Labelled:
+def labelled(dataset: ImageDataset, n_images: int, device: torch.device = CPU) -> StackedSet:
     ids = np.random.default_rng(n_images).integers(0, 500, (3, n_images))
     labels = torch.from_numpy(dataset.labels[ids])
-    return Labelled(torch.from_numpy(ids).to(device), labels.to(device))
+    return StackedSet(torch.from_numpy(ids).to(device), labels.to(device))
 
 
 def images_of(dataset: ImageDataset, device: torch.device = CPU) -> Tensor:
@@ -123,14 +119,14 @@ def test_in_an_epoch_nothing_comes_from_the_host_and_nothing_goes_to_it(
         full_data_batch_size=batches or 8,
     )
     more: dict[str, Any] = {"order_seeds": [5, 6, 5]} if batches else {}
-    one = _Epochs.one
+    one = Epochs.run_one
 
-    def sealed(self: _Epochs) -> None:
+    def sealed(self: Epochs) -> None:
         device.is_sealed = isinstance(self.images, There)
         one(self)
         device.is_sealed = False
 
-    monkeypatch.setattr(_Epochs, "one", sealed)
+    monkeypatch.setattr(Epochs, "run_one", sealed)
     mine = train(mnist5k, wanted, DEVICE, epochs_ahead=2, **more)
     blocks, all_losses, all_weights = 2, 3 if weights == "best" else 1, len(mine[1])
     assert len(device.read_back) == blocks + all_losses + all_weights
@@ -218,7 +214,7 @@ def test_the_graph_is_captured_once_after_the_warm_up_and_replayed(
 ) -> None:
     wanted, steps = fast.protocol(weights="best", n_epochs=n_epochs), list[str]()
 
-    class Graphed(_Epochs):
+    class Graphed(Epochs):
         def __init__(self, *arguments: Any) -> None:
             super().__init__(*arguments)
             self.with_graph = True
@@ -232,9 +228,9 @@ def test_the_graph_is_captured_once_after_the_warm_up_and_replayed(
         return Graph(work)
 
     plain = train(mnist5k, wanted, epochs_ahead=2)
-    monkeypatch.setattr(stacked, "_Epochs", Graphed)
-    monkeypatch.setattr(stacked, "_on_side_stream", warm_up)
-    monkeypatch.setattr(stacked, "_capture", capture)
+    monkeypatch.setattr(stacked_train, "Epochs", Graphed)
+    monkeypatch.setattr(stacked_train, "run_on_side_stream", warm_up)
+    monkeypatch.setattr(stacked_train, "capture", capture)
     assert_same(train(mnist5k, wanted, epochs_ahead=2), plain)
     assert steps == ["warm-up"] * WARM_UP + ["capture"] * (n_epochs > WARM_UP)
 
@@ -245,7 +241,7 @@ def test_what_an_epoch_reads_and_writes_stays_in_its_place(mnist5k: ImageDataset
     sets = labelled(mnist5k, N), labelled(mnist5k, V)
     images = images_of(mnist5k)
 
-    def addresses(epochs: _Epochs) -> list[int]:
+    def addresses(epochs: Epochs) -> list[int]:
         states = [t for state in epochs.optimiser.state.values() for t in state.values()]
         best, draws = epochs.best, epochs.draws
         assert best is not None and len(states) == 3 * len(epochs.weights)
@@ -254,8 +250,8 @@ def test_what_an_epoch_reads_and_writes_stays_in_its_place(mnist5k: ImageDataset
         mine = [epochs.epoch, epochs.train_losses, *epochs.model.parameters.values()]
         return [t.data_ptr() for t in (*states, *kept, *drawn, *mine, *epochs.weights)]
 
-    with _Draws(models_of(wanted)[0], N, [1, 2, 3], None, None, 1, CPU) as draws:
-        epochs = _Epochs(models_of(wanted), images, sets[0], wanted, sets[1], draws, False)
+    with Draws(models_of(wanted)[0], N, [1, 2, 3], None, None, 1, CPU) as draws:
+        epochs = Epochs(models_of(wanted), images, sets[0], wanted, sets[1], draws, False)
         draws.next_block(is_last=False)
         epochs.run(1)
         before = addresses(epochs)
@@ -272,7 +268,7 @@ class Cuda:
         self.current, self.ends = "before", ends
         for name in ("Stream", "CUDAGraph", "current_stream", "stream", "graph"):
             monkeypatch.setattr(torch.cuda, name, getattr(self, name), raising=False)
-        monkeypatch.setattr(stacked, "_side_stream", lambda: "beside")
+        monkeypatch.setattr(graph, "side_stream", lambda: "beside")
 
     Stream = CUDAGraph = object
 
@@ -325,7 +321,7 @@ def test_a_failed_capture_says_why_and_goes_back_to_its_stream(
     if not error and not ends:
         raised, message = GraphFailed, "could not be captured: the capture is invalid"
     with pytest.raises(raised, match=message) if raised else nullcontext():
-        stacked._capture(work)
+        graph.capture(work)
     assert on == ["beside"] and cuda.current == "before"
 
 
@@ -337,23 +333,23 @@ def test_what_a_group_held_is_free_before_the_next(
     mnist5k: ImageDataset, monkeypatch: pytest.MonkeyPatch, memory_is_short: bool
 ) -> None:
     """By reference counts: Python's collector of cycles comes when it likes."""
-    held = list[weakref.ref[_Epochs]]()
-    run = _Epochs.run
+    held = list[weakref.ref[Epochs]]()
+    run = Epochs.run
 
-    def watched(self: _Epochs, n_epochs: int) -> None:
+    def watched(self: Epochs, n_epochs: int) -> None:
         assert not [one for one in held if one() is not None and one() is not self]
         held.append(weakref.ref(self))
         run(self, n_epochs)
         if memory_is_short and len(self.train_losses[0]) > 1:
             raise torch.cuda.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(_Epochs, "run", watched)
+    monkeypatch.setattr(Epochs, "run", watched)
     wanted, images = fast.protocol(weights="best", n_epochs=1), images_of(mnist5k)
     sets = labelled(mnist5k, N), labelled(mnist5k, V)
     trained = list[Training]()
 
     def work(group: list[int]) -> None:
-        some = [Labelled(one.ids[group], one.labels[group]) for one in sets]
+        some = [StackedSet(one.ids[group], one.labels[group]) for one in sets]
         models = [models_of(wanted)[member] for member in group]
         trained.extend(train_together(models, images, some[0], wanted, group, some[1]))
 

@@ -1,4 +1,4 @@
-"""Lock-step on the CPU against single runs: the same masks, trainings, kept weights and passes."""
+"""Stacked training on the CPU against single runs: the same masks, losses and kept weights."""
 
 from __future__ import annotations
 
@@ -14,18 +14,11 @@ from torch.utils._pytree import tree_leaves
 
 from dal_core.data.base import ImageDataset
 from dal_core.models.networks import BayesianCNN, build_model, normalise
-from dal_core.posterior.mc_dropout import chunked_passes
 from dal_core.protocol.parameters import Protocol
 from dal_core.training.loop import BatchOrder, Training, train
-from dal_core.training.stacked import (
-    Labelled,
-    _patches,
-    memory_of_a_run,
-    passes_together,
-    runs_that_fit,
-    stack,
-    train_together,
-)
+from dal_core.training.stacked.capacity import memory_of_a_run, runs_that_fit
+from dal_core.training.stacked.model import patches_of, stack
+from dal_core.training.stacked.train import StackedSet, train_together
 from tests import fast
 
 N, V = 30, 40  # training and validation images of a run
@@ -40,11 +33,11 @@ def models_of(name: str, protocol: Protocol, n_runs: int) -> list[BayesianCNN]:
     return [build_model(name, protocol.dropout, seed=10 + run % 4) for run in range(n_runs)]
 
 
-def labelled(dataset: ImageDataset, n_runs: int, n_images: int, offset: int = 0) -> Labelled:
+def labelled(dataset: ImageDataset, n_runs: int, n_images: int, offset: int = 0) -> StackedSet:
     """Other images for every run, some of them twice."""
     generator = np.random.default_rng(offset)
     ids = generator.integers(0, 2000, (n_runs, n_images))
-    return Labelled(torch.from_numpy(ids), torch.from_numpy(dataset.labels[ids]))
+    return StackedSet(torch.from_numpy(ids), torch.from_numpy(dataset.labels[ids]))
 
 
 def seeds_of(n_runs: int) -> list[int]:
@@ -112,7 +105,7 @@ RASH = {"learning_rate": 0.01, "weight_decay": 0.1, "betas": [0.8, 0.99]}
 
 @pytest.mark.parametrize("weights", ["best", "last"])
 @pytest.mark.parametrize("n_runs", [1, 3, 15])
-def test_runs_in_lock_step_equal_single_runs_in_float64(
+def test_stacked_runs_equal_single_runs_in_float64(
     mnist5k: ImageDataset, images: Tensor, n_runs: int, weights: str
 ) -> None:
     """Rounding then leaves no room for a difference in the procedure."""
@@ -165,26 +158,11 @@ def test_mini_batches_follow_each_runs_own_order(mnist5k: ImageDataset, images: 
     assert_equal(ones, others, rtol=1e-7, atol=1e-9)
 
 
-@pytest.mark.parametrize("name", ["lenet5", "gal_cnn"])
-def test_passes_of_several_models_are_those_of_each(
-    mnist5k: ImageDataset, images: Tensor, name: str
-) -> None:
-    """Over a chunk and a bit, with more passes than a word holds."""
-    models = models_of(name, fast.protocol(dropout=[0.25, 0.5]), 3)
-    n_images, n_passes = (520, 40) if name == "lenet5" else (30, 33)
-    ids = torch.from_numpy(np.random.default_rng(2).integers(0, 2000, (3, n_images)))
-    seeds = [7, 8, 7]
-    mine = torch.cat(list(passes_together(models, images, ids, n_passes, seeds)), dim=2)
-    assert mine.shape == (3, n_passes, n_images, 10)
-    for run, model in enumerate(models):
-        pixels = mnist5k.images[ids[run].numpy()]
-        theirs = torch.cat(list(chunked_passes(model, pixels, n_passes, seeds[run])), dim=1)
-        torch.testing.assert_close(mine[run], theirs, rtol=1e-4, atol=1e-5)
-
-
 def test_patches_and_their_gradient_are_those_of_unfold() -> None:
-    x = torch.randn(2, 3, 4, 9, 9, generator=torch.Generator().manual_seed(1), requires_grad=True)
-    mine = _patches(x, 3)
+    x = torch.randn(2, 3, 4, 9, 8, generator=torch.Generator().manual_seed(1), requires_grad=True)
+    mine = patches_of(x, 3)
+    assert mine.shape == (2, 3, 36, 7, 6)
+    mine = mine.flatten(3)
     theirs = F.unfold(x.flatten(0, 1), 3).unflatten(0, (2, 3))
     assert torch.equal(mine, theirs)
     weights = torch.randn(mine.shape, generator=torch.Generator().manual_seed(2))

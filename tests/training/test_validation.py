@@ -9,7 +9,7 @@ from torch import Tensor
 from dal_core.data.base import ImageDataset
 from dal_core.models.networks import BayesianCNN, build_model, normalise
 from dal_core.training.loop import Training, train
-from dal_core.training.validation import CHUNK, Validation, image_losses
+from dal_core.training.weight_selection import VALIDATION_CHUNK, Validation, image_losses
 from tests import fast
 
 Labelled = tuple[Tensor, Tensor]
@@ -82,7 +82,7 @@ def test_hopeless_epochs_look_at_few_images(validation_set: Labelled) -> None:
     seen.clear()
     model.confidence = 20.0  # certain, and wrong for nine digits of ten
     assert validation.measure(model).loss is None
-    assert seen == [CHUNK]  # the hardest are looked at first
+    assert seen == [VALIDATION_CHUNK]  # the hardest are looked at first
     seen.clear()
     model.confidence = 0.5
     assert validation.measure(model).is_lowest

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from dal_core.data.base import ImageDataset
 from dal_core.models.networks import BayesianCNN, build_model, normalise
-from dal_core.training import validation, weight_selection
+from dal_core.training import weight_selection
 from dal_core.training.loop import Epoch, Training, train
 from tests import fast
 
@@ -65,13 +65,13 @@ def test_the_training_thread_validates_nothing(
     mnist5k: ImageDataset, helper: Executor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     threads = set[int]()
-    measure = validation.image_losses
+    measure = weight_selection.image_losses
 
     def spy(*arguments: object) -> Tensor:
         threads.add(threading.get_ident())
         return measure(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(validation, "image_losses", spy)
+    monkeypatch.setattr(weight_selection, "image_losses", spy)
     trained(mnist5k, helper)
     assert len(threads) == 1
     assert threading.get_ident() not in threads
@@ -82,9 +82,9 @@ def test_training_runs_ahead_by_a_bounded_number_of_epochs(
 ) -> None:
     """The first look lasts until the training is as far ahead as it may be."""
     looked, ahead, may_go = list[int](), list[int](), threading.Event()
-    measure = validation.Validation.measure
+    measure = weight_selection.Validation.measure
 
-    def held(self: validation.Validation, model: BayesianCNN) -> validation.Validated:
+    def held(self: weight_selection.Validation, model: BayesianCNN) -> weight_selection.Validated:
         may_go.wait()
         measured = measure(self, model)
         looked.append(1)
@@ -92,12 +92,12 @@ def test_training_runs_ahead_by_a_bounded_number_of_epochs(
 
     def watch(epoch: Epoch) -> None:
         ahead.append(epoch.number - len(looked))
-        if epoch.number == weight_selection.AHEAD:
+        if epoch.number == weight_selection.MAX_PENDING:
             may_go.set()
 
-    monkeypatch.setattr(validation.Validation, "measure", held)
+    monkeypatch.setattr(weight_selection.Validation, "measure", held)
     trained(mnist5k, helper, watch=watch)
-    assert weight_selection.AHEAD <= max(ahead) <= weight_selection.AHEAD + 1
+    assert weight_selection.MAX_PENDING <= max(ahead) <= weight_selection.MAX_PENDING + 1
     assert len(looked) == 40
 
 
@@ -125,6 +125,6 @@ def test_a_fault_in_the_thread_is_raised_in_the_training(
     def broken(*_: object) -> Tensor:
         raise RuntimeError("no loss today")
 
-    monkeypatch.setattr(validation, "image_losses", broken)
+    monkeypatch.setattr(weight_selection, "image_losses", broken)
     with pytest.raises(RuntimeError, match="no loss today"):
         trained(mnist5k, helper)

@@ -1,0 +1,62 @@
+"""How many runs fit into one stack, by memory and by the limits of the libraries' kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import torch
+
+from dal_core.models.networks import BayesianCNN
+from dal_core.training.stacked.model import STACKED
+
+MATRICES = 65_535  # in one batched product: a limit of some kernels
+ELEMENTS = 2**31 - 1  # of one tensor: some kernels index with 32 bits
+
+T = TypeVar("T")
+
+
+def memory_of_a_run(model: BayesianCNN, n_images: int, n_validation: int) -> int:
+    """Bytes that one more run in a stack is expected to take during training.
+
+    Args:
+        n_images: of one batch.
+        n_validation: 0 where the last weights are kept.
+    """
+    kind = STACKED[type(model)]
+    return 4 * (kind.training_floats * n_images + kind.forward_floats * n_validation)
+
+
+def runs_that_fit(model: BayesianCNN, n_images: int, n_validation: int, n_bytes: int) -> int:
+    """How many runs to train at once in `n_bytes` of memory, at least one."""
+    by_memory = n_bytes // memory_of_a_run(model, n_images, n_validation)
+    return max(1, min(by_memory, runs_at_once(model, max(n_images, n_validation))))
+
+
+def runs_at_once(model: BayesianCNN, n_images: int) -> int:
+    """How many runs of `n_images` each the kernels can index, at least one."""
+    largest = STACKED[type(model)].largest_floats * n_images
+    return max(1, min(MATRICES // n_images, ELEMENTS // largest))
+
+
+def in_groups(work: Callable[[list[T]], None], members: Sequence[T], at_most: int) -> int:
+    """Do `work` on groups of `at_most` members, and on smaller groups once memory runs short.
+
+    Returns:
+        The group size that memory was enough for.
+
+    Raises:
+        torch.cuda.OutOfMemoryError: memory is too small for a single member.
+    """
+    start, size = 0, max(1, min(at_most, len(members)))
+    while start < len(members):
+        group = list(members[start : start + size])
+        try:
+            work(group)
+        except torch.cuda.OutOfMemoryError:
+            if len(group) == 1:
+                raise
+            size = (len(group) + 1) // 2
+            continue
+        start += len(group)
+    return size

@@ -1,0 +1,1 @@
+"""The scripts that make the README's pictures; run them from the project's root."""
