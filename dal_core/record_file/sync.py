@@ -77,7 +77,7 @@ def stored_record(store: Store, experiment_id: str) -> Record:
 
 
 def _classes(protocol: Protocol) -> dict[str, int]:
-    """The number of classes, which a record names where it is not the report's."""
+    """The number of classes, which a record names only if it is not the report's."""
     n_classes = catalogue.get(protocol.dataset).n_classes
     return {} if n_classes == N_CLASSES else {"n_classes": n_classes}
 

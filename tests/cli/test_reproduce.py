@@ -299,7 +299,7 @@ def test_two_records_are_compared_in_a_figure(
     assert report(published, "--compare", "--out", tmp_path / "one") == 2
     assert "--compare with 1 records; allowed: 2 to 4" in capsys.readouterr().err
     assert report(published, ours, "--out", tmp_path / "merged") == 1  # two protocols
-    assert "cannot stand as one experiment" in capsys.readouterr().err
+    assert "their runs cannot be merged" in capsys.readouterr().err
     assert not (tmp_path / "one").exists() and not (tmp_path / "merged").exists()
 
 
