@@ -1,7 +1,7 @@
 """Export a run's labels as CSV or JSON Lines, or its record as YAML.
 
-Pure: log and data set in, text out. An image is named by its id in the data set and by the SHA-256 of its pixels, so that the labels can
-be used without this program.
+Pure: log and data set in, text out. An image is named by its id in the data set and by the SHA-256
+of its pixels, so that the labels can be used without this program.
 """
 
 from __future__ import annotations
