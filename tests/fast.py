@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dal_core.cli.refit import replay
+from dal_core.cli.computing_commands import replay
 from dal_core.data.base import ImageDataset, build
 from dal_core.explain.step import ModelStep
 from dal_core.learner.base import Fitted, ImageProgress

@@ -24,7 +24,7 @@ from dal_core.execution.predictions import Predictions, load_predictions, save_p
 from dal_core.execution.recompute import recompute
 from dal_core.learner.base import Fitted, Learner, make_learner, matches
 from dal_core.protocol.run_spec import RunSpec
-from dal_core.record_file.sync import write_records
+from dal_core.record_file.writer import RecordWriter
 from dal_core.run import oracle
 from dal_core.run.events import RANKING_KEPT, Query, StepResult
 from dal_core.run.labelled import Labelled, labelled_of
@@ -73,6 +73,7 @@ class Workbench:
         self, store: Store, device: torch.device | None = None, helper: Executor | None = None
     ) -> None:
         self.store, self.device, self.helper = store, device, helper
+        self.records = RecordWriter(store)
         self._datasets: dict[str, ImageDataset] = {}
         self._warm: OrderedDict[str, Warm] = OrderedDict()
 
@@ -113,10 +114,6 @@ class Workbench:
         self.warm(run).fitted = fitted
         save_fitted(run_dir(self.store.home, run.run_id) / FILE_NAME, fitted)
 
-    def write_records(self, run_id: str) -> None:
-        """Bring the run's record files up to date after a step."""
-        write_records(self.store, run_id)
-
 
 def advance(
     bench: Workbench, run_id: str, wait: Wait = lambda: None, max_steps: int | None = None
@@ -146,8 +143,13 @@ def advance(
                         yield step
                 except GivenUp:
                     continue  # the log says what is wanted now
+                bench.records.write_due()
         finally:
             settle(store, run_id)
+            if max_steps is None:
+                bench.records.write_all()
+            else:
+                bench.records.leave(run_id)
 
 
 def recompute_weights(bench: Workbench, run_id: str, after: int, wait: Wait = lambda: None) -> Path:
@@ -239,7 +241,7 @@ class Job:
             self._query(fitted)
             result = dataclasses.replace(result, seconds={**result.seconds, **fitted.seconds})
         if self.store.add_step(self.run.run_id, result):
-            self.bench.write_records(self.run.run_id)
+            self.bench.records.step_stored(self.run.run_id)
             yield result
 
     def _answer(self) -> None:

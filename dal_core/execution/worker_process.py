@@ -76,7 +76,12 @@ def main(home: str, device: str = "cpu", threads: str = "1") -> None:
     warm_up()
     _send("ready")
     while True:
-        do(bench, inbox.jobs.get(), inbox.wait)
+        try:
+            job = inbox.jobs.get(timeout=bench.records.wait())
+        except queue.Empty:
+            bench.records.write_due()  # idle: what the last steps left behind
+        else:
+            do(bench, job, inbox.wait)
 
 
 def do(bench: Workbench, job: dict[str, Any], wait: Wait) -> None:

@@ -133,6 +133,16 @@ def test_a_run_without_a_model_is_refused_in_one_line(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_damaged_model_is_not_exported_and_said_to_be_damaged(
+    mnist5k: ImageDataset, dal_home: Path
+) -> None:
+    store, run_id = fitted(dal_home, mnist5k, "lenet5")
+    path = dal_home / run_id / WEIGHTS
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(NoModel, match=f"run {run_id} has no model that can be used: .*{WEIGHTS}"):
+        model_bytes(dal_home, store.log(run_id))
+
+
 def test_a_script_that_is_there_already_stays(
     mnist5k: ImageDataset, dal_home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

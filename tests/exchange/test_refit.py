@@ -176,7 +176,7 @@ def test_an_interrupted_replay_says_how_to_go_on(
     process.send_signal(signal.SIGINT)
     _, err = process.communicate()
     assert process.returncode == 130
-    assert "stopped; the same command goes on" in err
+    assert "stopped; the same command continues" in err
 
 
 def test_a_finished_replay_is_shown_again_and_one_that_was_touched_begins_anew(
@@ -300,7 +300,7 @@ def test_labels_of_another_seeds_pool_are_refused(
         (b"\xff\xfe\x00", "the file is not text (UTF-8)"),
         (b"image_id,label\n1,2\n", "line 2 has no column image_sha256; needed: image_id, "),
         (b"image_id,image_sha256,label,step\n1,2\n", "line 2 has another number of cells"),
-        (b'{"image_id": 1\n', "line 1 is no JSON object"),
+        (b'{"image_id": 1\n', "line 1 is not a JSON object"),
         (b"{}\n[1]\n", "line 1 has no column image_id"),
         (b'\n{"image_id": 1}\n', "line 2 has no column image_sha256"),
     ],
@@ -329,7 +329,7 @@ def test_what_is_neither_a_file_nor_a_run_is_one_line(
     home: Path, labelled: RunState, dal_home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["replay", "labels.csv"]) == 2
-    assert "LABELS is 'labels.csv', which is no file; allowed: a file of labels" in (
+    assert "LABELS is 'labels.csv', which is not a file; allowed: a file of labels" in (
         capsys.readouterr().err
     )
     assert main(["replay", "labels.csv", "--home", str(home)]) == 2

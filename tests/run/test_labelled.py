@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from dal_core.cli.refit import replay
+from dal_core.cli.computing_commands import replay
 from dal_core.data.base import ImageDataset
 from dal_core.run.events import Answer, Correction, Query, Submission
 from dal_core.run.labelled import Labelled, labelled_of, state_at
