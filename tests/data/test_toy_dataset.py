@@ -11,14 +11,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import yaml
 from PIL import Image
 
 from dal_core.cli import main
 from dal_core.data.base import ImageDataset
-from dal_core.store.opening import open_store
+from dal_core.execution.job import Workbench, advance
+from dal_core.experiments import control
+from dal_core.experiments.status import status
+from dal_core.protocol.parameters import override
+from dal_core.protocol.presets import PRESETS
+from dal_core.record_file.schema import bounds, curves
+from dal_core.record_file.sync import experiment_record
+from dal_core.store.store import Store
 from tests import toys
 
 SETTINGS = [f"--set={key}={json.dumps(value)}" for key, value in toys.SETTINGS.items()]
@@ -72,7 +78,7 @@ def test_what_is_shown_of_a_run_leaves_accuracy_out(
 def test_what_the_store_keeps_is_absent_and_not_nan(
     dal_home: Path, finished: dict[str, Any]
 ) -> None:
-    store = open_store(dal_home)
+    store = Store(dal_home)
     log = store.log(finished["id"])
     (summary,) = store.summaries([finished["id"]])
     assert not log.run.has_test_set
@@ -128,14 +134,26 @@ def test_an_exported_model_names_the_classes(
     assert name in toys.CLASS_NAMES
 
 
-def test_functions_and_seeds_are_compared_without_a_test_set(
+def test_a_noisy_oracle_answers_with_classes_of_the_toy(
     capsys: pytest.CaptureFixture[str], dal_home: Path
 ) -> None:
-    spec = ["--protocol", "quick", *SETTINGS, "--acquisition", "bald", "--noise", "0.2"]
-    run = json.loads(dal(capsys, "run", *spec, "--seed", "2", "--json"))
-    log = open_store(dal_home).log(run["id"])
-    given = np.array([label for _, label in log.labels()])
-    assert len(given) == 10 and set(given) <= {0, 1, 2}
+    noisy = [*RUN, "--acquisition", "bald", "--noise", "1", "--json"]
+    labels = Store(dal_home).log(json.loads(dal(capsys, *noisy))["id"]).labels()
+    truth = toys.truth()
+    assert len(labels) == 10 and {label for _, label in labels} <= {0, 1, 2}
+    assert all(label != truth[image_id] for image_id, label in labels)
+
+
+def test_an_experiment_is_complete_without_a_test_set(toy: ImageDataset, dal_home: Path) -> None:
+    store, protocol = Store(dal_home), override(PRESETS["quick"], toys.SETTINGS)
+    made = control.create_experiment(store, toy, protocol, ["bald", "random"], [1], full_data=True)
+    bench = Workbench(store)
+    for log, _ in store.experiments.summaries(made.experiment_id):
+        list(advance(bench, log.run.run_id))
+    assert status(store, made.experiment_id).is_complete
+    logs = [log for log, _ in store.experiments.summaries(made.experiment_id)]
+    record = experiment_record(made, logs)
+    assert curves(record) == bounds(record) == []
 
 
 def test_a_target_accuracy_is_refused_where_nothing_measures_it(
