@@ -95,6 +95,9 @@ def test_labels_are_classes_of_the_toy_and_fit_again(
     truth = toys.truth()
     assert len(rows) == 10
     assert all(int(row["label"]) == truth[int(row["image_id"])] for row in rows)
+    assert [row["class_name"] for row in rows] == [
+        toys.CLASS_NAMES[int(row["label"])] for row in rows
+    ]
     refit = ["replay", str(path), "--protocol", "quick", *SETTINGS, "--acquisition", "bald"]
     again = json.loads(dal(capsys, *refit, "--seed", "1", "--json"))
     assert [step["n_labelled"] for step in again["steps"]] == [6, 11, 16]
