@@ -21,9 +21,10 @@ from dal_core.execution.job import Workbench, advance
 from dal_core.experiments import control
 from dal_core.experiments.status import status
 from dal_core.protocol.parameters import override
-from dal_core.protocol.presets import PRESETS
+from dal_core.protocol.presets import PRESETS, with_dataset
 from dal_core.record_file.schema import bounds, curves
 from dal_core.record_file.sync import experiment_record
+from dal_core.run.splits import make_split
 from dal_core.store.store import Store
 from tests import toys
 
@@ -157,6 +158,14 @@ def test_an_experiment_is_complete_without_a_test_set(toy: ImageDataset, dal_hom
     logs = [log for log, _ in store.experiments.summaries(made.experiment_id)]
     record = experiment_record(made, logs)
     assert curves(record) == bounds(record) == []
+
+
+def test_every_preset_fits_the_toy_once_it_is_on_the_toy(toy: ImageDataset) -> None:
+    for name, preset in PRESETS.items():
+        protocol = with_dataset(preset, toys.NAME)
+        assert (protocol.test_size, protocol.train_size) == (None, 21), name
+        sizes = make_split(toy, protocol, seed=1).sizes()
+        assert sizes["validation"] == 12 and sizes["test"] == 0
 
 
 def test_a_target_accuracy_is_refused_where_nothing_measures_it(
