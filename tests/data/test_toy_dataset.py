@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from PIL import Image
@@ -22,9 +23,15 @@ from dal_core.experiments import control
 from dal_core.experiments.status import status
 from dal_core.protocol.parameters import override
 from dal_core.protocol.presets import PRESETS, with_dataset
+from dal_core.protocol.run_spec import RunSpec
 from dal_core.record_file.schema import bounds, curves
 from dal_core.record_file.sync import experiment_record
-from dal_core.run.splits import make_split
+from dal_core.results import run_history
+from dal_core.run import stop_rules
+from dal_core.run.events import Answer
+from dal_core.run.next_task import next_task
+from dal_core.run.rows import Mode
+from dal_core.run.splits import make_split, split_of
 from dal_core.store.store import Store
 from tests import toys
 
@@ -185,3 +192,31 @@ def test_the_oracle_stops_in_one_line_where_it_does_not_know_the_label(
     error = dal(capsys, *partly, "--acquisition", "random", code=1)
     assert error.startswith("dal: the oracle cannot answer for image ")
     assert error.endswith("toy-partly does not know its sign; allowed: a person's run")
+
+
+@pytest.mark.parametrize("mode", ["strict", "continuous"])
+def test_a_person_labels_images_that_the_data_set_does_not_know(dal_home: Path, mode: Mode) -> None:
+    partly, store = toys.dataset(toys.PARTLY), Store(dal_home)
+    protocol = override(PRESETS["quick"], {**toys.SETTINGS, "dataset": toys.PARTLY})
+    spec = RunSpec(partly.fingerprint, protocol, "random", seed=1)
+    run = control.create_run(store, partly, spec, person=True, mode=mode)
+    bench, truth = Workbench(store), toys.truth()
+    for _ in range(protocol.n_acquisition_steps):
+        list(advance(bench, run.run_id))
+        query = store.log(run.run_id).open_query
+        assert query is not None
+        answers = [Answer(i, int(truth[i])) for i in query.shown()]
+        store.submit(query.query_id, answers, annotator="Ann", source="person")
+    list(advance(bench, run.run_id))
+    log = store.log(run.run_id)
+    assert stop_rules.finished(log) is not None and not next_task(log).has_work
+    assert log.steps[-1].n_labelled == 16 and log.steps[-1].accuracy is None
+    asked = [image_id for image_id, _ in log.labels()]
+    assert not partly.known[asked].all()
+
+    moments, split = run_history.moments(log), split_of(spec, partly)
+    assert run_history.n_wrong(log, moments[-1], partly) == 0
+    assert not any(image.is_wrong for image in run_history.asked_images(moments[0], partly))
+    labelled, pool = run_history.class_counts(log, moments[-1], partly, split)
+    left = np.setdiff1d(split.pool, asked)
+    assert labelled.sum() == 16 and pool.sum() == partly.known[left].sum()
