@@ -92,7 +92,7 @@ class Run:
         assert query is not None, "ask first"
         if isinstance(answers, Mapping):
             answers = [Answer(image_id, label) for image_id, label in answers.items()]
-        given = check_answers(query, list(answers))
+        given = check_answers(query, list(answers), self.learner.dataset.n_classes)
         number = len(self.submissions) + 1
         self.submissions.append(Submission(number, query.query_id, "ann", "person", "", given))
 

@@ -229,7 +229,7 @@ class Together(Workbench):
         return Member(spec, self.dataset(spec.protocol.dataset), self.device)
 
     def images(self, name: str) -> Tensor:
-        """[M, 1, 28, 28] all images of a data set, normalised, on the device; made once."""
+        """[M, channels, H, W] all images of a data set, normalised, on the device; made once."""
         if name not in self._images:
             data = self.dataset(name)
             images = normalise(data.images, data.pixel_mean, data.pixel_std)
@@ -355,6 +355,7 @@ class Together(Workbench):
         by_size = defaultdict(list)
         for one in entrants:
             by_size[len(one.images(purpose))].append(one)
+        by_size.pop(0, None)  # without a test set there is nothing to measure
         for group in by_size.values():
             at_most = runs_at_once(group[0].network, CHUNK)
             in_groups(lambda some: self._pass_group(some, purpose), group, at_most)
