@@ -310,7 +310,8 @@ class Together(Workbench):
         self._fit([one for one in stackable if one.fitted is None])
         wanted = [one for one in entrants if self._is_wanted(one)]
         stackable = [one for one in wanted if one.learner.is_stackable]
-        measured = [one for one in stackable if one.task is Task.EVALUATE]
+        evaluated = [one for one in stackable if one.task is Task.EVALUATE]
+        measured = [one for one in evaluated if one.state.run.has_test_set]
         self._pass("evaluate", measured, Purpose.MC_DROPOUT_TEST)
         self._pass("score", [one for one in stackable if one.will_ask], Purpose.MC_DROPOUT_POOL)
         return wanted
@@ -355,7 +356,6 @@ class Together(Workbench):
         by_size = defaultdict(list)
         for one in entrants:
             by_size[len(one.images(purpose))].append(one)
-        by_size.pop(0, None)  # without a test set there is nothing to measure
         for group in by_size.values():
             at_most = runs_at_once(group[0].network, CHUNK)
             in_groups(lambda some: self._pass_group(some, purpose), group, at_most)

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from PIL import Image
 
@@ -20,6 +21,7 @@ from dal_core.cli import main
 from dal_core.data.base import ImageDataset
 from dal_core.execution.job import Workbench, advance
 from dal_core.experiments import control
+from dal_core.experiments.stacked_runs import conduct
 from dal_core.experiments.status import status
 from dal_core.protocol.parameters import override
 from dal_core.protocol.presets import PRESETS, with_dataset
@@ -155,12 +157,18 @@ def test_a_noisy_oracle_answers_with_classes_of_the_toy(
     assert all(label != truth[image_id] for image_id, label in labels)
 
 
-def test_an_experiment_is_complete_without_a_test_set(toy: ImageDataset, dal_home: Path) -> None:
+@pytest.mark.parametrize("stacked", [False, True])
+def test_an_experiment_is_complete_without_a_test_set(
+    toy: ImageDataset, dal_home: Path, stacked: bool
+) -> None:
     store, protocol = Store(dal_home), override(PRESETS["quick"], toys.SETTINGS)
     made = control.create_experiment(store, toy, protocol, ["bald", "random"], [1], full_data=True)
-    bench = Workbench(store)
-    for log, _ in store.experiments.summaries(made.experiment_id):
-        list(advance(bench, log.run.run_id))
+    if stacked:
+        conduct(store, made.experiment_id, torch.device("cpu"), lambda _: None)
+    else:
+        bench = Workbench(store)
+        for log, _ in store.experiments.summaries(made.experiment_id):
+            list(advance(bench, log.run.run_id))
     assert status(store, made.experiment_id).is_complete
     logs = [log for log, _ in store.experiments.summaries(made.experiment_id)]
     record = experiment_record(made, logs)
