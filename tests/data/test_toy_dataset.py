@@ -34,7 +34,7 @@ from dal_core.run.events import Answer
 from dal_core.run.next_task import next_task
 from dal_core.run.rows import Mode
 from dal_core.run.splits import make_split, split_of
-from dal_core.store.store import Store
+from dal_core.store.opening import open_store
 from tests import toys
 
 SETTINGS = [f"--set={key}={json.dumps(value)}" for key, value in toys.SETTINGS.items()]
@@ -88,7 +88,7 @@ def test_what_is_shown_of_a_run_leaves_accuracy_out(
 def test_what_the_store_keeps_is_absent_and_not_nan(
     dal_home: Path, finished: dict[str, Any]
 ) -> None:
-    store = Store(dal_home)
+    store = open_store(dal_home)
     log = store.log(finished["id"])
     (summary,) = store.summaries([finished["id"]])
     assert not log.run.has_test_set
@@ -151,7 +151,7 @@ def test_a_noisy_oracle_answers_with_classes_of_the_toy(
     capsys: pytest.CaptureFixture[str], dal_home: Path
 ) -> None:
     noisy = [*RUN, "--acquisition", "bald", "--noise", "1", "--json"]
-    labels = Store(dal_home).log(json.loads(dal(capsys, *noisy))["id"]).labels()
+    labels = open_store(dal_home).log(json.loads(dal(capsys, *noisy))["id"]).labels()
     truth = toys.truth()
     assert len(labels) == 10 and {label for _, label in labels} <= {0, 1, 2}
     assert all(label != truth[image_id] for image_id, label in labels)
@@ -161,7 +161,7 @@ def test_a_noisy_oracle_answers_with_classes_of_the_toy(
 def test_an_experiment_is_complete_without_a_test_set(
     toy: ImageDataset, dal_home: Path, stacked: bool
 ) -> None:
-    store, protocol = Store(dal_home), override(PRESETS["quick"], toys.SETTINGS)
+    store, protocol = open_store(dal_home), override(PRESETS["quick"], toys.SETTINGS)
     made = control.create_experiment(store, toy, protocol, ["bald", "random"], [1], full_data=True)
     if stacked:
         conduct(store, made.experiment_id, torch.device("cpu"), lambda _: None)
@@ -204,7 +204,7 @@ def test_the_oracle_stops_in_one_line_where_it_does_not_know_the_label(
 
 @pytest.mark.parametrize("mode", ["strict", "continuous"])
 def test_a_person_labels_images_that_the_data_set_does_not_know(dal_home: Path, mode: Mode) -> None:
-    partly, store = toys.dataset(toys.PARTLY), Store(dal_home)
+    partly, store = toys.dataset(toys.PARTLY), open_store(dal_home)
     protocol = override(PRESETS["quick"], {**toys.SETTINGS, "dataset": toys.PARTLY})
     spec = RunSpec(partly.fingerprint, protocol, "random", seed=1)
     run = control.create_run(store, partly, spec, person=True, mode=mode)
