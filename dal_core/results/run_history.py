@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dal_core.data.base import ImageDataset
+from dal_core.data.base import UNKNOWN, ImageDataset
 from dal_core.run.events import Confusion, Query, StepResult, Submission
 from dal_core.run.splits import Split
 from dal_core.run.state import RunState
@@ -39,7 +39,13 @@ class Moment:
 
 @dataclass(frozen=True)
 class AskedImage:
-    """One image of a query; `given` is None for skipped, `answered` tells it from not yet."""
+    """One image of a query.
+
+    Attributes:
+        answered: whether it was labelled or skipped.
+        given: its label; None while it has none.
+        truth: the data set's label, or UNKNOWN.
+    """
 
     image_id: int
     answered: bool
@@ -48,8 +54,8 @@ class AskedImage:
 
     @property
     def is_wrong(self) -> bool:
-        """Whether it was given a label that is not the data set's."""
-        return self.given is not None and self.given != self.truth
+        """Whether it was given another label than the data set's; never where that is unknown."""
+        return self.given is not None and self.truth not in (self.given, UNKNOWN)
 
 
 def moments(log: RunState) -> tuple[Moment, ...]:
@@ -84,7 +90,7 @@ def class_counts(
     """(labels by class in the training set, images by true class left in the pool), int64 [C].
 
     The training set is counted by the labels it was given, wrong ones included; an initial image
-    drawn twice counts twice.
+    drawn twice counts twice. Pool images whose class is unknown are not counted.
     """
     given: list[int] = dataset.labels[split.initial].tolist()
     gone: list[int] = []
@@ -92,7 +98,7 @@ def class_counts(
         if submission.submission_id <= moment.after:
             given += submission.labels.values()
             gone += [answer.image_id for answer in submission.answers]
-    pool = split.pool[~np.isin(split.pool, gone)]
+    pool = split.pool[~np.isin(split.pool, gone) & dataset.known[split.pool]]
     classes = dataset.n_classes
     return (
         np.bincount(given, minlength=classes),
@@ -101,14 +107,14 @@ def class_counts(
 
 
 def n_wrong(log: RunState, moment: Moment, dataset: ImageDataset) -> int:
-    """Labels of the training set, beyond the initial ones, that are not the data set's."""
+    """Labels of the training set, beyond the initial ones, that differ from the data set's."""
     given = [
         pair
         for submission in log.submissions
         if submission.submission_id <= moment.after
         for pair in submission.labels.items()
     ]
-    return sum(label != int(dataset.labels[image_id]) for image_id, label in given)
+    return sum(dataset.labels[image_id] not in (label, UNKNOWN) for image_id, label in given)
 
 
 def class_accuracy(confusion: Confusion) -> np.ndarray:
