@@ -44,6 +44,7 @@ def run(candidate: str, acquisition: str, seed: int) -> dict[int, tuple[float, f
         started = time.process_time()  # CPU time, since other work may share the machine
         fitted = learner.fit(labelled)
         result = learner.evaluate(fitted)
+        assert result.accuracy is not None  # these digits have a test set
         query, _ = learner.query(fitted, labelled)
         measured[result.n_labelled] = result.accuracy, time.process_time() - started
         ids = np.concatenate([ids, query.shown()])
