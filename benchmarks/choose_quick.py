@@ -38,7 +38,8 @@ def run(candidate: str, acquisition: str, seed: int) -> dict[int, tuple[float, f
     data = catalogue.load("mnist5k")
     protocol = override(preset("quick"), CANDIDATES[candidate])
     learner = BayesianCNNLearner(RunSpec(data.fingerprint, protocol, acquisition, seed), data)
-    measured, ids = {}, learner.split.initial
+    measured: dict[int, tuple[float, float]] = {}
+    ids = learner.split.initial
     while len(ids) <= max(LABELS):
         labelled = Labelled(ids, data.labels[ids], frozenset(), len(measured), 0, len(measured))
         started = time.process_time()  # CPU time, since other work may share the machine
