@@ -256,7 +256,7 @@ class BayesianCNNLearner:
         return Candidates(
             ids,
             tie_order(len(ids), self.protocol.ties, ties),
-            self._passes(fitted, ids, Purpose.MC_DROPOUT_POOL, progress),
+            lambda: self._passes(fitted, ids, Purpose.MC_DROPOUT_POOL, progress),
             numpy_generator(seed, Purpose.RANDOM_SCORES, n_labelled),
         )
 

@@ -19,6 +19,7 @@ from dal_core.explain import choices, pool_map
 from dal_core.explain.passes import new_passes, scored_passes
 from dal_core.explain.pool import PoolScores, score_pool
 from dal_core.explain.step import ModelStep, newest_model, stored_models, stored_step
+from dal_core.figures.classes import Classes
 from dal_core.figures.png import thumbnail
 from dal_core.run.state import RunState
 from dal_ui.shared import runtime
@@ -170,7 +171,7 @@ def _mapped(key: Key, _model: ModelStep) -> tuple[pd.DataFrame, np.ndarray]:
     one_thread()
     points, projection = pool_map.map_of(_model)
     images, labels = _model.dataset.images, _model.dataset.labels
-    points["digit"] = labels[points.image_id]
+    points["class"] = Classes.of(_model.dataset).named(labels[points.image_id])
     points["image"] = [thumbnail(images[i]) for i in points.image_id]
     return points, projection.explained
 

@@ -11,6 +11,7 @@ import pytest
 from dal_core.data.base import ImageDataset
 from dal_core.execution.job import Workbench, advance
 from dal_core.experiments import control
+from dal_core.figures.classes import Classes
 from dal_core.figures.history import (
     balance_data,
     balance_figure,
@@ -23,10 +24,10 @@ from dal_core.learner.bayesian_cnn import confusion_counts
 from dal_core.record_file.sync import run_curve
 from dal_core.results import run_history
 from dal_core.run.labelled import labelled_of, state_at
-from dal_core.run.splits import split_of
+from dal_core.run.splits import Split, split_of
 from dal_core.run.state import RunState
 from dal_core.store.opening import open_store
-from tests import experiment_kit, store_kit
+from tests import experiment_kit, store_kit, toys
 
 CONFUSION = ((3, 1, 0), (0, 0, 0), (2, 2, 4))
 
@@ -141,17 +142,18 @@ def test_the_most_frequent_mistakes_come_first_and_right_answers_never() -> None
 
 
 def test_figures_of_a_step_show_its_numbers(log: RunState) -> None:
-    data = confusion_data(CONFUSION)
+    classes = Classes(("a", "b", "c"))
+    data = confusion_data(CONFUSION, classes)
     assert data.images.sum() == 12 and len(data) == 9
     assert data[data.right].images.sum() == 7
-    assert data[(data.label == 2) & (data.predicted == 0)].share.item() == 0.25
-    shares = balance_data([1, 3], [5, 5])
+    assert data[(data.label == "c") & (data.predicted == "a")].share.item() == 0.25
+    shares = balance_data([1, 3], [5, 5], Classes(("a", "b")))
     assert shares[shares["of"] == "labelled"].share.tolist() == [0.25, 0.75]
     for figure in (
-        confusion_figure(CONFUSION),
-        class_accuracy_figure(CONFUSION, CONFUSION),
-        class_accuracy_figure(CONFUSION),
-        balance_figure([1, 3], [5, 5]),
+        confusion_figure(CONFUSION, classes),
+        class_accuracy_figure(CONFUSION, classes, CONFUSION),
+        class_accuracy_figure(CONFUSION, classes),
+        balance_figure([1, 3], [5, 5], Classes(("a", "b"))),
         steps_figure({"a": run_curve(log), "b": run_curve(log)}, 30),
     ):
         assert figure.to_dict()["width"] == "container"
@@ -165,3 +167,18 @@ def test_a_step_whose_mistakes_were_not_recorded_says_so(tmp_path: Path) -> None
     recorded = replace(store_kit.new_result(), confusion=CONFUSION)
     store.add_step(run.run_id, recorded)
     assert store.log(run.run_id).steps == (recorded,)
+
+
+def test_images_of_unknown_class_are_neither_wrong_nor_counted(tmp_path: Path) -> None:
+    dataset = toys.dataset(toys.PARTLY)
+    unknown = int(np.flatnonzero(dataset.labels < 0)[0])
+    known = int(np.flatnonzero(dataset.labels == 1)[0])
+    store = open_store(tmp_path)
+    log = store.log(store_kit.new_run(store).run_id)
+    moment = replace(run_history.moments(log)[0], query=store_kit.new_query([unknown, known]))
+    asked = run_history.asked_images(moment, dataset)
+    assert [one.truth for one in asked] == [None, 1]
+    assert [replace(one, answered=True, given=0).is_wrong for one in asked] == [False, True]
+    nothing = np.array([], dtype=np.int64)
+    split = Split(nothing, nothing, np.array([known, unknown]), nothing)
+    assert run_history.class_counts(log, moment, dataset, split)[1].tolist() == [0, 1, 0]
