@@ -10,15 +10,10 @@ from __future__ import annotations
 import streamlit as st
 
 from dal_core.data.base import ImageDataset
+from dal_core.figures.png import image_data_uri
 from dal_core.run.next_task import answers_itself
 from dal_core.run.rows import NothingToUndo, Progress
-from dal_ui.components.grid import (
-    image_data_uri,
-    label_grid,
-    sent_review,
-    sent_submission,
-    sent_undo,
-)
+from dal_ui.components.grid import label_grid, sent_review, sent_submission, sent_undo
 from dal_ui.components.grid.submission import GridSubmission, GridUndo
 from dal_ui.label import actions, words
 from dal_ui.label.actions import Revealed, View

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,14 +33,14 @@ class Candidates:
     Attributes:
         ids: [N] int64 image ids.
         priority: [N] int64 order of equal scores (`top_k.tie_order`).
-        passes: chunks [T, n, C] of the images' probabilities, in the order of `ids`; read only
-            for a function that needs them, so a generator costs nothing otherwise.
+        passes: makes chunks [T, n, C] of the images' probabilities, in the order of `ids`;
+            called only for a function that needs them.
         generator: for a function that draws its scores.
     """
 
     ids: np.ndarray
     priority: np.ndarray
-    passes: Iterable[Tensor]
+    passes: Callable[[], Iterable[Tensor]]
     generator: np.random.Generator
 
 
@@ -71,7 +71,7 @@ def select(
     score = function.scorer(eps)
     best = Shortlist(n_passes_kept, candidates.priority)
     scores, start = np.empty(len(candidates.ids), dtype=np.float32), 0
-    for probs in candidates.passes:
+    for probs in candidates.passes():
         chunk = score(probs).cpu().numpy()
         scores[start : start + len(chunk)] = chunk
         best.add(start, chunk, probs)

@@ -18,15 +18,6 @@ def choices(pool: PoolScores, n: int) -> dict[str, tuple[int, ...]]:
     return {name: tuple(pool.ranking(name, n).tolist()) for name in pool.scores}
 
 
-def shared(chosen: Mapping[str, Sequence[int]]) -> dict[int, tuple[str, ...]]:
-    """Image id -> the functions that ask for it, for every image that any asks for."""
-    askers: dict[int, tuple[str, ...]] = {}
-    for name, image_ids in chosen.items():
-        for image_id in image_ids:
-            askers[image_id] = (*askers.get(image_id, ()), name)
-    return askers
-
-
 def overlap(chosen: Mapping[str, Sequence[int]]) -> pd.DataFrame:
     """[F, F] how many images two functions both ask for; the diagonal has their own number."""
     sets = {name: set(image_ids) for name, image_ids in chosen.items()}

@@ -1,13 +1,13 @@
 """Every chart of the product, drawn once (Altair): pages show it, the command line saves it.
 
-Owns the look of charts. The numbers come from `analysis.py`, names and colours from `display.py`.
-Each figure has a function of the same name that ends in `_data`: the numbers it shows.
-No chart sets a background or a text colour, so that a page's light or dark theme can.
+The numbers come from `dal_core.results`, or from the caller as plain data; names and colours from
+`results.titles`. Beside each `x_figure` stands `x_data`, the numbers it shows. No chart sets a
+background or a text colour, so that a page's light or dark theme can.
 """
 
 from dal_core.figures.compare import MAX_COMPARED, compare_data, compare_figure
 from dal_core.figures.crossings import crossings_data, crossings_figure
-from dal_core.figures.examples import LabelledImages, digits_data, digits_figure
+from dal_core.figures.examples import LabelledImages, examples_data, examples_figure
 from dal_core.figures.labels_needed import needed_data, needed_figure
 from dal_core.figures.learning import learning_curve, learning_curve_data
 from dal_core.figures.report import bands_data, bands_figure
@@ -24,8 +24,8 @@ __all__ = [
     "compare_figure",
     "crossings_data",
     "crossings_figure",
-    "digits_data",
-    "digits_figure",
+    "examples_data",
+    "examples_figure",
     "learning_curve",
     "learning_curve_data",
     "needed_data",

@@ -1,4 +1,4 @@
-"""The images each function asks for, a row per function; images that several ask for are framed."""
+"""The batch each function asks for, a row each; images that several ask for are framed."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from dal_core.explain.choices import shared
 from dal_core.figures.axes import PADDING, axis
+from dal_core.figures.classes import Classes
 from dal_core.figures.examples import LabelledImages
-from dal_core.figures.png import picture
+from dal_core.figures.png import image_data_uri
 from dal_core.results.titles import PALETTE, display_name
 
 FRAME = PALETTE["vermillion"]
@@ -19,16 +19,16 @@ _CELL, _IMAGE = 58, 46
 _NAMES = 150  # pixels; a page counts the names of the rows as width
 
 
-def tens_figure(
+def batches_figure(
     dataset: LabelledImages, chosen: Mapping[str, Sequence[int]]
 ) -> alt.LayerChart | alt.FacetChart:
-    """Images best first; pointing at one marks it wherever it comes again.
+    """Images best first; pointing at one marks it in every row.
 
     Args:
         chosen: image ids by function.
     """
-    data = tens_data(dataset, chosen)
-    urls = {i: picture(np.asarray(dataset.images[i])) for i in data.image_id.unique()}
+    data = batches_data(dataset, chosen)
+    urls = {i: image_data_uri(np.asarray(dataset.images[i]), 4) for i in data.image_id.unique()}
     shown = data.assign(image=[urls[i] for i in data.image_id])
     n = int(data.place.max()) if len(data) else 1
     pointed = alt.selection_point(
@@ -56,7 +56,7 @@ def tens_figure(
             color=alt.condition(pointed, alt.value(PALETTE["sky"]), alt.value(FRAME))
         ),
         base.mark_image(width=_IMAGE, height=_IMAGE)
-        .encode(url="image:N", tooltip=_tooltip())
+        .encode(url="image:N", tooltip=_tooltip(Classes.of(dataset)))
         .add_params(pointed),
         frame.mark_circle(size=190, opacity=1, color=FRAME, xOffset=19, yOffset=-19),
         frame.mark_text(
@@ -69,29 +69,43 @@ def tens_figure(
     )
 
 
-def tens_data(dataset: LabelledImages, chosen: Mapping[str, Sequence[int]]) -> pd.DataFrame:
-    """Columns `function` (its display name), `place`, `image_id`, `label`, `n_askers`, `askers`."""
-    asked_by = shared(chosen)
+def batches_data(dataset: LabelledImages, chosen: Mapping[str, Sequence[int]]) -> pd.DataFrame:
+    """The numbers behind `batches_figure`.
+
+    Returns:
+        Columns `function` (its display name), `place`, `image_id`, `class` (a name), `n_askers`,
+        `askers` (display names).
+    """
+    asked_by, classes = askers(chosen), Classes.of(dataset)
     rows = [
         (
             display_name(name),
             place,
             image_id,
-            int(dataset.labels[image_id]),
+            classes.named([int(dataset.labels[image_id])])[0],
             len(asked_by[image_id]),
             ", ".join(display_name(other) for other in asked_by[image_id]),
         )
         for name, image_ids in chosen.items()
         for place, image_id in enumerate(image_ids, start=1)
     ]
-    names = ["function", "place", "image_id", "label", "n_askers", "askers"]
+    names = ["function", "place", "image_id", "class", "n_askers", "askers"]
     return pd.DataFrame(rows, columns=names)
 
 
-def _tooltip() -> list[alt.Tooltip]:
+def askers(chosen: Mapping[str, Sequence[int]]) -> dict[int, tuple[str, ...]]:
+    """Image id -> the functions that ask for it, for every image that any asks for."""
+    found: dict[int, tuple[str, ...]] = {}
+    for name, image_ids in chosen.items():
+        for image_id in image_ids:
+            found[image_id] = (*found.get(image_id, ()), name)
+    return found
+
+
+def _tooltip(classes: Classes) -> list[alt.Tooltip]:
     return [
         alt.Tooltip("image:N"),
         alt.Tooltip("image_id:Q", title="Image"),
-        alt.Tooltip("label:N", title="MNIST says"),
+        alt.Tooltip("class:N", title=f"{classes.title} in the data set"),
         alt.Tooltip("askers:N", title="Asked for by"),
     ]

@@ -1,4 +1,4 @@
-"""Several functions beside each other: rank correlation, class balance and redundancy of tens."""
+"""Functions compared: rank correlation, class balance and redundancy of their batches."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from dal_core.figures.axes import PADDING, axis
+from dal_core.figures.classes import Classes
 from dal_core.results.titles import PALETTE, PRIMARY, TEXT, colour, display_name
 
 _CELL = 46
@@ -51,19 +52,19 @@ def correlation_data(table: pd.DataFrame) -> pd.DataFrame:
         for other, r in line.items()
     ]
     data = pd.DataFrame(rows, columns=["one", "other", "r"])
-    # adding 0 makes a rounded -0 a plain 0
+    # Adding 0 turns a rounded -0 into 0.
     return data.assign(text=["–" if np.isnan(r) else f"{round(r, 2) + 0:.2f}" for r in data.r])
 
 
 def _on_cells(field: str, dark_from: float) -> Any:
-    """Numbers on cells that get darker: white on the dark ones, a grey for both themes else."""
+    """The colour of numbers on cells: white on dark ones, else a grey that suits both themes."""
     return alt.condition(alt.datum[field] > dark_from, alt.value("white"), alt.value(TEXT))
 
 
 def redundancy_figure(
     values: Mapping[str, float], by_chance: np.ndarray, n_images: int
 ) -> alt.LayerChart | alt.FacetChart:
-    """How alike each function's images are, beside as many drawn at random.
+    """How similar the images of each function's batch are, beside random batches of that size.
 
     Args:
         values: mean pairwise cosine similarity by function.
@@ -86,7 +87,7 @@ def redundancy_figure(
     y = alt.Y("function:N", sort=list(data.function), title=None, axis=axis(labelLimit=200))
     colours = alt.Scale(domain=list(data.function), range=[colour(name) for name in values])
     band = alt.Chart(chance).mark_rect(color=PALETTE["grey"], opacity=0.25)
-    words = f"Random tens of {n_images}" if n_images != 10 else "Random tens"
+    words = f"Random batches of {n_images}"
     tooltip = [
         alt.Tooltip("mean:Q", title=f"{words}, mean", format=".3f"),
         alt.Tooltip("low:Q", title="5% below", format=".3f"),
@@ -121,12 +122,14 @@ def redundancy_data(values: Mapping[str, float]) -> pd.DataFrame:
     return pd.DataFrame({"function": names, "similarity": list(values.values())})
 
 
-def balance_figure(counts: Mapping[str, np.ndarray]) -> alt.LayerChart | alt.FacetChart:
-    """How many of each digit a function asks for: a row per function, a column per digit."""
-    data = balance_data(counts)
+def balance_figure(
+    counts: Mapping[str, np.ndarray], classes: Classes
+) -> alt.LayerChart | alt.FacetChart:
+    """How many images of each class a function asks for: a row per function, a column per class."""
+    data = balance_data(counts, classes)
     order = list(dict.fromkeys(data.function))
     base = alt.Chart(data).encode(
-        x=alt.X("digit:O", title="digit", axis=axis(labelAngle=0)),
+        x=classes.axis(alt.X, "class", classes.noun),
         y=alt.Y("function:N", sort=order, title=None, axis=axis(labelLimit=200)),
     )
     top = int(max(data.images.max(), 1))
@@ -136,7 +139,7 @@ def balance_figure(counts: Mapping[str, np.ndarray]) -> alt.LayerChart | alt.Fac
         ),
         tooltip=[
             alt.Tooltip("function:N", title="Function"),
-            alt.Tooltip("digit:O", title="Digit"),
+            alt.Tooltip("class:O", title=classes.title),
             alt.Tooltip("images:Q", title="Images"),
         ],
     )
@@ -145,11 +148,11 @@ def balance_figure(counts: Mapping[str, np.ndarray]) -> alt.LayerChart | alt.Fac
     return layers.properties(width="container", height=32 * len(order) + 10, padding=PADDING)
 
 
-def balance_data(counts: Mapping[str, np.ndarray]) -> pd.DataFrame:
-    """Columns `function` (its display name), `digit`, `images`."""
+def balance_data(counts: Mapping[str, np.ndarray], classes: Classes) -> pd.DataFrame:
+    """Columns `function` (its display name), `class` (a name), `images`."""
     rows = [
-        (display_name(name), digit, int(n))
+        (display_name(name), label, int(n))
         for name, row in counts.items()
-        for digit, n in enumerate(row)
+        for label, n in zip(classes.names, row, strict=True)
     ]
-    return pd.DataFrame(rows, columns=["function", "digit", "images"])
+    return pd.DataFrame(rows, columns=["function", "class", "images"])

@@ -1,6 +1,6 @@
 """Charts of one step of a run: confusion matrix, accuracy by class, balance of the labels.
 
-Owns their look. The numbers come from `dal_core.results.run_history`.
+The numbers come from `dal_core.results.run_history`.
 """
 
 from __future__ import annotations
@@ -23,27 +23,29 @@ from dal_core.figures.axes import (
     metric_axis,
     plain_legend,
 )
+from dal_core.figures.classes import Classes
 from dal_core.results.curves import RunCurve
 from dal_core.results.run_history import class_accuracy
 from dal_core.results.titles import PALETTE, PRIMARY
+from dal_core.results.titles import colour as function_colour
 from dal_core.run.events import Confusion
 
 Width = int | str
 # A confusion matrix has the same light cells with dark numbers on a light page and on a dark one.
 _RIGHT, _WRONG, _INK = "#a9cfe6", ("#fdeade", "#e8803f"), "#111827"
-_SERIES = (PRIMARY, PALETTE["orange"], PALETTE["green"], PALETTE["purple"])
+_DASHES = ([1, 0], [6, 4], [1.5, 3], [8, 3, 1.5, 3])  # of runs with the same function
 _BARS = {"labelled": PRIMARY, "pool": PALETTE["grey"]}
 
 
 def confusion_figure(
-    confusion: Confusion, *, width: Width = "container", height: int = 320
+    confusion: Confusion, classes: Classes, *, width: Width = "container", height: int = 320
 ) -> alt.LayerChart | alt.FacetChart:
     """Test images by label (row) and predicted class (column); mistakes stand out by colour."""
-    data = confusion_data(confusion)
+    data = confusion_data(confusion, classes)
     most_wrong = int(data.images[~data.right].max())
     any_right = bool(data.images[data.right].any())
-    x = alt.X("predicted:O", title="Predicted", axis=axis(orient="top", labelAngle=0))
-    y = alt.Y("label:O", title="Label", axis=axis())
+    x = classes.axis(alt.X, "predicted", "Predicted", orient="top")
+    y = classes.axis(alt.Y, "label", "Label")
     tooltip = [
         alt.Tooltip("label:O", title="Label"),
         alt.Tooltip("predicted:O", title="Predicted"),
@@ -51,7 +53,7 @@ def confusion_figure(
         alt.Tooltip("share:Q", title="Of this label", format=".1%"),
     ]
     base = alt.Chart(data).encode(x=x, y=y, tooltip=tooltip)
-    # aria: a layer that holds nothing would be read out as a nameless one
+    # aria: a screen reader would announce an empty layer as one without a name
     cells = alt.layer(
         base.transform_filter(alt.datum.right & (alt.datum.images > 0)).mark_rect(
             color=_RIGHT, aria=any_right
@@ -72,19 +74,19 @@ def confusion_figure(
     return cells.properties(width=width, height=height, padding=PADDING)
 
 
-def confusion_data(confusion: Confusion) -> pd.DataFrame:
+def confusion_data(confusion: Confusion, classes: Classes) -> pd.DataFrame:
     """The numbers behind `confusion_figure`.
 
     Returns:
-        Columns `label`, `predicted`, `images`, `share` (of the label's images), `right`.
+        Columns `label` and `predicted` (names), `images`, `share` (of the label's images), `right`.
     """
     counts = np.array(confusion)
     rows, columns = np.indices(counts.shape)
     of_label = np.maximum(counts.sum(1), 1)
     return pd.DataFrame(
         {
-            "label": rows.ravel(),
-            "predicted": columns.ravel(),
+            "label": classes.named(rows.ravel()),
+            "predicted": classes.named(columns.ravel()),
             "images": counts.ravel(),
             "share": (counts / of_label[:, None]).ravel(),
             "right": (rows == columns).ravel(),
@@ -94,22 +96,23 @@ def confusion_data(confusion: Confusion) -> pd.DataFrame:
 
 def class_accuracy_figure(
     confusion: Confusion,
+    classes: Classes,
     before: Confusion | None = None,
     *,
     width: Width = "container",
     height: int = 180,
 ) -> alt.LayerChart | alt.FacetChart:
-    """Accuracy of each class as a bar, with a mark where it stood one step before."""
-    data = class_accuracy_data(confusion, before)
+    """Accuracy of each class as a bar, with a mark for the step before."""
+    data = class_accuracy_data(confusion, classes, before)
     y = alt.Y(
         "accuracy:Q",
         title="Right",
         scale=alt.Scale(domain=[0, 1]),
         axis=axis(format=".0%", tickCount=4),
     )
-    x = alt.X("label:O", title="Class", axis=axis(labelAngle=0))
+    x = classes.axis(alt.X, "label", classes.title)
     tooltip = [
-        alt.Tooltip("label:O", title="Class"),
+        alt.Tooltip("label:O", title=classes.title),
         alt.Tooltip("accuracy:Q", title="Right now", format=".1%"),
         alt.Tooltip("before:Q", title="Step before", format=".1%"),
     ]
@@ -123,19 +126,26 @@ def class_accuracy_figure(
     return chart.properties(width=width, height=height, padding=PADDING)
 
 
-def class_accuracy_data(confusion: Confusion, before: Confusion | None = None) -> pd.DataFrame:
+def class_accuracy_data(
+    confusion: Confusion, classes: Classes, before: Confusion | None = None
+) -> pd.DataFrame:
     """The numbers behind `class_accuracy_figure`: `label`, `accuracy`, `before` (or missing)."""
     now = class_accuracy(confusion)
     then = np.full(len(now), np.nan) if before is None else class_accuracy(before)
-    return pd.DataFrame({"label": np.arange(len(now)), "accuracy": now, "before": then})
+    return pd.DataFrame({"label": list(classes.names), "accuracy": now, "before": then})
 
 
 def balance_figure(
-    labelled: Sequence[int], pool: Sequence[int], *, width: Width = "container", height: int = 200
+    labelled: Sequence[int],
+    pool: Sequence[int],
+    classes: Classes,
+    *,
+    width: Width = "container",
+    height: int = 200,
 ) -> alt.Chart:
     """Each class's share of the labelled set beside its share of the pool."""
-    data = balance_data(labelled, pool)
-    x = alt.X("label:O", title="Class", axis=axis(labelAngle=0))
+    data = balance_data(labelled, pool, classes)
+    x = classes.axis(alt.X, "label", classes.title)
     y = alt.Y("share:Q", title="Share", axis=axis(format=".0%", tickCount=4))
     colour = alt.Color(
         "of:N",
@@ -145,7 +155,7 @@ def balance_figure(
     )
     tooltip = [
         alt.Tooltip("of:N", title="Of"),
-        alt.Tooltip("label:O", title="Class"),
+        alt.Tooltip("label:O", title=classes.title),
         alt.Tooltip("images:Q", title="Images"),
         alt.Tooltip("share:Q", title="Share", format=".1%"),
     ]
@@ -154,13 +164,13 @@ def balance_figure(
     return chart.encode(tooltip=tooltip).properties(width=width, height=height, padding=PADDING)
 
 
-def balance_data(labelled: Sequence[int], pool: Sequence[int]) -> pd.DataFrame:
+def balance_data(labelled: Sequence[int], pool: Sequence[int], classes: Classes) -> pd.DataFrame:
     """The numbers behind `balance_figure`: `of` (labelled, pool), `label`, `images`, `share`."""
     frames = []
     for name, counts in (("labelled", labelled), ("pool", pool)):
         images = np.asarray(counts)
         share = images / max(int(images.sum()), 1)
-        values = {"of": name, "label": np.arange(len(images)), "images": images, "share": share}
+        values = {"of": name, "label": list(classes.names), "images": images, "share": share}
         frames.append(pd.DataFrame(values))
     return pd.concat(frames, ignore_index=True)
 
@@ -172,10 +182,12 @@ def steps_figure(
     width: Width = "container",
     height: int = 200,
 ) -> alt.LayerChart | alt.FacetChart:
-    """Test accuracy of some runs over their labels, with a rule at the step that is looked at.
+    """Test accuracy of some runs over their labels, with a rule at the step in view.
+
+    Each run has its function's colour; runs of the same function differ in their dashes.
 
     Args:
-        runs: by the name to call them; the first in the primary colour.
+        runs: by the name to call them.
     """
     frames = [
         pd.DataFrame({"series": name, "n_labelled": run.n_labelled, "value": run.accuracy})
@@ -185,8 +197,13 @@ def steps_figure(
     colour = alt.Color(
         "series:N",
         title=None,
-        scale=alt.Scale(domain=list(runs), range=list(_SERIES[: len(runs)])),
+        scale=alt.Scale(
+            domain=list(runs), range=[function_colour(run.acquisition) for run in runs.values()]
+        ),
         legend=legend(columns=2),
+    )
+    dash = alt.StrokeDash(
+        "series:N", title=None, scale=alt.Scale(domain=list(runs), range=_dashes(runs))
     )
     tooltip = [
         alt.Tooltip("series:N", title="Run"),
@@ -201,7 +218,7 @@ def steps_figure(
         rule.mark_rule(color=PALETTE["grey"], strokeWidth=1.5, strokeDash=[4, 3]).encode(
             x="n_labelled:Q"
         ),
-        base.mark_line(strokeWidth=2, clip=True).encode(y=y),
+        base.mark_line(strokeWidth=2, clip=True).encode(y=y, strokeDash=dash),
         ends(base, "series").mark_circle(size=20, opacity=1).encode(y=y),
         base.transform_filter(alt.datum.n_labelled == n_labelled)
         .mark_circle(size=70, opacity=1)
@@ -209,3 +226,10 @@ def steps_figure(
         base.mark_circle(size=80, opacity=0).encode(y=y, tooltip=tooltip),
     ]
     return alt.layer(*layers).properties(width=width, height=height, padding=PADDING)
+
+
+def _dashes(runs: Mapping[str, RunCurve]) -> list[list[float]]:
+    """A dash pattern for each run: solid for the first of a function."""
+    functions = [run.acquisition for run in runs.values()]
+    earlier = [functions[:place].count(name) for place, name in enumerate(functions)]
+    return [list(_DASHES[n % len(_DASHES)]) for n in earlier]

@@ -1,7 +1,7 @@
 """The labelling page's chart: this run over its labels, against the random baseline.
 
-Owns the encoding of "this run": primary colour with points; random grey with its band; published
-values dotted; the full-data bound a thin line; points measured before a correction hollow.
+This run has points, the baseline a band; published values are dotted, the full-data bound is a
+thin line. Points measured before a correction are hollow.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from dal_core.figures.axes import (
 )
 from dal_core.results.crossings import Metric, band
 from dal_core.results.curves import RunCurve, as_curve
-from dal_core.results.titles import FULL_DATA, PALETTE, PRIMARY, display_name
+from dal_core.results.titles import FULL_DATA, PRIMARY, display_name
+from dal_core.results.titles import colour as function_colour
 
 
 def learning_curve(
@@ -37,11 +38,11 @@ def learning_curve(
     *,
     minutes: Mapping[int, float] | None = None,
     stale: Collection[int] = (),
-    colour: str = PRIMARY,
+    colour: str | None = None,
     width: int | str = "container",
     height: int = 230,
 ) -> alt.LayerChart | alt.FacetChart:
-    """This run over the number of labels, with what it is to be compared to.
+    """This run over the number of labels, with what to compare it to.
 
     Args:
         run: the run, or its steps as columns `n_labelled`, `accuracy`, `mutual_information`; one
@@ -50,15 +51,16 @@ def learning_curve(
             population standard deviation, which ends with the shortest.
         bound: the value of the model trained on all images, a thin line.
         published: published values by number of labels, dotted.
-        minutes: minutes of labelling by number of labels; given, they are the x axis, for every
-            curve alike, and points without any are left out.
+        minutes: minutes of labelling by number of labels. If given, they are the x axis of every
+            curve, and points without minutes are left out.
         stale: numbers of labels of this run that were measured before a correction: hollow.
-        colour: of this run.
+        colour: of this run; default: its function's, or, where that is the baseline's, another.
         width: in pixels, or "container" to fill the page's column.
     """
     data = learning_curve_data(run, baseline, metric, bound, published, minutes, stale)
     values = [*data.value, *data.low.dropna(), *data.high.dropna().clip(upper=1.0)]
-    names = list(dict.fromkeys(data.series)) or ["this run"]  # a legend of nothing is no size
+    names = list(dict.fromkeys(data.series)) or ["this run"]  # an empty legend has no size
+    colour = colour or _own_colour(run, baseline)
     looks = {name: _look(name, colour) for name in names}
     series = alt.Color(
         "series:N",
@@ -80,7 +82,7 @@ def learning_curve(
     layers = [
         layer
         for kind in ("random", "bound", "published", "run")
-        if kind == "run" or kind in set(data.kind)  # an empty layer is a nameless one to a reader
+        if kind == "run" or kind in set(data.kind)  # a screen reader would announce an empty layer
         for layer in _LAYERS[kind](base.transform_filter(alt.datum.kind == kind), place, data)
     ]
     summary = _in_words(data, metric)
@@ -188,7 +190,7 @@ _LAYERS = {
 
 
 def _in_words(data: pd.DataFrame, metric: Metric) -> str:
-    """What a screen reader says of the chart: where each curve stands now."""
+    """The chart for a screen reader: where each curve stands now."""
     latest = data[data.n_labelled.notna()].groupby("series", sort=False).tail(1)
     parts = [
         f"{row.series} {row.value:{VALUE_FORMATS[metric]}} at {row.n_labelled} labels"
@@ -211,10 +213,18 @@ def _points(kind: str, series: str, values: Mapping[int | None, float]) -> pd.Da
     )
 
 
+def _own_colour(run: RunCurve | pd.DataFrame, baseline: Sequence[RunCurve]) -> str:
+    """The colour of this run's function; not the baseline's, from which it must differ."""
+    own = run.acquisition if isinstance(run, RunCurve) else ""
+    if not own or own in {one.acquisition for one in baseline}:
+        return PRIMARY
+    return function_colour(own)
+
+
 def _look(series: str, colour: str) -> tuple[str, list[int]]:
     """Colour and dash pattern of a series."""
     if series.startswith("random"):
-        return PALETTE["grey"], [1, 0]
+        return function_colour("random"), [1, 0]
     if series == "published":
         return colour, [2, 3]
     return (FULL_DATA if series == "trained on all images" else colour), [1, 0]

@@ -1,6 +1,6 @@
 """One image's passes: the T x C matrix, its mean, each pass's entropy and vote; how scores settle.
 
-Blue is probability, an orange dot the class a pass votes for. The numbers are `explain.parts`'.
+Blue is probability, an orange dot the class a pass votes for.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from dal_core.explain.parts import Parts
 from dal_core.figures.axes import PADDING, axis, legend
+from dal_core.figures.classes import Classes
+from dal_core.figures.one_image import ImageParts
 from dal_core.figures.spec import filled, form
 from dal_core.results.titles import PALETTE, PRIMARY, TEXT, colour, display_name
 
@@ -23,44 +24,46 @@ VOTE = PALETTE["orange"]
 _MATRIX, _BARS, _ENTROPY, _MEAN = 300, 300, 96, 70  # pixels: widths and heights
 
 
-def passes_spec(parts: Parts) -> dict[str, Any]:
+def passes_spec(parts: ImageParts, classes: Classes) -> dict[str, Any]:
     """The T x C matrix (report, section 2.1.1) over its mean, each pass's entropy at its right."""
-    matrix, rows, mean = passes_data(parts)
-    return filled(_passes_form(len(mean)), {"matrix": matrix, "rows": rows, "mean": mean})
+    matrix, rows, mean = passes_data(parts, classes)
+    return filled(_passes_form(classes), {"matrix": matrix, "rows": rows, "mean": mean})
 
 
-def passes_data(parts: Parts) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+def passes_data(
+    parts: ImageParts, classes: Classes
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """The numbers behind `passes_spec`.
 
     Returns:
-        `pass`, `digit`, `p`, and `dot`, the area of a vote's dot or 0 (of T x C cells); `pass`,
-        `entropy` (of T passes); `digit`, `p` (the mean, of C classes). Passes count from 1.
+        T x C rows: `pass`, `class` (a name), `p`, and `dot`, the area of a vote's dot or 0.
+        T rows: `pass`, `entropy`. C rows: `class`, `p`, the mean. Passes count from 1.
     """
     n_passes, n_classes = parts.probs.shape
-    number, digit = np.divmod(np.arange(n_passes * n_classes), n_classes)
-    voted = parts.probs.argmax(-1)[number] == digit
+    number, label = np.divmod(np.arange(n_passes * n_classes), n_classes)
+    voted = parts.probs.argmax(-1)[number] == label
     matrix = pd.DataFrame(
         {
             "pass": number + 1,
-            "digit": digit,
+            "class": classes.named(label),
             "p": parts.probs.ravel().astype(float),
             "dot": np.where(voted, min(50.0, (0.7 * _BARS / n_passes) ** 2), 0.0),  # fits its row
         }
     )
     rows = pd.DataFrame({"pass": np.arange(n_passes) + 1, "entropy": parts.entropies.astype(float)})
-    mean = pd.DataFrame({"digit": np.arange(n_classes), "p": parts.mean.astype(float)})
+    mean = pd.DataFrame({"class": list(classes.names), "p": parts.mean.astype(float)})
     return matrix, rows, mean
 
 
 @cache
-def _passes_form(n_classes: int) -> dict[str, Any]:
-    top = alt.hconcat(_matrix(), _entropies(n_classes), spacing=14)
-    return form(alt.vconcat(top, _mean(), spacing=6, padding=PADDING))
+def _passes_form(classes: Classes) -> dict[str, Any]:
+    top = alt.hconcat(_matrix(classes), _entropies(len(classes)), spacing=14)
+    return form(alt.vconcat(top, _mean(classes), spacing=6, padding=PADDING))
 
 
-def _matrix() -> alt.LayerChart | alt.FacetChart:
+def _matrix(classes: Classes) -> alt.LayerChart | alt.FacetChart:
     cells = alt.Chart(alt.NamedData("matrix")).encode(
-        x=alt.X("digit:O", title="digit", axis=axis(labelAngle=0, grid=False)),
+        x=classes.axis(alt.X, "class", classes.noun, grid=False),
         y=alt.Y("pass:O", title="pass", axis=axis(grid=False, ticks=False, labelOverlap=True)),
     )
     opacity = alt.Scale(domain=[0, 1], range=[0, 1], clamp=True)
@@ -68,7 +71,7 @@ def _matrix() -> alt.LayerChart | alt.FacetChart:
         opacity=alt.Opacity("p:Q", scale=opacity, legend=None),
         tooltip=[
             alt.Tooltip("pass:O", title="Pass"),
-            alt.Tooltip("digit:O", title="Digit"),
+            alt.Tooltip("class:O", title=classes.title),
             alt.Tooltip("p:Q", title="Probability", format=".3f"),
         ],
     )
@@ -79,7 +82,7 @@ def _matrix() -> alt.LayerChart | alt.FacetChart:
             size=alt.Size("dot:Q", scale=None),
             tooltip=[
                 alt.Tooltip("pass:O", title="Pass"),
-                alt.Tooltip("digit:O", title="Votes for"),
+                alt.Tooltip("class:O", title="Votes for"),
                 alt.Tooltip("p:Q", title="Probability", format=".3f"),
             ],
         )
@@ -109,8 +112,8 @@ def _entropies(n_classes: int) -> alt.LayerChart | alt.FacetChart:
     return alt.layer(bars, middle).properties(width=_ENTROPY, height=_BARS)
 
 
-def _mean() -> alt.LayerChart | alt.FacetChart:
-    x = alt.X("digit:O", axis=None)
+def _mean(classes: Classes) -> alt.LayerChart | alt.FacetChart:
+    x = alt.X("class:O", sort=list(classes.names), axis=None)
     y = alt.Y(
         "p:Q",
         title="mean",
@@ -119,7 +122,7 @@ def _mean() -> alt.LayerChart | alt.FacetChart:
     )
     base = alt.Chart(alt.NamedData("mean")).encode(x=x, y=y)
     tooltip = [
-        alt.Tooltip("digit:O", title="Digit"),
+        alt.Tooltip("class:O", title=classes.title),
         alt.Tooltip("p:Q", title="Mean probability", format=".3f"),
     ]
     bars = base.mark_bar(color=PRIMARY).encode(tooltip=tooltip)
@@ -132,7 +135,7 @@ def _mean() -> alt.LayerChart | alt.FacetChart:
 
 
 def settling_spec(lines: Mapping[str, np.ndarray], n_passes: int) -> dict[str, Any]:
-    """Scores after 1, 2, ... passes, and a rule at the number of passes looked at.
+    """Scores after 1, 2, ... passes, and a rule at the chosen number of passes.
 
     Args:
         lines: by function, [T] as `explain.parts.settling` gives them.

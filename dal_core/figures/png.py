@@ -1,4 +1,4 @@
-"""Thousands of digits small enough to travel with a chart: data URIs of about 200 bytes each."""
+"""Images as PNG data URIs, for pages and charts: grey [H, W] or RGB [H, W, 3], uint8, any size."""
 
 from __future__ import annotations
 
@@ -8,24 +8,54 @@ import io
 import numpy as np
 from PIL import Image
 
-LEVELS, ENLARGED = 4, 2  # greys, and the side of a pixel: to know a digit by, not to measure
-_PALETTE = [grey for level in range(LEVELS) for grey in [level * 255 // (LEVELS - 1)] * 3]
+THUMBNAIL_SIDE = 56  # pixels of a thumbnail's longer side, about
+_GREYS, _COLOURS = 4, 16  # of a thumbnail: to recognise an image, not to measure it
+_PALETTE = [grey for level in range(_GREYS) for grey in [level * 255 // (_GREYS - 1)] * 3]
+
+
+def image_data_uri(image: np.ndarray, scale: int = 1) -> str:
+    """An image in all its greys or colours.
+
+    Args:
+        scale: side of the square drawn for each pixel; above 1, pixels stay sharp where a page
+            enlarges the image.
+
+    Raises:
+        ValueError: another shape or type.
+    """
+    return _data_uri(Image.fromarray(_enlarged(_checked(image), scale)))
 
 
 def thumbnail(image: np.ndarray) -> str:
-    """uint8 [28, 28] -> a PNG of four greys as a data URI."""
-    levels = (image.astype(np.uint16) * (LEVELS - 1) + 127) // 255
-    large = np.kron(levels.astype(np.uint8), np.ones((ENLARGED, ENLARGED), np.uint8))
-    png = Image.fromarray(large, mode="P")
+    """A small image in few greys or colours: thousands of them travel with one chart.
+
+    A digit of MNIST takes about 200 bytes. Raises ValueError for another shape or type.
+    """
+    longest = max(_checked(image).shape[:2])
+    every = max(1, longest // THUMBNAIL_SIDE)
+    small = _enlarged(image[::every, ::every], max(1, THUMBNAIL_SIDE // longest))
+    if image.ndim == 3:
+        return _data_uri(Image.fromarray(small).quantize(_COLOURS))
+    levels = (small.astype(np.uint16) * (_GREYS - 1) + 127) // 255
+    png = Image.fromarray(levels.astype(np.uint8), mode="P")
     png.putpalette(_PALETTE)
-    buffer = io.BytesIO()
-    png.save(buffer, format="PNG", bits=2)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    return _data_uri(png, bits=2)
 
 
-def picture(image: np.ndarray, enlarged: int = 4) -> str:
-    """uint8 [28, 28] -> a PNG of all its greys as a data URI, for a few images at a time."""
-    large = np.kron(image, np.ones((enlarged, enlarged), np.uint8))
+def _checked(image: np.ndarray) -> np.ndarray:
+    grey_or_rgb = image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)
+    if not grey_or_rgb or image.dtype != np.uint8 or not image.size:
+        raise ValueError(
+            f"image is {image.dtype} {list(image.shape)}; allowed: uint8 [H, W] or [H, W, 3]"
+        )
+    return image
+
+
+def _enlarged(image: np.ndarray, scale: int) -> np.ndarray:
+    return image.repeat(scale, axis=0).repeat(scale, axis=1)
+
+
+def _data_uri(image: Image.Image, **options: int) -> str:
     buffer = io.BytesIO()
-    Image.fromarray(large).save(buffer, format="PNG")
+    image.save(buffer, format="PNG", **options)
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

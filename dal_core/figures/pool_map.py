@@ -1,7 +1,7 @@
 """A map of the pool: thousands of images as points, and a slider over the queries.
 
-Owns the look of the points. The slider is the chart's own, so that going through the steps sends
-nothing to the server and the points stay where they are. Places come from `explain.pool_map`.
+The slider belongs to the chart: moving through the steps sends nothing to the server, and the
+points keep their places.
 """
 
 from __future__ import annotations
@@ -12,28 +12,30 @@ import altair as alt
 import pandas as pd
 
 from dal_core.figures.axes import PADDING, axis, plain_legend
-from dal_core.figures.score_breakdown import CLASS_COLOURS
+from dal_core.figures.classes import Classes
 from dal_core.figures.spec import filled, form
 from dal_core.results.titles import PALETTE, PRIMARY, display_name
 
-DIGIT = "digit"
+CLASS = "class"
 ASKED = PALETTE["vermillion"]
-_COLUMNS = ["image_id", "x", "y", "step", "skipped", "digit", "said", "image"]
+_COLUMNS = ["image_id", "x", "y", "step", "skipped", "class", "said", "image"]
 
 
-def pool_map_spec(points: pd.DataFrame, by: str, n_steps: int, height: int = 520) -> dict[str, Any]:
-    """Points of images; bigger and ringed those a query asked for.
+def pool_map_spec(
+    points: pd.DataFrame, by: str, n_steps: int, classes: Classes, height: int = 520
+) -> dict[str, Any]:
+    """Images as points; those a query asked for are larger and ringed.
 
     Args:
         points: a row per image: `image_id`, `x`, `y`; `step` in which it was asked for (-1 the
-            initial set, -2 never, `n_steps` what is asked now); `skipped`; `digit` (the data
-            set's label), `said` (the answer, as text); `image` (a data URI); and a column for
+            initial set, -2 never, `n_steps` the current query); `skipped`; `class` (the data
+            set's, by name), `said` (the answer, as text); `image` (a data URI); and a column for
             each function to colour by.
-        by: DIGIT, or the name of one of those columns.
+        by: CLASS, or the name of one of those columns.
         n_steps: queries answered; the slider goes from 0 to it.
     """
-    columns = _COLUMNS if by == DIGIT else [*_COLUMNS, by]
-    if by != DIGIT:  # the highest scores on top of the others
+    columns = _COLUMNS if by == CLASS else [*_COLUMNS, by]
+    if by != CLASS:  # the highest scores on top of the others
         points = points.sort_values(by, na_position="last", kind="stable")
     slider = alt.binding_range(min=0, max=n_steps, step=1, name="Query  ")
     step = alt.param(name="step", value=n_steps, bind=slider if n_steps else alt.Undefined)
@@ -44,8 +46,8 @@ def pool_map_spec(points: pd.DataFrame, by: str, n_steps: int, height: int = 520
         .encode(
             x=_place("x", points),
             y=_place("y", points),
-            color=_colour(points, by),
-            tooltip=_tooltip(by),
+            color=_colour(points, by, classes),
+            tooltip=_tooltip(by, classes),
         )
     )
     layers = [
@@ -58,7 +60,7 @@ def pool_map_spec(points: pd.DataFrame, by: str, n_steps: int, height: int = 520
         .mark_point(shape="circle", size=190, filled=True, opacity=1, strokeWidth=3)
         .encode(stroke=alt.value(ASKED)),
     ]
-    if by == DIGIT:
+    if by == CLASS:
         layers.append(_names(base, points))
     chart = alt.layer(*layers).add_params(step)
     # By name: a table inside the chart may have no more than 5,000 rows.
@@ -67,9 +69,9 @@ def pool_map_spec(points: pd.DataFrame, by: str, n_steps: int, height: int = 520
 
 
 def _labelled(base: alt.Chart, by: str) -> alt.Chart:
-    """What has a label has no score any more."""
+    """Labelled images, which are no longer scored."""
     marks = base.mark_point(shape="diamond", size=80, filled=True, opacity=1, strokeWidth=1.2)
-    if by == DIGIT:
+    if by == CLASS:
         return marks.encode(stroke=alt.value(PALETTE["grey"]))
     return marks.encode(color=alt.value(PRIMARY))
 
@@ -108,18 +110,22 @@ def _place(name: str, points: pd.DataFrame) -> Any:
     return kind(f"{name}:Q", title=title, axis=hidden, scale=alt.Scale(domain=domain, nice=False))
 
 
-def _colour(points: pd.DataFrame, by: str) -> alt.Color:
-    if by == DIGIT:
-        scale = alt.Scale(domain=list(range(10)), range=list(CLASS_COLOURS))
+def _colour(points: pd.DataFrame, by: str, classes: Classes) -> alt.Color:
+    if by == CLASS:
+        others = sorted({*points["class"]} - {*classes.names})  # images whose class nobody knows
+        scale = alt.Scale(
+            domain=[*classes.names, *others],
+            range=classes.colours() + [PALETTE["grey"]] * len(others),
+        )
         legend = plain_legend(
             "top",
-            columns=10,
+            columns=min(10, len(classes)),
             symbolType="circle",
             symbolSize=90,
             symbolOpacity=1,
             symbolStrokeWidth=0,  # else the labelled images' grey edge hides the colour
         )
-        return alt.Color("digit:N", title=None, scale=scale, legend=legend)
+        return alt.Color("class:N", title=None, scale=scale, legend=legend)
     top = float(points[by].max())
     return alt.Color(
         f"{by}:Q",
@@ -132,26 +138,26 @@ def _colour(points: pd.DataFrame, by: str) -> alt.Color:
     )
 
 
-def _tooltip(by: str) -> list[alt.Tooltip]:
+def _tooltip(by: str, classes: Classes) -> list[alt.Tooltip]:
     said = [
         alt.Tooltip("image:N"),
         alt.Tooltip("image_id:Q", title="Image"),
-        alt.Tooltip("digit:N", title="MNIST says"),
+        alt.Tooltip("class:N", title=f"{classes.title} in the data set"),
         alt.Tooltip("said:N", title="Answer"),
     ]
     return (
         said
-        if by == DIGIT
+        if by == CLASS
         else [*said, alt.Tooltip(f"{by}:Q", title=display_name(by), format=".3f")]
     )
 
 
 def _names(base: alt.Chart, points: pd.DataFrame) -> alt.Chart:
-    """Each digit's name in the middle of its points: colours alone do not tell ten apart."""
+    """Each class's name in the middle of its points: colours alone do not tell ten apart."""
     return (
-        base.transform_aggregate(x="median(x)", y="median(y)", groupby=["digit"])
+        base.transform_aggregate(x="median(x)", y="median(y)", groupby=["class"])
         .mark_text(fontSize=20, fontWeight="bold", stroke="white", strokeWidth=0.6)
         .encode(
-            x=_place("x", points), y=_place("y", points), text="digit:N", tooltip=alt.value(None)
+            x=_place("x", points), y=_place("y", points), text="class:N", tooltip=alt.value(None)
         )
     )

@@ -1,8 +1,4 @@
-"""What one image's scores are made of, as sums: entropies, votes, spreads.
-
-Owns how the parts of a score look; a class has one colour in every sum. The numbers are
-`explain.parts`'.
-"""
+"""How one image's scores are computed: entropies, votes and spreads, class by class."""
 
 from __future__ import annotations
 
@@ -15,100 +11,109 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from dal_core.explain.parts import Parts
 from dal_core.figures.axes import PADDING, axis
+from dal_core.figures.classes import Classes
+from dal_core.figures.one_image import ImageParts
 from dal_core.figures.spec import filled, form
 from dal_core.results.titles import PALETTE, colour
 
-# Vega's tableau10; ten colours do not stay apart for everybody, so a digit always stands by them.
-CLASS_COLOURS = (
-    *("#4c78a8", "#f58518", "#e45756", "#72b7b2", "#54a24b"),
-    *("#eeca3b", "#b279a2", "#ff9da6", "#9d755d", "#bab0ac"),
-)
 _WIDTH = 330  # pixels
 _NAMES = 112  # pixels for the names of the bars: all three charts begin at one line
-_LABEL_FROM = 0.06  # of an axis: a narrower part of a bar has no room for its digit
+_LABEL_FROM = 0.06  # of an axis: a narrower part of a bar has no room for a name of one letter
 _MEAN, _PASSES, _DIFFERENCE = "of the mean", "mean of the passes'", "difference"
 
 
-def sums_spec(parts: Parts) -> dict[str, Any]:
-    """Entropies as bars that are taken off each other, votes as a bar, spreads class by class."""
-    entropies, votes, spreads = sums_data(parts)
+def breakdown_spec(parts: ImageParts, classes: Classes) -> dict[str, Any]:
+    """Entropies as bars and their difference, votes as a bar, spreads class by class."""
+    entropies, votes, spreads = breakdown_data(parts, classes)
     n_passes, n_classes = parts.probs.shape
     limit = math.log(n_classes)
     tables = {
-        "entropies": _labelled(entropies, limit),
-        "votes": _labelled(votes, n_passes),
-        "spreads": spreads.assign(what=[_what("", digit) for digit in spreads.digit]),
+        "entropies": _labelled(entropies, limit, classes),
+        "votes": _labelled(votes, n_passes, classes),
+        "spreads": spreads.assign(what=[_part(name, classes) for name in spreads["class"]]),
     }
-    return filled(_form(limit), tables)
+    return filled(_form(classes), tables)
 
 
-def sums_data(parts: Parts) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """The numbers behind `sums_spec`.
+def breakdown_data(
+    parts: ImageParts, classes: Classes
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """The numbers behind `breakdown_spec`.
 
     Returns:
-        Twice the parts of bars: `row`, `digit` (missing where a part belongs to no class),
-        `start`, `end`; then `digit`, `spread`.
+        The parts of the entropies' bars and those of the votes' bar: `row`, `class` (a name;
+        missing where a part belongs to no class), `start`, `end`. Then `class`, `spread`.
     """
-    start, end = parts.mean_of_entropies, parts.entropy_of_mean
+    start, end = float(parts.entropies.mean()), float(parts.entropy_terms.sum())
     entropies = [
-        *_segments(_MEAN, parts.entropy_terms),
+        *_segments(_MEAN, parts.entropy_terms, classes),
         (_PASSES, None, 0.0, start),
         (_DIFFERENCE, None, start, end),
     ]
-    votes = _segments("votes", parts.votes)
-    digits = np.arange(len(parts.spreads))
-    spreads = pd.DataFrame({"digit": digits, "spread": parts.spreads.astype(float)})
+    votes = _segments("votes", parts.votes, classes)
+    spreads = pd.DataFrame({"class": list(classes.names), "spread": parts.spreads.astype(float)})
     return _frame(entropies), _frame(votes), spreads
 
 
-Segment = tuple[str, int | None, float, float]
+Segment = tuple[str, str | None, float, float]
 
 
-def _segments(row: str, sizes: Sequence[float] | np.ndarray) -> list[Segment]:
+def _segments(row: str, sizes: np.ndarray, classes: Classes) -> list[Segment]:
     """Parts of one bar, the largest first; parts of no size are left out."""
     table, end = list[Segment](), 0.0
-    for digit in sorted(range(len(sizes)), key=lambda i: -float(sizes[i])):
-        if float(sizes[digit]) > 0:
-            table.append((row, digit, end, end + float(sizes[digit])))
+    for label in sorted(range(len(sizes)), key=lambda i: -float(sizes[i])):
+        if float(sizes[label]) > 0:
+            table.append((row, classes.names[label], end, end + float(sizes[label])))
             end = table[-1][3]
     return table
 
 
 def _frame(segments: Sequence[Segment]) -> pd.DataFrame:
-    frame = pd.DataFrame(segments, columns=["row", "digit", "start", "end"])
-    return frame.astype({"digit": "Int64"})
+    return pd.DataFrame(segments, columns=["row", "class", "start", "end"])
 
 
-def _labelled(data: pd.DataFrame, limit: float) -> pd.DataFrame:
-    """What is drawn of the parts of bars: each named, and its digit where there is room for it."""
+def _labelled(data: pd.DataFrame, limit: float, classes: Classes) -> pd.DataFrame:
+    """The parts of bars as drawn: each has a name, and its class as text where there is room."""
+    names = [None if pd.isna(name) else str(name) for name in data["class"]]
     size = data.end - data.start
-    digits = ["" if pd.isna(digit) else str(digit) for digit in data.digit]
-    return data.drop(columns="digit").assign(
-        what=[_what(row, digit) for row, digit in zip(data.row, data.digit, strict=True)],
+    return data.drop(columns="class").assign(
+        what=[
+            row if name is None else _part(name, classes)
+            for row, name in zip(data.row, names, strict=True)
+        ],
         size=size,
         middle=(data.start + data.end) / 2,
-        text=[t if s >= _LABEL_FROM * limit else "" for t, s in zip(digits, size, strict=True)],
+        text=[
+            name if name and share >= _LABEL_FROM * (1 + len(name)) / 2 else ""
+            for name, share in zip(names, size / limit, strict=True)
+        ],
     )
 
 
-def _what(row: str, digit: Any) -> str:
-    return row if pd.isna(digit) else f"digit {digit}"
+def _part(name: str, classes: Classes) -> str:
+    return f"{classes.noun} {name}"
 
 
 @cache
-def _form(limit: float) -> dict[str, Any]:
+def _form(classes: Classes) -> dict[str, Any]:
+    limit = math.log(len(classes))
     title = "Entropy in nats: BALD is the difference"
     rows = [_MEAN, _PASSES, _DIFFERENCE]
-    entropies = _bars("entropies", rows, title, ".1f", 88, domain=[0, limit])
-    votes = _bars("votes", ["votes"], "Votes of the passes", "d", 30)
-    charts = alt.vconcat(entropies, votes, _spreads(), spacing=12, padding=PADDING)
+    entropies = _bars("entropies", rows, title, ".1f", 88, classes, domain=[0, limit])
+    votes = _bars("votes", ["votes"], "Votes of the passes", "d", 30, classes)
+    charts = alt.vconcat(entropies, votes, _spreads(classes), spacing=12, padding=PADDING)
     return form(charts.resolve_scale(color="shared"))
 
 
 def _bars(
-    table: str, rows: list[str], title: str, number: str, height: int, **scale: Any
+    table: str,
+    rows: list[str],
+    title: str,
+    number: str,
+    height: int,
+    classes: Classes,
+    **scale: Any,
 ) -> alt.LayerChart | alt.FacetChart:
     x = alt.X(
         "start:Q",
@@ -123,7 +128,7 @@ def _bars(
     bars = base.mark_bar(stroke="white", strokeWidth=0.6, height=20).encode(
         x=x,
         x2="end:Q",
-        color=_colours(),
+        color=_colours(classes),
         tooltip=[
             alt.Tooltip("row:N", title="Bar"),
             alt.Tooltip("what:N", title="Part"),
@@ -135,7 +140,7 @@ def _bars(
     return layers.properties(width=_WIDTH, height=height)
 
 
-def _spreads() -> alt.LayerChart | alt.FacetChart:
+def _spreads(classes: Classes) -> alt.LayerChart | alt.FacetChart:
     base = alt.Chart(alt.NamedData("spreads"))
     y = alt.Y(
         "spread:Q",
@@ -143,13 +148,13 @@ def _spreads() -> alt.LayerChart | alt.FacetChart:
         scale=alt.Scale(domain=[0, 0.5], clamp=True),
         axis=axis(values=[0, 0.25, 0.5], format=".2f", minExtent=_NAMES),
     )
-    title = "Standard deviation of each digit; the line is their mean"
-    x = alt.X("digit:O", title=title, axis=axis(labelAngle=0))
+    title = f"Standard deviation of each {classes.noun}; the line is their mean"
+    x = classes.axis(alt.X, "class", title)
     tooltip = [
-        alt.Tooltip("digit:O", title="Digit"),
+        alt.Tooltip("class:O", title=classes.title),
         alt.Tooltip("spread:Q", title="Standard deviation", format=".3f"),
     ]
-    bars = base.mark_bar().encode(x=x, y=y, color=_colours(), tooltip=tooltip)
+    bars = base.mark_bar().encode(x=x, y=y, color=_colours(classes), tooltip=tooltip)
     middle = base.mark_rule(color=colour("mean_std"), strokeWidth=2).encode(
         y="mean(spread):Q",
         tooltip=alt.Tooltip("mean(spread):Q", title="Mean std", format=".3f"),
@@ -157,8 +162,8 @@ def _spreads() -> alt.LayerChart | alt.FacetChart:
     return alt.layer(bars, middle).properties(width=_WIDTH, height=70)
 
 
-def _colours() -> alt.Color:
+def _colours(classes: Classes) -> alt.Color:
     others = {_PASSES: PALETTE["grey"], _DIFFERENCE: colour("bald")}
-    names = [_what("", digit) for digit in range(len(CLASS_COLOURS))] + list(others)
-    scale = alt.Scale(domain=names, range=[*CLASS_COLOURS, *others.values()])
+    names = [_part(name, classes) for name in classes.names] + list(others)
+    scale = alt.Scale(domain=names, range=[*classes.colours(), *others.values()])
     return alt.Color("what:N", scale=scale, legend=None)

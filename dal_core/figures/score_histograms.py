@@ -1,4 +1,4 @@
-"""Where an image's scores stand among those of the whole pool: a histogram per function."""
+"""An image's scores among those of the whole pool: a histogram per function."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ N_BINS = 40
 _WIDTH, _HEIGHT = 330, 34
 
 
-def places_spec(bins: pd.DataFrame, scores: Mapping[str, float]) -> dict[str, Any]:
+def histograms_spec(bins: pd.DataFrame, scores: Mapping[str, float]) -> dict[str, Any]:
     """The pool's scores, a row per function, and a line where this image's score lies.
 
     Args:
-        bins: as `places_data` gives them.
+        bins: as `histograms_data` gives them.
         scores: the image's own, by function; those of functions without bins are left out.
     """
     names = tuple(name for name in dict.fromkeys(bins.function) if name in scores)
@@ -30,7 +30,7 @@ def places_spec(bins: pd.DataFrame, scores: Mapping[str, float]) -> dict[str, An
     return filled(_form(names), {"bins": bins, "own": own})
 
 
-def places_data(pool: Mapping[str, np.ndarray]) -> pd.DataFrame:
+def histograms_data(pool: Mapping[str, np.ndarray]) -> pd.DataFrame:
     """Histograms of the pool's scores: `function`, `low`, `high` of each bin, `images` in it."""
     parts = []
     for name, scores in pool.items():
@@ -54,7 +54,7 @@ def _row(name: str) -> alt.LayerChart | alt.FacetChart:
         scale=alt.Scale(nice=False, zero=True),
         axis=axis(tickCount=5, grid=False, labelFontSize=9),
     )
-    # Square roots: most of a pool is certain, and the few that are not are what is looked for.
+    # Square roots: the model is certain of most images, and the few others matter.
     y = alt.Y(
         "images:Q",
         title=display_name(name, short=True),

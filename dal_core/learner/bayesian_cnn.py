@@ -217,7 +217,7 @@ class Learner:
             raise StateError("the pool is empty: there is no image left to ask for")
         batch, probs = select(
             registry.get(self.spec.acquisition),
-            self._candidates(fitted.model, ids, progress),
+            self._pool_candidates(fitted.model, ids, progress),
             RANKING_KEPT,
             n_passes_kept=n_kept or 2 * self.protocol.n_samples_to_acquire,
             eps=self.protocol.entropy_eps,
@@ -383,7 +383,7 @@ class Learner:
         seed = torch_seed(self.spec.seed, Purpose.INITIAL_WEIGHTS, self.n_labelled)
         return new_model(self.protocol, self.dataset, seed).to(self.device)
 
-    def _candidates(
+    def _pool_candidates(
         self, model: BayesianCNN, ids: np.ndarray, progress: Progress | None
     ) -> Candidates:
         """The images to choose from, in the order of `ids`, and where chance comes in."""
@@ -393,7 +393,7 @@ class Learner:
         return Candidates(
             ids,
             tie_order(len(ids), self.protocol.ties, ties),
-            self._passes(model, ids, mask_seed, progress),
+            lambda: self._passes(model, ids, mask_seed, progress),
             numpy_generator(seed, Purpose.RANDOM_SCORES, n),
         )
 

@@ -122,7 +122,7 @@ def _write_figures(
     random = by_function(runs).get("random", [])
     charts: dict[str, tuple[Any, pd.DataFrame]] = {}
     if dataset is not None:
-        charts["figure1"] = figures.digits_figure(dataset), figures.digits_data(dataset)
+        charts["figure1"] = figures.examples_figure(dataset), figures.examples_data(dataset)
     metrics: dict[str, Metric] = {"figure2": "accuracy", "figure3": "mutual_information"}
     for name, metric in metrics.items():
         data = figures.bands_data(runs, full, metric)

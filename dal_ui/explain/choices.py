@@ -7,8 +7,9 @@ from typing import Any
 import streamlit as st
 
 from dal_core.explain import choices
-from dal_core.figures.batches import tens_figure
+from dal_core.figures.batches import batches_figure
 from dal_core.figures.choices import balance_figure, correlation_figure, redundancy_figure
+from dal_core.figures.classes import Classes
 from dal_core.results.titles import display_name
 from dal_ui.explain import model, words
 from dal_ui.explain.model import Step
@@ -29,7 +30,7 @@ def choices_view(step: Step) -> None:
     left, right = st.columns(2, gap="large")
     with left:
         st.markdown("#### Which digits")
-        _show(balance_figure(counts), "balance", "stretch")
+        _show(balance_figure(counts, Classes.of(step.dataset)), "balance", "stretch")
         st.caption(
             "By MNIST's labels, which no function knows. A random ten holds about one of each; "
             "a function that asks for many of one digit found that one hard."
@@ -53,7 +54,7 @@ def choices_view(step: Step) -> None:
 
 
 def _tens(step: Step, chosen: dict[str, tuple[int, ...]]) -> None:
-    _show(tens_figure(step.dataset, chosen), "tens", "content")
+    _show(batches_figure(step.dataset, chosen), "tens", "content")
     overlap = choices.overlap(chosen)
     own = step.log.run.spec.acquisition
     own = own if own in chosen and own != "random" else "bald"

@@ -15,11 +15,12 @@ from dal_core.acquisition import registry
 from dal_core.data.mnist_drawing import as_mnist
 from dal_core.explain.parts import Parts, parts_of, scored_functions, settling
 from dal_core.explain.pool import Place, PoolScores, ambiguous_image, place_of, quarrel_image
+from dal_core.figures.classes import Classes
 from dal_core.figures.passes import passes_spec, settling_spec
-from dal_core.figures.score_breakdown import sums_spec
-from dal_core.figures.score_histograms import places_data, places_spec
+from dal_core.figures.png import image_data_uri
+from dal_core.figures.score_breakdown import breakdown_spec
+from dal_core.figures.score_histograms import histograms_data, histograms_spec
 from dal_ui.components.canvas import digit_canvas
-from dal_ui.components.grid import image_data_uri
 from dal_ui.explain import model, words
 from dal_ui.explain.model import MAX_PASSES, Step
 from dal_ui.shared.vega import draw
@@ -55,16 +56,17 @@ def image_view(step: Step) -> None:
     probs, is_own = _passes(step, chosen, dropout)
     eps = step.learner.protocol.entropy_eps
     parts = parts_of(probs[:n_passes], eps)
+    classes = Classes.of(step.dataset)
     with right:
         st.caption(words.MATRIX)
         with st.container(horizontal=True, gap="medium"):
-            draw(passes_spec(parts), "explain-passes-chart")
+            draw(passes_spec(parts, classes), "explain-passes-chart")
             with st.container(width=268):
                 _outcome(step, parts, is_own)
                 lines = {name: settling(probs, name, eps) for name in scored_functions()}
                 draw(settling_spec(lines, n_passes), "explain-settling-chart", "stretch")
                 st.caption(words.SETTLES)
-    _scores(pool, chosen, parts)
+    _scores(pool, chosen, parts, classes)
 
 
 # -- which image -------------------------------------------------------------------------------
@@ -198,15 +200,15 @@ def _outcome(step: Step, parts: Parts, is_own: bool) -> None:
     st.caption(words.whose_passes(is_own, len(parts.probs), n))
 
 
-def _scores(pool: PoolScores, chosen: Chosen, parts: Parts) -> None:
+def _scores(pool: PoolScores, chosen: Chosen, parts: Parts, classes: Classes) -> None:
     scores, places = standing(pool, chosen.image_id, parts)
     st.markdown("#### From the matrix to a number")
     st.caption(words.SUMS)
     with st.container(horizontal=True, gap="large"):
-        draw(sums_spec(parts), "explain-sums-chart")
+        draw(breakdown_spec(parts, classes), "explain-sums-chart")
         with st.container(width=600):
             st.markdown(words.scores_table(parts, scores, places))
-            draw(places_spec(places_data(pool.scores), scores), "explain-places-chart")
+            draw(histograms_spec(histograms_data(pool.scores), scores), "explain-places-chart")
             st.caption(
                 f"All {len(pool):,} pool images the run scored at this step, with its own "
                 f"T = {pool.n_passes}; heights are square roots. The line is this image."

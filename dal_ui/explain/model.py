@@ -19,6 +19,7 @@ from dal_core.explain import choices, pool_map
 from dal_core.explain.passes import fresh_passes, scored_passes
 from dal_core.explain.pool import PoolScores, score_pool
 from dal_core.explain.step import fitted_of, newest_model, stored_models, stored_step
+from dal_core.figures.classes import Classes
 from dal_core.figures.png import thumbnail
 from dal_core.learner.bayesian_cnn import Learner
 from dal_core.run.state import RunState
@@ -171,7 +172,7 @@ def _mapped(key: Key, _learner: Learner) -> tuple[pd.DataFrame, np.ndarray]:
     one_thread()
     points, projection = pool_map.map_of(_learner)
     images, labels = _learner.dataset.images, _learner.dataset.labels
-    points["digit"] = labels[points.image_id]
+    points["class"] = Classes.of(_learner.dataset).named(labels[points.image_id])
     points["image"] = [thumbnail(images[i]) for i in points.image_id]
     return points, projection.explained
 

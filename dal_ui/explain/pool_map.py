@@ -11,7 +11,8 @@ import streamlit as st
 from dal_core.explain.parts import scored_functions
 from dal_core.explain.pool import PoolScores
 from dal_core.explain.pool_map import UNASKED
-from dal_core.figures.pool_map import DIGIT, pool_map_spec
+from dal_core.figures.classes import Classes
+from dal_core.figures.pool_map import CLASS, pool_map_spec
 from dal_core.results.titles import display_name
 from dal_ui.explain import model, words
 from dal_ui.explain.model import Step
@@ -24,20 +25,20 @@ def map_view(step: Step) -> None:
     st.caption(words.MAP)
     by = st.pills(
         "Colour by",
-        [DIGIT, *scored_functions()],
-        default=DIGIT,
+        [CLASS, *scored_functions()],
+        default=CLASS,
         required=True,
-        format_func=lambda name: "MNIST's label" if name == DIGIT else display_name(name),
+        format_func=lambda name: "MNIST's label" if name == CLASS else display_name(name),
         wrap=True,
         key="explain-colour",
     )
-    spec, explained = _spec(step.key, step, by or DIGIT)
+    spec, explained = _spec(step.key, step, by or CLASS)
     draw(spec, f"explain-map-{by}", "stretch")
-    st.caption(_legend(by or DIGIT, len(step.learner.answered), explained))
+    st.caption(_legend(by or CLASS, len(step.learner.answered), explained))
 
 
 def _legend(by: str, n_answered: int, explained: np.ndarray) -> str:
-    labelled = "Diamonds" if by == DIGIT else "Blue diamonds (no score any more)"
+    labelled = "Diamonds" if by == CLASS else "Blue diamonds (no score any more)"
     return (
         f"{labelled}: labelled before that query, the initial images too. Orange rings: what that "
         f"query asked for; number {n_answered} is what is asked for now. Crosses: set aside. "
@@ -52,7 +53,9 @@ def _spec(key: model.Key, _step: Step, by: str) -> tuple[dict[str, Any], np.ndar
     points, explained = model.mapped(_step)
     pool = model.pool_scores(_step)
     table = points_to_show(points, pool, by, _step)
-    return pool_map_spec(table, by, len(_step.learner.answered)), explained
+    return pool_map_spec(
+        table, by, len(_step.learner.answered), Classes.of(_step.dataset)
+    ), explained
 
 
 def points_to_show(points: pd.DataFrame, pool: PoolScores, by: str, step: Step) -> pd.DataFrame:
@@ -60,10 +63,11 @@ def points_to_show(points: pd.DataFrame, pool: PoolScores, by: str, step: Step) 
     asked_now = step.images_wanted(pool)
     last = len(step.learner.answered)
     now = points.image_id.isin(asked_now) & (points.step == UNASKED)
-    said = ["" if np.isnan(label) else f"{label:.0f}" for label in points.label]
+    names = step.dataset.class_names
+    said = ["" if np.isnan(label) else names[int(label)] for label in points.label]
     said = ["can't tell" if skip else one for one, skip in zip(said, points.skipped, strict=True)]
     shown = points.assign(step=points.step.where(~now, last), said=said)
-    if by == DIGIT:
+    if by == CLASS:
         return shown
     scores = dict(zip(pool.image_ids.tolist(), pool.scores[by].astype(float), strict=True))
     return shown.assign(**{by: [scores.get(i, float("nan")) for i in points.image_id]})

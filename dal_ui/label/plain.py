@@ -11,8 +11,8 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from dal_core.data.base import ImageDataset
+from dal_core.figures.png import image_data_uri
 from dal_core.run.events import Query
-from dal_ui.components.grid import image_data_uri
 from dal_ui.components.grid.submission import GridSubmission
 
 SKIP = "can't tell"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from dal_core.data.base import ImageDataset
-from dal_ui.components.grid import image_data_uri
+from dal_core.figures.png import image_data_uri
 from dal_ui.label import actions, words
 from dal_ui.label.actions import Revealed, View
 

@@ -13,14 +13,15 @@ import streamlit as st
 
 from dal_core.execution.pool import Workers
 from dal_core.execution.recompute import corrected_at, step_facts, step_weights
+from dal_core.figures.classes import Classes
 from dal_core.figures.history import balance_figure, class_accuracy_figure, confusion_figure
+from dal_core.figures.png import image_data_uri
 from dal_core.results import run_history
 from dal_core.results.run_history import Moment
 from dal_core.run.events import Confusion
 from dal_core.run.splits import Split, split_of
 from dal_core.run.state import RunState
 from dal_core.store.store import Store
-from dal_ui.components.grid import image_data_uri
 from dal_ui.replay import words
 from dal_ui.replay.recompute_button import again_button
 from dal_ui.runs.forking import can_be_forked, fork_form
@@ -89,20 +90,28 @@ class StepView:
         if self.confusion is None:
             self._offer()
             return
-        key = f"replay-{self.run_id}"
+        key, classes = f"replay-{self.run_id}", Classes.of(self.dataset)
         st.caption("Test images by label (rows) and predicted class: mistakes are coloured.")
-        chart(confusion_figure, self.confusion, key=f"{key}-confusion")
+        chart(confusion_figure, self.confusion, classes, key=f"{key}-confusion")
         has_before = self.confusion_before is not None
         mark = " The mark: one step before." if has_before else ""
         st.caption(f"How many of each class it gets right.{mark}")
-        chart(class_accuracy_figure, self.confusion, self.confusion_before, key=f"{key}-classes")
+        chart(
+            class_accuracy_figure,
+            self.confusion,
+            classes,
+            self.confusion_before,
+            key=f"{key}-classes",
+        )
 
     def _balance(self) -> None:
         spec = self.log.run.spec
         split = _split(spec.fingerprint, spec.protocol.model_dump_json(), spec.seed, self.log)
         labelled, pool = run_history.class_counts(self.log, self.moment, self.dataset, split)
         st.caption("Classes of the labelled images beside those left in the pool.")
-        chart(balance_figure, _ints(labelled), _ints(pool), key=f"replay-{self.run_id}-balance")
+        classes = Classes.of(self.dataset)
+        key = f"replay-{self.run_id}-balance"
+        chart(balance_figure, _ints(labelled), _ints(pool), classes, key=key)
 
     def _actions(self) -> None:
         made = None

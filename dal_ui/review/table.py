@@ -13,8 +13,8 @@ import streamlit as st
 
 from dal_core.data.base import ImageDataset
 from dal_core.execution.predictions import load_predictions
+from dal_core.figures.png import image_data_uri
 from dal_core.store.home import run_dir
-from dal_ui.components.grid import image_data_uri
 from dal_ui.components.grid.submission import GridReview
 from dal_ui.label.actions import View, annotator
 from dal_ui.review import rows as review

@@ -103,9 +103,9 @@ def test_scores_stay_within_their_bounds_and_are_never_nan(name: str, logits: np
 
 
 def test_two_functions_cannot_share_a_name(toy: AcquisitionFunction) -> None:
-    for change in ({"record_name": "other"}, {"name": "other"}):
+    for other in (replace(toy, record_name="other"), replace(toy, name="other")):
         with pytest.raises(ValueError, match="is registered already"):
-            registry.register(replace(toy, **change))
+            registry.register(other)
 
 
 def test_an_unknown_function_is_one_line() -> None:
@@ -120,17 +120,17 @@ def candidates(n: int, ties: str = "random") -> Candidates:
     generator = np.random.default_rng(3)
     probs = torch.softmax(torch.from_numpy(generator.normal(size=(8, n, 3))).float(), -1)
     probs[:, ::2] = probs[:, :1]  # equal scores
-    chunks = (probs[:, start : start + 7] for start in range(0, n, 7))
+    chunks = probs.split(7, dim=1)
     priority = tie_order(n, ties, np.random.default_rng(4))
-    return Candidates(np.arange(n) + 100, priority, chunks, np.random.default_rng(5))
+    return Candidates(np.arange(n) + 100, priority, lambda: chunks, np.random.default_rng(5))
 
 
 @pytest.mark.parametrize("ties", ["random", "first"])
 @pytest.mark.parametrize("name", NAMES[:-1])
 def test_a_batch_is_the_head_of_the_ranking_with_its_scores(name: str, ties: str) -> None:
     there = candidates(30, ties)
-    chunks = list(there.passes)
-    batch, kept = select(registry.get(name), replace(there, passes=chunks), 12, n_passes_kept=4)
+    chunks = list(there.passes())
+    batch, kept = select(registry.get(name), there, 12, n_passes_kept=4)
     scores = np.concatenate([registry.scorer(name)(chunk).numpy() for chunk in chunks])
     order = rank(scores, there.priority)[:12]
     assert batch.ids.tolist() == there.ids[order].tolist()
@@ -142,10 +142,9 @@ def test_a_batch_is_the_head_of_the_ranking_with_its_scores(name: str, ties: str
 def test_random_reads_no_passes() -> None:
     def none() -> Iterator[torch.Tensor]:
         raise AssertionError("a forward pass was made")
-        yield
 
     batch, kept = select(
-        registry.get("random"), replace(candidates(30), passes=none()), 50, n_passes_kept=4
+        registry.get("random"), replace(candidates(30), passes=none), 50, n_passes_kept=4
     )
     assert kept is None
     assert sorted(batch.ids) == list(range(100, 130))

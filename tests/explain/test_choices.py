@@ -17,7 +17,6 @@ from dal_core.explain.choices import (
     overlap,
     random_redundancy,
     redundancy,
-    shared,
     spearman,
 )
 from dal_core.explain.pool import score_pool
@@ -61,8 +60,6 @@ def test_overlaps_are_counted_both_ways() -> None:
     chosen = {"a": (1, 2, 3), "b": (3, 2, 9), "c": (7, 8, 6)}
     table = overlap(chosen)
     assert table.to_numpy().tolist() == [[3, 2, 0], [2, 3, 0], [0, 0, 3]]
-    assert shared(chosen)[3] == ("a", "b")
-    assert shared(chosen)[7] == ("c",)
 
 
 def test_rank_correlation_follows_the_order_and_not_the_values() -> None:

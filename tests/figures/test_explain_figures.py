@@ -16,7 +16,7 @@ from PIL import Image
 
 from dal_core.data.base import ImageDataset
 from dal_core.explain.parts import Parts, parts_of
-from dal_core.figures.batches import tens_data, tens_figure
+from dal_core.figures.batches import askers, batches_data, batches_figure
 from dal_core.figures.choices import (
     balance_data,
     balance_figure,
@@ -25,14 +25,17 @@ from dal_core.figures.choices import (
     redundancy_data,
     redundancy_figure,
 )
+from dal_core.figures.classes import Classes
 from dal_core.figures.passes import passes_data, passes_spec, settling_data, settling_spec
 from dal_core.figures.png import thumbnail
-from dal_core.figures.pool_map import DIGIT, pool_map_spec
-from dal_core.figures.score_breakdown import sums_data, sums_spec
-from dal_core.figures.score_histograms import places_data, places_spec
+from dal_core.figures.pool_map import CLASS, pool_map_spec
+from dal_core.figures.score_breakdown import breakdown_data, breakdown_spec
+from dal_core.figures.score_histograms import histograms_data, histograms_spec
 from dal_core.figures.spec import filled
 
 LINES = {"bald": np.array([0.0, 0.2, 0.1]), "max_entropy": np.array([0.5, 0.6, 0.55])}
+DIGITS = Classes(tuple("0123456789"), "digit")
+THREE = Classes(("stop", "yield", "go"), "sign")
 POOL = {"bald": np.array([0.0, 0.1, 0.4]), "random": np.array([0.2, 0.9, 0.5])}
 
 
@@ -59,19 +62,19 @@ def drawn(spec: dict[str, Any]) -> str:
 # -- one image ---------------------------------------------------------------------------------
 
 
-def test_the_matrix_has_a_cell_per_pass_and_digit_and_a_dot_per_vote(parts: Parts) -> None:
-    matrix, rows, mean = passes_data(parts)
+def test_the_matrix_has_a_cell_per_pass_and_class_and_a_dot_per_vote(parts: Parts) -> None:
+    matrix, rows, mean = passes_data(parts, DIGITS)
     assert len(matrix) == 70
-    cell = matrix[(matrix["pass"] == 3) & (matrix.digit == 4)]
+    cell = matrix[(matrix["pass"] == 3) & (matrix["class"] == "4")]
     assert cell.p.item() == pytest.approx(parts.probs[2, 4])
     votes = matrix[matrix["dot"] > 0]
-    assert votes.digit.tolist() == parts.probs.argmax(-1).tolist()
+    assert votes["class"].tolist() == [str(n) for n in parts.probs.argmax(-1)]
     assert rows.entropy.tolist() == pytest.approx(parts.entropies.tolist())
     assert mean.p.tolist() == pytest.approx(parts.mean.tolist())
 
 
 def test_the_bars_of_the_sums_end_where_the_scores_are(parts: Parts) -> None:
-    entropies, votes, spreads = sums_data(parts)
+    entropies, votes, spreads = breakdown_data(parts, DIGITS)
     ends = entropies.groupby("row").end.max()
     assert ends["of the mean"] == pytest.approx(parts.scores["max_entropy"], abs=1e-6)
     assert ends["mean of the passes'"] == pytest.approx(parts.mean_of_entropies)
@@ -85,7 +88,7 @@ def test_the_bars_of_the_sums_end_where_the_scores_are(parts: Parts) -> None:
 
 
 def test_bars_have_no_gap(parts: Parts) -> None:
-    entropies, _, _ = sums_data(parts)
+    entropies, _, _ = breakdown_data(parts, DIGITS)
     bar = entropies[entropies.row == "of the mean"]
     assert bar.start.iloc[0] == 0
     assert bar.start.iloc[1:].tolist() == bar.end.iloc[:-1].tolist()
@@ -93,13 +96,13 @@ def test_bars_have_no_gap(parts: Parts) -> None:
 
 
 def test_histograms_count_every_pool_image() -> None:
-    bins = places_data(POOL)
+    bins = histograms_data(POOL)
     assert bins.groupby("function").images.sum().to_dict() == {"bald": 3, "random": 3}
     assert bins[bins.function == "bald"].high.max() == pytest.approx(0.4)
 
 
 def test_a_pool_of_equal_scores_has_a_histogram() -> None:
-    assert places_data({"bald": np.zeros(5)}).images.sum() == 5
+    assert histograms_data({"bald": np.zeros(5)}).images.sum() == 5
 
 
 def test_lines_count_passes_from_one() -> None:
@@ -108,16 +111,16 @@ def test_lines_count_passes_from_one() -> None:
 
 
 def test_the_charts_of_one_image_can_be_drawn(parts: Parts) -> None:
-    assert "pass" in drawn(passes_spec(parts))
-    assert "of the mean" in drawn(sums_spec(parts))
+    assert "pass" in drawn(passes_spec(parts, DIGITS))
+    assert "of the mean" in drawn(breakdown_spec(parts, DIGITS))
     assert "BALD" in drawn(settling_spec(LINES, 2))
-    assert "Random" in drawn(places_spec(places_data(POOL), {"bald": 0.7, "random": 0.1}))
+    assert "Random" in drawn(histograms_spec(histograms_data(POOL), {"bald": 0.7, "random": 0.1}))
 
 
 def test_the_form_of_a_chart_is_the_same_for_all_numbers(parts: Parts) -> None:
     other = parts_of(torch.full((12, 10), 0.1))
-    for spec in (passes_spec, sums_spec):
-        one, two = ({**spec(p), "datasets": None} for p in (parts, other))
+    for spec in (passes_spec, breakdown_spec):
+        one, two = ({**spec(p, DIGITS), "datasets": None} for p in (parts, other))
         assert one == two
 
 
@@ -131,15 +134,20 @@ def test_filling_a_form_leaves_it_as_it_is() -> None:
 # -- several functions -------------------------------------------------------------------------
 
 
+def test_askers_are_counted_in_the_order_of_the_functions() -> None:
+    found = askers({"a": (1, 2, 3), "b": (3, 2, 9), "c": (7, 8, 6)})
+    assert (found[3], found[7]) == (("a", "b"), ("c",))
+
+
 def test_a_ten_knows_who_else_asks(mnist5k: ImageDataset) -> None:
     chosen = {"bald": (5, 9), "mean_std": (9, 700), "random": (1, 2)}
-    data = tens_data(mnist5k, chosen)
+    data = batches_data(mnist5k, chosen)
     nine = data[data.image_id == 9]
     assert nine.n_askers.tolist() == [2, 2]
     assert nine.askers.iloc[0] == "BALD, Mean std"
     assert nine.place.tolist() == [2, 1]
-    assert data.label.tolist() == [int(mnist5k.labels[i]) for i in data.image_id]
-    assert drawn(tens_figure(mnist5k, chosen).to_dict()).count("<image ") == 6
+    assert data["class"].tolist() == [str(mnist5k.labels[i]) for i in data.image_id]
+    assert drawn(batches_figure(mnist5k, chosen).to_dict()).count("<image ") == 6
 
 
 def test_a_rounded_correlation_has_no_minus_zero_and_none_is_a_dash() -> None:
@@ -152,8 +160,8 @@ def test_a_rounded_correlation_has_no_minus_zero_and_none_is_a_dash() -> None:
 
 def test_balance_and_redundancy_show_a_row_per_function() -> None:
     counts = {"bald": np.array([2, 0, 1]), "random": np.array([1, 1, 1])}
-    assert balance_data(counts).images.tolist() == [2, 0, 1, 1, 1, 1]
-    assert "BALD" in drawn(balance_figure(counts).properties(width=200).to_dict())
+    assert balance_data(counts, THREE).images.tolist() == [2, 0, 1, 1, 1, 1]
+    assert "BALD" in drawn(balance_figure(counts, THREE).properties(width=200).to_dict())
     values = {"bald": 0.7, "random": 0.5}
     assert redundancy_data(values).similarity.tolist() == [0.7, 0.5]
     figure = redundancy_figure(values, np.array([0.4, 0.5, 0.6]), 10)
@@ -172,7 +180,7 @@ def points(mnist5k: ImageDataset) -> pd.DataFrame:
             "y": [0.0, 2.0, 1.0, 3.0],
             "step": [-1, 0, 1, -2],
             "skipped": [False, True, False, False],
-            "digit": mnist5k.labels[ids],
+            "class": DIGITS.named(mnist5k.labels[ids]),
             "said": ["0", "can't tell", "", ""],
             "image": [thumbnail(mnist5k.images[i]) for i in ids],
             "bald": [float("nan"), float("nan"), 0.3, 0.1],
@@ -180,21 +188,21 @@ def points(mnist5k: ImageDataset) -> pd.DataFrame:
     )
 
 
-@pytest.mark.parametrize("by", [DIGIT, "bald"])
+@pytest.mark.parametrize("by", [CLASS, "bald"])
 @pytest.mark.parametrize("n_steps", [0, 1])
 def test_the_map_can_be_drawn(mnist5k: ImageDataset, by: str, n_steps: int) -> None:
-    spec = {**pool_map_spec(points(mnist5k), by, n_steps), "width": 300}
+    spec = {**pool_map_spec(points(mnist5k), by, n_steps, DIGITS), "width": 300}
     assert "first direction" in drawn(spec)
 
 
 def test_the_map_takes_more_than_five_thousand_points(mnist5k: ImageDataset) -> None:
     many = pd.concat([points(mnist5k)] * 1300, ignore_index=True)
-    assert len(pool_map_spec(many, DIGIT, 1)["datasets"]["points"]) == 5200
+    assert len(pool_map_spec(many, CLASS, 1, DIGITS)["datasets"]["points"]) == 5200
 
 
 def test_the_map_sends_what_images_share_once(mnist5k: ImageDataset) -> None:
     table = points(mnist5k)
-    spec = pool_map_spec(table, DIGIT, 1)
+    spec = pool_map_spec(table, CLASS, 1, DIGITS)
     calculated = next(
         part["calculate"] for part in spec["layer"][0]["transform"] if "calculate" in part
     )

@@ -31,6 +31,8 @@ class Images:
     images: np.ndarray
     labels: np.ndarray
     test_ids: np.ndarray | None = None
+    class_names: tuple[str, ...] = tuple("0123456789")
+    noun: str = "digit"
 
 
 @pytest.fixture
@@ -166,7 +168,7 @@ def test_no_chart_sets_a_background_or_a_font_colour(images: Images) -> None:
         figures.needed_figure(runs, published=True),
         figures.compare_figure({"one": runs, "two": runs}),
         figures.savings_figure(saved),
-        figures.digits_figure(images),
+        figures.examples_figure(images),
     ]
     for chart in charts:
         spec = chart.to_dict()
@@ -269,11 +271,11 @@ def test_figure_5_says_never_where_there_is_no_bar(tmp_path: Path) -> None:
 
 
 def test_figure_1_shows_thirty_training_images(images: Images, tmp_path: Path) -> None:
-    data = figures.digits_data(images)
+    data = figures.examples_data(images)
     assert len(data) == 30
     assert data.image_id.max() < 40
-    assert list(data.label) == [image_id % 10 for image_id in data.image_id]
-    text = svg(figures.digits_figure(images), data, tmp_path)
+    assert list(data.label) == [str(image_id % 10) for image_id in data.image_id]
+    text = svg(figures.examples_figure(images), data, tmp_path)
     assert text.count("<image") == 30
 
 

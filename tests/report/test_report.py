@@ -52,6 +52,8 @@ def test_figure_1_and_a_comparison_come_on_request(tmp_path: Path) -> None:
         images = np.zeros((40, 28, 28), np.uint8)
         labels = np.arange(40) % 10
         test_ids = None
+        class_names = tuple("0123456789")
+        noun = "digit"
 
     record = report_record()
     against = {"released": [record]}

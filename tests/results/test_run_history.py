@@ -12,6 +12,7 @@ from dal_core.data.base import ImageDataset
 from dal_core.execution.job import Workbench, advance
 from dal_core.execution.recompute import learner_at
 from dal_core.experiments import control
+from dal_core.figures.classes import Classes
 from dal_core.figures.history import (
     balance_data,
     balance_figure,
@@ -141,17 +142,18 @@ def test_the_most_frequent_mistakes_come_first_and_right_answers_never() -> None
 
 
 def test_figures_of_a_step_show_its_numbers(log: RunState) -> None:
-    data = confusion_data(CONFUSION)
+    classes = Classes(("a", "b", "c"))
+    data = confusion_data(CONFUSION, classes)
     assert data.images.sum() == 12 and len(data) == 9
     assert data[data.right].images.sum() == 7
-    assert data[(data.label == 2) & (data.predicted == 0)].share.item() == 0.25
-    shares = balance_data([1, 3], [5, 5])
+    assert data[(data.label == "c") & (data.predicted == "a")].share.item() == 0.25
+    shares = balance_data([1, 3], [5, 5], Classes(("a", "b")))
     assert shares[shares["of"] == "labelled"].share.tolist() == [0.25, 0.75]
     for figure in (
-        confusion_figure(CONFUSION),
-        class_accuracy_figure(CONFUSION, CONFUSION),
-        class_accuracy_figure(CONFUSION),
-        balance_figure([1, 3], [5, 5]),
+        confusion_figure(CONFUSION, classes),
+        class_accuracy_figure(CONFUSION, classes, CONFUSION),
+        class_accuracy_figure(CONFUSION, classes),
+        balance_figure([1, 3], [5, 5], Classes(("a", "b"))),
         steps_figure({"a": run_curve(log), "b": run_curve(log)}, 30),
     ):
         assert figure.to_dict()["width"] == "container"

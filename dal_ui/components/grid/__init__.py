@@ -6,16 +6,12 @@ which images are shown: the page passes a query in, and a submission or its undo
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import TypeVar
 
-import numpy as np
 import streamlit as st
-from PIL import Image
 
 from dal_ui.components.grid.submission import (
     GridReview,
@@ -33,7 +29,6 @@ __all__ = [
     "GridReview",
     "GridSubmission",
     "GridUndo",
-    "image_data_uri",
     "label_grid",
     "parse_review",
     "parse_submission",
@@ -145,24 +140,6 @@ def _sent(key: str, name: str, parse: Callable[[object], Sent | None]) -> Sent |
         return parse(getattr(st.session_state.get(key), name, None))
     except ValueError:
         return None
-
-
-def image_data_uri(image: np.ndarray, scale: int = 1) -> str:
-    """A grey image as a PNG data URI, pixel for pixel: white digit on black, as MNIST has it.
-
-    Args:
-        image: uint8 [28, 28].
-        scale: side of the square drawn for a pixel; more than 1 keeps pixels sharp where the page
-            enlarges them.
-
-    Raises:
-        ValueError: another shape or type.
-    """
-    if image.shape != (28, 28) or image.dtype != np.uint8:
-        raise ValueError(f"image is {image.dtype} {list(image.shape)}; allowed: uint8 [28, 28]")
-    buffer = io.BytesIO()
-    Image.fromarray(np.kron(image, np.ones((scale, scale), np.uint8))).save(buffer, format="PNG")
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
 def _check_query(query_id: str, image_ids: Sequence[int], batch_size: int) -> None:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from typing import Any
 
-import numpy as np
 import pytest
-from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from dal_ui.components.grid import image_data_uri, label_grid
+from dal_ui.components.grid import label_grid
 from dal_ui.components.grid.submission import (
     GridReview,
     GridSubmission,
@@ -164,23 +160,6 @@ def test_answers_to_other_images_than_those_shown_are_refused(
 ) -> None:
     with pytest.raises(ValueError, match=r"^submission: answers is "):
         check_answers_query(submission(answers, skipped), image_ids=[5, 6, 7, 8], batch_size=2)
-
-
-def test_a_data_uri_holds_every_pixel_unchanged() -> None:
-    image = np.random.default_rng(0).integers(0, 256, (28, 28), dtype=np.uint8)
-    head, _, body = image_data_uri(image).partition(",")
-    assert head == "data:image/png;base64"
-    read = Image.open(io.BytesIO(base64.b64decode(body)))
-    assert read.format == "PNG"
-    np.testing.assert_array_equal(np.asarray(read), image)
-
-
-@pytest.mark.parametrize(
-    "image", [np.zeros((28, 28)), np.zeros((27, 28), np.uint8), np.zeros((28, 28, 3), np.uint8)]
-)
-def test_an_image_of_another_shape_or_type_is_refused(image: np.ndarray) -> None:
-    with pytest.raises(ValueError, match=r"allowed: uint8 \[28, 28\]"):
-        image_data_uri(image)
 
 
 @pytest.mark.parametrize(
