@@ -1,4 +1,4 @@
-"""What the runs page does, without drawing: every run as one row, and deleting one."""
+"""What the Runs page does, without drawing: list every run, delete one."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from dal_core.run.rows import RunInUse, RunNotFound, RunRow
 from dal_core.run.state import RunState
 from dal_core.store.run_lock import RunBusy
 from dal_core.store.store import Store
-from dal_ui.label.words import plain
+from dal_ui.shared.markdown import plain
 
 
 @dataclass(frozen=True)
 class RunLine:
-    """One run for people.
+    """One run as a row of the table.
 
-    `title` is empty where nobody gave one; `accuracy` is a fraction, None before the first
-    measurement; `person_labels` counts the labels that persons gave.
+    `title` may be empty; `accuracy` is a fraction, None before the first measurement and without
+    test images; `person_labels` counts the labels that people gave.
     """
 
     run_id: str
     title: str
-    digits: str
+    dataset: str
     function: str
     protocol: str
     seed: int
@@ -36,7 +36,7 @@ class RunLine:
 
     @property
     def name(self) -> str:
-        """The run in Markdown: its title, where it has one, and its id once."""
+        """The run in Markdown: its title, if it has one, and its id."""
         return f"**{plain(self.title)}** · `{self.run_id}`" if self.title else f"`{self.run_id}`"
 
 
@@ -51,7 +51,7 @@ def run_line(log: RunState) -> RunLine:
     return RunLine(
         run_id=run.run_id,
         title=run.title,
-        digits=spec.protocol.dataset,
+        dataset=spec.protocol.dataset,
         function=display_name(spec.acquisition),
         protocol=describe_protocol(spec.protocol) + fork_of(run),
         seed=spec.seed,
@@ -64,12 +64,12 @@ def run_line(log: RunState) -> RunLine:
 
 
 def fork_of(run: RunRow) -> str:
-    """Where a fork begins, to be added to its protocol; empty for a run of its own."""
+    """Where a fork begins, as an addition to its protocol; empty for any other run."""
     return "" if run.forked_from is None else f", fork at {run.forked_labels}"
 
 
 def describe(run: RunRow, n_labelled: int) -> str:
-    """A run in one line of Markdown, where a person chooses among several."""
+    """A run as an option in a list, one line of Markdown."""
     function = display_name(run.spec.acquisition)
     return (
         f"{plain(run.title or run.run_id)}: {function}, {n_labelled} labels, {run.created_at[:10]}"
@@ -77,11 +77,11 @@ def describe(run: RunRow, n_labelled: int) -> str:
 
 
 def delete_run(store: Store, run_id: str) -> str | None:
-    """Delete a run for good; returns None, or in one line why it was not deleted."""
+    """Delete a run permanently; returns None, or one line on why it was not deleted."""
     try:
         store.delete_run(run_id)
     except (RunBusy, RunInUse):
-        return f"Run {run_id} is being worked on: wait until it rests. Nothing was deleted."
+        return f"Run {run_id} is in use: wait until its work is done. Nothing was deleted."
     except RunNotFound as error:
         return str(error)
     return None

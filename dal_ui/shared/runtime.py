@@ -1,7 +1,7 @@
-"""What the server's sessions share: the store, the workers, the data sets.
+"""What all sessions of the server share: the store, the workers, the data sets.
 
-Nothing per user lives here. The truth is on disk and the run's id is in the address, so a reload,
-a second tab or a restarted server finds everything again.
+Nothing here belongs to one user. Everything is on disk and the run's id is in the address, so a
+reload, a second tab or a restarted server finds it again.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from dal_core.run.next_task import next_task
 from dal_core.store.home import default_home
 from dal_core.store.store import Store
 
-# Two besides the interactive one: a run handed to the oracle and a random baseline advance
-# together; both hold while a person waits, so they take nothing from anybody.
+# At least two besides the interactive worker, so that a run handed to the oracle and a random
+# baseline advance together. Both pause while a person waits.
 BACKGROUND_WORKERS = max(2, (os.cpu_count() or 2) - 1)
 
 
 def device() -> str:
-    """Where workers compute: what `dal app --device` was given."""
+    """Where the workers compute: the option of `dal app --device`."""
     return os.environ.get("DAL_DEVICE", "cpu")
 
 
@@ -36,7 +36,7 @@ def store() -> Store:
 
 @st.cache_resource(show_spinner=False)
 def workers() -> Workers:
-    """The worker processes; on the server's start they take up what was left unfinished."""
+    """The worker processes; at the server's start they resume unfinished work."""
     pool = Workers(Path(store().home), BACKGROUND_WORKERS, device=device())
     pool.warm_up()
     for run in store().runs():
@@ -47,5 +47,5 @@ def workers() -> Workers:
 
 @st.cache_resource(show_spinner=False, max_entries=4)
 def dataset(name: str) -> ImageDataset:
-    """A data set, read once a server. Raises DataError where its files are missing or broken."""
+    """A data set, read once per server. Raises DataError where its files are missing or broken."""
     return catalogue.load(name)
