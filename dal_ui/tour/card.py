@@ -63,8 +63,8 @@ def fact(found: Demo, number: int) -> str:
 
 
 def _needed(log: RunState, error: float) -> str:
-    steps = log.steps
-    n = first_crossing([s.n_labelled for s in steps], [s.accuracy for s in steps], error)
+    measured = [(s.n_labelled, s.accuracy) for s in log.steps if s.accuracy is not None]
+    n = first_crossing([n for n, _ in measured], [accuracy for _, accuracy in measured], error)
     return f"{n} labels" if n is not None else "not reached"
 
 
