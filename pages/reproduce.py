@@ -9,9 +9,8 @@ from __future__ import annotations
 import streamlit as st
 
 from dal_core.data.base import DataError, ImageDataset
-from dal_core.experiments.status import ExperimentStatus
+from dal_core.experiments.status import ExperimentStatus, State
 from dal_ui.reproduce import actions
-from dal_ui.reproduce.actions import State
 from dal_ui.reproduce.compare import compare_view, record_view
 from dal_ui.reproduce.live import live
 from dal_ui.reproduce.results import results
@@ -64,7 +63,7 @@ def _header(now: ExperimentStatus) -> None:
     row = now.experiment
     title, badge, back = st.columns([5, 1.4, 1.8], vertical_alignment="center")
     title.markdown(f"### {plain(name_of(row))}")
-    text, icon, colour = STATE_BADGES[actions.state(now)]
+    text, icon, colour = STATE_BADGES[now.state]
     badge.badge(text, icon=icon, color=colour)  # type: ignore[arg-type]
     if back.button("All experiments", icon=":material/arrow_back:", width="stretch"):
         _leave()
@@ -73,7 +72,7 @@ def _header(now: ExperimentStatus) -> None:
 
 def _results(now: ExperimentStatus) -> None:
     """The results; while runs advance only on request, since drawing slows them down."""
-    running = actions.state(now) is State.RUNNING
+    running = now.state is State.UNFINISHED
     if running and not st.toggle("Tables and figures so far", key="so_far"):
         return
     experiment_id = now.experiment.experiment_id

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import pandas as pd
 import streamlit as st
 
 from dal_core.results.run_history import moments
+from dal_core.results.run_rows import RunLine
+from dal_core.results.titles import display_name
 from dal_ui.runs import listing
 from dal_ui.runs.forking import can_be_forked, fork_form
-from dal_ui.runs.listing import RunLine
 from dal_ui.shared import runtime, shell
 from dal_ui.shared.downloads import download_buttons
 from dal_ui.shared.markdown import plain
@@ -50,7 +53,7 @@ def render() -> None:
 
 def _table(lines: list[RunLine], named: str | None) -> RunLine | None:
     """Draw the table; returns the chosen row, at first the one in the address."""
-    rows = [row for row, line in enumerate(lines) if line.run_id == named]
+    rows = [row for row, line in enumerate(lines) if line.run.run_id == named]
     event = st.dataframe(
         _frame(lines),
         hide_index=True,
@@ -58,7 +61,7 @@ def _table(lines: list[RunLine], named: str | None) -> RunLine | None:
         on_select="rerun",
         selection_mode="single-row",
         selection_default={"selection": {"rows": rows}} if rows else None,
-        key=f"runs-{len(lines)}-{lines[0].run_id}",  # another list, another selection
+        key=f"runs-{len(lines)}-{lines[0].run.run_id}",  # another list, another selection
         column_config={
             **{name: st.column_config.Column(width=width) for name, width in WIDTHS.items()},
             "accuracy": st.column_config.NumberColumn(width=WIDTHS["accuracy"], format="percent"),
@@ -71,8 +74,8 @@ def _table(lines: list[RunLine], named: str | None) -> RunLine | None:
     if not chosen:
         return None
     line = lines[chosen[0]]
-    if line.run_id != named:
-        st.query_params["run"] = line.run_id
+    if line.run.run_id != named:
+        st.query_params["run"] = line.run.run_id
         shell.current_run("runs")
     return line
 
@@ -80,30 +83,35 @@ def _table(lines: list[RunLine], named: str | None) -> RunLine | None:
 def _frame(lines: list[RunLine]) -> pd.DataFrame:
     return pd.DataFrame(
         {
-            "title": [line.title for line in lines],
-            "id": [line.run_id for line in lines],
-            "function": [line.function for line in lines],
-            "labels": [line.labels for line in lines],
+            "title": [line.run.title for line in lines],
+            "id": [line.run.run_id for line in lines],
+            "function": [display_name(line.run.spec.acquisition) for line in lines],
+            "labels": [line.n_labelled for line in lines],
             "accuracy": pd.array([line.accuracy for line in lines], dtype="Float64"),
             "answered by": [line.answered_by for line in lines],
-            "created": [line.created.replace(tzinfo=None) for line in lines],
-            "data set": [line.dataset for line in lines],
-            "seed": [line.seed for line in lines],
+            "created": [_when(line.run.created_at) for line in lines],
+            "data set": [line.run.spec.protocol.dataset for line in lines],
+            "seed": [line.run.spec.seed for line in lines],
             "protocol": [line.protocol for line in lines],
         }
     )
 
 
+def _when(created_at: str) -> datetime:
+    return datetime.fromisoformat(created_at).replace(tzinfo=None)
+
+
 def _chosen(line: RunLine) -> None:
+    run_id, spec = line.run.run_id, line.run.spec
     st.markdown(
-        f"{line.name} · {line.function} on {line.dataset}, protocol {line.protocol}, "
-        f"seed {line.seed}, {line.labels} labels"
+        f"{listing.name(line.run)} · {display_name(spec.acquisition)} on {spec.protocol.dataset}, "
+        f"protocol {line.protocol}, seed {spec.seed}, {line.n_labelled} labels"
     )
     open_it, download, delete, _ = st.columns([1, 1, 1, 2])
     if open_it.button("Open", type="primary", icon=":material/draw:", width="stretch"):
-        shell.go_to(line.run_id)
+        shell.go_to(run_id)
     with download.popover("Download", icon=":material/download:", width="stretch"):
-        download_buttons(runtime.store().log(line.run_id))
+        download_buttons(runtime.store().log(run_id))
     with delete.popover("Delete", icon=":material/delete:", width="stretch"):
         _delete(line)
     with st.expander("Fork: a new run that begins like this one", icon=":material/fork_right:"):
@@ -113,7 +121,7 @@ def _chosen(line: RunLine) -> None:
 def _fork(line: RunLine) -> None:
     """Fork at any step; a person's fork opens at once, an oracle's appears in the list."""
     store = runtime.store()
-    log = store.log(line.run_id)
+    log = store.log(line.run.run_id)
     states = {moment.n_labelled: moment for moment in moments(log)}
     if not can_be_forked(log):
         st.write("This run has no queries, so it cannot be forked.")
@@ -121,7 +129,7 @@ def _fork(line: RunLine) -> None:
     options = list(states)
     at = options[-1]
     if len(options) > 1:
-        at = st.select_slider("At how many labels", options, key=f"fork-at-{line.run_id}")
+        at = st.select_slider("At how many labels", options, key=f"fork-at-{line.run.run_id}")
     made = fork_form(store, runtime.workers(), log, states[at])
     if made is None:
         return
@@ -132,16 +140,17 @@ def _fork(line: RunLine) -> None:
 
 
 def _delete(line: RunLine) -> None:
+    run_id, name = line.run.run_id, listing.name(line.run)
     given = f" and its {line.person_labels} labels given by people" if line.person_labels else ""
-    st.write(f"Delete {line.name}{given}? This cannot be undone.")
-    if not st.button("Yes, delete this run", type="primary", key=f"delete-{line.run_id}"):
+    st.write(f"Delete {name}{given}? This cannot be undone.")
+    if not st.button("Yes, delete this run", type="primary", key=f"delete-{run_id}"):
         return
-    problem = listing.delete_run(runtime.store(), line.run_id)
+    problem = listing.delete_run(runtime.store(), run_id)
     if problem:
         st.warning(problem)
         return
     st.query_params.pop("run", None)
-    st.session_state["deleted"] = f"Deleted {line.name}."
+    st.session_state["deleted"] = f"Deleted {name}."
     st.rerun()
 
 

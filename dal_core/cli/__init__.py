@@ -1,9 +1,7 @@
 """The `dal` command: runs, their results and the data sets, without a browser.
 
-Owns: options, what is printed, exit codes (`errors`). Does not own: what a run does (`worker`),
-what a parameter may be (`protocol`), what an export holds (`export`). Standard output carries
-results, standard error everything else. Nothing heavy is imported before a command needs it, so
-that `dal --help` is there at once.
+Results go to standard output, everything else to standard error. A command imports what it needs
+when it runs, so that `dal --help` answers at once.
 """
 
 from __future__ import annotations
@@ -15,7 +13,7 @@ __all__ = ["main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run `dal` with these arguments (default: the process's own); returns the exit code."""
+    """Run `dal` with these arguments (default: those of the process); returns the exit code."""
     import typer
 
     from dal_core.cli.commands import command

@@ -1,4 +1,4 @@
-"""`dal data`: what data sets there are, bringing one here, checking one."""
+"""`dal data`: list, fetch and verify the data sets."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dal_core.data import catalogue
 
 
 def show_all() -> None:
-    """Print every data set and where it lies."""
+    """Print every data set and where it is stored."""
     shown = table(("name", "title", "where"))
     for loader in catalogue.DATASETS.values():
         where = loader.find(None)
@@ -21,7 +21,7 @@ def show_all() -> None:
 
 
 def fetch(name: str) -> None:
-    """Download a data set if it is not here whole. Raises WrongUse, DownloadFailed."""
+    """Download a data set unless it is here and whole. Raises WrongUse, DownloadFailed."""
     values.dataset(name, "NAME")
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
     with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as progress:

@@ -1,4 +1,4 @@
-"""`dal demo`: the stored runs that the guided tour and the Explain page show."""
+"""`dal demo`: compute the runs that the guided tour and the Explain page show."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dal_core.experiments import demo
 
 
 def create(*, workers: str | None, device: str | None, home: Path | None, as_json: bool) -> int:
-    """Make the demo, or go on with one begun before; returns the exit code."""
+    """Create the demo, or continue one; returns the exit code."""
     where = values.device(device)
     work = with_workers(n_processes(workers), where)
     data = catalogue.load(demo.protocol().dataset)

@@ -1,8 +1,4 @@
-"""What goes wrong at the command line, as one line and an exit code.
-
-Exit codes: 0 done, 1 failed, 2 wrong use, 130 interrupted (Ctrl-C). Owns which error is whose
-fault; where an error is raised does not matter.
-"""
+"""Errors as one line and an exit code: 0 done, 1 failed, 2 wrong use, 130 interrupted (Ctrl-C)."""
 
 from __future__ import annotations
 
@@ -13,11 +9,11 @@ DONE, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
 
 
 class WrongUse(Exception):
-    """The user's mistake: one line with the option, the value and what is allowed."""
+    """A mistake of the user: one line with the option, the value and what is allowed."""
 
 
 class Failed(Exception):
-    """What was asked for is right but could not be done; one line."""
+    """The request was right but could not be carried out; one line."""
 
 
 def describe(error: Exception) -> tuple[str, int]:
@@ -29,12 +25,12 @@ def describe(error: Exception) -> tuple[str, int]:
 
 
 def _code(error: Exception) -> int | None:
-    """None for an error that nobody foresaw."""
+    """None for an unforeseen error."""
     if isinstance(error, WrongUse):
         return WRONG_USE
     if isinstance(error, Failed):
         return FAILED
-    # Imported here, since only a command that has failed needs them.
+    # Only a command that has failed needs these.
     from dal_core.data.base import DataError, DataMissing
     from dal_core.protocol.parameters import ProtocolError
     from dal_core.record_file.validate import RecordError

@@ -1,4 +1,4 @@
-"""`dal experiments`, and finding an experiment by how its id begins."""
+"""`dal experiments`, and what other commands print of an experiment."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from typing import Any
 from dal_core.cli import results, values
 from dal_core.cli.errors import WrongUse
 from dal_core.cli.tables import console, table
-from dal_core.experiments import control
-from dal_core.experiments.status import ExperimentStatus, is_bound
+from dal_core.experiments.status import ExperimentStatus, is_bound, status
 from dal_core.protocol.presets import describe_protocol
 from dal_core.record_file.sync import FILE_NAME, experiment_dir
 from dal_core.results.titles import noise_name
@@ -26,11 +25,11 @@ def show_all(home: Path | None, as_json: bool) -> None:
     if home is not None or (default_home() / DATABASE_FILE).exists():
         store = values.open_store(home, create=False)
         ids = [row.experiment_id for row in store.experiments.all()]
-        found = [_as_object(store, control.status(store, one)) for one in ids]
+        found = [_as_object(store, status(store, one)) for one in ids]
     if as_json:
         print(json.dumps(found, indent=1))
     elif not found:
-        print("There are no experiments yet; `dal reproduce` makes one.")
+        print("There are no experiments yet; `dal reproduce` creates one.")
     else:
         columns = ("id", "title", "protocol", "functions", "seeds", "steps", "state", "created")
         shown = table(columns, right=("steps",))
@@ -40,21 +39,17 @@ def show_all(home: Path | None, as_json: bool) -> None:
 
 
 def find(store: Store, text: str, option: str) -> ExperimentRow:
-    """The experiment whose id is `text`, or the only one whose id begins so."""
-    known = store.experiments.all()
-    alike = [one for one in known if text and one.experiment_id.startswith(text)]
-    exact = [one for one in alike if one.experiment_id == text]
-    if len(exact or alike) == 1:
-        return (exact or alike)[0]
-    if alike:
-        ids = ", ".join(one.experiment_id for one in alike[:5])
-        raise WrongUse(f"{option} is {text!r}; {len(alike)} experiments begin so: {ids}")
-    ids = ", ".join(one.experiment_id for one in known[:5]) or "none yet"
-    raise WrongUse(f"{option} is {text!r}; allowed: an experiment in {store.home} ({ids})")
+    """The experiment whose id is `text`, or the only one whose id starts with it."""
+    known = {row.experiment_id: row for row in store.experiments.all()}
+    found = values.by_start(option, text, known, "experiments")
+    if found is None:
+        ids = ", ".join(list(known)[:5]) or "none yet"
+        raise WrongUse(f"{option} is {text!r}; allowed: an experiment in {store.home} ({ids})")
+    return known[found]
 
 
 def runs_as_objects(now: ExperimentStatus) -> list[dict[str, Any]]:
-    """The runs; `steps` counts those measured, accuracy is the newest step's, a fraction."""
+    """The runs; `steps` counts measured steps, `accuracy` is of the newest step, a fraction."""
     return [
         {
             "id": run.log.run.run_id,
@@ -69,7 +64,7 @@ def runs_as_objects(now: ExperimentStatus) -> list[dict[str, Any]]:
 
 
 def bounds_as_objects(now: ExperimentStatus) -> list[dict[str, Any]]:
-    """The full-data bounds; values are null while they are not measured."""
+    """The full-data bounds; the values are null until they are measured."""
     bounds = []
     for run in now.runs:
         if is_bound(run.log.run):
@@ -96,20 +91,12 @@ def _as_object(store: Store, now: ExperimentStatus) -> dict[str, Any]:
         "seeds": list(row.seeds),
         "full_data": row.full_data,
         **results.noise_of(row.noise),
-        "state": _state(now),
+        "state": now.state.value,
         "n_done": now.n_done,
         "n_steps": now.n_steps,
         "created_at": row.created_at,
         "record": str(experiment_dir(store.home, row.experiment_id) / FILE_NAME),
     }
-
-
-def _state(now: ExperimentStatus) -> str:
-    if now.is_complete:
-        return "complete"
-    if now.has_work:
-        return "unfinished"
-    return "failed" if now.failures else "paused" if now.is_paused else "stopped"
 
 
 def _row(one: dict[str, Any]) -> list[str]:

@@ -1,4 +1,4 @@
-"""`dal export`: where an export is written; what it holds is `dal_core.exchange.labels_out`'s."""
+"""`dal export`: check where to write, and write what `dal_core.exchange` makes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MODEL_FORMAT = "safetensors"
 
 
 def export(text: str, form: str, out: str, *, force: bool, home: Path | None) -> None:
-    """Write the run to `out`, whole or not at all. Raises WrongUse before anything is written."""
+    """Write the run to `out`, whole or not at all; `WrongUse` comes before anything is written."""
     values.one_of("--format", form, (*exports.FORMATS, MODEL_FORMAT))
     if out != "-":
         _check(Path(out), force)
@@ -44,11 +44,11 @@ def _model(store: Store, text: str, log: RunState) -> bytes:
     try:
         return model_bytes(store.home, log)
     except NoModel as error:
-        raise WrongUse(f"RUN is {text!r}; {error}; allowed: a run that was fitted") from None
+        raise WrongUse(f"RUN is {text!r}; {error}; allowed: a run that has been fitted") from None
 
 
 def _write_script(path: Path) -> None:
-    """The example beside the model; a file that is there is somebody's and stays."""
+    """Write the example beside the model, unless a file of that name is there."""
     from dal_core.exchange.model import predict_script
 
     if path.exists():

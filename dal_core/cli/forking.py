@@ -1,4 +1,4 @@
-"""`dal fork`: a new run that begins with another's history, worked on in this very process."""
+"""`dal fork`: create a run that begins with another's history, and advance it in this process."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from dal_core.data import catalogue
 from dal_core.experiments import control
 from dal_core.protocol.parameters import Protocol, override
 from dal_core.protocol.run_spec import RunSpec
+from dal_core.protocol.typed import parse_settings
 from dal_core.results.run_history import moments
 from dal_core.run.rows import RunRow
 from dal_core.run.state import RunState
@@ -20,7 +21,7 @@ from dal_core.store.store import Store
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the fork is to be, as typed; None and empty: as in the run it begins with."""
+    """What was typed for the fork; None and empty: as in the run it begins with."""
 
     at: str
     acquisition: str | None = None
@@ -31,7 +32,7 @@ class Wanted:
 
 
 def fork(text: str, wanted: Wanted, *, device: str | None, home: Path | None, as_json: bool) -> int:
-    """Fork the run named by `text` and bring the fork to its end; returns the exit code."""
+    """Fork the run named by `text` and advance the fork to its end; returns the exit code."""
     where = values.device(device)
     store = values.open_store(home, create=False)
     log = store.log(values.find_run(store, text).run_id)
@@ -63,11 +64,11 @@ def _protocol(wanted: Wanted, origin: Protocol) -> Protocol:
     if wanted.protocol is not None:
         return values.protocol(wanted.protocol, origin.dataset, wanted.set)
     with values.named("--set"):
-        return override(origin, values.settings_of(wanted.set))
+        return override(origin, parse_settings(wanted.set))
 
 
 def _state(log: RunState, text: str) -> int:
-    """The state with so many labels, as the last submission in it."""
+    """The last submission in the state with that many labels."""
     states = {moment.n_labelled: moment.after for moment in moments(log)}
     if not (text.isascii() and text.isdigit() and len(text) < 20 and int(text) in states):
         listed = ", ".join(map(str, states))

@@ -1,4 +1,4 @@
-"""`dal runs` and `dal delete`: the runs of a home."""
+"""`dal runs` and `dal delete`: list the runs of a home, delete one."""
 
 from __future__ import annotations
 
@@ -9,27 +9,28 @@ from typing import Any
 from dal_core.cli import experiments, results, values
 from dal_core.cli.errors import WrongUse
 from dal_core.cli.tables import console, table
-from dal_core.run.state import RunState
+from dal_core.experiments import control
+from dal_core.results.run_rows import RunLine, run_line
 from dal_core.store.home import default_home
 from dal_core.store.schema import DATABASE_FILE
 from dal_core.store.store import Store
 
 
 def runs(home: Path | None, as_json: bool) -> None:
-    """Print all runs, newest first. Nobody has to have a run, but a `--home` has to be one."""
-    logs: list[RunState] = []
+    """Print all runs, newest first; `WrongUse` if a `--home` that was given holds none."""
+    lines: list[RunLine] = []
     if home is not None or (default_home() / DATABASE_FILE).exists():
         store = values.open_store(home, create=False)
-        logs = [store.log(run.run_id) for run in store.runs()]
+        lines = [run_line(store.log(run.run_id)) for run in store.runs()]
     if as_json:
-        print(json.dumps([_as_object(log) for log in logs], indent=1))
-    elif not logs:
-        print("There are no runs yet; `dal run` makes one.")
+        print(json.dumps([_as_object(line) for line in lines], indent=1))
+    elif not lines:
+        print("There are no runs yet; `dal run` creates one.")
     else:
         columns = ("id", "title", "protocol", "function", "seed", "labels", "accuracy", "who")
         shown = table((*columns, "mode", "created"), right=("seed", "labels", "accuracy"))
-        for log in logs:
-            shown.add_row(*_row(log))
+        for line in lines:
+            shown.add_row(*_row(line))
         console().print(shown)
 
 
@@ -37,8 +38,9 @@ def delete(text: str, *, yes: bool, home: Path | None) -> None:
     """Delete a run, or forget an experiment.
 
     Raises:
-        WrongUse: there is none, or `--yes` is missing.
-        RunBusy: the run is being worked on, or an experiment has it.
+        WrongUse: there is no such run or experiment, or `--yes` is missing.
+        RunBusy: the run is being worked on.
+        RunInUse: an experiment has the run.
     """
     store = values.open_store(home, create=False)
     if any(text and one.experiment_id.startswith(text) for one in store.experiments.all()):
@@ -54,37 +56,35 @@ def delete(text: str, *, yes: bool, home: Path | None) -> None:
 def _delete_experiment(store: Store, experiment_id: str, yes: bool) -> None:
     if not yes:
         raise WrongUse(f"experiment {experiment_id} would be forgotten; add --yes to do it")
-    store.experiments.delete(experiment_id)
-    print(f"deleted {experiment_id}; its runs and its record stay")
+    control.forget(store, experiment_id)
+    print(f"deleted {experiment_id}; its runs and its record stay, unfinished runs stop")
 
 
-def _as_object(log: RunState) -> dict[str, Any]:
-    run = results.as_object(log)
-    run.pop("steps")
+def _as_object(line: RunLine) -> dict[str, Any]:
     return {
-        **run,
-        "title": log.run.title,
-        "kind": log.run.kind,
-        "mode": log.run.mode,
-        "n_labelled": log.n_labelled,
-        "accuracy": results.number(log.steps[-1].accuracy) if log.steps else None,
-        "annotators": results.annotators(log),
-        "n_corrections": len(log.corrections),
-        "created_at": log.run.created_at,
+        **results.spec_as_object(line.run),
+        "title": line.run.title,
+        "kind": line.run.kind,
+        "mode": line.run.mode,
+        "n_labelled": line.n_labelled,
+        "accuracy": results.number(line.accuracy),
+        "annotators": list(line.annotators),
+        "n_corrections": line.n_corrections,
+        "created_at": line.run.created_at,
     }
 
 
-def _row(log: RunState) -> list[str]:
-    run = _as_object(log)
+def _row(line: RunLine) -> list[str]:
+    run = line.run
     return [
-        run["id"],
-        run["title"],
-        run["protocol"] + (f", fork at {log.run.forked_labels}" if log.run.forked_from else ""),
-        run["acquisition"],
-        str(run["seed"]),
-        str(run["n_labelled"]),
-        "–" if run["accuracy"] is None else f"{run['accuracy']:.4f}",
-        results.answered_by(log) or run["kind"],
-        run["mode"] + (f", {run['n_corrections']} corrected" if run["n_corrections"] else ""),
-        run["created_at"][:16].replace("T", " "),
+        run.run_id,
+        run.title,
+        line.protocol,
+        run.spec.acquisition,
+        str(run.spec.seed),
+        str(line.n_labelled),
+        results.measure(line.accuracy),
+        line.answered_by,
+        run.mode + (f", {line.n_corrections} corrected" if line.n_corrections else ""),
+        run.created_at[:16].replace("T", " "),
     ]

@@ -1,7 +1,6 @@
-"""`dal replay`: labels fitted again step by step, in this very process.
+"""`dal replay`: refit the labels of a file or a run, step by step, in this process.
 
-Owns: where the labels come from and what is printed. What labels may be is `labelfile`'s, what a
-replay is `replaying`'s. Everything that can be wrong is found before the first thing is written.
+All input is checked before anything is written.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ from dal_core.store.store import Store
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the replay is to be, as typed; None is the run's own or the default."""
+    """What was typed for the refit; None: as in the run, or the default for a file."""
 
     protocol: str | None = None
     acquisition: str | None = None
@@ -43,10 +42,10 @@ class Wanted:
     title: str | None = None
 
 
-def replay(
+def refit(
     labels: str, wanted: Wanted, *, device: str | None, home: Path | None, as_json: bool
 ) -> int:
-    """Replay a file of labels or a stored run's; returns the exit code."""
+    """Refit the labels of a file or a stored run; returns the exit code."""
     where = values.device(device)
     source = None if Path(labels).is_file() else _stored(labels, home)
     protocol = _protocol(wanted, source)
@@ -57,6 +56,7 @@ def replay(
     spec = RunSpec(data.fingerprint, protocol, acquisition, seed)
     batches = _batches(labels, wanted, source, data, spec)
     store = values.open_store(home, create=True)
+    # Part of what finds an earlier refit again, so the word stays.
     title = f"replay of {Path(labels).name}" if wanted.title is None else wanted.title
     run_id = _begin(store, data, spec, batches, title, where)
     print(run_id, file=sys.stderr if as_json else sys.stdout, flush=True)
@@ -77,19 +77,21 @@ def _begin(
     title: str,
     device: str,
 ) -> str:
-    from dal_core.exchange import refit
+    from dal_core.exchange.refit import begin
 
-    run = refit.begin(store, data, spec, batches, title=title, device=device)
+    run = begin(store, data, spec, batches, title=title, device=device)
     if is_locked(store.home, run.run_id):
-        raise RunBusy(f"run {run.run_id}, which replays the same, is being worked on elsewhere")
+        raise RunBusy(
+            f"run {run.run_id}, which refits the same labels, is being worked on elsewhere"
+        )
     return run.run_id
 
 
 def _stored(labels: str, home: Path | None) -> RunState:
-    """The log of the run that is meant where there is no such file."""
+    """The run that `labels` names if it is no file."""
     allowed = "a file of labels (CSV or JSON lines), or the id of a run"
     if not (Path(home or default_home()) / "dal.db").is_file():
-        raise WrongUse(f"LABELS is {labels!r}, which is no file; allowed: {allowed}")
+        raise WrongUse(f"LABELS is {labels!r}, which is not a file; allowed: {allowed}")
     store = values.open_store(home, create=False)
     try:
         log = store.log(values.find_run(store, labels, "LABELS").run_id)
@@ -127,28 +129,28 @@ def _batches(
 
 
 def _work(store: Store, run_id: str, device: str) -> int:
-    """Measure what is not measured yet; returns the exit code."""
+    """Fit and measure what is not measured yet; returns the exit code."""
     import torch
 
-    from dal_core.exchange import refit
+    from dal_core.exchange.refit import measure, states, unmeasured
     from dal_core.execution.job import Workbench
     from dal_core.training.malloc import keep_freed_memory
 
     keep_freed_memory()
     torch.set_num_threads(1)  # results differ in bits between one and two threads
     log = store.log(run_id)
-    sizes = [log.n_labelled_at(after) for after in refit.states(log)]
+    sizes = [log.n_labelled_at(after) for after in states(log)]
     bench = Workbench(store, torch.device(device))
     try:
         with watching(store, run_id, sizes) as watch:
-            for step in refit.measure(bench, run_id, watch.tick):
+            for step in measure(bench, run_id, watch.tick):
                 watch.step(step)
     except KeyboardInterrupt:
-        say("stopped; the same command goes on")
+        say("stopped; the same command continues")
         return INTERRUPTED
     except RunNotFound:
-        raise Failed(f"run {run_id} was deleted meanwhile") from None
-    if refit.unmeasured(store.log(run_id)):
-        say(f"run {run_id} was paused or changed from elsewhere; the same command goes on")
+        raise Failed(f"run {run_id} was deleted in the meantime") from None
+    if unmeasured(store.log(run_id)):
+        say(f"run {run_id} was paused or changed from elsewhere; the same command continues")
         return FAILED
     return DONE

@@ -1,4 +1,4 @@
-"""`dal report`: records to tables and figures in a folder."""
+"""`dal report`: write the tables and figures of records to a folder."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from dal_core.data.base import DataError, ImageDataset
 from dal_core.data.catalogue import DATASETS
 from dal_core.record_file.io import read_record
 from dal_core.record_file.schema import Record, protocol_params
-from dal_core.record_file.sync import FILE_NAME, experiment_dir, refresh_records
+from dal_core.record_file.sync import FILE_NAME, refresh_records, stored_record
 from dal_core.report.write import write_report
 from dal_core.store.home import default_home
 
-COMPARED = (2, 4)  # records that one figure can tell apart
+COMPARED = (2, 4)  # how many records one figure can tell apart
 
 
 def report(
@@ -29,11 +29,11 @@ def report(
     force: bool,
     home: Path | None,
 ) -> None:
-    """Write the report of records, merged or (`compare`) the others beside the first.
+    """Write the report of records: merged, or with `compare` the others beside the first.
 
     Raises:
-        WrongUse: a record that is nowhere, or a folder that holds something; nothing is written.
-        RecordError: a record that cannot be read, or several that do not go together.
+        WrongUse: a record that does not exist, or a folder that is not empty; nothing is written.
+        RecordError: a record that cannot be read, or several that cannot be merged.
     """
     if dataset is not None:
         values.dataset(dataset)
@@ -42,7 +42,7 @@ def report(
             f"--compare with {len(records)} records; allowed: {COMPARED[0]} to {COMPARED[1]}"
         )
     folder = _folder(out, force)
-    read = [read_record(_path(text, home)) for text in records]
+    read = [_record(text, home) for text in records]
     named = dict(zip(_names(read, records), read, strict=True))
     first, others = next(iter(named)), list(named)[1:]
     written = write_report(
@@ -52,30 +52,28 @@ def report(
         against={name: [named[name]] for name in others} if compare else None,
         name=first,
     )
-    print(f"{len(written)} files in {folder}; begin with {written[0]}")
+    print(f"{len(written)} files in {folder}; start with {written[0]}")
 
 
-def _path(text: str, home: Path | None) -> Path:
-    """A record file, or that of an experiment in the home, brought up to date."""
+def _record(text: str, home: Path | None) -> Record:
+    """The record in a file or its folder, or of an experiment as the store has it now."""
     path = Path(text)
-    if path.is_file():
-        return path
-    if (path / FILE_NAME).is_file():
-        return path / FILE_NAME
+    for file in (path, path / FILE_NAME):
+        if file.is_file():
+            return read_record(file)
     where = home or default_home()
     if not text or "/" in text or not where.is_dir():
         raise WrongUse(f"RECORD is {text!r}; allowed: a record file, or an experiment's id")
     store = values.open_store(home, create=False)
     found = experiments.find(store, text, "RECORD").experiment_id
-    if (experiment_dir(store.home, found) / FILE_NAME).is_file():
-        return experiment_dir(store.home, found) / FILE_NAME
-    return refresh_records(store, found)
+    refresh_records(store, found)
+    return stored_record(store, found)
 
 
 def _folder(out: str, force: bool) -> Path:
     folder = Path(out)
     if folder.exists() and not folder.is_dir():
-        raise WrongUse(f"--out is {out!r}, which is a file; allowed: a folder, made if needed")
+        raise WrongUse(f"--out is {out!r}, which is a file; allowed: a folder, created if needed")
     if folder.is_dir() and any(folder.iterdir()) and not force:
         raise WrongUse(
             f"--out is {out!r}, which is not empty; add --force to replace what is in it"
@@ -88,7 +86,7 @@ def _folder(out: str, force: bool) -> Path:
 
 
 def _names(records: Sequence[Record], typed: Sequence[str]) -> list[str]:
-    """What each record is called in a comparison: its protocol, if they differ in that."""
+    """A name for each record in a comparison: its protocol if all differ, else its file."""
     names = [str(protocol_params(record).get("protocol") or "") for record in records]
     if all(names) and len(set(names)) == len(names):
         return names
@@ -97,7 +95,7 @@ def _names(records: Sequence[Record], typed: Sequence[str]) -> list[str]:
 
 
 def _digits(name: str | None, record: Record) -> ImageDataset | None:
-    """The data whose digits figure 1 shows: those asked for, else the record's if they are here."""
+    """The data set for figure 1: the one asked for, else the record's if it is here."""
     if name is not None:
         return catalogue.load(name)
     own = str(protocol_params(record).get("dataset") or "mnist")

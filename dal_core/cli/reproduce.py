@@ -1,9 +1,7 @@
-"""`dal reproduce`: a whole experiment from its first step to its record.
+"""`dal reproduce`: run a whole experiment, from its first step to its record.
 
-Owns what may be typed and what is printed at the end. Runs are worked on by a pool of processes
-of its own (`workers`), in the order that `experiment` decides, or on a GPU all at once in this
-process (`lockstep_experiment`), and shown by `table_of_runs`; everything is in the store and the
-record as it happens, so nothing has to be saved on leaving.
+A pool of worker processes advances the runs, or on a GPU this process advances all of them as one
+batch. Results are in the store as soon as they are measured.
 """
 
 from __future__ import annotations
@@ -26,21 +24,20 @@ from dal_core.cli.table_of_runs import watching
 from dal_core.data import catalogue
 from dal_core.execution.pool import Workers
 from dal_core.experiments import control
-from dal_core.experiments.status import ExperimentStatus
-from dal_core.protocol.run_spec import MAX_SEED
-from dal_core.record_file.sync import experiment_dir, refresh_records
+from dal_core.experiments.status import ExperimentStatus, status
+from dal_core.record_file.sync import experiment_dir, refresh_records, write_experiment_record
 from dal_core.store.experiments import ExperimentRow
 from dal_core.store.store import Store
 
 REPORT_FUNCTIONS = "max_entropy,bald,variation_ratios,mean_std,random"
 MAX_WORKERS = 256
 
-Work = Callable[[Store, str], None]  # brings an experiment to its end and shows how it goes
+Work = Callable[[Store, str], None]  # advances an experiment to its end and shows progress
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a new experiment is to be, as typed."""
+    """What was typed for a new experiment."""
 
     protocol: str = "report"
     dataset: str | None = None
@@ -62,11 +59,11 @@ def reproduce(
     home: Path | None,
     as_json: bool,
 ) -> int:
-    """Begin an experiment or go on with one, to its end; returns the exit code.
+    """Start or resume an experiment and advance it to its end; returns the exit code.
 
     Args:
-        given: those fields of `Wanted` that were typed; with `resume` there may be none.
-        lockstep: None for where it is made for, on cuda.
+        given: the fields of `Wanted` that were typed; with `resume` there may be none.
+        lockstep: whether to train all runs as one batch; None: on cuda.
     """
     n_workers, where = n_processes(workers), values.device(device)
     work: Work = with_workers(n_workers, where)
@@ -87,19 +84,20 @@ def conduct(
     home: Path | None,
     as_json: bool,
 ) -> int:
-    """Print the experiment's id, have `work` end it, and print the result; the exit code."""
+    """Print the experiment's id, let `work` advance it and print the result; the exit code."""
     experiment_id = row.experiment_id
     print(experiment_id, file=sys.stderr if as_json else sys.stdout, flush=True)
     at_home = f" --home {home}" if home else ""
-    if control.status(store, experiment_id).has_work:
+    if status(store, experiment_id).has_work:
         try:
             work(store, experiment_id)
         except KeyboardInterrupt:
             control.pause(store, experiment_id)
-            say(f"stopped; `dal reproduce --resume {experiment_id}{at_home}` goes on")
+            refresh_records(store, experiment_id)
+            say(f"stopped; `dal reproduce --resume {experiment_id}{at_home}` continues")
             return INTERRUPTED
     record = refresh_records(store, experiment_id)
-    now = control.status(store, experiment_id)
+    now = status(store, experiment_id)
     _say_why_not_complete(now, at_home)
     print(json.dumps(_as_object(now, record)) if as_json else _last_lines(now, record, at_home))
     return DONE if now.is_complete else FAILED
@@ -118,25 +116,24 @@ def n_processes(text: str | None) -> int:
 
 
 def _is_lockstep(wanted: bool | None, device: str, workers: str | None) -> bool:
-    """Whether all runs go as one batch of models; nothing that was typed is passed over."""
+    """Whether to train all runs as one batch. Raises WrongUse for options that contradict it."""
     chosen = device == "cuda" if wanted is None else wanted
     if chosen and device not in ("cpu", "cuda"):
         raise WrongUse(f"--lockstep with --device {device}; allowed: cpu, cuda")
     if chosen and workers is not None:
         raise WrongUse(
-            f"--workers is {workers!r} but in lock-step one process does it all; allowed: no "
-            "--workers, or --no-lockstep with it"
+            f"--workers is {workers!r} but lock-step uses one process; allowed: no --workers, or "
+            "--no-lockstep with it"
         )
     return chosen
 
 
 def _begin(wanted: Wanted, device: str, home: Path | None) -> tuple[Store, ExperimentRow]:
-    """Everything that can be wrong is found before the first thing is written."""
+    """Create the experiment; all input is checked before anything is written."""
     protocol = values.protocol(wanted.protocol, wanted.dataset, wanted.set)
     names = values.several("--acquisitions", wanted.acquisitions)
     acquisitions = [values.one_of("--acquisitions", name, registry.names()) for name in names]
-    numbers = values.several("--seeds", wanted.seeds)
-    seeds = [values.whole_number("--seeds", number, 0, MAX_SEED) for number in numbers]
+    seeds = values.seeds(wanted.seeds)
     noise = values.noise(wanted.noise)
     data = catalogue.load(protocol.dataset)
     with values.named("--set" if wanted.set else "--dataset"):
@@ -157,12 +154,13 @@ def _take_up(text: str, device: str, home: Path | None) -> tuple[Store, Experime
     store = values.open_store(home, create=False)
     row = experiments.find(store, text, "--resume")
     runs = store.experiments.runs(row.experiment_id)
-    now = control.status(store, row.experiment_id)
+    now = status(store, row.experiment_id)
     if now.is_complete:
         return store, row
     check_same_data(text, "an experiment", runs[0])
     say(other_versions(runs[0], device))
     control.resume(store, row.experiment_id)
+    write_experiment_record(store, row.experiment_id)
     return store, row
 
 
@@ -194,11 +192,11 @@ def _say_why_not_complete(now: ExperimentStatus, at_home: str) -> None:
         say(f"run {run.log.run.run_id} failed: {run.failure}")
     if now.is_complete:
         return
-    go_on = f"`dal reproduce --resume {now.experiment.experiment_id}{at_home}`"
+    resume = f"`dal reproduce --resume {now.experiment.experiment_id}{at_home}`"
     if now.failures:
-        say(f"{go_on} tries again")
+        say(f"{resume} tries again")
     else:
-        say(f"paused or stopped from elsewhere; {go_on} goes on")
+        say(f"paused or stopped from elsewhere; {resume} continues")
 
 
 def _as_object(now: ExperimentStatus, record: Path) -> dict[str, Any]:

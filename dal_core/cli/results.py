@@ -1,7 +1,4 @@
-"""A run's results as the command line gives them: one line, or an object for `--json`.
-
-The keys are an interface: scripts read them.
-"""
+"""A run's results as one line, or as an object for `--json`, whose keys scripts rely on."""
 
 from __future__ import annotations
 
@@ -9,8 +6,8 @@ import math
 from typing import Any
 
 from dal_core.protocol.presets import describe_protocol
-from dal_core.results.titles import noise_name
 from dal_core.run.events import StepResult
+from dal_core.run.rows import RunRow
 from dal_core.run.state import RunState
 
 MEASURES = ("accuracy", "mutual_information")
@@ -19,16 +16,19 @@ PARTS = ("train", "evaluate", "score")
 
 def as_object(log: RunState) -> dict[str, Any]:
     """The run and its steps; accuracy is a fraction, mutual information in nats, times in s."""
-    spec = log.run.spec
+    return {**spec_as_object(log.run), "steps": [_step(step) for step in log.steps]}
+
+
+def spec_as_object(run: RunRow) -> dict[str, Any]:
+    """What makes the run the run it is."""
     return {
-        "id": log.run.run_id,
-        "protocol": describe_protocol(spec.protocol),
-        "dataset": spec.protocol.dataset,
-        "acquisition": spec.acquisition,
-        "seed": spec.seed,
-        **noise_of(spec.noise),
-        **fork_of(log),
-        "steps": [_step(step) for step in log.steps],
+        "id": run.run_id,
+        "protocol": describe_protocol(run.spec.protocol),
+        "dataset": run.spec.protocol.dataset,
+        "acquisition": run.spec.acquisition,
+        "seed": run.spec.seed,
+        **noise_of(run.spec.noise),
+        **_fork_of(run),
     }
 
 
@@ -48,6 +48,11 @@ def number(value: float | None) -> float | None:
     return None if value is None or not math.isfinite(value) else value
 
 
+def measure(value: float | None) -> str:
+    """The value for a table: four decimals, or a dash."""
+    return "–" if value is None else f"{value:.4f}"
+
+
 def last_line(log: RunState) -> str:
     """Labels of the newest step, and what was measured on the test set if there is one."""
     step = log.steps[-1]
@@ -60,25 +65,12 @@ def last_line(log: RunState) -> str:
 
 
 def noise_of(noise: float) -> dict[str, float]:
-    """The key that only a run with a noisy oracle has."""
+    """The key `noise`, only for a noisy oracle."""
     return {"noise": noise} if noise else {}
 
 
-def fork_of(log: RunState) -> dict[str, Any]:
-    """The key that only a fork has: the run it begins with, and the labels they share."""
-    run = log.run
+def _fork_of(run: RunRow) -> dict[str, Any]:
+    """The key `forked_from`, only for a fork: the run it begins with and the labels they share."""
     if run.forked_from is None:
         return {}
     return {"forked_from": {"id": run.forked_from, "n_labelled": run.forked_labels}}
-
-
-def answered_by(log: RunState) -> str:
-    """Who gave labels, and how often the oracle is wrong on purpose."""
-    who = ", ".join(annotators(log))
-    noise = noise_name(log.run.spec.noise)
-    return f"{who or log.run.kind} ({noise})" if noise else who
-
-
-def annotators(log: RunState) -> list[str]:
-    """Who gave labels, in the order of their first."""
-    return list(dict.fromkeys(one.annotator for one in log.submissions))

@@ -1,4 +1,4 @@
-"""What `dal run` and `dal reproduce` share: taking up again, and what to say about it."""
+"""Checks and notes that `dal run` and `dal reproduce` share."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dal_core.store.versions import current_versions
 
 
 def refuse_changes(given: Mapping[str, Any], what: str, allowed: str) -> None:
-    """A run or experiment that is taken up keeps its parameters. Raises WrongUse for the first."""
+    """Raise WrongUse for the first option that a resumed run or experiment cannot change."""
     for name, value in given.items():
         shown = value[0] if isinstance(value, tuple) else value
         option = name.replace("_", "-")
@@ -25,7 +25,7 @@ def refuse_changes(given: Mapping[str, Any], what: str, allowed: str) -> None:
 
 
 def check_same_data(text: str, what: str, row: RunRow) -> None:
-    """The data found here are those the run was made on. Raises WrongUse, DataError."""
+    """Check that the data here are those of the run. Raises WrongUse, DataError."""
     name = row.spec.protocol.dataset
     if catalogue.load(name).fingerprint != row.spec.fingerprint:
         raise WrongUse(
@@ -35,19 +35,20 @@ def check_same_data(text: str, what: str, row: RunRow) -> None:
 
 
 def other_dataset(preset: str, protocol: Protocol) -> str:
-    """What to say where a protocol was moved to other data than its own; else empty."""
+    """A note if the protocol is used on other data than its preset's; else empty."""
     name, own = protocol.dataset, PRESETS[preset].dataset
     return "" if name == own else f"{preset} on {name} instead of {own}: not the report's procedure"
 
 
 def other_versions(row: RunRow, device: str) -> str:
-    """Equal bits are only promised on the same machine and versions (DESIGN section 3)."""
+    """A note if the run was created with other versions; else empty.
+
+    Equal bits are promised on the same machine and versions only (docs/method.md, section 13).
+    """
     current = current_versions(device)
     other = [
         f"{name} {then} then, {current.get(name)} now"
         for name, then in row.versions.items()
         if current.get(name) != then
     ]
-    return (
-        f"begun under other versions, so not equal to the bit: {'; '.join(other)}" if other else ""
-    )
+    return f"started with other versions, so bits may differ: {'; '.join(other)}" if other else ""

@@ -1,8 +1,7 @@
-"""`dal run`: one run answered by the oracle, worked on in this very process.
+"""`dal run`: start or resume a run that the oracle answers, and advance it in this process.
 
-The run is brought along as everywhere else, by writing its directives and advancing it, so a
-worker of the app that finds it later goes on with the same. Everything that can be wrong is
-found before the first thing is written.
+The run is steered by the same directives as everywhere, so a worker of the app can continue it. All
+input is checked before anything is written.
 """
 
 from __future__ import annotations
@@ -21,6 +20,7 @@ from dal_core.cli.watching import watching
 from dal_core.data import catalogue
 from dal_core.experiments.control import create_run
 from dal_core.protocol.run_spec import MAX_SEED, RunSpec
+from dal_core.record_file.sync import write_run_record
 from dal_core.run.next_task import next_task
 from dal_core.run.rows import RunNotFound, RunRow
 from dal_core.run.splits import split_of
@@ -31,7 +31,7 @@ from dal_core.store.store import Store
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a new run is to be, as typed."""
+    """What was typed for a new run."""
 
     protocol: str = "quick"
     acquisition: str = "bald"
@@ -43,7 +43,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Stops:
-    """The stop rules, as typed (SPEC section 5)."""
+    """The stop rules, as typed (docs/method.md, section 5)."""
 
     until_labels: str | None = None
     until_accuracy: str | None = None
@@ -75,10 +75,10 @@ def run(
     home: Path | None,
     as_json: bool,
 ) -> int:
-    """Begin a run or go on with one, to its end; returns the exit code.
+    """Start or resume a run and advance it to its end; returns the exit code.
 
     Args:
-        given: those fields of `Wanted` that were typed; with `resume` there may be none.
+        given: the fields of `Wanted` that were typed; with `resume` there may be none.
     """
     where = values.device(device)
     if resume is None:
@@ -95,12 +95,14 @@ def run(
 def finish(
     store: Store, row: RunRow, where: str, home: Path | None, as_json: bool, note: str = ""
 ) -> int:
-    """Print the run's id, bring it to its end and print the result; returns the exit code."""
+    """Print the run's id, advance it to its end and print the result; returns the exit code."""
     print(row.run_id, file=sys.stderr if as_json else sys.stdout, flush=True)
     say(note)
     code = DONE
     if next_task(store.log(row.run_id)).has_work:
         code = _work(store, row.run_id, where, home)
+    else:
+        write_run_record(store, row.run_id)  # a kill may have left it behind
     if code == DONE:
         log = store.log(row.run_id)
         say(finished(log) or "")
@@ -131,7 +133,7 @@ def _take_up(text: str, stops: Stops, home: Path | None) -> tuple[Store, RunRow]
     if row.kind != "oracle":
         raise WrongUse(
             f"--resume is {text!r}, a run that a person labels; allowed: a run of the oracle "
-            "(the app can let the oracle answer in a person's run)"
+            "(the app can let the oracle answer a person's run)"
         )
     directives = stops.read(row.spec)
     check_same_data(text, "a run", row)
@@ -143,19 +145,19 @@ def _take_up(text: str, stops: Stops, home: Path | None) -> tuple[Store, RunRow]
 
 def _work(store: Store, run_id: str, device: str, home: Path | None) -> int:
     """Advance the run until its directives are met; returns the exit code."""
-    go_on = f"`dal run --resume {run_id}{f' --home {home}' if home else ''}` goes on"
+    resume = f"`dal run --resume {run_id}{f' --home {home}' if home else ''}` continues"
     try:
         _advance(store, run_id, device)
     except KeyboardInterrupt:
-        # Else an app opened later would find the oracle asked for more and go on unasked.
+        # Otherwise an app opened later would continue the run by itself.
         store.set_directives(run_id, oracle_until=None)
-        say(f"stopped at {store.log(run_id).n_labelled} labels; {go_on}")
+        say(f"stopped at {store.log(run_id).n_labelled} labels; {resume}")
         return INTERRUPTED
     except RunNotFound:
-        raise Failed(f"run {run_id} was deleted meanwhile") from None
+        raise Failed(f"run {run_id} was deleted in the meantime") from None
     log = store.log(run_id)
     if finished(log) is None:
-        say(f"paused from elsewhere at {log.n_labelled} labels; {go_on}")
+        say(f"paused from elsewhere at {log.n_labelled} labels; {resume}")
         return FAILED
     return DONE
 
@@ -174,6 +176,6 @@ def _advance(store: Store, run_id: str, device: str) -> None:
 
 
 def say(line: str) -> None:
-    """One line for the person, on standard error; nothing for an empty one."""
+    """Print one line to standard error; nothing if it is empty."""
     if line:
         print(f"dal: {line}", file=sys.stderr, flush=True)

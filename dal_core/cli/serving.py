@@ -1,4 +1,4 @@
-"""`dal app`: Streamlit on the `app.py` beside this package, wherever it is started from."""
+"""`dal app`: serve the `app.py` beside this package with Streamlit, from any folder."""
 
 from __future__ import annotations
 
@@ -13,16 +13,14 @@ from dal_core.cli.errors import Failed
 from dal_core.store.home import default_home
 
 APP = Path(dal_core.__file__).resolve().parent.parent / "app.py"
-
-
-ELSEWHERE = ("192.0.2.1", 9)  # an address for documentation: nothing is sent there
+ELSEWHERE = ("192.0.2.1", 9)  # an address reserved for documentation; nothing is sent there
 
 
 def serve(port: str, home: Path | None, device: str | None, share: bool = False) -> None:
-    """Become the app's server. Raises WrongUse for a port or home that cannot be.
+    """Become the app's server. Raises WrongUse for a bad port or home.
 
     Args:
-        share: listen to the network too, not to this machine alone.
+        share: listen to the whole network, not only to this machine.
     """
     number = values.whole_number("--port", port, 1, 65535)
     where = values.device(device)
@@ -34,23 +32,23 @@ def serve(port: str, home: Path | None, device: str | None, share: bool = False)
     if address is not None:
         print(warning(address, number))
     sys.stdout.flush()
-    # This process becomes the server: signals and the exit code are its own.
+    # This process becomes the server, so signals and the exit code are the server's.
     os.execve(sys.executable, arguments(number, address), environment(home, where))
 
 
 def arguments(port: int, address: str | None = None) -> list[str]:
-    """The server's command line; without an address in the network it hears this machine only."""
+    """The server's command line; without an address it listens to this machine only."""
     server = [f"--server.port={port}"]
     if address is None:
         server.append("--server.address=localhost")
     else:
-        # Told its own address, the server asks nobody outside for it.
+        # With its address given, the server does not ask an outside service for it.
         server += ["--server.address=0.0.0.0", f"--browser.serverAddress={address}"]
     return [sys.executable, "-m", "streamlit", "run", str(APP), *server]
 
 
 def warning(address: str, port: int) -> str:
-    """What sharing means, in one line."""
+    """One line on what sharing means."""
     return (
         f"Shared: http://{address}:{port} - anybody in your network can open it and label, "
         "and change or delete every run; Ctrl-C ends it."
@@ -58,17 +56,17 @@ def warning(address: str, port: int) -> str:
 
 
 def network_address() -> str:
-    """This machine's address in its network, or its name where it has none at present."""
+    """This machine's address in its network, or its host name without a network."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
-            probe.connect(ELSEWHERE)  # chooses the way there, sends nothing
+            probe.connect(ELSEWHERE)  # picks the interface, sends nothing
         except OSError:
             return socket.gethostname()
         return str(probe.getsockname()[0])
 
 
 def environment(home: Path | None, device: str = "cpu") -> dict[str, str]:
-    """Ours, with paths that mean the same from any folder, and our packages to be found."""
+    """Our environment, with absolute paths and our packages on the path."""
     made = dict(os.environ)
     made["DAL_DEVICE"] = device
     made["DAL_HOME"] = str((home or default_home()).absolute())

@@ -1,4 +1,4 @@
-"""`dal show`: one run with everything that is recorded of it but its labels."""
+"""`dal show`: everything recorded of a run, except its labels."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from dal_core.cli import results, values
 from dal_core.cli.tables import console, table
+from dal_core.results.run_rows import annotators, answered_by
 from dal_core.run.state import RunState
 from dal_core.run.stop_rules import finished
 
@@ -19,7 +20,7 @@ MODES = {
 
 
 def show(text: str, home: Path | None, as_json: bool) -> None:
-    """Print the run. Raises WrongUse when there is none."""
+    """Print the run. Raises WrongUse if there is no such run."""
     store = values.open_store(home, create=False)
     log = store.log(values.find_run(store, text).run_id)
     if as_json:
@@ -35,7 +36,7 @@ def show(text: str, home: Path | None, as_json: bool) -> None:
     before = _as_object(log)["measured_before_a_correction"]
     for step in results.as_object(log)["steps"]:
         seconds = [f"{step['seconds'][part]:.1f} s" for part in results.PARTS]
-        measured = [_measure(step[part]) for part in measures]
+        measured = [results.measure(step[part]) for part in measures]
         row = [str(step["step"]), str(step["n_labelled"]), *measured, *seconds]
         if log.corrections:
             row.append("before a correction" if step["n_labelled"] in before else "")
@@ -63,7 +64,7 @@ def _as_object(log: RunState) -> dict[str, Any]:
         ],
         "measured_before_a_correction": before,  # labels of those steps
         "noise": spec.noise,
-        "annotators": results.annotators(log),
+        "annotators": list(annotators(log)),
         "parameters": spec.protocol.model_dump(mode="json"),
         "fingerprint": spec.fingerprint,
         "split_sizes": dict(run.split_sizes),
@@ -82,9 +83,9 @@ def _facts(log: RunState) -> dict[str, str]:
         "seed": str(run["seed"]),
         "data": f"{data}, {_pairs(run['split_sizes'])}",
         "labels": f"{log.n_labelled}, {len(log.skipped)} images skipped, "
-        f"{log.n_retracted} queries taken back, {len(log.corrections)} labels corrected",
+        f"{log.n_retracted} submissions undone, {len(log.corrections)} labels corrected",
         "mode": MODES[log.run.mode],
-        "labelled by": results.answered_by(log) or "nobody yet",
+        "labelled by": answered_by(log.run, annotators(log) or ("nobody yet",)),
         "state": run["finished"] or "unfinished",
         "created": run["created_at"],
         "versions": _pairs(run["versions"]),
@@ -101,7 +102,3 @@ def _fork(log: RunState) -> dict[str, str]:
 
 def _pairs(values_by_name: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {value}" for name, value in values_by_name.items())
-
-
-def _measure(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4f}"

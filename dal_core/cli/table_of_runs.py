@@ -1,4 +1,4 @@
-"""An experiment on standard error while it is worked on: a live table, else a line a step."""
+"""Progress of an experiment on standard error: a live table, or one line a step in a pipe."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
+from dal_core.cli.results import measure
 from dal_core.cli.tables import table
-from dal_core.cli.watching import PARTS, accuracy, clock
+from dal_core.cli.watching import PARTS, accuracy
+from dal_core.experiments.forecast import duration
 from dal_core.experiments.status import ExperimentStatus, RunStatus, is_bound
 from dal_core.store.run_lock import is_locked
 
@@ -29,7 +31,7 @@ class Lines:
         self._shown: dict[str, int] | None = None
 
     def show(self, now: ExperimentStatus) -> None:
-        """Print the steps that were not there at the last call."""
+        """Print the steps measured since the last call."""
         before, self._shown = self._shown, {run.log.run.run_id: run.n_done for run in now.runs}
         if before is None:
             print(whole(now, self._n_workers), file=sys.stderr, flush=True)
@@ -41,13 +43,13 @@ class Lines:
 
 
 class LiveTable:
-    """A row a run, as many as the terminal holds, and a line for the whole."""
+    """One row a run, as many as the terminal holds, and a line for the experiment."""
 
     def __init__(self, home: Path, n_workers: int, live: Live) -> None:
         self._home, self._n_workers, self._live = home, n_workers, live
 
     def show(self, now: ExperimentStatus) -> None:
-        """Draw the table anew."""
+        """Redraw the table."""
         shown = table(COLUMNS, right=("seed", "step", "labels", "accuracy", "left"))
         for run in _that_fit(now.runs, self._live.console.height - AROUND):
             shown.add_row(*self._row(run))
@@ -61,15 +63,15 @@ class LiveTable:
             str(spec.seed),
             f"{run.n_done}/{run.n_steps}",
             f"{run.log.n_labelled:,}",
-            "–" if run.accuracy is None else f"{run.accuracy:.4f}",
+            measure(run.accuracy),
             doing(run, is_locked(self._home, run.log.run.run_id)),
-            "" if run.is_complete else clock(run.seconds_left),
+            "" if run.is_complete else duration(run.seconds_left) or "–",
         ]
 
 
 @contextmanager
 def watching(home: Path, n_workers: int) -> Iterator[Lines | LiveTable]:
-    """What the experiment is shown by, for as long as it is worked on."""
+    """Show the progress of an experiment while the block runs."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield Lines(n_workers)
@@ -79,16 +81,16 @@ def watching(home: Path, n_workers: int) -> Iterator[Lines | LiveTable]:
 
 
 def whole(now: ExperimentStatus, n_workers: int) -> str:
-    """Steps done, time left and the time of day when it will be over."""
+    """Steps done, time left, and the time of day of the end."""
     line = f"{now.n_done} of {now.n_steps} steps"
     if not now.has_work:
         return line
     seconds = now.seconds_left(n_workers)
     if seconds is None:
-        return f"{line}, {clock(None)} left"
+        return line
     end = datetime.now() + timedelta(seconds=seconds)
     day = "" if end.date() == datetime.now().date() else f"{end:%a %d %b} "
-    return f"{line}, {clock(seconds)} left, done at {day}{end:%H:%M}"
+    return f"{line}, {duration(seconds)} left, done at {day}{end:%H:%M}"
 
 
 def step_line(run: RunStatus, number: int) -> str:
@@ -99,14 +101,18 @@ def step_line(run: RunStatus, number: int) -> str:
 
 
 def doing(run: RunStatus, is_worked_on: bool) -> str:
-    """What happens to the run at this moment; `is_worked_on`: a process holds its lock."""
+    """What happens to the run at the moment.
+
+    Args:
+        is_worked_on: whether a process holds the run's lock.
+    """
     if run.is_complete:
         return "done"
     if run.failure is not None:
         return f"failed: {run.failure}"
     now = run.progress
     if not is_worked_on:
-        return "paused" if run.log.run.paused else "waiting" if run.has_work else "stopped"
+        return "waiting" if run.has_work else run.state.value
     if now is None or now.part not in PARTS or not now.n_epochs:
         return "starting"
     if now.part == "train":
@@ -119,7 +125,7 @@ def _name(run: RunStatus) -> str:
 
 
 def _that_fit(runs: Sequence[RunStatus], height: int) -> Sequence[RunStatus]:
-    """All runs, or those that are not done yet as far as there is room."""
+    """All runs, or if there is too little room, the first of those that are not complete."""
     if len(runs) <= height:
         return runs
     return [run for run in runs if not run.is_complete][: max(height, 1)]

@@ -1,12 +1,11 @@
-"""Options as text to values; a wrong one raises WrongUse with option, value and what is allowed.
+"""Values of options, read from text; a bad one raises WrongUse with option, value and the allowed.
 
-What a parameter of the protocol may be is decided in `protocol`; here its message is only told
-which option it came from.
+`protocol` decides what a parameter may be; here its message gets the name of the option.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,40 +15,43 @@ from dal_core.data.catalogue import DATASETS
 from dal_core.protocol.parameters import Protocol, ProtocolError, override
 from dal_core.protocol.presets import PRESETS
 from dal_core.protocol.presets import with_dataset as on_dataset
+from dal_core.protocol.typed import parse_seeds, parse_settings
 from dal_core.run.rows import RunNotFound, RunRow, StoreError
 from dal_core.store.home import default_home
 from dal_core.store.store import Store
 from dal_core.training.device import DEVICES, choose_device
 
+MAX_SEEDS = 1000  # a page allows fewer, since it shows every run
+
 
 def one_of(option: str, text: str, allowed: Sequence[str]) -> str:
-    """`text` if it is among the allowed."""
+    """`text`, if it is one of `allowed`."""
     if text not in allowed:
         raise WrongUse(f"{option} is {text!r}; allowed: {', '.join(allowed)}")
     return text
 
 
 def acquisition(text: str) -> str:
-    """Name of an acquisition function."""
+    """The name of an acquisition function."""
     return one_of("--acquisition", text, registry.names())
 
 
 def dataset(text: str, option: str = "--dataset") -> str:
-    """Name of a data set."""
+    """The name of a data set."""
     return one_of(option, text, tuple(DATASETS))
 
 
 def whole_number(option: str, text: str, least: int, most: int) -> int:
-    """A whole number in plain digits, `least` to `most`."""
+    """A whole number from `least` to `most`, in plain digits."""
     plain = text.isascii() and text.isdigit()
-    # Length first: Python refuses to read numbers of thousands of digits.
+    # The length comes first, since Python refuses to read numbers of thousands of digits.
     if not plain or len(text) > 20 or not least <= int(text) <= most:
         raise WrongUse(f"{option} is {text!r}; allowed: a whole number from {least} to {most}")
     return int(text)
 
 
 def several(option: str, text: str) -> list[str]:
-    """The parts of a list with commas, at least one and none twice."""
+    """The parts of a list separated by commas: at least one, none of them twice."""
     parts = [part.strip() for part in text.split(",")]
     twice = [part for place, part in enumerate(parts) if part in parts[:place]]
     if not all(parts) or twice:
@@ -86,28 +88,24 @@ def protocol(
     settings: Sequence[str],
     own: Protocol | None = None,
 ) -> Protocol:
-    """The preset (or `own`), on another data set if asked for, with single parameters changed."""
+    """The preset, or `own`, on the data set asked for and with the settings changed."""
     chosen = own or PRESETS[one_of("--protocol", preset, tuple(PRESETS))]
     if dataset_name is not None:
         chosen = on_dataset(chosen, dataset(dataset_name))
     with named("--set"):
-        return override(chosen, settings_of(settings))
+        return override(chosen, parse_settings(settings))
 
 
-def settings_of(texts: Sequence[str]) -> dict[str, str]:
-    """KEY=VALUE texts by key."""
-    return dict(_setting(text) for text in texts)
-
-
-def _setting(text: str) -> tuple[str, str]:
-    key, equals, value = text.partition("=")
-    if not equals or not key.strip() or not value.strip():
-        raise WrongUse(f"--set is {text!r}; allowed: KEY=VALUE, such as n_epochs=50")
-    return key.strip(), value.strip()
+def seeds(text: str) -> tuple[int, ...]:
+    """Seeds such as 1,2,3 or 1-10."""
+    try:
+        return parse_seeds(text, at_most=MAX_SEEDS)
+    except ProtocolError as error:
+        raise WrongUse(f"--{error}") from None
 
 
 def device(text: str | None) -> str:
-    """`--device` as what is there: `auto` is looked up. PyTorch is asked only where it must be."""
+    """The device of `--device`, where `auto` is looked up; PyTorch is loaded only if needed."""
     name = one_of("--device", text or "cpu", DEVICES)
     if name == "cpu":
         return name
@@ -119,7 +117,7 @@ def device(text: str | None) -> str:
 
 @contextmanager
 def named(option: str) -> Iterator[None]:
-    """A protocol's complaint inside the `with` names the option that it came from."""
+    """A ProtocolError raised inside the block becomes a WrongUse that names the option."""
     try:
         yield
     except ProtocolError as error:
@@ -137,15 +135,25 @@ def open_store(home: Path | None, *, create: bool) -> Store:
 
 
 def find_run(store: Store, text: str, option: str = "RUN") -> RunRow:
-    """The run whose id is `text`, or the only one whose id begins so."""
-    alike = [run for run in store.runs() if text and run.run_id.startswith(text)]
-    exact = [run for run in alike if run.run_id == text]
-    if len(exact or alike) == 1:
-        return (exact or alike)[0]
-    if alike:
-        ids = ", ".join(run.run_id for run in alike[:5])
-        raise WrongUse(f"{option} is {text!r}; {len(alike)} runs begin so: {ids}")
+    """The run whose id is `text`, or the only one whose id starts with it."""
+    known = {run.run_id: run for run in store.runs()}
+    found = by_start(option, text, known, "runs")
     try:
-        return store.run(text)
+        return store.run(text) if found is None else known[found]
     except RunNotFound as error:
         raise WrongUse(f"{option} is {text!r}; {error}") from None
+
+
+def by_start(option: str, text: str, ids: Iterable[str], what: str) -> str | None:
+    """The id that is `text` or the only one that starts with it; None if there is none.
+
+    Raises:
+        WrongUse: several ids start with it.
+    """
+    alike = [one for one in ids if text and one.startswith(text)]
+    if text in alike or len(alike) == 1:
+        return text if text in alike else alike[0]
+    if alike:
+        listed = ", ".join(alike[:5])
+        raise WrongUse(f"{option} is {text!r}; {len(alike)} {what} start with it: {listed}")
+    return None

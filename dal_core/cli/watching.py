@@ -1,7 +1,4 @@
-"""Progress of a run on standard error: a live bar on a terminal, else one line a step.
-
-Owns what is shown while a run is worked on.
-"""
+"""Progress of a run on standard error: a live bar, or one line a step in a pipe."""
 
 from __future__ import annotations
 
@@ -13,7 +10,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from dal_core.experiments.forecast import seconds_left
+from dal_core.experiments.forecast import duration, seconds_left
 from dal_core.run.events import StepResult
 from dal_core.run.state import RunState
 from dal_core.store.store import Store
@@ -28,7 +25,7 @@ def accuracy(step: StepResult) -> str:
 
 
 class Lines:
-    """One line a step, for a log file or a pipe."""
+    """One line a measured step, for a log file or a pipe."""
 
     def __init__(self, store: Store, run_id: str, sizes: list[int] | None = None) -> None:
         log = store.log(run_id)
@@ -45,28 +42,28 @@ class Lines:
         """Called between epochs and chunks of images."""
 
     def line(self) -> str:
-        """Where the run is, with the time left for all of it."""
+        """How far the run is, and the time left."""
         ahead = self.ahead()
         n_all = len(self.steps) + len(ahead) - 1
         if not self.steps:
             return f"step 0/{n_all}"
         last = self.steps[-1]
         text = f"step {len(self.steps) - 1}/{n_all}  {last.n_labelled} labels"
-        left = clock(self._seconds_left(ahead))
-        return f"{text}{accuracy(last)}  {left} left"
+        left = duration(self._seconds_left(ahead))
+        return f"{text}{accuracy(last)}" + (f"  {left} left" if left else "")
 
     def _seconds_left(self, ahead: list[int]) -> float | None:
         points = [(step.n_labelled, sum(step.seconds.values())) for step in self.steps]
         return seconds_left(points, ahead)
 
     def ahead(self) -> list[int]:
-        """Training set sizes that are still to be measured."""
+        """Numbers of labels that are yet to be measured."""
         last = self.steps[-1].n_labelled if self.steps else -1
         return [n for n in self._ahead if n > last]
 
 
 class Bar(Lines):
-    """One line that lives: steps done, and how far the one in hand is."""
+    """A live line: steps done, and how far the current one is."""
 
     def __init__(
         self, store: Store, run_id: str, sizes: list[int] | None, progress: Progress
@@ -83,7 +80,7 @@ class Bar(Lines):
         self._show(0.0, "")
 
     def tick(self) -> None:
-        """Read how far the step in hand is, a few times a second."""
+        """Read how far the current step is, a few times a second."""
         if time.monotonic() - self._ticked < TICK_SECONDS:
             return
         self._ticked = time.monotonic()
@@ -91,7 +88,7 @@ class Bar(Lines):
         if now is None or now.part not in PARTS or not now.n_epochs:
             return
         done = (now.epoch or 0) / now.n_epochs
-        # Training is most of a step; the bar is an indication, the clock is measured.
+        # Training is most of a step. The bar only indicates; the time left is measured.
         self._show(done if now.part == "train" else 1.0, f"{PARTS[now.part]} {done:.0%}")
 
     def _show(self, part_done: float, part: str) -> None:
@@ -101,9 +98,10 @@ class Bar(Lines):
 
 @contextmanager
 def watching(store: Store, run_id: str, sizes: list[int] | None = None) -> Iterator[Lines]:
-    """What the run is shown by, for as long as it is worked on.
+    """Show the progress of a run while the block runs.
 
-    `sizes` are the training set sizes it measures in all, where its protocol does not tell.
+    Args:
+        sizes: numbers of labels at all of its steps; None: those of its protocol.
     """
     console = Console(stderr=True)
     if not console.is_terminal:
@@ -115,17 +113,8 @@ def watching(store: Store, run_id: str, sizes: list[int] | None = None) -> Itera
 
 
 def sizes_ahead(log: RunState, until_labels: int | None) -> list[int]:
-    """Training set sizes that the run has yet to measure, within its label budget."""
+    """Numbers of labels that the run has yet to measure, within its label budget."""
     spec, measured = log.run.spec, {step.after for step in log.steps}
     most = min(spec.max_labels, until_labels or spec.max_labels)
     first = log.n_labelled + (spec.protocol.n_samples_to_acquire if log.after in measured else 0)
     return list(range(first, most + 1, spec.protocol.n_samples_to_acquire))
-
-
-def clock(seconds: float | None) -> str:
-    """`1:05:09` or `3:20`; a dash while unknown."""
-    if seconds is None:
-        return "-:--"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

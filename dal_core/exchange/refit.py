@@ -90,6 +90,7 @@ def measure(bench: Workbench, run_id: str, wait: Wait = lambda: None) -> Iterato
             return
         finally:
             settle(store, run_id)
+            bench.records.write_all()
 
 
 def _all_states(log: RunState) -> list[int]:

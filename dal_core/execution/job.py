@@ -42,7 +42,7 @@ from dal_core.execution.predictions import Predictions, load_predictions, save_p
 from dal_core.execution.recompute import NoSuchStep, recompute
 from dal_core.learner.bayesian_cnn import CPU, Answered, Learner
 from dal_core.protocol.run_spec import RunSpec
-from dal_core.record_file.sync import write_records
+from dal_core.record_file.writer import RecordWriter
 from dal_core.run import oracle
 from dal_core.run.events import RANKING_KEPT, Query, StepResult
 from dal_core.run.next_task import Task, answers_itself, next_task, person_waits
@@ -80,6 +80,7 @@ class Workbench:
         self, store: Store, device: torch.device = CPU, helper: Executor | None = None
     ) -> None:
         self.store, self.device, self.helper = store, device, helper
+        self.records = RecordWriter(store)
         self._datasets: dict[str, ImageDataset] = {}
         self._learners: OrderedDict[str, Learner] = OrderedDict()
 
@@ -114,10 +115,6 @@ class Workbench:
         dataset = self.dataset(spec.protocol.dataset)
         return Learner(spec, dataset, self.device, self.helper)
 
-    def write_records(self, run_id: str) -> None:
-        """A step of the run was stored: bring its files up to date."""
-        write_records(self.store, run_id)
-
 
 def advance(
     bench: Workbench, run_id: str, wait: Wait = lambda: None, max_steps: int | None = None
@@ -148,8 +145,13 @@ def advance(
                         yield step
                 except GivenUp:
                     continue  # the log says what is wanted now
+                bench.records.write_due()
         finally:
             settle(store, run_id)
+            if max_steps is None:
+                bench.records.write_all()
+            else:
+                bench.records.leave(run_id)
 
 
 class Job:
@@ -235,7 +237,7 @@ class Job:
                 result, seconds={**result.seconds, **self.learner.fitted.seconds}
             )
         if self.store.add_step(self.run.run_id, result):
-            self.bench.write_records(self.run.run_id)
+            self.bench.records.step_stored(self.run.run_id)
             yield result
 
     def _answer(self) -> None:
@@ -401,8 +403,12 @@ def main(home: str, device: str = "cpu", threads: str = "1") -> None:
     warm_up()
     _say("ready")
     while True:
-        job = inbox.jobs.get()
-        _work(bench, job, inbox.wait)
+        try:
+            job = inbox.jobs.get(timeout=bench.records.wait())
+        except queue.Empty:
+            bench.records.write_due()  # idle: what the last steps left behind
+        else:
+            _work(bench, job, inbox.wait)
 
 
 if __name__ == "__main__":

@@ -1,43 +1,29 @@
-"""Experiments: functions x seeds under one protocol, and the full-data bounds (SPEC section 12).
+"""Start, pause, resume, stop and forget experiments: functions x seeds, and the full-data bounds.
 
-Owns: which runs an experiment consists of, how they are started, paused and stopped, and in which
-order they are worked on. The work itself is done by workers, which converge each run to its
-directives; whoever started the experiment may go away and come back, and a page sees what the
-command line started. How far it is, is `experiment_status`'s.
+Everything is done by writing directives to the store. Workers carry them out, so the process that
+started an experiment may end, and another one, a page for instance, can go on with it.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
 from dal_core.data.base import ImageDataset
 from dal_core.execution.pool import Workers
 from dal_core.experiments.status import ExperimentStatus, RunStatus, status
 from dal_core.protocol.parameters import Protocol, ProtocolError
 from dal_core.protocol.run_spec import FULL_DATA, RunSpec
+from dal_core.record_file.sync import refresh_records
+from dal_core.record_file.validate import RecordError
 from dal_core.run.rows import Mode, Progress, RunRow
 from dal_core.run.splits import split_of
 from dal_core.store.experiments import ExperimentRow
 from dal_core.store.run_lock import is_locked
 from dal_core.store.store import Store
 
-__all__ = [
-    "ExperimentStatus",
-    "RunStatus",
-    "ask_workers",
-    "conduct",
-    "create_experiment",
-    "create_run",
-    "fork_run",
-    "pause",
-    "resume",
-    "specs",
-    "status",
-    "stop",
-]
-
-POLL_SECONDS = 1.0  # workers take the next step without being polled; this is for who watches
+POLL_SECONDS = 1.0  # between two looks at an experiment; workers do not wait for them
 
 
 def create_run(
@@ -53,7 +39,7 @@ def create_run(
     device: str = "cpu",
     mode: Mode = "strict",
 ) -> RunRow:
-    """A new run of a spec on its data. Raises ProtocolError where the data are too few for it."""
+    """Create a run of a spec on its data. Raises ProtocolError if there are too few images."""
     split = split_of(spec, dataset)
     return store.create_run(
         spec,
@@ -81,11 +67,14 @@ def fork_run(
     mode: Mode = "strict",
     device: str = "cpu",
 ) -> RunRow:
-    """A new run that begins with another's history (`Store.fork_run`).
+    """Create a run that begins with another's history (`Store.fork_run`).
 
-    One for the oracle has been told to go to its end. Raises ValueError where it cannot be.
+    A fork answered by the oracle is directed to go to its end.
+
+    Raises:
+        ValueError: the run cannot be forked there, or not with this spec.
     """
-    split_of(spec, dataset)  # the subsets of another protocol may be too large for the data
+    split_of(spec, dataset)  # raises if another protocol asks for more images than there are
     run = store.fork_run(
         run_id,
         after,
@@ -109,7 +98,7 @@ def specs(
     full_data: bool,
     noise: float = 0.0,
 ) -> list[RunSpec]:
-    """What an experiment's runs are, seed by seed. Raises ProtocolError as `create_experiment`."""
+    """The specs of an experiment's runs. Raises ProtocolError as `create_experiment` does."""
     _check_list("acquisition function", acquisitions)
     _check_list("seed", seeds)
     made = run_specs(dataset.fingerprint, protocol, acquisitions, seeds, full_data, noise)
@@ -126,7 +115,10 @@ def run_specs(
     full_data: bool,
     noise: float,
 ) -> list[RunSpec]:
-    """Seed by seed, each seed's bound last: nobody answers in it, so it knows no noise."""
+    """The specs seed by seed, each seed's bound last.
+
+    Nobody answers in a bound, so it has no noise.
+    """
     return [
         RunSpec(fingerprint, protocol, name, seed, 0.0 if name == FULL_DATA else noise)
         for seed in seeds
@@ -146,13 +138,14 @@ def create_experiment(
     title: str = "",
     device: str = "cpu",
 ) -> ExperimentRow:
-    """Make the experiment and set its runs going; runs that exist already are shared.
+    """Create an experiment and direct its runs to their end; runs that exist already are shared.
 
-    `noise` is the oracle's (`RunSpec.noise`).
+    Args:
+        noise: probability of a wrong answer of the oracle.
 
     Raises:
-        ProtocolError: a function or seed is out of range or named twice, there is none, or the
-            data are too few; nothing is written then.
+        ProtocolError: no function or no seed, one out of range or named twice, or too few images;
+            nothing is written then.
     """
     wanted = specs(dataset, protocol, acquisitions, seeds, full_data=full_data, noise=noise)
     runs = [
@@ -167,7 +160,7 @@ def create_experiment(
 
 
 def resume(store: Store, experiment_id: str) -> None:
-    """Let every run go on to its end, also those that had failed."""
+    """Direct every run to its end, also those that have failed."""
     for run, progress in store.experiments.summaries(experiment_id):
         store.set_directives(
             run.run.run_id,
@@ -181,31 +174,52 @@ def resume(store: Store, experiment_id: str) -> None:
 
 
 def pause(store: Store, experiment_id: str) -> None:
-    """Give up the fits in hand within a moment and begin no other, until `resume`.
+    """Stop working until `resume`; fits that are running are given up within a moment.
 
-    Runs that another experiment in progress shares go on, for that one.
+    Runs shared with another experiment in progress go on.
     """
     for run in _own_unfinished(store, experiment_id):
         store.set_directives(run.log.run.run_id, paused=True)
 
 
 def stop(store: Store, experiment_id: str) -> None:
-    """End here: the fits in hand are given up within a moment, as for `pause`, and no run is asked
-    to go further. What was measured stays; `resume` goes on from there.
+    """End the experiment where it is: as `pause`, and no run is directed to go further.
 
-    Without `paused`, runs not begun yet would still be measured once. Runs that another
-    experiment in progress shares go on, for that one.
+    What was measured stays, and `resume` goes on from there. Runs shared with another experiment
+    in progress go on.
     """
     for run in _own_unfinished(store, experiment_id):
-        store.set_directives(run.log.run.run_id, oracle_until=None, paused=True)
+        _withdraw(store, run)
+
+
+def forget(store: Store, experiment_id: str) -> None:
+    """Remove the experiment from the store; its runs and its record file stay.
+
+    No further work is done on unfinished runs, unless another experiment shares them or they are
+    the baseline of a person's run. The record is written one last time.
+
+    Raises:
+        ExperimentNotFound: there is no such experiment.
+    """
+    for run in status(store, experiment_id).runs:
+        is_shared = store.experiments.of_run(run.log.run.run_id) != [experiment_id]
+        if not (run.is_complete or run.log.run.baseline or is_shared):
+            _withdraw(store, run)
+    with suppress(RecordError):  # of a diverged training, which a record cannot hold
+        refresh_records(store, experiment_id)
+    store.experiments.delete(experiment_id)
+
+
+def _withdraw(store: Store, run: RunStatus) -> None:
+    # Without `paused`, a run that has not begun would still be measured once.
+    store.set_directives(run.log.run.run_id, oracle_until=None, paused=True)
 
 
 def ask_workers(workers: Workers, now: ExperimentStatus) -> None:
-    """Queue every run with work: seed by seed, within a seed the run that is least far first.
+    """Queue every run with work: seed by seed, within a seed the one with the fewest labels first.
 
-    So all functions advance together and a comparison can be seen early; a seed's bound, which
-    takes as long as many steps, comes after its runs. A run that another process is working on
-    is left to it for the moment: between two of its steps it can be had.
+    So all functions advance together and can be compared early. A seed's bound, which takes as
+    long as many steps, comes after its runs. Runs that another process is working on are left out.
     """
     for run in now.runs:
         run_id = run.log.run.run_id
@@ -216,9 +230,9 @@ def ask_workers(workers: Workers, now: ExperimentStatus) -> None:
 
 
 def conduct(store: Store, experiment_id: str, workers: Workers) -> Iterator[ExperimentStatus]:
-    """Work on an experiment until nothing is left to do; yields its status every second.
+    """Have workers advance an experiment until no work is left; yields its status every second.
 
-    Ends when all runs are complete, failed, paused or stopped and no worker is at one of them.
+    Ends when all runs are complete, failed, paused or stopped and no worker is busy with one.
     """
     while True:
         now = status(store, experiment_id)
@@ -238,9 +252,9 @@ def _check_list(what: str, values: Sequence[str] | Sequence[int]) -> None:
 
 
 def _own_unfinished(store: Store, experiment_id: str) -> list[RunStatus]:
-    """The experiment's unfinished runs but those that another one in progress needs.
+    """The experiment's unfinished runs, except those that another experiment in progress needs.
 
-    An experiment is in progress when a run that it has to itself has work left.
+    An experiment is in progress if work is left on a run that this one does not share with it.
     """
     now = status(store, experiment_id)
     ours = {run.log.run.run_id for run in now.runs}

@@ -1,8 +1,8 @@
-"""The demo: two stored runs that the guided tour and the Explain page can show.
+"""The demo: two stored runs for the guided tour and the Explain page.
 
-BALD and random from the same twenty digits, answered by the oracle, under the protocol made for
-people. An experiment as any other: it can be paused, resumed, looked at and forgotten, and takes
-over runs that are stored already.
+BALD and random from the same twenty images, answered by the oracle under protocol `quick`. The
+demo is an ordinary experiment: it can be paused, resumed and forgotten, and it shares runs that are
+already stored.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ SEED = 1
 
 @dataclass(frozen=True)
 class Demo:
-    """The two runs, as far as they have come."""
+    """The two runs, as far as they have advanced."""
 
     bald: RunState
     random: RunState
 
     @property
     def is_complete(self) -> bool:
-        """Whether both have been measured to their end."""
+        """Whether both runs are measured to their end."""
         return all(
             finished(log) is not None and any(step.after == log.after for step in log.steps)
             for log in (self.bald, self.random)
@@ -41,18 +41,18 @@ class Demo:
 
     @property
     def share(self) -> float:
-        """How much of both is measured, 0 to 1."""
+        """Share of the steps of both runs that is measured, 0 to 1."""
         n_steps = protocol().n_acquisition_steps + 1
         return min(1.0, (len(self.bald.steps) + len(self.random.steps)) / (2 * n_steps))
 
 
 def protocol() -> Protocol:
-    """`quick`, on the embedded digits: about two minutes for both runs on two cores."""
+    """`quick` on the embedded images: about two minutes for both runs on two cores."""
     return preset("quick")
 
 
 def find(store: Store, dataset: ImageDataset) -> Demo | None:
-    """The demo's runs where both were begun, by whoever; None otherwise."""
+    """The demo's runs, whatever created them; None unless both exist."""
     found = [store.find_oracle_run(spec) for spec in _specs(dataset)]
     if any(run is None for run in found):
         return None
@@ -60,9 +60,9 @@ def find(store: Store, dataset: ImageDataset) -> Demo | None:
 
 
 def create(store: Store, dataset: ImageDataset, device: str = "cpu") -> ExperimentRow:
-    """Set the demo's runs going, under the experiment that has them; made if there is none.
+    """Direct the demo's runs to their end; create the experiment if none has them yet.
 
-    Runs that a person has answered or corrected since are theirs; the demo gets others.
+    Runs that a person has answered or corrected are not used: the demo gets new ones.
     """
     found = find(store, dataset)
     if found is not None:

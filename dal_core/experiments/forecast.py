@@ -1,7 +1,7 @@
-"""How long the rest of a run will take, from the steps measured so far.
+"""How long the rest of a run will take, and how to say a length of time.
 
-A step's time grows in a straight line with the labels it trains on, so a line through the last
-steps is laid and summed over those to come.
+The time of a step grows linearly with the labels it trains on: fit a line through the last steps
+and sum it over the steps to come.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-RECENT = 20  # steps; a machine's speed drifts, so old ones tell little
-# Scoring and measuring cost the same at every step, training grows with the labels: measured for
-# `report`, a step at this many labels takes about twice as long as one at none.
+RECENT = 20  # steps; a machine's speed drifts, so older ones say little
+# Scoring and measuring cost the same at every step, training grows with the labels. Measured for
+# `report`: a step at this many labels takes about twice as long as one at none.
 DOUBLING_LABELS = 200
 
 
 def seconds_left(points: Sequence[tuple[int, float]], todo: Sequence[int]) -> float | None:
-    """Estimated seconds for the steps to come; None before the first was measured.
+    """Estimated seconds for the steps to come; None before the first is measured.
 
     Args:
         points: (labels, seconds) of the measured steps, in order.
@@ -33,3 +33,19 @@ def seconds_left(points: Sequence[tuple[int, float]], todo: Sequence[int]) -> fl
     slope, level = np.polyfit(labels, seconds, 1)
     fastest_seen = seconds.min()  # noise must not forecast steps faster than any measured
     return float(np.maximum(slope * ahead + level, fastest_seen).sum())
+
+
+def duration(seconds: float | None) -> str:
+    """`40 s`, `3 min 20 s`, `12 min`, `3 h 05 min` or `2 d 4 h`; empty for an unknown time."""
+    if seconds is None:
+        return ""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 600:
+        return f"{round(seconds) // 60} min {round(seconds) % 60:02} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    if minutes < 48 * 60:
+        return f"{minutes // 60} h {minutes % 60:02} min"
+    return f"{minutes // 1440} d {minutes % 1440 // 60} h"

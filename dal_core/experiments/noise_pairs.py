@@ -1,7 +1,7 @@
-"""What a noisy oracle does: runs in pairs, one with wrong answers and one without.
+"""The effect of a noisy oracle: pairs of runs, one with wrong answers and one without.
 
-Pairs share data, protocol, function and seed, and so the initial and test images; the wrong
-answers of a seed are the same whatever the function. Owns the pairing and the differences.
+The runs of a pair share data, protocol, acquisition function and seed, and with them the initial
+and the test images. The wrong answers of a seed are the same for every function.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from dal_core.store.store import Store
 
 @dataclass(frozen=True)
 class Comparison:
-    """Stored pairs of one protocol and one noise: (noisy run, the same run without noise)."""
+    """Stored pairs of one protocol and one noise: (run with noise, the same run without)."""
 
     protocol: Protocol
     fingerprint: str
@@ -33,10 +33,10 @@ class Effect:
     """How one function's accuracy differs under noise.
 
     Attributes:
-        n_pairs: seeds that both runs of a pair exist for.
-        n_labelled: labels at the last step that all of them have measured.
-        clean, noisy: mean accuracy there.
-        mean_loss: accuracy lost (clean - noisy), the mean over all steps to there and all pairs.
+        n_pairs: pairs, one a seed.
+        n_labelled: labels at the last step that all runs have measured.
+        clean, noisy: mean accuracy at that step.
+        mean_loss: accuracy lost (clean - noisy), averaged over the steps up to that one and pairs.
     """
 
     acquisition: str
@@ -48,7 +48,7 @@ class Effect:
 
 
 def comparisons(store: Store) -> list[Comparison]:
-    """Every stored comparison, the one with the newest run first."""
+    """All stored comparisons, the one with the newest run first."""
     rows = store.runs()
     own = [run for run in rows if run.kind == "oracle" and run.forked_from is None]
     clean: dict[RunSpec, RunRow] = {run.spec: run for run in own if run.spec.noise == 0}
@@ -62,7 +62,7 @@ def comparisons(store: Store) -> list[Comparison]:
 
 
 def effects(pairs: Sequence[tuple[RunCurve, RunCurve]]) -> list[Effect]:
-    """The effect on each function, most hurt first.
+    """The effect on each function, the largest loss first.
 
     Args:
         pairs: (noisy, clean) curves; pairs without a common step are left out.

@@ -33,7 +33,7 @@ from dal_core.posterior.mc_dropout import CHUNK
 from dal_core.posterior.stacked import passes_together
 from dal_core.protocol.randomness import Purpose, torch_seed
 from dal_core.protocol.run_spec import FULL_DATA, RunSpec
-from dal_core.record_file.sync import experiment_dir, write_records_of
+from dal_core.record_file.sync import experiment_dir
 from dal_core.run.events import Query, StepResult
 from dal_core.run.next_task import Task, answers_itself, next_task
 from dal_core.run.rows import Progress
@@ -74,14 +74,17 @@ def conduct(
 
     log = experiment_dir(store.home, experiment_id) / "workers.log"
     together = Together(store, device, tick, log)
-    while True:
-        now = status(store, experiment_id)
-        show(now)
-        shown = time.monotonic()
-        if not now.has_work:
-            return
-        if not together.advance(now.runs):
-            time.sleep(POLL_SECONDS)  # others work on them
+    try:
+        while True:
+            now = status(store, experiment_id)
+            show(now)
+            shown = time.monotonic()
+            if not now.has_work:
+                return
+            if not together.advance(now.runs):
+                time.sleep(POLL_SECONDS)  # others work on them
+    finally:
+        together.records.write_all()
 
 
 class Member(Learner):
@@ -188,15 +191,10 @@ class Together(Workbench):
         self.tick, self.log = tick, log
         self.with_graph = True  # until it fails: a failed capture may keep its memory for good
         self._images: dict[str, Tensor] = {}
-        self._measured: set[str] = set()
         self._at_work: set[str] = set()  # runs whose row of progress may say what is being done
 
     def new_learner(self, spec: RunSpec) -> Member:
         return Member(spec, self.dataset(spec.protocol.dataset), self.device)
-
-    def write_records(self, run_id: str) -> None:
-        """Later, when all runs have made the step: a run's log takes longer to read than that."""
-        self._measured.add(run_id)
 
     def images(self, name: str) -> Tensor:
         """[M, 1, 28, 28] all images of a data set, normalised, on the device; made once."""
@@ -233,8 +231,7 @@ class Together(Workbench):
                     one.learner.forget()
                 for run_id in sorted(self._at_work):  # given up, like a worker's
                     self._settle(run_id)
-                write_records_of(self.store, self._measured)
-                self._measured.clear()
+                self.records.write_due()
         return bool(entrants)
 
     def _enter(self, locks: ExitStack, run_id: str) -> Entrant | None:

@@ -1,8 +1,9 @@
-"""How far an experiment is, and when it will be done; read, never changed, here."""
+"""How far an experiment is, what state it is in, and when it will be done."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 
 from dal_core.experiments.forecast import seconds_left
 from dal_core.protocol.run_spec import FULL_DATA
@@ -13,11 +14,21 @@ from dal_core.store.experiments import ExperimentRow
 from dal_core.store.store import Store
 
 
+class State(Enum):
+    """The state of an experiment, or of one of its runs."""
+
+    COMPLETE = "complete"  # every step is measured
+    UNFINISHED = "unfinished"  # work is left, being done or waiting for its turn
+    FAILED = "failed"  # all that is left has failed
+    PAUSED = "paused"
+    STOPPED = "stopped"
+
+
 @dataclass(frozen=True)
 class RunStatus:
     """How far one run is.
 
-    `seconds_left` is an estimate of one core's work, None while there is nothing to go by.
+    `seconds_left` estimates the work of one core; None before anything was measured.
     """
 
     log: RunSummary
@@ -32,30 +43,42 @@ class RunStatus:
         return len(self.log.steps)
 
     @property
+    def state(self) -> State:
+        """What the run is waiting for, if for anything."""
+        if self.is_complete:
+            return State.COMPLETE
+        if self.failure is not None:
+            return State.FAILED
+        if self.has_work:
+            return State.UNFINISHED
+        run = self.log.run
+        return State.PAUSED if run.paused and run.oracle_until is not None else State.STOPPED
+
+    @property
     def is_complete(self) -> bool:
-        """Whether every step of the run was measured, or as many as its pool allows."""
+        """Whether every step of the run is measured, or as many as its pool allows."""
         return self.n_done >= self.n_steps or _has_used_its_pool(self.log)
 
     @property
     def failure(self) -> str | None:
-        """What went wrong when it was last worked on; it is left alone until it is resumed."""
+        """Why the last attempt to work on the run failed; it is not tried again until resumed."""
         failed = self.progress is not None and self.progress.part == "failed"
         return self.progress.message if failed and self.progress and not self.is_complete else None
 
     @property
     def accuracy(self) -> float | None:
-        """Of the newest step."""
+        """Test accuracy of the newest step, a fraction."""
         return self.log.steps[-1].accuracy if self.log.steps else None
 
     @property
     def seconds_spent(self) -> float:
-        """What its measured steps took."""
+        """Time that its measured steps took."""
         return sum(sum(step.seconds.values()) for step in self.log.steps)
 
 
 @dataclass(frozen=True)
 class ExperimentStatus:
-    """How far an experiment is; `runs` in the order they were listed."""
+    """How far an experiment is; `runs` are in the order they were created with it."""
 
     experiment: ExperimentRow
     runs: tuple[RunStatus, ...]
@@ -67,12 +90,23 @@ class ExperimentStatus:
 
     @property
     def n_steps(self) -> int:
-        """Steps there will be."""
+        """Steps of the whole experiment."""
         return sum(run.n_steps for run in self.runs)
 
     @property
+    def state(self) -> State:
+        """The state of the experiment as a whole."""
+        if self.is_complete:
+            return State.COMPLETE
+        if self.has_work:
+            return State.UNFINISHED
+        if self.failures:
+            return State.FAILED
+        return State.PAUSED if self.is_paused else State.STOPPED
+
+    @property
     def has_work(self) -> bool:
-        """Whether something is left to do that is not paused, stopped or failed."""
+        """Whether work is left that is not paused, stopped or failed."""
         return any(run.has_work for run in self.runs)
 
     @property
@@ -82,7 +116,7 @@ class ExperimentStatus:
 
     @property
     def is_paused(self) -> bool:
-        """Whether runs are left, all of them pause, and they are not stopped for good."""
+        """Whether runs are left, all of them are paused, and not all are stopped."""
         left = [run.log.run for run in self.runs if not run.is_complete]
         is_wanted = any(run.oracle_until is not None for run in left)
         return is_wanted and all(run.paused for run in left)
@@ -93,16 +127,17 @@ class ExperimentStatus:
         return tuple(run for run in self.runs if run.failure is not None)
 
     def seconds_left(self, n_workers: int) -> float | None:
-        """Estimated time to the end on `n_workers` cores; None before a step was measured.
+        """Estimated time to the end on `n_workers` cores; None before a step is measured.
 
-        A run not begun yet is taken to need what the begun ones need on average, a bound what
-        the measured bounds needed or, before there is one, a step's training time times images.
+        A run that has not begun counts as the average of those that have. A bound counts as the
+        average of the measured bounds or, before there is one, as a step's training time per
+        image times its images.
         """
         left = [self._left(run) for run in self.runs if not run.is_complete]
         known = [seconds for seconds in left if seconds is not None]
         if len(known) < len(left):
             return None
-        # One run is never worked on by two: at the end the longest decides.
+        # Two workers never share a run, so the longest run decides the end.
         return max(sum(known) / max(n_workers, 1), max(known, default=0.0))
 
     def _left(self, run: RunStatus) -> float | None:
@@ -127,14 +162,14 @@ class ExperimentStatus:
 
 
 def status(store: Store, experiment_id: str) -> ExperimentStatus:
-    """One look at all runs; cheap enough for every second. Raises ExperimentNotFound."""
+    """Read the state of all runs; cheap enough for every second. Raises ExperimentNotFound."""
     experiment = store.experiments.get(experiment_id)
     found = store.experiments.summaries(experiment_id)
     return ExperimentStatus(experiment, tuple(_run_status(*one) for one in found))
 
 
 def is_bound(run: RunRow) -> bool:
-    """Whether it is a full-data bound and not a run of an acquisition function."""
+    """Whether the run is a full-data bound and not of an acquisition function."""
     return run.spec.acquisition == FULL_DATA
 
 
@@ -153,7 +188,7 @@ def _run_status(log: RunSummary, progress: Progress | None) -> RunStatus:
 def _seconds_left(log: RunSummary, progress: Progress | None, n_steps: int) -> float | None:
     if len(log.steps) >= n_steps:
         return 0.0
-    if is_bound(log.run):  # one step, long enough to go by its epochs
+    if is_bound(log.run):  # a single step: its epochs say how far it is
         training = progress is not None and progress.part == "train"
         return progress.seconds_left if training and progress else None
     batch = log.run.spec.protocol.n_samples_to_acquire

@@ -21,7 +21,7 @@ from dal_core.record_file.schema import (
     labels,
     record_function,
 )
-from dal_core.record_file.validate import RecordError, check, shorten
+from dal_core.record_file.validate import RecordError, shorten
 from dal_core.results.curves import Bound, RunCurve
 
 _NAMES_ONLY = ("protocol",)  # a preset and the same with a switch set back are one protocol
@@ -143,7 +143,6 @@ def _fill(
         },
         "bounds": _bounds_entry([by_seed.get(seed) for seed in seeds]) if bounds else {},
     }
-    check(params, results)
     return Record(params, results)
 
 

@@ -1,9 +1,13 @@
-"""Runs and experiments as the report's record files (SPEC section 10), written after every step."""
+"""Records of the runs and experiments in a store, and their files (docs/method.md, section 10).
+
+The log in the store is the truth and a record an export of it, so a record that is missing, cut
+off or a step behind can always be written from the log.
+"""
 
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -52,7 +56,7 @@ def run_record(log: RunState | RunSummary) -> Record:
 
 
 def experiment_record(experiment: ExperimentRow, logs: Sequence[RunState | RunSummary]) -> Record:
-    """The record of an experiment as far as it has come."""
+    """The record of an experiment as far as its runs have advanced."""
     curves, bounds = _split(logs)
     return build_record(
         curves,
@@ -66,54 +70,10 @@ def experiment_record(experiment: ExperimentRow, logs: Sequence[RunState | RunSu
     )
 
 
-def experiment_dir(home: Path, experiment_id: str) -> Path:
-    """The folder of an experiment's files."""
-    return home / "experiments" / experiment_id
-
-
-def write_records(store: Store, run_id: str) -> None:
-    """Write `<run id>/record.yaml` and the record of every experiment the run belongs to."""
-    log = store.log(run_id)
-    write_record(run_record(log), run_dir(store.home, run_id) / FILE_NAME)
-    for experiment_id in store.experiments.of_run(run_id):
-        write_experiment_record(store, experiment_id)
-
-
-def write_records_of(store: Store, run_ids: Collection[str]) -> None:
-    """`write_records` of runs of experiments that made a step together, each file once."""
-    for experiment_id in sorted({e for run in run_ids for e in store.experiments.of_run(run)}):
-        for log, _ in store.experiments.summaries(experiment_id):
-            if log.run.run_id in run_ids:
-                path = run_dir(store.home, log.run.run_id) / FILE_NAME
-                write_record(run_record(log), path)
-        write_experiment_record(store, experiment_id)
-
-
-def refresh_records(store: Store, experiment_id: str) -> Path:
-    """Write what a kill between storing a step and writing it may have left behind.
-
-    Runs that are still going on write theirs themselves. Returns the experiment's record.
-    """
-    for log, _ in store.experiments.summaries(experiment_id):
-        if not next_task(log).has_work and log.steps:
-            folder = run_dir(store.home, log.run.run_id)
-            folder.mkdir(parents=True, exist_ok=True)
-            write_record(run_record(log), folder / FILE_NAME)
-    return write_experiment_record(store, experiment_id)
-
-
-def write_experiment_record(store: Store, experiment_id: str) -> Path:
-    """Write `experiments/<id>/record.yaml`, whole or not at all; returns its path.
-
-    Two workers may finish a step at once: they write one after the other, each what the store
-    holds then, so the file never goes back in time.
-    """
-    folder = experiment_dir(store.home, experiment_id)
-    with _alone(folder):
-        logs = [log for log, _ in store.experiments.summaries(experiment_id)]
-        record = experiment_record(store.experiments.get(experiment_id), logs)
-        write_record(record, folder / FILE_NAME)
-    return folder / FILE_NAME
+def stored_record(store: Store, experiment_id: str) -> Record:
+    """The record of a stored experiment, read from its runs' logs. Raises ExperimentNotFound."""
+    logs = [log for log, _ in store.experiments.summaries(experiment_id)]
+    return experiment_record(store.experiments.get(experiment_id), logs)
 
 
 def _classes(protocol: Protocol) -> dict[str, int]:
@@ -137,6 +97,52 @@ def _split(logs: Sequence[RunState | RunSummary]) -> tuple[list[RunCurve], list[
         and log.steps[-1].mutual_information is not None
     ]
     return [run_curve(log) for log in logs if log.run.spec.acquisition != FULL_DATA], bounds
+
+
+def experiment_dir(home: Path, experiment_id: str) -> Path:
+    """The folder of an experiment's files."""
+    return home / "experiments" / experiment_id
+
+
+def write_run_record(store: Store, run_id: str) -> Path:
+    """Write `<run id>/record.yaml`, whole or not at all; returns its path.
+
+    Raises:
+        RunNotFound: there is no such run.
+        RecordError: a measured value that a record cannot hold (of a diverged training).
+    """
+    return _write_run(store, store.log(run_id))
+
+
+def refresh_records(store: Store, experiment_id: str) -> Path:
+    """Write the experiment's record and those of its runs that have no work left.
+
+    The record of a run with work left is written by the process that works on it. Returns the path
+    of the experiment's record.
+    """
+    for log, _ in store.experiments.summaries(experiment_id):
+        if not next_task(log).has_work and log.steps:
+            _write_run(store, log)
+    return write_experiment_record(store, experiment_id)
+
+
+def write_experiment_record(store: Store, experiment_id: str) -> Path:
+    """Write `experiments/<id>/record.yaml`, whole or not at all; returns its path.
+
+    Processes that write at the same moment take turns, and each reads the store in its turn, so
+    the file never goes back in time.
+    """
+    folder = experiment_dir(store.home, experiment_id)
+    with _alone(folder):
+        write_record(stored_record(store, experiment_id), folder / FILE_NAME)
+    return folder / FILE_NAME
+
+
+def _write_run(store: Store, log: RunState | RunSummary) -> Path:
+    folder = run_dir(store.home, log.run.run_id)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_record(run_record(log), folder / FILE_NAME)
+    return folder / FILE_NAME
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from dal_core.acquisition import registry
 from dal_core.execution.pool import Workers
 from dal_core.experiments import control
 from dal_core.experiments.noise_pairs import Comparison, Effect, comparisons, effects
+from dal_core.experiments.status import status
 from dal_core.figures.compare import compare_figure
 from dal_core.protocol.parameters import ProtocolError
 from dal_core.protocol.presets import describe_protocol
@@ -160,7 +161,7 @@ def start_pairs(
         else:
             experiment_id = same.experiment_id
             control.resume(store, experiment_id)
-        control.ask_workers(workers, control.status(store, experiment_id))
+        control.ask_workers(workers, status(store, experiment_id))
         started.append(experiment_id)
     return started
 

@@ -5,18 +5,18 @@ Plain functions on the store and `experiments.control`, so that they are tested 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import Enum
 
 from dal_core.data.base import ImageDataset
 from dal_core.experiments import control
-from dal_core.experiments.status import ExperimentStatus, RunStatus
+from dal_core.experiments.forecast import duration
+from dal_core.experiments.status import ExperimentStatus, RunStatus, State, status
 from dal_core.figures.report import FULL_DATA_NAME
 from dal_core.protocol.parameters import Protocol, ProtocolError, override
 from dal_core.protocol.presets import preset, with_dataset
-from dal_core.protocol.run_spec import FULL_DATA, MAX_SEED, RunSpec
+from dal_core.protocol.run_spec import FULL_DATA, RunSpec
+from dal_core.protocol.typed import parse_seeds, parse_setting_lines
 from dal_core.record_file.schema import Record, bounds, curves
 from dal_core.record_file.sync import experiment_record
 from dal_core.results.curves import Bound, RunCurve
@@ -28,18 +28,6 @@ from dal_core.store.store import Store
 
 REPORT_FUNCTIONS = tuple(LABELS_NEEDED[0.10])
 """The five acquisition functions that the report compares."""
-
-MAX_SEEDS = 100
-
-
-class State(Enum):
-    """How an experiment stands, in a person's words."""
-
-    RUNNING = "running"
-    PAUSED = "paused"
-    STOPPED = "stopped"
-    FAILED = "failed"
-    COMPLETE = "complete"
 
 
 @dataclass(frozen=True)
@@ -64,45 +52,6 @@ class Plan:
 # -- choosing ----------------------------------------------------------------------------------
 
 
-def parse_seeds(text: str) -> tuple[int, ...]:
-    """Seeds as people write them: `1, 2, 3`, `1 2 3` or `1-10`. Raises ProtocolError, one line."""
-    seeds: list[int] = []
-    for part in re.sub(r"\s*-\s*", "-", text).replace(",", " ").split():
-        match = re.fullmatch(r"(\d{1,10})(?:-(\d{1,10}))?", part)
-        first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
-        if not first <= last <= MAX_SEED or last - first >= MAX_SEEDS:
-            raise ProtocolError(
-                f"seeds has {part!r}; allowed: whole numbers from 0 to {MAX_SEED}, "
-                "such as 1, 2, 3 or 1-10"
-            )
-        seeds += range(first, last + 1)
-    twice = next((seed for seed in seeds if seeds.count(seed) > 1), None)
-    if twice is not None:
-        raise ProtocolError(f"seeds has {twice} more than once; allowed: each seed once")
-    if not 1 <= len(seeds) <= MAX_SEEDS:
-        raise ProtocolError(f"seeds has {len(seeds)} seeds; allowed: 1 to {MAX_SEEDS}")
-    return tuple(seeds)
-
-
-def parse_overrides(text: str) -> dict[str, str]:
-    """Lines of KEY=VALUE; empty ones and those that begin with # say nothing.
-
-    Raises:
-        ProtocolError: a line without `=`, or a parameter set twice.
-    """
-    settings: dict[str, str] = {}
-    for line in text.splitlines():
-        key, equals, value = (part.strip() for part in line.partition("="))
-        if (not key and not equals) or line.lstrip().startswith("#"):
-            continue
-        if not key or not value:
-            raise ProtocolError(f"parameter line {line.strip()!r}; allowed: KEY=VALUE")
-        if key in settings:
-            raise ProtocolError(f"parameter {key!r} is set twice; allowed: once")
-        settings[key] = value
-    return settings
-
-
 def make_plan(
     protocol: str,
     dataset: str,
@@ -116,7 +65,7 @@ def make_plan(
     """A plan from a form's values. Raises ProtocolError, one line, for what cannot be run."""
     if not acquisitions:
         raise ProtocolError("no acquisition function is chosen; allowed: at least one")
-    settings = parse_overrides(overrides)
+    settings = parse_setting_lines(overrides)
     if "dataset" in settings:
         raise ProtocolError("parameter 'dataset' is chosen above; take it out of the changes")
     chosen = override(with_dataset(preset(protocol), dataset), settings)
@@ -159,22 +108,9 @@ def start(store: Store, dataset: ImageDataset, plan: Plan, device: str = "cpu") 
 def find(store: Store, experiment_id: str) -> ExperimentStatus | None:
     """One look at an experiment; None when it is not stored (any more)."""
     try:
-        return control.status(store, experiment_id)
+        return status(store, experiment_id)
     except ExperimentNotFound:
         return None
-
-
-def state(now: ExperimentStatus) -> State:
-    """How the experiment stands."""
-    if now.is_complete:
-        return State.COMPLETE
-    if now.has_work:
-        return State.RUNNING
-    if now.failures:
-        return State.FAILED
-    left = [run.log.run for run in now.runs if not run.is_complete]
-    wanted = any(run.oracle_until is not None for run in left)
-    return State.PAUSED if now.is_paused and wanted else State.STOPPED
 
 
 def run_name(run: RunStatus) -> str:
@@ -203,13 +139,11 @@ def run_rows(now: ExperimentStatus, held: bool) -> list[dict[str, object]]:
 
 def doing(run: RunStatus, held: bool) -> str:
     """What happens to the run at present, in a person's words."""
-    directives, progress = run.log.run, run.progress
-    if run.is_complete:
+    progress = run.progress
+    if run.state is State.COMPLETE:
         return "done"
-    if run.failure is not None:
-        return "failed"
-    if not run.has_work:
-        return "paused" if directives.paused and directives.oracle_until else "stopped"
+    if run.state is not State.UNFINISHED:
+        return run.state.value
     if held:
         return "held: a person goes first"
     if progress is None or progress.part in ("idle", "failed"):
@@ -223,20 +157,6 @@ def remaining(now: ExperimentStatus, n_workers: int) -> float | None:
     """Seconds to the end; no more workers help than there are runs left."""
     n_left = sum(not run.is_complete for run in now.runs)
     return now.seconds_left(max(1, min(n_workers, n_left)))
-
-
-def duration(seconds: float | None) -> str:
-    """`40 s`, `12 min`, `3 h 05 min`, `2 d 4 h`; nothing for an unknown time."""
-    if seconds is None:
-        return ""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    if minutes < 60:
-        return f"{minutes} min"
-    if minutes < 48 * 60:
-        return f"{minutes // 60} h {minutes % 60:02} min"
-    return f"{minutes // 1440} d {minutes % 1440 // 60} h"
 
 
 def measured(now: ExperimentStatus) -> tuple[list[RunCurve], list[Bound]]:
@@ -274,14 +194,6 @@ def n_deleted(now: ExperimentStatus) -> int:
 def try_again(store: Store, run: RunStatus) -> None:
     """Let a failed run be worked on once more."""
     store.set_progress(run.log.run.run_id, Progress("idle"))
-
-
-def forget(store: Store, experiment_id: str) -> None:
-    """Take the experiment off the list; its runs stay, and stop where it alone wanted them."""
-    for run in store.experiments.runs(experiment_id):
-        if store.experiments.of_run(run.run_id) == [experiment_id] and not run.baseline:
-            store.set_directives(run.run_id, oracle_until=None, paused=True)
-    store.experiments.delete(experiment_id)
 
 
 # -- comparing ---------------------------------------------------------------------------------

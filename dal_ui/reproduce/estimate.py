@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dal_core.experiments.forecast import seconds_left
+from dal_core.experiments.forecast import duration, seconds_left
 from dal_core.protocol.parameters import Protocol
 from dal_core.protocol.run_spec import FULL_DATA, RunSpec
 from dal_core.run.rows import RunRow
 from dal_core.run.state import RunState
 from dal_core.store.store import Store
-from dal_ui.reproduce.actions import Plan, duration
+from dal_ui.reproduce.actions import Plan
 
 _FREE = {  # parameters that cost no time
     *("dropout", "initial_with_replacement", "entropy_eps", "ties", "n_acquisition_steps"),

@@ -14,11 +14,11 @@ import streamlit as st
 
 from dal_core import figures
 from dal_core.experiments import control
-from dal_core.experiments.status import ExperimentStatus
+from dal_core.experiments.forecast import duration
+from dal_core.experiments.status import ExperimentStatus, State
 from dal_core.results.crossings import METRICS, Metric
 from dal_core.results.curves import Bound, RunCurve
 from dal_ui.reproduce import actions
-from dal_ui.reproduce.actions import State
 from dal_ui.shared import runtime
 
 LOOK_SECONDS, CURVES_SECONDS = 1.0, 3.0
@@ -41,13 +41,13 @@ _COLUMNS = {
 
 def live(now: ExperimentStatus) -> None:
     """Draw the experiment and keep it up to date."""
-    drawn, experiment_id = actions.state(now), now.experiment.experiment_id
-    running = drawn is State.RUNNING
+    drawn, experiment_id = now.state, now.experiment.experiment_id
+    running = drawn is State.UNFINISHED
 
     @st.fragment(run_every=LOOK_SECONDS if running else None)
     def top() -> None:
         latest = _look(experiment_id)
-        if latest is None or actions.state(latest) is not drawn:
+        if latest is None or latest.state is not drawn:
             _redraw()
         control.ask_workers(runtime.workers(), latest)
         _steer(latest, drawn)
@@ -90,14 +90,14 @@ def _steer(now: ExperimentStatus, state: State) -> None:
     with bar:
         _overall(now, state)
     _controls(now, state, pause, stop)
-    if state is State.RUNNING and _is_held():
+    if state is State.UNFINISHED and _is_held():
         st.info("Paused while a person's next batch is prepared.", icon=":material/person:")
     _failures(now)
 
 
 def _overall(now: ExperimentStatus, state: State) -> None:
     text = f"**{now.n_done:,}** of {now.n_steps:,} steps"
-    if state is State.RUNNING:
+    if state is State.UNFINISHED:
         text += _finish(actions.remaining(now, runtime.BACKGROUND_WORKERS))
     else:
         text += f" · {state.value}; measured steps are kept"
@@ -109,7 +109,7 @@ def _finish(seconds: float | None) -> str:
         return " · the time left is known after the first steps"
     at = _local_now() + timedelta(seconds=seconds)
     day = "" if at.date() == _local_now().date() else at.strftime("%A ")
-    return f" · {actions.duration(seconds)} left, done about {day}{at:%H:%M}"
+    return f" · {duration(seconds)} left, done about {day}{at:%H:%M}"
 
 
 def _local_now() -> datetime:
@@ -127,7 +127,7 @@ def _controls(
     stop: st.delta_generator.DeltaGenerator,
 ) -> None:
     store, experiment_id = runtime.store(), now.experiment.experiment_id
-    if state is State.RUNNING or state is State.FAILED:
+    if state is State.UNFINISHED or state is State.FAILED:
         if pause.button("Pause", icon=":material/pause:", width="stretch", key="pause"):
             control.pause(store, experiment_id)
             _redraw()

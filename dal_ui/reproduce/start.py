@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import streamlit as st
 
 from dal_core.acquisition import registry
+from dal_core.experiments import control
+from dal_core.experiments.status import State
 from dal_core.protocol.parameters import Protocol, ProtocolError, allowed, dataset_names
 from dal_core.protocol.presets import (
     PRESET_TITLES,
@@ -14,16 +18,16 @@ from dal_core.protocol.presets import (
     describe_protocol,
 )
 from dal_core.results.titles import display_name, noise_name
-from dal_core.store.experiments import ExperimentRow
+from dal_core.store.experiments import ExperimentNotFound, ExperimentRow
 from dal_ui.reproduce import actions
-from dal_ui.reproduce.actions import REPORT_FUNCTIONS, Plan, State
+from dal_ui.reproduce.actions import REPORT_FUNCTIONS, Plan
 from dal_ui.reproduce.estimate import estimate, sentence
 from dal_ui.shared import runtime
 from dal_ui.shared.datasets import dataset_available, dataset_title
 from dal_ui.shared.markdown import plain
 
 STATE_BADGES = {
-    State.RUNNING: ("running", ":material/play_arrow:", "blue"),
+    State.UNFINISHED: ("running", ":material/play_arrow:", "blue"),
     State.PAUSED: ("paused", ":material/pause:", "orange"),
     State.STOPPED: ("stopped", ":material/stop:", "gray"),
     State.FAILED: ("failed", ":material/error:", "red"),
@@ -189,7 +193,7 @@ def _entry(row: ExperimentRow) -> None:
     with st.container(border=True):
         name, badge = st.columns([3, 2], vertical_alignment="center")
         name.markdown(f"**{plain(name_of(row))}**")
-        text, icon, colour = STATE_BADGES[actions.state(now)]
+        text, icon, colour = STATE_BADGES[now.state]
         badge.badge(text, icon=icon, color=colour)  # type: ignore[arg-type]
         st.caption(f"{describe(row)} · {now.n_done:,} of {now.n_steps:,} steps")
         opened, forget = st.columns(2)
@@ -198,7 +202,8 @@ def _entry(row: ExperimentRow) -> None:
         with forget.popover("Forget", width="stretch"):
             st.caption("Removes it from this list. Its runs and its record file stay on disk.")
             if st.button("Forget it", key=f"forget-{row.experiment_id}"):
-                actions.forget(runtime.store(), row.experiment_id)
+                with suppress(ExperimentNotFound):  # forgotten in another tab
+                    control.forget(runtime.store(), row.experiment_id)
                 st.rerun()
 
 

@@ -13,12 +13,12 @@ from dal_core.experiments import control
 from dal_core.protocol.parameters import Protocol, override
 from dal_core.protocol.presets import PRESETS, preset, with_dataset
 from dal_core.protocol.run_spec import FULL_DATA, RunSpec
+from dal_core.protocol.typed import parse_setting_lines
 from dal_core.results.run_history import Moment
 from dal_core.results.titles import display_name
 from dal_core.run.rows import RunRow
 from dal_core.run.state import RunState
 from dal_core.store.store import Store
-from dal_ui.reproduce.actions import parse_overrides
 from dal_ui.shared import runtime
 
 AS_HERE = "as in this run"
@@ -39,7 +39,7 @@ class ForkPlan:
 
     def spec(self, origin: RunSpec) -> RunSpec:
         """The fork's spec. Raises ProtocolError, one line."""
-        settings = parse_overrides(self.overrides)
+        settings = parse_setting_lines(self.overrides)
         protocol = override(_base(self.preset, origin.protocol), settings)
         noise = 0.0 if self.person else self.noise
         return RunSpec(origin.fingerprint, protocol, self.acquisition, origin.seed, noise)

@@ -2,70 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
-
-from dal_core.protocol.presets import describe_protocol
-from dal_core.results.titles import display_name, noise_name
+from dal_core.results.run_rows import RunLine, run_line
+from dal_core.results.titles import display_name
 from dal_core.run.rows import RunInUse, RunNotFound, RunRow
-from dal_core.run.state import RunState
 from dal_core.store.run_lock import RunBusy
 from dal_core.store.store import Store
 from dal_ui.shared.markdown import plain
 
 
-@dataclass(frozen=True)
-class RunLine:
-    """One run as a row of the table.
-
-    `title` may be empty; `accuracy` is a fraction, None before the first measurement and without
-    test images; `person_labels` counts the labels that people gave.
-    """
-
-    run_id: str
-    title: str
-    dataset: str
-    function: str
-    protocol: str
-    seed: int
-    labels: int
-    accuracy: float | None
-    answered_by: str
-    created: datetime
-    person_labels: int
-
-    @property
-    def name(self) -> str:
-        """The run in Markdown: its title, if it has one, and its id."""
-        return f"**{plain(self.title)}** · `{self.run_id}`" if self.title else f"`{self.run_id}`"
-
-
 def run_lines(store: Store) -> list[RunLine]:
-    """Every run on disk, newest first."""
+    """Every run in the store, newest first."""
     return [run_line(store.log(run.run_id)) for run in store.runs()]
 
 
-def run_line(log: RunState) -> RunLine:
-    """One run as a row of the table."""
-    run, spec = log.run, log.run.spec
-    return RunLine(
-        run_id=run.run_id,
-        title=run.title,
-        dataset=spec.protocol.dataset,
-        function=display_name(spec.acquisition),
-        protocol=describe_protocol(spec.protocol) + fork_of(run),
-        seed=spec.seed,
-        labels=log.n_labelled,
-        accuracy=log.steps[-1].accuracy if log.steps else None,
-        answered_by=_answered_by(log),
-        created=datetime.fromisoformat(run.created_at),
-        person_labels=sum(len(s.labels) for s in log.submissions if s.source == "person"),
-    )
-
-
-def fork_of(run: RunRow) -> str:
-    """Where a fork begins, as an addition to its protocol; empty for any other run."""
-    return "" if run.forked_from is None else f", fork at {run.forked_labels}"
+def name(run: RunRow) -> str:
+    """The run in Markdown: its title, if it has one, and its id."""
+    return f"**{plain(run.title)}** · `{run.run_id}`" if run.title else f"`{run.run_id}`"
 
 
 def describe(run: RunRow, n_labelled: int) -> str:
@@ -85,10 +37,3 @@ def delete_run(store: Store, run_id: str) -> str | None:
     except RunNotFound as error:
         return str(error)
     return None
-
-
-def _answered_by(log: RunState) -> str:
-    sources = {submission.source for submission in log.submissions} or {log.run.kind}
-    who = " and ".join(source for source in ("person", "oracle") if source in sources)
-    noise = noise_name(log.run.spec.noise)
-    return f"{who} ({noise})" if noise else who

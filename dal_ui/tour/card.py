@@ -15,6 +15,7 @@ from dal_core.data.base import ImageDataset
 from dal_core.execution.pool import Workers
 from dal_core.experiments import control, demo
 from dal_core.experiments.demo import Demo
+from dal_core.experiments.status import status
 from dal_core.results.crossings import first_crossing
 from dal_core.run.state import RunState
 from dal_core.store.store import Store
@@ -130,7 +131,7 @@ def _make_demo(store: Store, workers: Workers, dataset: ImageDataset, found: Dem
         title = "Create the two runs" if found is None else "Continue the two runs"
         if create.button(title, type="primary", icon=":material/play_arrow:", width="stretch"):
             row = demo.create(store, dataset, runtime.device())
-            control.ask_workers(workers, control.status(store, row.experiment_id))
+            control.ask_workers(workers, status(store, row.experiment_id))
             st.rerun()
         if leave.button("Not now", width="stretch", key="tour-leave"):
             _go(None)

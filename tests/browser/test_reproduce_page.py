@@ -11,10 +11,10 @@ from playwright.sync_api import Locator, Page, expect
 from dal_core.data.base import ImageDataset
 from dal_core.execution.job import Workbench, advance
 from dal_core.experiments import control
+from dal_core.experiments.status import State
 from dal_core.record_file.io import dump_record
 from dal_core.store.store import Store
 from dal_ui.reproduce import actions
-from dal_ui.reproduce.actions import State
 from tests import fast
 from tests.browser.conftest import StreamlitServer
 from tests.report_record import report_record
@@ -66,7 +66,7 @@ def test_an_experiment_is_started_paused_resumed_and_finished(
     key(page, "pause").click(timeout=WORK_MS)
     see(page, "paused, what was measured is kept")
     now = actions.find(store, row.experiment_id)
-    assert now is not None and actions.state(now) is State.PAUSED
+    assert now is not None and now.state is State.PAUSED
 
     page.reload()
     see(page, "paused, what was measured is kept")

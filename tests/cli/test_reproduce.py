@@ -16,6 +16,7 @@ from dal_core.cli import main
 from dal_core.cli.table_of_runs import LiveTable, doing, whole
 from dal_core.data.base import ImageDataset
 from dal_core.experiments import control
+from dal_core.experiments.status import status
 from dal_core.record_file.io import read_record, write_record
 from dal_core.run.rows import Progress
 from dal_core.store.run_lock import is_locked, run_lock
@@ -118,7 +119,7 @@ def test_a_killed_worker_and_a_killed_parent_change_nothing_in_the_end(
     process.kill()
     process.communicate()
     until(lambda: is_gone(worker))
-    assert control.status(store, name).n_done < 7
+    assert status(store, name).n_done < 7
     said = finish(start(tmp_path, "--resume", name))
     assert said["id"] == name and said["complete"]
     assert numbers(Path(said["record"])) == done.numbers
@@ -136,9 +137,9 @@ def test_ctrl_c_stops_at_once_pauses_and_says_how_to_go_on(done: Done, tmp_path:
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert f"`dal reproduce --resume {row.experiment_id} --home {tmp_path}` goes on" in err
+    assert f"`dal reproduce --resume {row.experiment_id} --home {tmp_path}` continues" in err
     assert is_gone(worker)
-    now = control.status(store, row.experiment_id)
+    now = status(store, row.experiment_id)
     assert now.is_paused and not now.has_work  # an app opened later does not go on by itself
     said = finish(start(tmp_path, "--resume", "quick"))
     assert numbers(Path(said["record"])) == done.numbers
@@ -186,8 +187,8 @@ def test_a_failed_run_is_named_and_the_others_go_on(
         (["--acquisitions", "bald,bold"], "--acquisitions is 'bold'; allowed: max_entropy"),
         (["--acquisitions", "bald,bald"], "--acquisitions is 'bald,bald', with 'bald' twice"),
         (["--acquisitions", ""], "--acquisitions is '', with an empty place"),
-        (["--seeds", "1,,2"], "--seeds is '1,,2', with an empty place"),
-        (["--seeds", "1,x"], "--seeds is 'x'; allowed: a whole number"),
+        (["--seeds", "1,,2"], "--seeds has an empty place; allowed: whole numbers"),
+        (["--seeds", "1,x"], "--seeds has 'x'; allowed: whole numbers from 0 to 4294967295"),
         (["--workers", "0"], "--workers is '0'; allowed: a whole number from 1 to 256"),
         (["--set", "n_epochs=0"], "--set: n_epochs is 0; allowed"),
         (["--set", "val_size=4990"], "--set: test_size 1000 + val_size 4990"),
@@ -248,7 +249,7 @@ def test_the_table_shows_every_run_and_what_it_is_doing(
     run_id = store.experiments.runs(made.experiment_id)[0].run_id
     store.set_progress(run_id, Progress("train", epoch=212, n_epochs=400))
     monkeypatch.setattr("dal_core.cli.table_of_runs.is_locked", lambda _, run: run == run_id)
-    now = control.status(store, made.experiment_id)
+    now = status(store, made.experiment_id)
     with (tmp_path / "terminal").open("w+") as file:
         console = Console(file=file, width=100, height=30)
         with Live(console=console, auto_refresh=False) as live:
@@ -258,7 +259,7 @@ def test_the_table_shows_every_run_and_what_it_is_doing(
     for text in ("epoch 212 of 400", "waiting", "full data", "0/3", "0 of 7 steps"):
         assert text in drawn
     assert doing(now.runs[1], is_worked_on=True) == "starting"
-    assert whole(now, 2) == "0 of 7 steps, -:-- left"
+    assert whole(now, 2) == "0 of 7 steps"
 
 
 @pytest.fixture

@@ -175,7 +175,7 @@ def test_an_interrupted_replay_says_how_to_go_on(
     process.send_signal(signal.SIGINT)
     _, err = process.communicate()
     assert process.returncode == 130
-    assert "stopped; the same command goes on" in err
+    assert "stopped; the same command continues" in err
 
 
 def test_a_finished_replay_is_shown_again_and_one_that_was_touched_begins_anew(
@@ -328,7 +328,7 @@ def test_what_is_neither_a_file_nor_a_run_is_one_line(
     home: Path, labelled: RunState, dal_home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["replay", "labels.csv"]) == 2
-    assert "LABELS is 'labels.csv', which is no file; allowed: a file of labels" in (
+    assert "LABELS is 'labels.csv', which is not a file; allowed: a file of labels" in (
         capsys.readouterr().err
     )
     assert main(["replay", "labels.csv", "--home", str(home)]) == 2

@@ -10,11 +10,16 @@ import pytest
 
 from dal_core.data.base import ImageDataset
 from dal_core.experiments import control
-from dal_core.experiments.status import ExperimentStatus
+from dal_core.experiments.status import ExperimentStatus, State, status
 from dal_core.protocol.parameters import ProtocolError
 from dal_core.protocol.presets import PRESETS
-from dal_core.protocol.run_spec import FULL_DATA
+from dal_core.protocol.run_spec import FULL_DATA, RunSpec
+from dal_core.record_file.io import read_record
+from dal_core.record_file.schema import curves
+from dal_core.record_file.sync import FILE_NAME, experiment_dir
+from dal_core.run.next_task import Task, next_task
 from dal_core.run.rows import Progress, RunInUse
+from dal_core.store.experiments import ExperimentNotFound
 from dal_core.store.run_lock import run_lock
 from dal_core.store.store import Store
 from tests import fast
@@ -67,7 +72,7 @@ def test_functions_advance_together_seed_by_seed_and_the_bound_comes_after_them(
     order += [("random", 40), (FULL_DATA, 4850)]
     assert [(name, n) for name, seed, n in pool.done if seed == 2] == order
     assert [seed for _, seed, _ in pool.done] == [2] * 7 + [1] * 7
-    now = control.status(store, experiment_id)
+    now = status(store, experiment_id)
     assert now.is_complete and (now.n_done, now.n_steps) == (14, 14)
     assert now.seconds_left(2) == 0
 
@@ -79,10 +84,11 @@ def test_the_bound_is_trained_on_all_images_but_validation_and_measured_on_all_t
     experiment_id = create(store, mnist5k, ("random",), full_data=True, **changes)
     pool = OneByOne(store)
     conduct(store, experiment_id, pool)
-    now = control.status(store, experiment_id)
+    now = status(store, experiment_id)
     (bound,) = [run for run in now.runs if run.log.run.spec.acquisition == FULL_DATA]
     (step,) = bound.log.steps
     assert step.n_labelled == 5000 - 50 - 100  # validation and test images of the protocol
+    assert step.accuracy is not None
     # Of 100 test images, and not of the 30 that the runs are measured on.
     assert step.accuracy * 100 == pytest.approx(round(step.accuracy * 100))
     assert step.accuracy > 0.3  # twenty mini-batches have taught it something
@@ -97,7 +103,7 @@ def test_equal_runs_are_shared_and_not_done_again(store: Store, mnist5k: ImageDa
     pool.done.clear()
     conduct(store, second, pool)
     assert {name for name, _, _ in pool.done} == {"mean_std"}
-    assert control.status(store, second).is_complete
+    assert status(store, second).is_complete
 
 
 def test_a_run_with_a_stop_rule_is_not_shared(store: Store, mnist5k: ImageDataset) -> None:
@@ -117,7 +123,7 @@ def test_two_experiments_advance_side_by_side(store: Store, mnist5k: ImageDatase
     while not all(done):
         done = [next(one, None) is None for one in both]
         pool.work()
-    assert [control.status(store, one).is_complete for one in ids] == [True, True]
+    assert [status(store, one).is_complete for one in ids] == [True, True]
     assert sorted(pool.done) == sorted(set(pool.done))  # the shared run was done once
 
 
@@ -127,10 +133,10 @@ def test_pausing_one_experiment_leaves_another_its_runs(
     one = create(store, mnist5k, ("bald", "random"))
     other = create(store, mnist5k, ("random", "mean_std"))
     control.pause(store, one)
-    assert not control.status(store, one).runs[0].has_work
+    assert not status(store, one).runs[0].has_work
     pool = OneByOne(store)
     conduct(store, other, pool)
-    assert control.status(store, other).is_complete
+    assert status(store, other).is_complete
     assert "bald" not in {name for name, _, _ in pool.done}
 
 
@@ -141,7 +147,7 @@ def test_a_paused_experiment_resumes_to_the_numbers_of_one_never_paused(
     pool = OneByOne(store)
     conduct(store, paused, pool, steps=3)
     control.pause(store, paused)
-    now = control.status(store, paused)
+    now = status(store, paused)
     assert now.is_paused and not now.has_work and now.n_done == 3
     control.resume(store, paused)
     conduct(store, paused, pool)
@@ -160,11 +166,11 @@ def test_a_stopped_experiment_begins_no_step_not_even_a_first_one(
     control.stop(store, experiment_id)
     pool.jobs.clear()
     conduct(store, experiment_id, pool)
-    now = control.status(store, experiment_id)
+    now = status(store, experiment_id)
     assert (now.n_done, now.has_work, now.is_paused) == (1, False, False)
     control.resume(store, experiment_id)
     conduct(store, experiment_id, pool)
-    assert control.status(store, experiment_id).is_complete
+    assert status(store, experiment_id).is_complete
 
 
 def test_a_failed_run_is_left_alone_until_it_is_resumed(
@@ -175,12 +181,12 @@ def test_a_failed_run_is_left_alone_until_it_is_resumed(
     store.set_progress(bald, Progress("failed", message="no space left"))
     pool = OneByOne(store)
     conduct(store, experiment_id, pool)
-    now = control.status(store, experiment_id)
+    now = status(store, experiment_id)
     assert [run.failure for run in now.failures] == ["no space left"]
     assert bald not in pool.asked and len(store.log(random).steps) == 3
     control.resume(store, experiment_id)
     conduct(store, experiment_id, pool)
-    now = control.status(store, experiment_id)
+    now = status(store, experiment_id)
     assert now.is_complete and not now.failures
 
 
@@ -191,10 +197,68 @@ def test_a_run_that_another_process_works_on_is_left_to_it(
     bald, random = run_ids(store, experiment_id)
     pool = OneByOne(store)
     with run_lock(store.home, bald):
-        control.ask_workers(pool, control.status(store, experiment_id))  # type: ignore[arg-type]
+        control.ask_workers(pool, status(store, experiment_id))  # type: ignore[arg-type]
     assert pool.asked == [random]
-    control.ask_workers(pool, control.status(store, experiment_id))  # type: ignore[arg-type]
+    control.ask_workers(pool, status(store, experiment_id))  # type: ignore[arg-type]
     assert pool.asked == [random, bald]
+
+
+def test_forgetting_an_experiment_withdraws_the_work_that_only_it_wants(
+    store: Store, mnist5k: ImageDataset
+) -> None:
+    first, second = create(store, mnist5k), create(store, mnist5k, ("random", "mean_std"))
+    conduct(store, first, OneByOne(store), steps=1)
+    bald, random = run_ids(store, first)
+    control.forget(store, first)
+    assert [row.experiment_id for row in store.experiments.all()] == [second]
+    assert {run.run_id for run in store.runs()} >= {bald, random}  # runs and labels stay
+    assert not next_task(store.log(bald)).has_work  # nor does an app that is started later train it
+    assert next_task(store.log(random)).has_work  # the other experiment's too
+    assert status(store, second).state is State.UNFINISHED
+    record = read_record(experiment_dir(store.home, first) / FILE_NAME)
+    assert [len(curve) for curve in curves(record)] == [len(store.log(bald).steps)]
+    with pytest.raises(ExperimentNotFound):
+        control.forget(store, first)
+
+
+def test_forgetting_leaves_baselines_and_finished_runs_as_they_are(
+    store: Store, mnist5k: ImageDataset
+) -> None:
+    spec = RunSpec(mnist5k.fingerprint, protocol(), "random", 1)
+    control.create_run(store, mnist5k, spec, baseline=True)
+    experiment_id = create(store, mnist5k, ("random", "bald"))
+    baseline, bald = run_ids(store, experiment_id)
+    pool = OneByOne(store)
+    pool.ask(bald, person_waits=False)
+    while next_task(store.log(bald)).task is not Task.NOTHING:
+        pool.work()
+        pool.ask(bald, person_waits=False)
+    before = [store.run(run_id) for run_id in (baseline, bald)]
+    control.forget(store, experiment_id)
+    assert [store.run(run_id) for run_id in (baseline, bald)] == before
+
+
+def test_an_experiment_and_its_runs_have_the_same_names_for_their_states(
+    store: Store, mnist5k: ImageDataset
+) -> None:
+    experiment_id = create(store, mnist5k, ("bald",))
+    (run_id,) = run_ids(store, experiment_id)
+
+    def states() -> set[State]:
+        now = status(store, experiment_id)
+        return {now.state, *(run.state for run in now.runs)}
+
+    assert states() == {State.UNFINISHED}
+    control.pause(store, experiment_id)
+    assert states() == {State.PAUSED}
+    control.stop(store, experiment_id)
+    assert states() == {State.STOPPED}
+    control.resume(store, experiment_id)
+    store.set_progress(run_id, Progress("failed", message="no memory"))
+    assert states() == {State.FAILED}
+    control.resume(store, experiment_id)
+    conduct(store, experiment_id, OneByOne(store))
+    assert states() == {State.COMPLETE}
 
 
 def test_a_run_stays_as_long_as_an_experiment_has_it(store: Store, mnist5k: ImageDataset) -> None:
@@ -247,9 +311,9 @@ def test_what_was_not_begun_is_expected_to_take_what_the_others_take(
     store: Store, mnist5k: ImageDataset
 ) -> None:
     experiment_id = create(store, mnist5k, ("random",), (1, 2, 3))
-    assert control.status(store, experiment_id).seconds_left(1) is None
+    assert status(store, experiment_id).seconds_left(1) is None
     conduct(store, experiment_id, OneByOne(store), steps=3)
-    now = control.status(store, experiment_id)
+    now = status(store, experiment_id)
     spent = now.runs[0].seconds_spent
     assert now.seconds_left(1) == pytest.approx(2 * spent)
     assert now.seconds_left(2) == pytest.approx(spent)
@@ -261,7 +325,7 @@ def test_a_bound_is_expected_to_take_time_by_its_images(
 ) -> None:
     experiment_id = create(store, mnist5k, ("random",), full_data=True, n_acquisition_steps=0)
     conduct(store, experiment_id, OneByOne(store), steps=1)
-    now: ExperimentStatus = control.status(store, experiment_id)
+    now: ExperimentStatus = status(store, experiment_id)
     (step,) = now.runs[0].log.steps
     assert now.seconds_left(1) == pytest.approx(step.seconds["train"] / 20 * 4850)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dal_core.experiments.forecast import RECENT, seconds_left
+from dal_core.experiments.forecast import RECENT, duration, seconds_left
 
 
 def test_nothing_is_foretold_before_anything_was_measured() -> None:
@@ -33,3 +33,14 @@ def test_what_is_long_past_is_forgotten() -> None:
     old = [(20 + 10 * k, 9.0) for k in range(10)]
     recent = [(120 + 10 * k, 1.0) for k in range(RECENT)]
     assert seconds_left(old + recent, [400]) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        *((None, ""), (5.4, "5 s"), (40, "40 s"), (200, "3 min 20 s"), (599.8, "10 min 00 s")),
+        *((720, "12 min"), (3909, "1 h 05 min"), (11_100, "3 h 05 min"), (187_200, "2 d 4 h")),
+    ],
+)
+def test_a_duration_is_said_in_two_units_at_most(seconds: float | None, text: str) -> None:
+    assert duration(seconds) == text

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks import stacked_host
 from dal_core.data.base import ImageDataset
-from dal_core.experiments import control
+from dal_core.experiments.status import status
 from dal_core.store.store import Store
 from tests.experiment_kit import protocol
 
@@ -27,5 +27,5 @@ def test_all_steps_are_made_without_training(
     assert host.n_steps == 4 * 3 and host.cpu > 0 and host.clock > 0
     store = Store(tmp_path)
     (row,) = store.experiments.all()
-    assert control.status(store, row.experiment_id).is_complete
+    assert status(store, row.experiment_id).is_complete
     assert (tmp_path / "experiments" / row.experiment_id / "record.yaml").is_file()

@@ -22,7 +22,7 @@ from dal_core.data.base import ImageDataset
 from dal_core.execution.job import Workbench, advance
 from dal_core.experiments import control, stacked_runs
 from dal_core.experiments.stacked_runs import Together, conduct
-from dal_core.experiments.status import ExperimentStatus
+from dal_core.experiments.status import ExperimentStatus, status
 from dal_core.protocol.run_spec import FULL_DATA
 from dal_core.run.next_task import next_task
 from dal_core.store.run_lock import is_locked, run_lock
@@ -135,7 +135,7 @@ def test_nothing_is_trained_or_passed_singly(
         )
     experiment_id = create(store, mnist5k)
     work(store, experiment_id)
-    assert control.status(store, experiment_id).is_complete
+    assert status(store, experiment_id).is_complete
 
 
 class Killed(BaseException):
@@ -180,7 +180,7 @@ def test_paused_it_gives_up_the_fit_in_hand_and_ends(store: Store, mnist5k: Imag
             control.pause(store, experiment_id)
 
     work(store, experiment_id, show)
-    now = control.status(store, experiment_id)
+    now = status(store, experiment_id)
     assert now.is_paused and now.n_done == 0
     training = [run.progress for run in seen[-2].runs if run.progress]
     assert training and all(one.part == "train" and one.epoch for one in training)
@@ -222,7 +222,7 @@ def test_one_run_paused_leaves_the_others_their_fit(store: Store, mnist5k: Image
     assert [len(store.log(run_id).steps) for run_id in (paused, *others)] == [0, 3, 3]
     store.set_directives(paused, paused=False)
     work(store, experiment_id)
-    assert control.status(store, experiment_id).is_complete
+    assert status(store, experiment_id).is_complete
 
 
 def test_a_run_that_fails_is_marked_and_the_others_go_on(
@@ -232,7 +232,7 @@ def test_a_run_that_fails_is_marked_and_the_others_go_on(
     broken, *others = run_ids(store, experiment_id)
     (store.home / broken / "weights.safetensors.tmp").mkdir(parents=True)  # cannot be written to
     work(store, experiment_id)
-    now = control.status(store, experiment_id)
+    now = status(store, experiment_id)
     (failed,) = now.failures
     assert failed.log.run.run_id == broken and "IsADirectoryError" in (failed.failure or "")
     assert [len(store.log(run_id).steps) for run_id in others] == [3, 3]
@@ -249,7 +249,7 @@ def test_a_failing_fit_fails_the_runs_in_it_once(
     monkeypatch.setattr(stacked_runs, "train_together", broken)
     experiment_id = create(store, mnist5k, seeds=(1,))
     work(store, experiment_id)
-    now = control.status(store, experiment_id)
+    now = status(store, experiment_id)
     assert [run.failure for run in now.runs] == ["RuntimeError: no such kernel"] * 3
 
 
@@ -270,7 +270,7 @@ def test_after_a_failed_graph_there_are_no_more_graphs(
     with pytest.warns(UserWarning, match="without CUDA graphs, slower: .* no such luck"):
         work(store, experiment_id)
     assert asked == [True, False, False, False]
-    assert control.status(store, experiment_id).is_complete
+    assert status(store, experiment_id).is_complete
 
 
 def test_when_memory_is_short_the_groups_are_smaller(
@@ -332,11 +332,11 @@ def test_a_run_that_somebody_else_works_on_is_left_to_them(
     busy, *others = run_ids(store, experiment_id)
     together = Together(store, CPU, lambda: None, tmp_path / "log")
     with run_lock(store.home, busy):
-        while together.advance(control.status(store, experiment_id).runs):
+        while together.advance(status(store, experiment_id).runs):
             pass
         assert [len(store.log(run_id).steps) for run_id in (busy, *others)] == [0, 3, 3]
-    while control.status(store, experiment_id).has_work:
-        assert together.advance(control.status(store, experiment_id).runs)
+    while status(store, experiment_id).has_work:
+        assert together.advance(status(store, experiment_id).runs)
     assert len(store.log(busy).steps) == 3
 
 
@@ -367,7 +367,7 @@ def test_a_killed_command_is_resumed_to_the_same_record(
     store = Store(home)
     (row,) = store.experiments.all()
     until(lambda: not any(is_locked(home, run) for run in run_ids(store, row.experiment_id)))
-    assert control.status(store, row.experiment_id).n_done < 6
+    assert status(store, row.experiment_id).n_done < 6
     assert (
         main(["reproduce", "--resume", "quick", "--lockstep", "--json", "--home", str(home)]) == 0
     )

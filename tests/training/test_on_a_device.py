@@ -19,7 +19,7 @@ from dal_core.data.base import ImageDataset
 from dal_core.execution.job import Workbench, advance
 from dal_core.experiments import control
 from dal_core.experiments.stacked_runs import conduct
-from dal_core.experiments.status import ExperimentStatus
+from dal_core.experiments.status import ExperimentStatus, status
 from dal_core.models.networks import BayesianCNN, build_model, normalise
 from dal_core.posterior.stacked import passes_together
 from dal_core.protocol.parameters import Protocol
@@ -157,7 +157,7 @@ def test_an_experiment_in_lock_step_on_a_device_is_that_on_the_cpu(
             assert not now.failures, [run.failure for run in now.failures]
 
         conduct(store, made.experiment_id, on, show)
-        assert control.status(store, made.experiment_id).is_complete
+        assert status(store, made.experiment_id).is_complete
         runs = store.experiments.runs(made.experiment_id)
         return [measures(store, run.run_id) for run in runs]
 

@@ -1,0 +1,143 @@
+"""The commands that read and manage what a home holds: signatures and help."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from dal_core.cli.options import DataSetName, Device, Home, Json, Run
+
+
+def experiments(home: Home = None, as_json: Json = False) -> None:
+    """List the experiments, newest first."""
+    from dal_core.cli import experiments as listing
+
+    listing.show_all(home, as_json)
+
+
+def report(
+    records: Annotated[
+        list[str], typer.Argument(metavar="RECORD...", help="Record files or ids of experiments")
+    ],
+    out: Annotated[
+        str, typer.Option(metavar="FOLDER", help="Folder to write to, created if needed")
+    ],
+    dataset: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Data set whose images figure 1 shows [default: that of the record]",
+        ),
+    ] = None,
+    compare: Annotated[
+        bool,
+        typer.Option(
+            "--compare", help="Draw the other records beside the first instead of merging all"
+        ),
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Write to a folder that is not empty")
+    ] = False,
+    home: Home = None,
+) -> None:
+    """Write the tables and figures of records to a folder.
+
+    These are tables 2-5 and figures 1-6. Records may be ours or in the published form; several
+    are merged by function and seed, or compared with --compare.
+    """
+    from dal_core.cli import report as reporting
+
+    reporting.report(records, out, dataset=dataset, compare=compare, force=force, home=home)
+
+
+def runs(home: Home = None, as_json: Json = False) -> None:
+    """List the runs, newest first."""
+    from dal_core.cli import listing
+
+    listing.runs(home, as_json)
+
+
+def show(run: Run, home: Home = None, as_json: Json = False) -> None:
+    """Show a run: its protocol and steps, who labelled, versions."""
+    from dal_core.cli import showing
+
+    showing.show(run, home, as_json)
+
+
+def export(
+    run: Run,
+    form: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            metavar="FORMAT",
+            help="csv or jsonl: the labels; yaml: the record; safetensors: the newest model",
+        ),
+    ],
+    out: Annotated[
+        str, typer.Option(metavar="FILE", help="File to write, or - for standard output")
+    ],
+    force: Annotated[bool, typer.Option("--force", help="Overwrite FILE")] = False,
+    home: Home = None,
+) -> None:
+    """Write a run's labels, record or newest model to a file.
+
+    The record has the report's form. A model comes with predict.py, a script that uses it without
+    dal.
+    """
+    from dal_core.cli import exporting
+
+    exporting.export(run, form, out, force=force, home=home)
+
+
+def delete(
+    run: Run,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Confirm; without it nothing is deleted")
+    ] = False,
+    home: Home = None,
+) -> None:
+    """Delete a run with all its labels, or forget an experiment.
+
+    The runs and the record file of a forgotten experiment stay; work that only it wanted stops.
+    """
+    from dal_core.cli import listing
+
+    listing.delete(run, yes=yes, home=home)
+
+
+def app(
+    port: Annotated[str, typer.Option(metavar="N", help="Port to listen on")] = "8501",
+    share: Annotated[
+        bool,
+        typer.Option("--share", help="Serve the whole network (a phone, say): anybody may label"),
+    ] = False,
+    device: Device = None,
+    home: Home = None,
+) -> None:
+    """Serve the app until Ctrl-C, by default to this machine only."""
+    from dal_core.cli import serving
+
+    serving.serve(port, home, device, share)
+
+
+def data_list() -> None:
+    """List the data sets and where they are stored."""
+    from dal_core.cli import data
+
+    data.show_all()
+
+
+def data_fetch(name: DataSetName) -> None:
+    """Download a data set, unless it is already here and whole."""
+    from dal_core.cli import data
+
+    data.fetch(name)
+
+
+def data_verify(name: DataSetName) -> None:
+    """Read a whole data set and compare it with what was published."""
+    from dal_core.cli import data
+
+    data.verify(name)

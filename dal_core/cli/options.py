@@ -1,0 +1,54 @@
+"""Options and arguments that several commands share.
+
+Numbers are taken as text and read in `values`, so that a wrong one gets the same kind of message as
+any other wrong value.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Home = Annotated[
+    Path | None,
+    typer.Option(
+        "--home", metavar="DIR", help="Folder that holds the runs [default: $DAL_HOME or runs]"
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table")]
+JsonObject = Annotated[
+    bool, typer.Option("--json", help="Print the result as one JSON object and nothing else")
+]
+DataSet = Annotated[
+    str | None,
+    typer.Option(
+        "--dataset", metavar="NAME", help="mnist or mnist5k [default: that of the protocol]"
+    ),
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a parameter; may be repeated"),
+]
+Device = Annotated[
+    str | None,
+    typer.Option(
+        "--device", metavar="NAME", help="Where to compute: auto, cpu, cuda or mps [default: cpu]"
+    ),
+]
+Noise = Annotated[
+    str | None,
+    typer.Option(
+        "--noise",
+        metavar="P",
+        help="Probability that the oracle answers wrongly [default: 0]",
+    ),
+]
+Title = Annotated[str | None, typer.Option("--title", metavar="TEXT", help="A title for it")]
+WorkerCount = Annotated[
+    str | None,
+    typer.Option("--workers", metavar="N", help="Worker processes [default: one per core]"),
+]
+Run = Annotated[str, typer.Argument(metavar="RUN", help="Id of the run, or the start of the id")]
+DataSetName = Annotated[str, typer.Argument(metavar="NAME", help="mnist or mnist5k")]

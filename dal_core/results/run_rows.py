@@ -1,0 +1,62 @@
+"""A run as one row of a list: what `dal runs` and the Runs page show of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dal_core.protocol.presets import describe_protocol
+from dal_core.results.titles import noise_name
+from dal_core.run.rows import RunRow
+from dal_core.run.state import RunState
+
+
+@dataclass(frozen=True)
+class RunLine:
+    """One run for a list.
+
+    Attributes:
+        accuracy: test accuracy of the newest step, a fraction; None before the first.
+        annotators: who gave labels, in the order of their first.
+        person_labels: labels that people gave.
+    """
+
+    run: RunRow
+    n_labelled: int
+    accuracy: float | None
+    annotators: tuple[str, ...]
+    person_labels: int
+    n_corrections: int
+
+    @property
+    def protocol(self) -> str:
+        """The protocol, and where the run was forked if it was."""
+        fork = "" if self.run.forked_from is None else f", fork at {self.run.forked_labels}"
+        return describe_protocol(self.run.spec.protocol) + fork
+
+    @property
+    def answered_by(self) -> str:
+        """Who gave labels; before the first, who is to give them."""
+        return answered_by(self.run, self.annotators or (self.run.kind,))
+
+
+def run_line(log: RunState) -> RunLine:
+    """The row of a run."""
+    return RunLine(
+        run=log.run,
+        n_labelled=log.n_labelled,
+        accuracy=log.steps[-1].accuracy if log.steps else None,
+        annotators=annotators(log),
+        person_labels=sum(len(one.labels) for one in log.submissions if one.source == "person"),
+        n_corrections=len(log.corrections),
+    )
+
+
+def annotators(log: RunState) -> tuple[str, ...]:
+    """Who gave labels, in the order of their first."""
+    return tuple(dict.fromkeys(one.annotator for one in log.submissions))
+
+
+def answered_by(run: RunRow, who: tuple[str, ...]) -> str:
+    """These names, with the oracle's noise if the run has any."""
+    noise = noise_name(run.spec.noise)
+    return ", ".join(who) + (f" ({noise})" if noise else "")
