@@ -31,14 +31,14 @@ from dal_ui.shared.markdown import plain
 
 
 def render() -> None:
-    """Draw the page for the run in the address, or the start form."""
-    runtime.workers()
+    """Store what was sent; then draw the page for the run in the address, or the start form."""
+    store, workers = runtime.store(), runtime.workers()
+    if run_id := st.query_params.get("run"):
+        _store_sent(store, run_id)
     run_id = shell.current_run("label")
     if run_id is None:
         start_form()
         return
-    store = runtime.store()
-    _store_sent(store, run_id)
     view = find_view(store, run_id)
     if view is None:
         st.error(f"There is no run “{plain(run_id)}” here. It may have been deleted.")
@@ -49,7 +49,7 @@ def render() -> None:
         _other_run()
         return
     obey(sent_review())
-    actions.ask_workers(store, runtime.workers(), view)  # before drawing, which takes time
+    actions.ask_workers(store, workers, view)  # before drawing, which takes time
     _draw(view, runtime.dataset(spec.protocol.dataset))
 
 

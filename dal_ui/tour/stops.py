@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 IMAGE, FUNCTIONS, MAP, REPLAY = (
     "One image",
-    "Five functions, one model",
+    "Several functions, one model",
     "A map of the pool",
     "Replay",
 )
@@ -76,7 +76,7 @@ STOPS = (
         source="Houlsby et al. 2011; report, section 2.2.2, equation 2.",
     ),
     Stop(
-        title="Five ways to choose",
+        title="Ways to choose",
         view=FUNCTIONS,
         text="Rules called *acquisition functions* turn the same T rows into one number per "
         "image: the entropy of the mean, BALD, the share of passes that vote against the majority "

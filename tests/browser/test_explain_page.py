@@ -125,7 +125,7 @@ def test_pointing_at_the_map_shows_the_image(
 def test_a_tab_can_be_left_and_the_run_stays(
     page: Page, server: StreamlitServer, run_id: str
 ) -> None:
-    open_page(page, server, run_id, "Five functions, one model")
+    open_page(page, server, run_id, "Several functions, one model")
     expect(page.get_by_text("Do they agree on the order?")).to_be_visible(timeout=WORK_MS)
     page.get_by_role("link", name="Runs").click()
     expect(page.get_by_role("heading", name="Runs")).to_be_visible(timeout=WORK_MS)

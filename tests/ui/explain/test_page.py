@@ -155,11 +155,11 @@ def test_every_way_to_choose_an_image_shows_one(
     assert "passes say" in texts(page) and "The data set says" in texts(page)
 
 
-@pytest.mark.parametrize("view", ["Five functions, one model", "A map of the pool"])
+@pytest.mark.parametrize("view", ["Several functions, one model", "A map of the pool"])
 def test_the_other_views_are_drawn(store: Store, mnist5k: ImageDataset, view: str) -> None:
     run_id, _ = asked_run(store, mnist5k)
     said = texts(explain_page(run_id, view))
-    words = explain_words.FUNCTIONS if view.startswith("Five") else explain_words.MAP
+    words = explain_words.FUNCTIONS if view.startswith("Several") else explain_words.MAP
     assert words in said
 
 
