@@ -12,12 +12,14 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from itertools import product
 
+import numpy as np
+
 from dal_core.data import catalogue
-from dal_core.learner.bayesian_cnn import Learner
+from dal_core.learner.bayesian_cnn import BayesianCNNLearner
 from dal_core.protocol.parameters import override
 from dal_core.protocol.presets import preset
 from dal_core.protocol.run_spec import RunSpec
-from dal_core.run import oracle
+from dal_core.run.labelled import Labelled
 
 CANDIDATES = {
     "100 epochs at 0.003, last": {"n_epochs": 100, "learning_rate": 0.003, "weights": "last"},
@@ -35,15 +37,16 @@ def run(candidate: str, acquisition: str, seed: int) -> dict[int, tuple[float, f
     torch.set_num_threads(1)
     data = catalogue.load("mnist5k")
     protocol = override(preset("quick"), CANDIDATES[candidate])
-    learner = Learner(RunSpec(data.fingerprint, protocol, acquisition, seed), data)
-    measured = {}
-    while learner.n_labelled <= max(LABELS):
+    learner = BayesianCNNLearner(RunSpec(data.fingerprint, protocol, acquisition, seed), data)
+    measured, ids = {}, learner.split.initial
+    while len(ids) <= max(LABELS):
+        labelled = Labelled(ids, data.labels[ids], frozenset(), len(measured), 0, len(measured))
         started = time.process_time()  # CPU time, since other work may share the machine
-        learner.fit()
-        result = learner.evaluate()
-        query, _ = learner.query()
+        fitted = learner.fit(labelled)
+        result = learner.evaluate(fitted)
+        query, _ = learner.query(fitted, labelled)
         measured[result.n_labelled] = result.accuracy, time.process_time() - started
-        learner.answer(oracle.answer(query, data))
+        ids = np.concatenate([ids, query.shown()])
     return measured
 
 

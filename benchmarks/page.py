@@ -19,7 +19,8 @@ from benchmarks.browser import app_server, chromium
 from dal_core.data.catalogue import load
 from dal_core.protocol.parameters import override
 from dal_core.protocol.presets import PRESETS
-from dal_core.store.store import Store
+from dal_core.store.base import Store
+from dal_core.store.opening import open_store
 from dal_ui.label import actions
 
 GAP_MS, PRESSES, BATCHES = 50, 100, 12
@@ -69,7 +70,7 @@ def main() -> None:
             _ready(page)
             found["server start to first query, s"] = round(time.monotonic() - begun, 1)
             found |= _strict(page)
-            found |= _continuous(page, url, Store(Path(home)))
+            found |= _continuous(page, url, open_store(Path(home)))
     print(json.dumps(found, indent=1))
 
 

@@ -16,13 +16,14 @@ from torch import Tensor
 from benchmarks import reference
 from benchmarks.data import Labelled, dataset, images_of
 from dal_core.acquisition.scores import bald
-from dal_core.learner.bayesian_cnn import Learner
+from dal_core.learner.bayesian_cnn import BayesianCNNLearner
 from dal_core.models.networks import BayesianCNN, build_model, normalise
-from dal_core.posterior import mc_dropout
+from dal_core.posterior.mc_dropout import McDropoutModel
 from dal_core.protocol.parameters import Protocol, override
 from dal_core.protocol.presets import PRESETS, with_dataset
 from dal_core.protocol.run_spec import RunSpec
-from dal_core.training.loop import train
+from dal_core.run import labelled as run_labelled
+from dal_core.training.loop import Training, train
 from dal_core.training.malloc import keep_freed_memory
 from dal_core.training.weight_selection import image_losses
 
@@ -107,23 +108,23 @@ class Worker:
     """What a worker holds: its imports, its data set and one run under `report`."""
 
     def __init__(self) -> None:
-        from dal_core.execution import job  # noqa: F401  its imports are part of a worker's memory
+        from dal_core.execution import worker_process  # noqa: F401  its imports take memory
 
         keep_freed_memory()
         self.spec = RunSpec(dataset().fingerprint, _on(dataset().name), "bald", 1)
 
     def step(self, n_epochs: int) -> dict[str, float]:
         """Train on 220 labels, score 5,000 images and measure 3,000; clock and CPU seconds."""
-        started, learner = time.perf_counter(), Learner(self.spec, dataset())
-        learner.split = dataclasses.replace(learner.split, initial=learner.split.pool[:220])
-        learner.spec = dataclasses.replace(
-            self.spec, protocol=override(self.spec.protocol, {"n_epochs": n_epochs})
-        )
+        started, data = time.perf_counter(), dataset()
+        protocol = override(self.spec.protocol, {"n_epochs": n_epochs})
+        learner = BayesianCNNLearner(dataclasses.replace(self.spec, protocol=protocol), data)
+        ids = learner.split.pool[:220]
+        labelled = run_labelled.Labelled(ids, data.labels[ids], frozenset(), 0, 0, 0)
 
         def step() -> None:
-            learner.fit()
-            learner.evaluate()
-            learner.query()
+            fitted = learner.fit(labelled)
+            learner.evaluate(fitted)
+            learner.query(fitted, labelled)
 
         cpu = cpu_seconds(step)
         return {"clock": time.perf_counter() - started, "cpu": cpu}
@@ -152,10 +153,10 @@ def _fresh() -> BayesianCNN:
 
 def _scored(n: int, n_passes: int) -> float:
     pixels, _ = images_of(n)
-    model = _fresh()
+    model = McDropoutModel(_fresh(), Training((), (), None, 0.0))
 
     def score() -> None:
-        for probs in mc_dropout.chunked_passes(model, pixels, n_passes, seed=1):
+        for probs in model.sample_in_chunks(pixels, n_passes, seed=1):
             bald(probs)
 
     return cpu_seconds(score)

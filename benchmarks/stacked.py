@@ -22,7 +22,7 @@ from torch import Tensor
 from benchmarks import stacked_counts as counts
 from benchmarks.data import images_of
 from dal_core.models.networks import BayesianCNN, build_model, normalise
-from dal_core.posterior.mc_dropout import chunked_passes
+from dal_core.posterior.mc_dropout import McDropoutModel
 from dal_core.posterior.stacked import passes_together
 from dal_core.protocol.parameters import Protocol, override
 from dal_core.protocol.presets import PRESETS
@@ -155,7 +155,8 @@ def _measure_passes(device: torch.device, all_runs: Sequence[int], n_images: int
 
         def single(models: list[BayesianCNN] = models) -> None:
             for model in models:
-                list(chunked_passes(model, pixels, n_passes, seed=1))
+                alone = McDropoutModel(model, Training((), (), None, 0.0))
+                list(alone.sample_in_chunks(pixels, n_passes, seed=1))
 
         def all_at_once(models: list[BayesianCNN] = models, ids: Tensor = ids) -> None:
             for _ in passes_together(models, images, ids, n_passes, [1] * len(models)):

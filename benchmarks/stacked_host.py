@@ -30,9 +30,9 @@ from dal_core.data.base import ImageDataset
 from dal_core.experiments import stacked_runs
 from dal_core.experiments.control import create_experiment
 from dal_core.models.networks import BayesianCNN
-from dal_core.posterior.mc_dropout import CHUNK
+from dal_core.posterior.base import CHUNK
 from dal_core.protocol.parameters import Protocol, override
-from dal_core.store.store import Store
+from dal_core.store.opening import open_store
 from dal_core.training.loop import Training
 from dal_core.training.malloc import keep_freed_memory
 
@@ -77,7 +77,7 @@ def measure(
     profile: cProfile.Profile | None = None,
 ) -> Host:
     """Work through a new experiment in `home` without training a model."""
-    store = Store(home)
+    store = open_store(home)
     # One pass: making passes is the device's work, but scoring them is the host's.
     protocol = override(protocol, {"num_mc_samples": 1})
     made = create_experiment(store, dataset, protocol, functions, seeds, full_data=False)

@@ -18,7 +18,7 @@ from dal_core.data.catalogue import load
 from dal_core.experiments import control
 from dal_core.protocol.parameters import override
 from dal_core.protocol.presets import preset
-from dal_core.store.store import Store
+from dal_core.store.opening import open_store
 from dal_ui.reproduce import actions
 from docs.pictures import save
 
@@ -54,14 +54,14 @@ def photograph(page: Page) -> bytes:
 def _create(home: str) -> str:
     protocol = override(preset("quick"), {"n_acquisition_steps": str(N_ACQUISITION_STEPS)})
     row = control.create_experiment(
-        *(Store(Path(home)), load("mnist5k"), protocol, actions.REPORT_FUNCTIONS, SEEDS),
+        *(open_store(Path(home)), load("mnist5k"), protocol, actions.REPORT_FUNCTIONS, SEEDS),
         full_data=True,
     )
     return row.experiment_id
 
 
 def _wait_for_steps(page: Page, home: str, experiment_id: str) -> None:
-    store, deadline = Store(Path(home)), time.monotonic() + EXPERIMENT_SECONDS
+    store, deadline = open_store(Path(home)), time.monotonic() + EXPERIMENT_SECONDS
     while time.monotonic() < deadline:
         now = actions.find(store, experiment_id)
         if now is not None and now.n_done >= SHARE * now.n_steps:

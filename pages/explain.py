@@ -131,7 +131,7 @@ def _view(title: str, log: RunState) -> None:
     if not dataset_available(spec.protocol.dataset, spec.fingerprint):
         return
     step = _step(log, runtime.dataset(spec.protocol.dataset))
-    if step is not None and not len(step.learner.pool_subset()):
+    if step is not None and not len(step.model.pool_subset):
         st.info("This network has nothing left to ask for: every image is labelled.")
     elif step is not None:
         VIEWS[title](step)
@@ -155,7 +155,7 @@ def _step(log: RunState, dataset: ImageDataset) -> Step | None:
     step = model.open_step(log, dataset, state)
     if step is not None:
         left.caption(
-            f"{about(log)}. Its network of **{step.learner.n_labelled}** labels"
+            f"{about(log)}. Its network of **{step.model.n_labelled}** labels"
             + before_corrections(log, *step.key[1:])
             + ("; the next one is in training." if _is_training(log) else ".")
         )

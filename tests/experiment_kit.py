@@ -15,7 +15,7 @@ from dal_core.protocol.presets import PRESETS
 from dal_core.protocol.run_spec import RunSpec
 from dal_core.record_file.io import read_record
 from dal_core.run.rows import RunRow
-from dal_core.store.store import Store
+from dal_core.store.base import Store
 
 FAST = {
     "n_epochs": 2,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -13,7 +14,8 @@ from dal_core.protocol.presets import preset
 from dal_core.protocol.run_spec import RunSpec
 from dal_core.run.events import Answer, Query, StepResult
 from dal_core.run.rows import RunRow, SubmitOutcome
-from dal_core.store.store import Store
+from dal_core.run.state import RunState, RunSummary
+from dal_core.store.base import Store
 
 ROOT = Path(__file__).resolve().parent.parent
 N_INITIAL = 20
@@ -57,6 +59,13 @@ def new_result(
         after=after,
         corrected=corrected,
     )
+
+
+def summary_of(log: RunState) -> RunSummary:
+    """What the summary of a run in this state must be."""
+    fields = {field.name: getattr(log, field.name) for field in dataclasses.fields(RunSummary)}
+    steps = tuple(dataclasses.replace(step, confusion=None) for step in log.steps)
+    return RunSummary(**{**fields, "steps": steps})
 
 
 def answers_to(query: Query, skipped: Collection[int] = (), offset: int = 0) -> list[Answer]:

@@ -19,13 +19,24 @@ import pytest
 from dal_core.cli import main
 from dal_core.execution.job import Workbench, advance
 from dal_core.execution.predictions import load_predictions
+from dal_core.protocol.presets import describe_protocol
 from dal_core.record_file.io import read_record
 from dal_core.run.events import Answer
 from dal_core.run.next_task import next_task
-from dal_core.store.store import Store
+from dal_core.store.opening import open_store
 from tests.old_home.telling import Dal, differences, machine
 
-DAL = Dal(main, Store, Answer, Workbench, advance, next_task, load_predictions, read_record)
+DAL = Dal(
+    main,
+    open_store,
+    Answer,
+    Workbench,
+    advance,
+    next_task,
+    load_predictions,
+    read_record,
+    describe_protocol,
+)
 FILES = Path(__file__).resolve().parent / "old_home"
 EXPECTED: dict[str, Any] = json.loads((FILES / "expected.json").read_text(encoding="utf-8"))
 TOLD: dict[str, Any] = EXPECTED["told"]

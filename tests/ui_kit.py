@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from dal_core.data.base import ImageDataset
-from dal_core.execution.job import Workbench, advance, weights
+from dal_core.execution.job import Workbench, advance, recompute_weights
 from dal_core.run.events import Query
 from dal_core.run.state import RunState
-from dal_core.store.store import Store
+from dal_core.store.base import Store
 from dal_ui.components.grid.submission import GridSubmission
 from dal_ui.label import actions
 from tests import fast
@@ -52,7 +52,7 @@ class InlineWorkers:
     def work(self, *run_ids: str) -> None:
         """Bring the runs up to their directives; without names, all that were asked for."""
         while self.asked_weights:
-            weights(self.bench, *self.asked_weights.pop())
+            recompute_weights(self.bench, *self.asked_weights.pop())
         for run_id in run_ids or tuple(self.asked):
             self.asked.pop(run_id, None)
             for _ in advance(self.bench, run_id):

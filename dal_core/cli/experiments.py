@@ -13,10 +13,10 @@ from dal_core.experiments.status import ExperimentStatus, is_bound, status
 from dal_core.protocol.presets import describe_protocol
 from dal_core.record_file.sync import FILE_NAME, experiment_dir
 from dal_core.results.titles import noise_name
+from dal_core.store.base import Store
 from dal_core.store.experiments import ExperimentRow
 from dal_core.store.home import default_home
-from dal_core.store.schema import DATABASE_FILE
-from dal_core.store.store import Store
+from dal_core.store.sqlite.schema import DATABASE_FILE
 
 
 def show_all(home: Path | None, as_json: bool) -> None:

@@ -11,7 +11,7 @@ from dal_core.cli.errors import Failed, WrongUse
 from dal_core.data import catalogue
 from dal_core.exchange import labels_out as exports
 from dal_core.run.state import RunState
-from dal_core.store.store import Store
+from dal_core.store.base import Store
 
 MODEL_FORMAT = "safetensors"
 

@@ -16,7 +16,7 @@ from dal_core.protocol.typed import parse_settings
 from dal_core.results.run_history import moments
 from dal_core.run.rows import RunRow
 from dal_core.run.state import RunState
-from dal_core.store.store import Store
+from dal_core.store.base import Store
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from dal_core.cli.errors import WrongUse
 from dal_core.cli.tables import console, table
 from dal_core.experiments import control
 from dal_core.results.run_rows import RunLine, run_line
+from dal_core.store.base import Store
 from dal_core.store.home import default_home
-from dal_core.store.schema import DATABASE_FILE
-from dal_core.store.store import Store
+from dal_core.store.sqlite.schema import DATABASE_FILE
 
 
 def runs(home: Path | None, as_json: bool) -> None:

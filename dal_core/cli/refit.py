@@ -25,9 +25,9 @@ from dal_core.protocol.run_spec import FULL_DATA, MAX_SEED, RunSpec
 from dal_core.run.events import Batch
 from dal_core.run.rows import RunNotFound
 from dal_core.run.state import RunState
+from dal_core.store.base import Store
 from dal_core.store.home import default_home
 from dal_core.store.run_lock import RunBusy, is_locked
-from dal_core.store.store import Store
 
 
 @dataclass(frozen=True)

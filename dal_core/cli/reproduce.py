@@ -26,8 +26,8 @@ from dal_core.execution.pool import Workers
 from dal_core.experiments import control
 from dal_core.experiments.status import ExperimentStatus, status
 from dal_core.record_file.sync import experiment_dir, refresh_records, write_experiment_record
+from dal_core.store.base import Store
 from dal_core.store.experiments import ExperimentRow
-from dal_core.store.store import Store
 
 REPORT_FUNCTIONS = "max_entropy,bald,variation_ratios,mean_std,random"
 MAX_WORKERS = 256

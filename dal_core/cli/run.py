@@ -25,8 +25,8 @@ from dal_core.run.next_task import next_task
 from dal_core.run.rows import RunNotFound, RunRow
 from dal_core.run.splits import split_of
 from dal_core.run.stop_rules import finished
+from dal_core.store.base import Store
 from dal_core.store.run_lock import RunBusy, is_locked
-from dal_core.store.store import Store
 
 
 @dataclass(frozen=True)
@@ -140,6 +140,7 @@ def _take_up(text: str, stops: Stops, home: Path | None) -> tuple[Store, RunRow]
     if is_locked(store.home, row.run_id):
         raise RunBusy(f"run {row.run_id} is being worked on elsewhere; try again later")
     store.set_directives(row.run_id, oracle_until=row.spec.max_labels, paused=False, **directives)
+    store.retry(row.run_id)
     return store, row
 
 

@@ -17,8 +17,9 @@ from dal_core.protocol.presets import PRESETS
 from dal_core.protocol.presets import with_dataset as on_dataset
 from dal_core.protocol.typed import parse_seeds, parse_settings
 from dal_core.run.rows import RunNotFound, RunRow, StoreError
+from dal_core.store import opening
+from dal_core.store.base import Store
 from dal_core.store.home import default_home
-from dal_core.store.store import Store
 from dal_core.training.device import DEVICES, choose_device
 
 MAX_SEEDS = 1000  # a page allows fewer, since it shows every run
@@ -127,7 +128,7 @@ def named(option: str) -> Iterator[None]:
 def open_store(home: Path | None, *, create: bool) -> Store:
     """The store in `--home`, `$DAL_HOME` or `runs`."""
     try:
-        return Store(home or default_home(), create)
+        return opening.open_store(home or default_home(), create)
     except StoreError as error:
         option = "--home" if home else "home (--home or DAL_HOME)"
         allowed = "a folder that can be written to" if create else "a folder with runs"

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from dal_core.experiments.forecast import duration, seconds_left
 from dal_core.run.events import StepResult
 from dal_core.run.state import RunState
-from dal_core.store.store import Store
+from dal_core.store.base import Store
 
 TICK_SECONDS = 0.2
 PARTS = {"train": "training", "score": "scoring", "evaluate": "evaluating"}

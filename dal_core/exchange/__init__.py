@@ -1,1 +1,1 @@
-"""Labels and models in and out of a home, and refitting a label file."""
+"""Labels and models out of a home, labels in, and refitting them."""

@@ -1,12 +1,9 @@
-"""Labels from outside: a CSV or JSON Lines file, as `export` writes it, back to batches of answers.
+"""Read labels from a CSV or JSON Lines file, as `dal export` writes it, into batches of answers.
 
-Owns: reading the file, and that its labels are of these images and of this run's pool. Every
-complaint is one line with the file's line, the column and the value. What is done with the labels
-is `replaying`'s.
-
-Columns: `image_id`, `image_sha256`, `label` (empty: skipped) and `step` must be there; `position`,
-`annotator`, `source`, `at` and `seconds` are used where they are; others are left alone. Rows are
-taken in the order of `position`, without that column in the order of the file.
+Columns: `image_id`, `image_sha256`, `label` (empty: skipped) and `step` are required; `position`,
+`annotator`, `source`, `at` and `seconds` are optional; others are ignored. Rows are taken in the
+order of `position`, or of the file if that column is missing. Every error is one line with the line
+of the file, the column and the value.
 """
 
 from __future__ import annotations
@@ -37,7 +34,7 @@ class LabelFileError(ValueError):
 
 @dataclass(frozen=True)
 class GivenLabel:
-    """One row; `where` names it in a message."""
+    """One row of the file; `where` names it in messages."""
 
     where: str
     image_id: int
@@ -52,10 +49,10 @@ class GivenLabel:
 
 
 def read_labels(content: bytes, n_classes: int) -> list[GivenLabel]:
-    """The rows of a file, JSON Lines if it begins with a brace, else CSV (comma or semicolon).
+    """The rows of a file: JSON Lines if it starts with a brace, else CSV (comma or semicolon).
 
     Args:
-        content: of the file.
+        content: the bytes of the file.
         n_classes: labels are 0 to n_classes - 1.
 
     Raises:
@@ -64,7 +61,7 @@ def read_labels(content: bytes, n_classes: int) -> list[GivenLabel]:
     if len(content) > MAX_BYTES:
         raise LabelFileError(f"the file is larger than {MAX_BYTES // 1_000_000} MB")
     try:
-        text = content.decode("utf-8-sig")  # spreadsheets write a mark in front
+        text = content.decode("utf-8-sig")  # spreadsheets write a byte order mark
     except UnicodeDecodeError:
         raise LabelFileError("the file is not text (UTF-8)") from None
     found = _json_rows(text) if text.lstrip().startswith("{") else _csv_rows(text)
@@ -75,7 +72,7 @@ def read_labels(content: bytes, n_classes: int) -> list[GivenLabel]:
 
 
 def given_labels(rows: Sequence[LabelRow]) -> list[GivenLabel]:
-    """The labels of a run that is stored here, in the order of training."""
+    """The labels of a stored run, in the order of training."""
     return [
         GivenLabel(
             f"row {row.position + 1}",
@@ -94,11 +91,12 @@ def given_labels(rows: Sequence[LabelRow]) -> list[GivenLabel]:
 
 
 def to_batches(rows: Sequence[GivenLabel], dataset: ImageDataset, spec: RunSpec) -> list[Batch]:
-    """The rows step by step, if they are labels of these images that the run could have asked for.
+    """The rows as one batch of answers per step.
 
     Raises:
-        LabelFileError: another image than here, one that is not in the pool, or one twice; steps
-            out of order or more than the protocol has; two annotators or sources in one step.
+        LabelFileError: an image whose pixels differ from those here, one that is not in the run's
+            pool, or one twice; steps out of order, or more than the protocol has; two annotators
+            or sources in one step.
         ProtocolError: the data set is too small for the protocol.
     """
     seen: dict[int, str] = {}
@@ -106,12 +104,14 @@ def to_batches(rows: Sequence[GivenLabel], dataset: ImageDataset, spec: RunSpec)
     for row in rows:
         _check_image(row, dataset, roles)
         if row.image_id in seen:
-            allowed = f"each image once, and it stands in {seen[row.image_id]}"
+            allowed = f"each image once, and it is also in {seen[row.image_id]}"
             _refuse(row, "image_id", row.image_id, allowed)
         seen[row.image_id] = row.where
     for earlier, later in pairwise(rows):
         if later.step < earlier.step:
-            _refuse(later, "step", later.step, f"{earlier.step} or more, the rows go step by step")
+            _refuse(
+                later, "step", later.step, f"{earlier.step} or more, rows are in order of steps"
+            )
     batches = [_batch(list(group)) for _, group in groupby(rows, key=lambda row: row.step)]
     most = spec.protocol.n_acquisition_steps
     if len(batches) > most:
@@ -162,7 +162,7 @@ def _csv_rows(text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
                 raise LabelFileError(f"{where} has another number of cells than the header")
             yield where, {key: spreadsheet_plain(cell) for key, cell in row.items()}
     except csv.Error as error:
-        raise LabelFileError(f"line {reader.line_num} is no CSV: {error}") from None
+        raise LabelFileError(f"line {reader.line_num} is not CSV: {error}") from None
 
 
 def _json_rows(text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -174,7 +174,7 @@ def _json_rows(text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
         except (ValueError, RecursionError):
             row = None
         if not isinstance(row, dict):
-            raise LabelFileError(f"line {number} is no JSON object")
+            raise LabelFileError(f"line {number} is not a JSON object")
         yield f"line {number}", row
 
 
@@ -198,7 +198,7 @@ def _given(where: str, row: Mapping[str, Any], number: int, n_classes: int) -> G
 
 
 class _Cells:
-    """One row: text from CSV, values from JSON; a blank cell is one that is missing."""
+    """The cells of one row: text from CSV, values from JSON; a blank cell counts as missing."""
 
     def __init__(self, where: str, row: Mapping[str, Any]) -> None:
         self.where, self._row = where, row

@@ -1,8 +1,7 @@
-"""What a run gives to take away: its labels as CSV or JSON lines, or its record as YAML.
+"""Export a run's labels as CSV or JSON Lines, or its record as YAML.
 
-Pure: log and data set in, text out; who writes it where is the caller's business. An image is
-named by its id in the data set and by the SHA-256 of its pixels, so that the labels can be used
-without this program. The model is `export_model`'s; reading labels back is `labelfile`'s.
+Pure: log and data set in, text out. An image is named by its id in the data set and by the SHA-256
+of its pixels, so that the labels can be used without this program.
 """
 
 from __future__ import annotations
@@ -22,26 +21,27 @@ from dal_core.record_file.sync import run_record
 from dal_core.run.state import RunState
 
 FORMATS = ("csv", "jsonl", "yaml")
-# What a spreadsheet takes for a formula, and the mark itself, so that the way back is unique.
+# A spreadsheet reads a cell that starts with one of these as a formula. The mark is among them, so
+# that removing it is unique.
 _MARK = "'"
 _MARKED = ("=", "+", "-", "@", "\t", "\r", _MARK)
 
 
 @dataclass(frozen=True)
 class LabelRow:
-    """One answer, as corrected since.
+    """One answer, with its corrected label if it was corrected.
 
     Attributes:
         image_sha256: of the image's pixels, uint8, row by row (RGB: pixel by pixel).
-        label: None when the image was skipped.
+        label: None if the image was skipped.
         source: "person" or "oracle".
-        at: ISO 8601, UTC, when the answers to the query were saved.
-        seconds: how long the person took for it, where that is known.
-        query_id: the query it answers; rows of one query were submitted together.
-        step: acquisition step k: how many queries had been answered before (SPEC section 1).
+        at: time at which the answers to the query were saved, ISO 8601, UTC.
+        seconds: how long the person took for this image, if that is known.
+        query_id: the query that it answers; rows of one query were submitted together.
+        step: acquisition step k, the number of queries answered before (docs/method.md, section 1).
         n_labelled: labels in the training set before those of this query.
         position: place in the order of training, from 0; skipped images have one too.
-        corrected: whether the label was said anew after its submission.
+        corrected: whether the label was corrected after its submission.
     """
 
     run: str
@@ -64,12 +64,12 @@ COLUMNS = tuple(field.name for field in fields(LabelRow))
 
 
 def label_rows(log: RunState, dataset: ImageDataset) -> list[LabelRow]:
-    """Every answer that stands, in the order of training; what was taken back is left out.
+    """Every answer, in the order of training; retracted submissions are left out.
 
-    The initial training set is no answer and is not among them.
+    The initial training set was not asked for, so it is not among them.
 
     Raises:
-        ValueError: the data set is not the one of the run, so that ids would name other images.
+        ValueError: another data set than the run's, whose ids would name other images.
     """
     if dataset.fingerprint != log.run.spec.fingerprint:
         raise ValueError(
@@ -104,7 +104,7 @@ def label_rows(log: RunState, dataset: ImageDataset) -> list[LabelRow]:
 
 
 def to_csv(rows: list[LabelRow]) -> str:
-    """One header and one line a row; no text cell can be taken for a formula."""
+    """A header and one line per row; no text cell can be read as a formula."""
     file = io.StringIO()
     writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
     writer.writeheader()
@@ -114,7 +114,7 @@ def to_csv(rows: list[LabelRow]) -> str:
 
 
 def to_jsonl(rows: list[LabelRow]) -> str:
-    """One JSON object a line, with the columns of the CSV as keys and the text as it is."""
+    """One JSON object per row, with the columns of the CSV as keys and text unchanged."""
     return "".join(json.dumps(asdict(row), ensure_ascii=False) + "\n" for row in rows)
 
 
@@ -134,9 +134,9 @@ def render(log: RunState, dataset: ImageDataset, form: str) -> str:
 
 
 def spreadsheet_safe(value: Any) -> Any:
-    """Text that a spreadsheet would calculate gets a leading apostrophe; numbers stay numbers.
+    """`value` with a leading apostrophe if a spreadsheet would read it as a formula.
 
-    So does text that begins with an apostrophe, so that `spreadsheet_plain` can undo it.
+    Text that starts with an apostrophe gets one too, so that `spreadsheet_plain` can undo it.
     """
     if isinstance(value, str) and value.startswith(_MARKED):
         return _MARK + value
@@ -144,7 +144,7 @@ def spreadsheet_safe(value: Any) -> Any:
 
 
 def spreadsheet_plain(cell: str) -> str:
-    """The text that `spreadsheet_safe` made this cell of."""
+    """The text from which `spreadsheet_safe` made this cell."""
     return cell.removeprefix(_MARK)
 
 

@@ -1,8 +1,7 @@
-"""A run's newest model to take away: safetensors that say what they are, and a script to use them.
+"""Export a run's newest model: safetensors with metadata that describe it, and a script to use it.
 
-Owns the exported file's metadata. The run's own checkpoint (`checkpoint`) is where the weights
-come from; it has what dal needs to go on, the export what anybody else needs. Importing this does
-not import torch, which the pages can do without.
+The weights come from the run's checkpoint, whose own metadata are what dal needs to continue the
+run. Importing this module does not import torch.
 """
 
 from __future__ import annotations
@@ -11,14 +10,14 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from dal_core.run.state import RunState
+from dal_core.store.artefacts import ArtefactDamaged, ArtefactMissing, load
 from dal_core.store.home import run_dir
 
-WEIGHTS = "weights.safetensors"  # checkpoint.FILE_NAME
-SCRIPT = Path(__file__).with_name("predict.py")  # complete in itself, to be copied
+WEIGHTS = "weights.safetensors"  # checkpoints.FILE_NAME
+SCRIPT = Path(__file__).with_name("predict.py")  # self-contained: people copy it
 
 
 class NoModel(ValueError):
@@ -36,17 +35,18 @@ def model_bytes(home: Path, log: RunState) -> bytes:
     Its metadata (all text): `model` (name of the architecture), `image_shape` (height and width,
     and 3 for RGB), `pixel_mean` and `pixel_std` (of pixels scaled to [0, 1], one value per
     channel), `classes` (labels), `class_names` (a JSON list in their order), `dropout`, `run`,
-    `dataset`, `n_labelled` (labels it was trained on), and `test_accuracy` where it was measured.
+    `dataset`, `n_labelled` (labels it was trained on), and `test_accuracy` if it was measured.
 
     Raises:
-        NoModel: the run was not fitted yet, or not on this machine.
+        NoModel: the run has not been fitted yet, or its model is not here or damaged.
     """
+    run_id = log.run.run_id
     try:
-        with safe_open(run_dir(home, log.run.run_id) / WEIGHTS, framework="np") as file:
-            facts = json.loads(file.metadata()["dal"])
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError):
-        raise NoModel(f"run {log.run.run_id} has no model yet: its first fit is to come") from None
+        weights, facts = load(run_dir(home, run_id) / WEIGHTS)
+    except ArtefactMissing:
+        raise NoModel(f"run {run_id} has no model yet: its first fit is to come") from None
+    except ArtefactDamaged as error:
+        raise NoModel(f"run {run_id} has no model that can be used: {error}") from None
     loader = log.run.loader
     protocol = log.run.spec.protocol
     about = {
@@ -58,7 +58,7 @@ def model_bytes(home: Path, log: RunState) -> bytes:
         "classes": _listed(range(loader.n_classes)),
         "class_names": json.dumps(loader.class_names),
         "dropout": _listed(protocol.dropout),
-        "run": log.run.run_id,
+        "run": run_id,
         "dataset": protocol.dataset,
         "n_labelled": str(facts["n_labelled"]),
     }

@@ -1,9 +1,9 @@
-"""Labels fitted again, step by step, to the curve they give (`dal replay`).
+"""Refit labels step by step to a learning curve (`dal replay`).
 
-A replay is a run of its own that has all its answers from the start; what is left to do is to fit
-and measure every step. A fit depends only on protocol, seed and the ordered labels, so a person's
-labels give the person's accuracies again, bit for bit on the same machine and versions, and
-corrected labels give the curve they would have given had they been right at once.
+A refit is a run that has all its answers from the start, so that only fitting and measuring is
+left. A fit depends only on protocol, seed and the ordered labels: a person's labels give the
+person's accuracies again, bit for bit on the same machine and versions, and corrected labels give
+the curve of labels that were right from the start.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from dal_core.run.next_task import Task
 from dal_core.run.rows import RunRow
 from dal_core.run.splits import split_of
 from dal_core.run.state import RunState
+from dal_core.store.base import Store
 from dal_core.store.run_lock import run_lock
-from dal_core.store.store import Store
 
 
 def begin(
@@ -32,12 +32,12 @@ def begin(
     title: str = "",
     device: str = "cpu",
 ) -> RunRow:
-    """The run that replays these labels: the one begun before with the same, or a new one.
+    """The run that refits these labels: an earlier one of the same labels, or a new one.
 
-    One whose labels were taken back, corrected or added to since is left to whoever did that.
+    An earlier one is not used if its labels were retracted, corrected or added to.
 
     Args:
-        batches: as `labelfile.to_batches` checked them for this spec.
+        batches: as `labels_in.to_batches` returns them for this spec.
 
     Raises:
         ProtocolError: the data set is too small for the protocol.
@@ -60,13 +60,13 @@ def begin(
 
 
 def states(log: RunState) -> list[int]:
-    """The states to measure, by their last submission: those that added labels, and the first."""
+    """The states to measure, by last submission: the initial one (0), and each with more labels."""
     found = {log.n_labelled_at(after): after for after in _all_states(log)}
     return list(found.values())
 
 
 def unmeasured(log: RunState) -> list[int]:
-    """Those of `states` that have no result yet."""
+    """The `states` that have no result yet."""
     measured = {step.after for step in log.steps}
     return [after for after in states(log) if after not in measured]
 
@@ -74,11 +74,11 @@ def unmeasured(log: RunState) -> list[int]:
 def measure(bench: Workbench, run_id: str, wait: Wait = lambda: None) -> Iterator[StepResult]:
     """Fit and measure every state that is not measured yet; yields each step.
 
-    Ends early where the run was paused or its labels were taken back meanwhile.
+    Ends early if the run is paused or its labels change in the meantime.
 
     Raises:
         RunBusy: another process works on the run.
-        RunNotFound: there is no such run, or it was deleted meanwhile.
+        RunNotFound: the run does not exist, or is deleted in the meantime.
     """
     store = bench.store
     with run_lock(store.home, run_id):

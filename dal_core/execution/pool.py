@@ -1,10 +1,13 @@
 """Worker processes and the queue in front of them, for a server or `dal reproduce`.
 
-One interactive worker stays warm for people and keeps a run for as long as its person waits; the
-others do baselines, oracle runs and fits that nobody waits for, a step at a time, the least
-advanced run first, and hold between two epochs while a person waits: the interactive worker then
-uses the second core too. Nothing per user lives here: a job is a run's id, and what is to be done
-with it stands in the store. Jobs are idempotent, so asking twice is harmless.
+One interactive worker stays warm for people and keeps a run for as long as its person waits. The
+others do baselines, oracle runs and fits that nobody waits for: one step at a time, the least
+advanced run first. They pause between two epochs while a person waits, so that the interactive
+worker has the second core too. A job is the id of a run; the store says what to do with it, so
+asking twice is harmless.
+
+A worker can die at any moment, and the disk can be full. So an event changes the pool's state
+first, and whatever may fail comes after that, without the pool's lock.
 """
 
 from __future__ import annotations
@@ -15,27 +18,37 @@ import os
 import subprocess
 import sys
 import threading
+import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from dal_core.run.rows import Progress, RunNotFound
-from dal_core.store.store import Store
+from dal_core.store.opening import open_store
 
 PACKAGE_ROOT = Path(__file__).resolve().parents[2]
-MAX_DEATHS = 3  # in a row, of workers on the same run, before it is left alone as failed
-WEIGHTS_RANK = -1  # somebody looks at that step now; runs have ranks from 0
-JOIN_SECONDS = 5.0  # for a worker to end by itself; it ends between two instructions
+MAX_DEATHS = 3  # in a row, of workers on the same run, before the run counts as failed
+WEIGHTS_RANK = -1  # before all runs, which have ranks from 0: somebody is looking at that step
+JOIN_SECONDS = 5.0  # time for a worker to end by itself
 
+
+EVENTS = ("ready", "done", "busy", "failed")
 
 JobKey = tuple[str, int | None]
 
 
+def n_cores() -> int:
+    """Cores that this process may use, which can be fewer than the machine has."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 @dataclass(frozen=True, order=True)
-class Job:
+class QueuedJob:
     """A run that waits for a worker; the smallest is taken first.
 
-    With `after` it is that step's weights that are wanted, not the run's next step.
+    With `after`, the weights of that step are wanted instead of the run's next step.
     """
 
     rank: int
@@ -46,7 +59,7 @@ class Job:
 
     @property
     def key(self) -> JobKey:
-        """Jobs of the same key are one."""
+        """Jobs with the same key are the same work."""
         return self.run_id, self.after
 
 
@@ -56,7 +69,7 @@ class Workers:
     Args:
         home: where the store is.
         n_background: workers for baselines and oracle runs.
-        log: file that the workers' complaints are appended to; by default they are printed.
+        log: file that the workers' standard error is appended to; None: this process's own.
         device: where they compute, a name of `device.DEVICES`.
     """
 
@@ -65,11 +78,14 @@ class Workers:
     ) -> None:
         self.home, self.log, self.device = home, log, device
         self._lock = threading.Lock()
-        self._interactive = _Worker(self, "interactive", 2 if (os.cpu_count() or 1) > 1 else 1)
+        self._interactive = _Worker(self, "interactive", 2 if n_cores() > 1 else 1)
         self._background = [_Worker(self, f"background-{i}", 1) for i in range(n_background)]
-        self._waiting: dict[bool, dict[JobKey, Job]] = {True: {}, False: {}}  # by: a person waits
-        self._deaths: dict[str, int] = {}  # by run, since it was last worked on to an end
+        # By whether a person waits:
+        self._waiting: dict[bool, dict[JobKey, QueuedJob]] = {True: {}, False: {}}
+        self._deaths: dict[str, int] = {}  # by run, since a worker last finished a job on it
         self._problems: dict[JobKey, str] = {}  # why weights asked for were not computed
+        self._failed: dict[str, str] = {}  # reasons by run, until the store has them
+        self._recording = threading.Lock()
         self._n_asked = 0
         self._closed = False
 
@@ -77,27 +93,28 @@ class Workers:
         """Have a worker bring the run up to its directives; returns at once.
 
         Args:
-            rank: of background jobs those of the lowest rank go first, and
-            n_labelled: of one rank those with the fewest labels.
+            rank: background jobs of the lowest rank go first.
+            n_labelled: of the same rank, those with the fewest labels go first.
         """
         with self._lock:
-            if self._closed:
-                return
-            if person_waits:
-                self._waiting[False].pop((run_id, None), None)
-            self._queue(person_waits, rank, n_labelled, run_id)
-            self._dispatch()
+            if not self._closed and run_id not in self._failed:
+                if person_waits:
+                    self._waiting[False].pop((run_id, None), None)
+                self._queue(person_waits, rank, n_labelled, run_id)
+                self._dispatch()
+        self._record_failures()
 
     def ask_weights(self, run_id: str, after: int) -> None:
-        """Have the weights of a step computed again (`stepweights`); returns at once.
+        """Have the weights of a step recomputed (`recompute`); returns at once.
 
-        Background work, before all other: no step of a run waits longer than for one of these.
+        This is background work that goes before all other.
         """
         with self._lock:
             if not self._closed:
                 self._problems.pop((run_id, after), None)
                 self._queue(False, WEIGHTS_RANK, 0, run_id, after)
                 self._dispatch()
+        self._record_failures()
 
     def is_active(self, run_id: str) -> bool:
         """Whether the run is waiting for a worker or being worked on."""
@@ -112,25 +129,29 @@ class Workers:
             return any(job.key == (run_id, after) for job in [*self._queued(), *working])
 
     def weights_problem(self, run_id: str, after: int) -> str | None:
-        """Why the weights asked for last were not computed, in one line; None: no reason known.
+        """Why the weights were not computed when last asked for, in one line; None: no problem.
 
-        The work failed, or was refused: another process works on the run, or the step is gone.
+        The work failed, another process is working on the run, or the step is gone.
         """
         with self._lock:
             return self._problems.get((run_id, after))
 
     def person_goes_first(self) -> bool:
-        """Whether the background workers hold, because a person waits for the interactive one."""
+        """Whether background workers pause, because a person waits for the interactive one."""
         with self._lock:
             return self._interactive.job is not None
 
     def warm_up(self) -> None:
-        """Start the interactive worker before anyone waits for its imports."""
+        """Start the interactive worker before anyone waits for its imports.
+
+        Raises:
+            OSError: no process can be started.
+        """
         with self._lock:
             self._interactive.start()
 
     def close(self) -> None:
-        """End the workers by ending their input; what they had not stored is done again later."""
+        """End the workers by ending their input; work they had not stored is done again later."""
         with self._lock:
             self._closed = True
             for worker in self._all():
@@ -138,7 +159,7 @@ class Workers:
         for worker in self._all():
             worker.join()
 
-    # -- called with the lock held, or by a worker's reader ------------------------------------
+    # -- called with the lock held -------------------------------------------------------------
 
     def _all(self) -> list[_Worker]:
         return [self._interactive, *self._background]
@@ -146,14 +167,14 @@ class Workers:
     def _taken(self) -> set[str]:
         return {worker.job.run_id for worker in self._all() if worker.job is not None}
 
-    def _queued(self) -> list[Job]:
+    def _queued(self) -> list[QueuedJob]:
         return [job for queue in self._waiting.values() for job in queue.values()]
 
     def _queue(
         self, person_waits: bool, rank: int, n_labelled: int, run_id: str, after: int | None = None
     ) -> None:
         self._n_asked += 1
-        job = Job(rank, n_labelled, self._n_asked, run_id, after)
+        job = QueuedJob(rank, n_labelled, self._n_asked, run_id, after)
         self._waiting[person_waits].setdefault(job.key, job)
 
     def _dispatch(self) -> None:
@@ -163,67 +184,105 @@ class Workers:
             worker.hold(self._interactive.job is not None)
 
     def _hand_out(
-        self, queue: dict[JobKey, Job], workers: list[_Worker], max_steps: int | None
+        self, queue: dict[JobKey, QueuedJob], workers: list[_Worker], max_steps: int | None
     ) -> None:
         for worker in workers:
-            if worker.job is not None:
-                continue
-            free = [job for job in queue.values() if job.run_id not in self._taken()]
-            if not free:
-                return
-            worker.work(queue.pop(min(free).key), max_steps)
+            while worker.job is None:
+                free = [job for job in queue.values() if job.run_id not in self._taken()]
+                if not free:
+                    return
+                job = queue.pop(min(free).key)
+                try:
+                    worker.work(job, max_steps)
+                except OSError as error:  # no process can be started, or its log not be opened
+                    worker.job = None
+                    self._give_back(worker, job, f"its worker process does not start: {error}")
+
+    def _give_back(self, worker: _Worker, job: QueuedJob, reason: str) -> None:
+        """A worker could not do the job: queue it again, or give it up after MAX_DEATHS."""
+        self._deaths[job.run_id] = self._deaths.get(job.run_id, 0) + 1
+        if self._deaths[job.run_id] < MAX_DEATHS:
+            self._waiting[worker is self._interactive][job.key] = job
+            return
+        del self._deaths[job.run_id]
+        if job.after is None:
+            self._failed[job.run_id] = reason
+        else:  # the run itself is as sound as before
+            self._problems[job.key] = reason
+
+    # -- called by a worker's reader, without the lock -----------------------------------------
 
     def _on_event(self, worker: _Worker, event: dict[str, Any]) -> None:
         with self._lock:
-            job = worker.job
             if event["event"] != "ready":
-                worker.job = None
-                self._deaths.pop(event["run"], None)
-            if job is not None and job.after is not None and event["message"]:
-                self._problems[job.key] = event["message"]
-            if event.get("more") and job is not None:
-                person_waits = worker is self._interactive and event["waits"]
-                self._queue(person_waits, job.rank, event["n_labelled"], job.run_id)
+                job, worker.job = worker.job, None
+                if job is not None:
+                    self._finish(worker, job, event)
             if not self._closed:
                 self._dispatch()
+        self._record_failures()
+
+    def _finish(self, worker: _Worker, job: QueuedJob, event: dict[str, Any]) -> None:
+        self._deaths.pop(job.run_id, None)
+        if job.after is not None and event.get("message"):
+            self._problems[job.key] = event["message"]
+        if event.get("more"):
+            person_waits = worker is self._interactive and bool(event.get("waits"))
+            n_labelled = event.get("n_labelled", job.n_labelled)
+            self._queue(person_waits, job.rank, n_labelled, job.run_id)
 
     def _on_death(self, worker: _Worker) -> None:
         """A killed worker costs the fit, not the run, which is queued again.
 
-        A run whose workers die again and again is marked as failed and left alone.
+        A run whose workers die again and again has failed and is left alone.
         """
         with self._lock:
-            job, worker.process = worker.job, None
-            if job is not None and not self._closed:
-                self._deaths[job.run_id] = self._deaths.get(job.run_id, 0) + 1
-                if self._deaths[job.run_id] < MAX_DEATHS:
-                    self._waiting[worker is self._interactive][job.key] = job
-                else:
-                    del self._deaths[job.run_id]
-                    message = f"its worker process was ended from outside {MAX_DEATHS} times"
-                    if job.after is not None:  # of an earlier step: no matter to the run
-                        self._problems[job.key] = message
-                        message = ""
-                    self._settle(job.run_id, message)
-            worker.job = None
+            job, worker.job, worker.process = worker.job, None, None
             if not self._closed:
+                if job is not None:
+                    reason = f"its worker process was ended from outside {MAX_DEATHS} times"
+                    self._give_back(worker, job, reason)
                 self._dispatch()
+        self._record_failures()
 
-    def _settle(self, run_id: str, message: str) -> None:
-        """Nothing is being done for the run any more, or it failed with `message`."""
-        store = Store(self.home, create=False)
-        with contextlib.suppress(RunNotFound):
-            store.set_progress(run_id, Progress.ended(message))
-        store.close()
+    def _record_failures(self) -> None:
+        """Write to the store which runs failed; what cannot be written now is written later.
+
+        Until it is written, the pool does not take the run up again.
+        """
+        if not self._failed or not self._recording.acquire(blocking=False):
+            return
+        try:
+            for run_id, reason in list(self._failed.items()):
+                with contextlib.suppress(RunNotFound):
+                    self._record_failure(run_id, reason)
+                with self._lock:
+                    self._failed.pop(run_id)
+        except Exception:  # a full disk, most likely
+            traceback.print_exc()
+        finally:
+            self._recording.release()
+
+    def _record_failure(self, run_id: str, reason: str) -> None:
+        store = open_store(self.home, create=False)
+        try:
+            store.add_failure(run_id, reason)
+            store.set_progress(run_id, Progress("idle"))
+        finally:
+            store.close()
 
 
 class _Worker:
-    """One subprocess: started on the first job, restarted after a death."""
+    """One subprocess, started for its first job and again after a death.
+
+    Its events are lines of JSON on its standard output, which it keeps for them: what else is
+    printed in it goes to its standard error.
+    """
 
     def __init__(self, pool: Workers, name: str, threads: int) -> None:
         self.pool, self.name, self.threads = pool, name, threads
         self.process: subprocess.Popen[str] | None = None
-        self.job: Job | None = None
+        self.job: QueuedJob | None = None
         self._held = False
 
     def start(self) -> None:
@@ -235,20 +294,21 @@ class _Worker:
         arguments = [str(self.pool.home), self.pool.device, str(self.threads)]
         with self._complaints() as stderr:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "dal_core.execution.job", *arguments],
+                [sys.executable, "-m", "dal_core.execution.worker_process", *arguments],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
                 text=True,
+                errors="replace",
                 env=environment,
                 start_new_session=True,  # Ctrl-C is for the server, which ends us by our input
             )
         self._held = False
         threading.Thread(target=self._read, args=(self.process,), daemon=True).start()
 
-    def work(self, job: Job, max_steps: int | None) -> None:
-        self.job = job
+    def work(self, job: QueuedJob, max_steps: int | None) -> None:
         self.start()
+        self.job = job
         if job.after is None:
             self._send({"do": "work", "run": job.run_id, "steps": max_steps})
         else:
@@ -281,14 +341,33 @@ class _Worker:
 
     def _send(self, message: dict[str, Any]) -> None:
         assert self.process is not None and self.process.stdin is not None
-        with contextlib.suppress(OSError):  # it died: its reader thread sees that and acts
+        with contextlib.suppress(OSError):  # it died, which its reader notices
             self.process.stdin.write(json.dumps(message) + "\n")
             self.process.stdin.flush()
 
     def _read(self, process: subprocess.Popen[str]) -> None:
+        """Pass events on until the process ends, whatever it prints and whatever goes wrong."""
         assert process.stdout is not None
-        for line in process.stdout:
+        try:
+            for line in process.stdout:
+                self._hear(line)
+            process.wait(JOIN_SECONDS)
+        except Exception:  # its output cannot be read, or it has closed it and lives on
+            traceback.print_exc()
+        finally:
+            process.kill()  # does nothing to a process that has ended
+            process.wait()
+            self.pool._on_death(self)
+
+    def _hear(self, line: str) -> None:
+        try:
             event = json.loads(line)
+            if not isinstance(event, dict) or event.get("event") not in EVENTS:
+                raise ValueError("not an event")
+        except (ValueError, RecursionError):
+            print(f"a worker printed {line[:200]!r}", file=sys.stderr)
+            return
+        try:
             self.pool._on_event(self, event)
-        process.wait()
-        self.pool._on_death(self)
+        except Exception:
+            traceback.print_exc()

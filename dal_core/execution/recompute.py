@@ -1,35 +1,35 @@
-"""The model of an earlier step, computed again: deterministic, and only that step.
+"""The model of an earlier step, fitted again.
 
-A run keeps the newest model alone (`checkpoint`). A fit depends only on protocol, seed and the
-ordered labels, which the log has, so any step's weights can be had again: on the same machine and
-versions they are those the run had, bit for bit (but for rounding if it was trained in lock-step).
-They are kept as a file of the run's folder, `steps/<after>-<corrected>.safetensors`, together with
-what that model does on the test images.
-
-Owns: which labels a step was trained on, and that file. Does not own: who asks for it (`workers`)
-nor how weights are written (`checkpoint`).
+A run keeps only its newest model. A fit depends on the protocol, the seed and the ordered labels,
+all of which the log has, so any step's weights can be computed again: bit for bit on the same
+machine and versions, and up to rounding if the step was trained stacked with other runs. They are
+kept in `steps/<after>-<corrected>.safetensors` in the run's folder, with the step's accuracy and
+confusion on the test images.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from dal_core.data.base import ImageDataset
-from dal_core.execution.checkpoints import FILE_NAME, load_fitted, read_facts, save_fitted
-from dal_core.learner.bayesian_cnn import CPU, Answered, Learner
-from dal_core.run.events import Answer, Submission
+from dal_core.execution.checkpoints import FILE_NAME, load_fitted, save_fitted
+from dal_core.learner.base import Fitted, Learner, make_learner
+from dal_core.run.labelled import Labelled, labelled_of, state_at
 from dal_core.run.rows import Part, Progress, RunNotFound
 from dal_core.run.state import RunState
+from dal_core.store import artefacts
+from dal_core.store.artefacts import ArtefactDamaged, ArtefactMissing, read_facts
+from dal_core.store.base import Store
 from dal_core.store.home import run_dir
 from dal_core.store.run_lock import run_lock
-from dal_core.store.store import Store
-from dal_core.training.loop import Epoch
+
+if TYPE_CHECKING:
+    import torch
+
+    from dal_core.training.loop import Epoch
 
 FOLDER = "steps"
 LOOK_SECONDS = 0.1  # between two looks at whether the run still exists, and reports of progress
@@ -41,14 +41,12 @@ def step_file(home: Path, run_id: str, after: int, corrected: int = 0) -> Path:
 
 
 def step_weights(home: Path, run_id: str, after: int, corrected: int = 0) -> Path | None:
-    """The file with the weights of a step, or None where they would have to be computed again.
+    """The file with the weights of a step, or None if they would have to be computed again.
 
-    The newest step's are the run's own weights; both files are read by `checkpoint`.
+    The newest step's are the run's own weights.
     """
-    for path in (
-        step_file(home, run_id, after, corrected),
-        run_dir(home, run_id) / FILE_NAME,
-    ):
+    newest = run_dir(home, run_id) / FILE_NAME
+    for path in (step_file(home, run_id, after, corrected), newest):
         facts = read_facts(path)
         if facts and (facts["after"], facts.get("corrected", 0)) == (after, corrected):
             return path
@@ -61,72 +59,46 @@ def step_facts(home: Path, run_id: str, after: int, corrected: int = 0) -> Mappi
 
 
 class NoSuchStep(ValueError):
-    """The run has no such step, or has it no longer; the message is one line."""
+    """The run does not have this step, or no longer; the message is one line."""
 
 
-def check_state(log: RunState, after: int) -> None:
-    """`after` is a state of the run. Raises NoSuchStep."""
-    if not log.is_state(after):
-        states = ", ".join(str(one.submission_id) for one in log.submissions)
-        raise NoSuchStep(f"after is {after}; allowed for run {log.run.run_id}: 0, {states}")
+def check_state(state: RunState, after: int) -> None:
+    """Raise NoSuchStep unless `after` is a state of the run."""
+    if not state.is_state(after):
+        states = ", ".join(str(one.submission_id) for one in state.submissions)
+        raise NoSuchStep(f"after is {after}; allowed for run {state.run.run_id}: 0, {states}")
 
 
-def corrected_at(log: RunState, after: int) -> int:
-    """The last correction in the training set of the step measured at `after`; 0: none.
+def corrected_at(state: RunState, after: int) -> int:
+    """The last correction in the training set of the step measured at `after`; 0 for none.
 
-    A state that was never measured is taken as it stands now.
+    For a state that was never measured, the run's last correction.
     """
-    steps = [step.corrected for step in log.steps if step.after == after]
-    return steps[-1] if steps else log.corrected
+    steps = [step.corrected for step in state.steps if step.after == after]
+    return steps[-1] if steps else state.corrected
 
 
-def learner_at(
-    log: RunState,
-    after: int,
-    dataset: ImageDataset,
-    device: torch.device = CPU,
-    corrected: int | None = None,
-) -> Learner:
-    """The learner as it was just after the submission `after`, without its model.
-
-    Labels that were corrected later are those the step was trained on.
+def labelled_at(
+    state: RunState, after: int, learner: Learner, dataset: ImageDataset, corrected: int
+) -> Labelled:
+    """The labels of an earlier step as they were then.
 
     Args:
-        corrected: the last correction in its training set; None: that of the step as measured.
+        after: the last submission among them.
+        corrected: the last correction among them (see `corrected_at`).
 
     Raises:
-        ValueError: `after` is no state of the run, or the data are not the run's.
+        NoSuchStep: `after` is not a state of the run.
     """
-    check_state(log, after)
-    corrected = corrected_at(log, after) if corrected is None else corrected
-    then = _labels_then(log, corrected)
-    answered = [
-        Answered(log.queries[one.query_id], _as_of(one, then), one.submission_id)
-        for one in log.submissions
-        if one.submission_id <= after
-    ]
-    learner = Learner(log.run.spec, dataset, device)
-    learner.replay(answered, None, corrected)
-    return learner
+    check_state(state, after)
+    then = state_at(state, after, corrected)
+    return labelled_of(then, learner.split, dataset, corrected)
 
 
-def stored_learner(
-    home: Path,
-    log: RunState,
-    after: int,
-    dataset: ImageDataset,
-    device: torch.device = CPU,
-    corrected: int | None = None,
-) -> Learner | None:
-    """The learner with the model of the step, or None where its weights are not kept.
-
-    Args, Raises: as `learner_at`.
-    """
-    learner = learner_at(log, after, dataset, device, corrected)
-    path = step_weights(home, log.run.run_id, after, learner.corrected)
-    if path is not None:
-        learner.fitted = load_fitted(path.parent, learner, log.run.spec.key, path.name)
-    return learner if learner.fitted is not None else None
+def stored_model(home: Path, run_id: str, learner: Learner, labelled: Labelled) -> Fitted | None:
+    """The model of these labels, or None if its weights are not kept."""
+    path = step_weights(home, run_id, labelled.after, labelled.corrected)
+    return load_fitted(path, learner, labelled) if path else None
 
 
 def recompute(
@@ -135,58 +107,53 @@ def recompute(
     run_id: str,
     after: int,
     *,
-    device: torch.device = CPU,
+    device: torch.device | None = None,
     wait: Callable[[], None] = lambda: None,
 ) -> Path:
-    """Fit and measure the step again and keep its weights; returns their file.
+    """Fit and measure a step again and keep its weights; returns their file.
 
-    Nothing is written to the run's log. Progress is the run's, part "train" then "evaluate".
+    The run's log is not changed. The progress shown is the run's: part "train", then "evaluate".
 
     Args:
-        wait: called between epochs and chunks; blocks while someone else has precedence.
+        wait: called between epochs and chunks; blocks while other work has precedence.
 
     Raises:
         RunBusy: another process works on the run.
-        RunNotFound: there is no such run, or it was deleted meanwhile.
-        NoSuchStep: `after` is no state of the run.
+        RunNotFound: the run does not exist, or was deleted meanwhile.
+        NoSuchStep: `after` is not a state of the run.
     """
     with run_lock(store.home, run_id):
-        log = store.log(run_id)
-        learner = learner_at(log, after, dataset, device)
-        path = step_file(store.home, run_id, after, learner.corrected)
-        if read_facts(path) is None:
-            watch = _Watch(store, run_id, learner.n_labelled, wait)
-            learner.fit(watch.epoch)
-            result = learner.evaluate(watch.images)
-            assert learner.fitted is not None
+        state = store.log(run_id)
+        check_state(state, after)
+        corrected = corrected_at(state, after)
+        path = step_file(store.home, run_id, after, corrected)
+        if not _is_whole(path):
+            learner = make_learner(state.run.spec, dataset, device)
+            labelled = labelled_at(state, after, learner, dataset, corrected)
+            watch = _Watch(store, run_id, labelled.n_labelled, wait)
+            fitted = learner.fit(labelled, watch.epoch)
+            result = learner.evaluate(fitted, watch.images)
             measured = {"accuracy": result.accuracy, "confusion": result.confusion}
-            save_fitted(path.parent, learner.fitted, log.run.spec.key, path.name, measured)
+            save_fitted(path, fitted, measured)
     return path
 
 
-def _labels_then(log: RunState, corrected: int) -> dict[tuple[int, int], int | None]:
-    """(submission, image) -> label before the corrections that came later than `corrected`."""
-    later = [one for one in log.corrections if one.correction_id > corrected]
-    return {(one.submission_id, one.image_id): one.before for one in reversed(later)}
-
-
-def _as_of(
-    submission: Submission, then: Mapping[tuple[int, int], int | None]
-) -> tuple[Answer, ...]:
-    return tuple(
-        replace(answer, label=then.get((submission.submission_id, answer.image_id), answer.label))
-        for answer in submission.answers
-    )
+def _is_whole(path: Path) -> bool:
+    try:
+        artefacts.load(path)
+    except (ArtefactMissing, ArtefactDamaged):
+        return False
+    return True
 
 
 class _Watch:
-    """Writes the progress of a fit and a measurement that are no part of the run's log."""
+    """Shows the progress of a fit and a measurement that the run's log does not record."""
 
     def __init__(
         self, store: Store, run_id: str, n_labelled: int, wait: Callable[[], None]
     ) -> None:
         self.store, self.run_id, self.n_labelled, self.wait = store, run_id, n_labelled, wait
-        self._looked, self._started = 0.0, time.perf_counter()
+        self._looked = 0.0
 
     def epoch(self, epoch: Epoch) -> None:
         self._report("train", epoch.number, epoch.n_epochs, epoch.seconds_left, epoch.train_loss)

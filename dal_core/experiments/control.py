@@ -17,11 +17,11 @@ from dal_core.protocol.parameters import Protocol, ProtocolError
 from dal_core.protocol.run_spec import FULL_DATA, RunSpec
 from dal_core.record_file.sync import refresh_records
 from dal_core.record_file.validate import RecordError
-from dal_core.run.rows import Mode, Progress, RunRow
+from dal_core.run.rows import Mode, RunRow
 from dal_core.run.splits import split_of
+from dal_core.store.base import Store
 from dal_core.store.experiments import ExperimentRow
 from dal_core.store.run_lock import is_locked
-from dal_core.store.store import Store
 
 POLL_SECONDS = 1.0  # between two looks at an experiment; workers do not wait for them
 
@@ -161,7 +161,7 @@ def create_experiment(
 
 def resume(store: Store, experiment_id: str) -> None:
     """Direct every run to its end, also those that have failed."""
-    for run, progress in store.experiments.summaries(experiment_id):
+    for run, _ in store.experiments.summaries(experiment_id):
         store.set_directives(
             run.run.run_id,
             oracle_until=run.run.spec.max_labels,
@@ -169,8 +169,7 @@ def resume(store: Store, experiment_id: str) -> None:
             until_labels=None,
             until_accuracy=None,
         )
-        if progress is not None and progress.part == "failed":
-            store.set_progress(run.run.run_id, Progress("idle"))
+        store.retry(run.run.run_id)
 
 
 def pause(store: Store, experiment_id: str) -> None:

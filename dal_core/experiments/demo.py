@@ -16,8 +16,8 @@ from dal_core.protocol.presets import preset
 from dal_core.protocol.run_spec import RunSpec
 from dal_core.run.state import RunState
 from dal_core.run.stop_rules import finished
+from dal_core.store.base import Store
 from dal_core.store.experiments import ExperimentRow
-from dal_core.store.store import Store
 
 TITLE = "Demo: BALD beside random"
 ACQUISITIONS = ("bald", "random")

@@ -15,7 +15,7 @@ from dal_core.protocol.parameters import Protocol
 from dal_core.protocol.run_spec import RunSpec
 from dal_core.results.curves import RunCurve
 from dal_core.run.rows import RunRow
-from dal_core.store.store import Store
+from dal_core.store.base import Store
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,10 @@
-"""An experiment in lock-step: its runs advance together, a step at a time, through the store.
+"""An experiment whose runs are trained stacked: all of one size advance together, step by step.
 
-Owns: which runs stand together and what is computed for all of them at once (`lockstep`): the
-fits and the stochastic passes. Each run's own work is done by the worker's `Job` on learners that
-find their model and their passes ready, so queries, answers, steps, records and files are those
-of any other run, and a run begun here can be taken up by a worker and the other way round. The
-work is done in the calling process, which is to have one thread: the experiment is one batch.
+The fits and the stochastic passes of all runs are computed at once (`training.stacked`). Each
+run's own work is done by a `Job` whose learner finds the model and the passes ready, so its
+queries, answers, steps, records and files are those of any other run, and a worker can continue
+a run that was begun here, or the other way round. It all happens in the calling process, which
+should have one thread: the experiment is one batch.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import time
 import traceback
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,24 +23,27 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dal_core.acquisition import registry
 from dal_core.execution.job import GivenUp, Job, Workbench, settle
 from dal_core.experiments.control import POLL_SECONDS
 from dal_core.experiments.status import ExperimentStatus, RunStatus, is_bound, status
-from dal_core.learner.bayesian_cnn import Learner
-from dal_core.learner.bayesian_cnn import Progress as ImageProgress
+from dal_core.learner.base import Fitted, ImageProgress
+from dal_core.learner.bayesian_cnn import BayesianCNNLearner, FittedCNN
 from dal_core.models.networks import BayesianCNN, normalise
-from dal_core.posterior.mc_dropout import CHUNK
+from dal_core.posterior.base import CHUNK, CPU
+from dal_core.posterior.mc_dropout import McDropout, McDropoutModel
 from dal_core.posterior.stacked import passes_together
-from dal_core.protocol.randomness import Purpose, torch_seed
+from dal_core.protocol.randomness import Purpose
 from dal_core.protocol.run_spec import FULL_DATA, RunSpec
 from dal_core.record_file.sync import experiment_dir
 from dal_core.run.events import Query, StepResult
+from dal_core.run.labelled import Labelled
 from dal_core.run.next_task import Task, answers_itself, next_task
 from dal_core.run.rows import Progress
 from dal_core.run.state import RunState
 from dal_core.run.stop_rules import finished
+from dal_core.store.base import Store
 from dal_core.store.run_lock import RunBusy, run_lock
-from dal_core.store.store import Store
 from dal_core.training.device import free_memory
 from dal_core.training.loop import Training, Watch
 from dal_core.training.stacked.capacity import in_groups, runs_at_once, runs_that_fit
@@ -87,91 +90,120 @@ def conduct(
         together.records.write_all()
 
 
-class Member(Learner):
-    """A learner whose model and passes may have been computed beforehand, with those of others.
+class Member(BayesianCNNLearner):
+    """A learner whose model and passes may have been computed already, with those of others.
 
-    What was not is computed as ever. `trained` and `passes` are used once.
+    `trained` and `passes` are used once; what is missing is computed as by any learner.
     """
 
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
-        self.trained: tuple[BayesianCNN, Training] | None = None
+        self.trained: McDropoutModel | None = None
         self.passes: dict[int, list[Tensor]] = {}  # chunks [T, n, C] by the seed of their masks
         self.seconds: dict[str, float] = {}  # share of the time that the passes took, by part
-        self._candidates: tuple[tuple[int, int], np.ndarray] | None = None
+        self._candidates_now: tuple[tuple[int, int], np.ndarray] | None = None
+
+    @property
+    def is_stackable(self) -> bool:
+        """Whether its posterior is the one that can be trained with others."""
+        return isinstance(self.posterior, McDropout)
 
     def forget(self) -> None:
         """Drop what was not used."""
         self.trained, self.passes, self.seconds = None, {}, {}
 
-    def seed(self, purpose: Purpose) -> int:
-        """The seed of a purpose at the present number of labels."""
-        return torch_seed(self.spec.seed, purpose, self.n_labelled)
+    def untrained(self, n_labelled: int) -> BayesianCNN:
+        """The network with the initial weights of a step."""
+        assert isinstance(self.posterior, McDropout)
+        return self.posterior.untrained(self.seed(Purpose.INITIAL_WEIGHTS, n_labelled))
 
-    @property
-    def model(self) -> BayesianCNN:
-        """The model of the current labels, taken over already or not yet."""
-        return self.trained[0] if self.trained else self._model().model
-
-    def fit(self, watch: Watch | None = None) -> Training:
+    def fit(self, labelled: Labelled, watch: Watch | None = None) -> FittedCNN:
         if self.trained is None:
-            return super().fit(watch)
-        model, training = self.trained
-        self.trained = None
-        self.take(model, training)
-        return training
+            return super().fit(labelled, watch)
+        model, self.trained = self.trained, None
+        return self.fitted(model, labelled)
 
-    def evaluate(self, progress: ImageProgress | None = None) -> StepResult:
-        result = super().evaluate(progress)
-        seconds = self._model().seconds
-        seconds["evaluate"] += self.seconds.pop("evaluate", 0.0)
-        return replace(result, seconds={**result.seconds, **seconds})
+    def evaluate(self, fitted: Fitted, progress: ImageProgress | None = None) -> StepResult:
+        result = super().evaluate(fitted, progress)
+        return replace(result, seconds=self._with_share(result.seconds, fitted, "evaluate"))
 
     def query(
-        self, progress: ImageProgress | None = None, n_kept: int | None = None
+        self,
+        fitted: Fitted,
+        labelled: Labelled,
+        progress: ImageProgress | None = None,
+        n_kept: int | None = None,
     ) -> tuple[Query, np.ndarray | None]:
-        asked = super().query(progress, n_kept)
-        share = self.seconds.pop("score", None)
-        if share is not None:
-            self._model().seconds["score"] += share
+        asked = super().query(fitted, labelled, progress, n_kept)
+        self._with_share({}, fitted, "score")
         return asked
 
-    def pool_subset(self) -> np.ndarray:
-        """Looked up twice a step, and not for nothing: a permutation of all ids."""
-        state = self.after, self.corrected
-        if self._candidates is None or self._candidates[0] != state:
-            self._candidates = state, super().pool_subset()
-        return self._candidates[1]
+    def pool_subset(self, labelled: Labelled) -> np.ndarray:
+        """Needed twice a step, and not cheap: it permutes all ids."""
+        state = labelled.after, labelled.corrected
+        if self._candidates_now is None or self._candidates_now[0] != state:
+            self._candidates_now = state, super().pool_subset(labelled)
+        return self._candidates_now[1]
 
     def _passes(
-        self, model: BayesianCNN, ids: np.ndarray, seed: int, progress: ImageProgress | None
+        self, fitted: FittedCNN, ids: np.ndarray, purpose: Purpose, progress: ImageProgress | None
     ) -> Iterable[Tensor]:
-        ready = self.passes.pop(seed, None)
-        return super()._passes(model, ids, seed, progress) if ready is None else ready
+        ready = self.passes.pop(self.seed(purpose, fitted.n_labelled), None)
+        return super()._passes(fitted, ids, purpose, progress) if ready is None else ready
+
+    def _with_share(
+        self, seconds: Mapping[str, float], fitted: Fitted, part: str
+    ) -> dict[str, float]:
+        """Add the time that the stacked passes took to what the model knows of its durations."""
+        assert isinstance(fitted, FittedCNN)
+        share = self.seconds.pop(part, None)
+        if share is not None:
+            fitted.seconds[part] += share
+        return {**seconds, **fitted.seconds}
 
 
 @dataclass(frozen=True)
 class Entrant:
     """A run that takes part in the step, in the state it was found in."""
 
-    log: RunState
+    state: RunState
     learner: Member
+    labelled: Labelled
+    fitted: FittedCNN | None
 
     @property
     def run_id(self) -> str:
-        return self.log.run.run_id
+        return self.state.run.run_id
 
     @property
     def task(self) -> Task:
-        return next_task(self.log).task
+        return next_task(self.state).task
+
+    @property
+    def network(self) -> BayesianCNN:
+        """The trained network, from this step's fit or from an earlier one."""
+        model = self.learner.trained or (self.fitted and self.fitted.model)
+        assert isinstance(model, McDropoutModel)
+        return model.network
 
     @property
     def will_ask(self) -> bool:
-        """Whether its task makes passes over the pool, as far as can be told beforehand."""
-        if self.log.run.spec.acquisition == "random" or self.log.open_query is not None:
+        """Whether its task scores the pool, as far as can be told beforehand."""
+        function = registry.find(self.state.run.spec.acquisition)
+        if function is None or function.needs == "nothing" or self.state.is_asked:
             return False
-        after_measuring = answers_itself(self.log) and not finished(self.log)
+        after_measuring = answers_itself(self.state) and not finished(self.state)
         return self.task is Task.QUERY or (self.task is Task.EVALUATE and after_measuring)
+
+    def seed(self, purpose: Purpose) -> int:
+        """The seed of a purpose at this step."""
+        return self.learner.seed(purpose, self.labelled.n_labelled)
+
+    def images(self, purpose: Purpose) -> np.ndarray:
+        """Ids of the images that passes of a purpose are made over."""
+        if purpose is Purpose.MC_DROPOUT_TEST:
+            return self.learner.test_subset(self.labelled.n_labelled)
+        return self.learner.pool_subset(self.labelled)
 
 
 class Together(Workbench):
@@ -182,7 +214,7 @@ class Together(Workbench):
         log: file that tracebacks are appended to.
     """
 
-    learners_kept = 10_000
+    runs_kept = 10_000
 
     def __init__(
         self, store: Store, device: torch.device, tick: Callable[[], None], log: Path
@@ -220,7 +252,7 @@ class Together(Workbench):
     def _advance(self, n_labelled: int, run_ids: Sequence[str]) -> bool:
         with ExitStack() as locks:
             found = [self._enter(locks, run_id) for run_id in run_ids]
-            entrants = [one for one in found if one and one.log.n_labelled == n_labelled]
+            entrants = [one for one in found if one and one.state.n_labelled == n_labelled]
             try:
                 self._answer([one for one in entrants if one.task is Task.ANSWER])
                 self._measure([one for one in entrants if one.task is not Task.ANSWER])
@@ -240,12 +272,14 @@ class Together(Workbench):
             locks.enter_context(run_lock(self.store.home, run_id))
         except RunBusy:
             return None
-        log = self.store.log(run_id)
-        if not next_task(log).has_work:
+        state = self.store.log(run_id)
+        if not next_task(state).has_work:
             return None
-        learner = self.learner(log)
-        assert isinstance(learner, Member)
-        return Entrant(log, learner)
+        learner = self.warm(state.run).learner
+        labelled = self.labelled(state)
+        fitted = self.fitted(state.run, labelled)
+        assert isinstance(learner, Member) and isinstance(fitted, FittedCNN | None)
+        return Entrant(state, learner, labelled, fitted)
 
     def _answer(self, entrants: Sequence[Entrant]) -> None:
         for one in entrants:
@@ -265,44 +299,46 @@ class Together(Workbench):
             self.tick()
 
     def _do(self, one: Entrant) -> None:
-        for _ in Job(self, one.log, lambda: None).do(one.task):
+        for _ in Job(self, one.state, lambda: None).do(one.task):
             pass
 
     # -- all at once ---------------------------------------------------------------------------
 
     def _compute(self, entrants: Sequence[Entrant]) -> list[Entrant]:
-        """Fit those that have no model, make everybody's passes; returns who is still wanted."""
-        self._fit([one for one in entrants if one.learner.fitted is None])
+        """Fit those that have no model, make all passes; returns the runs still wanted."""
+        stackable = [one for one in entrants if one.learner.is_stackable]
+        self._fit([one for one in stackable if one.fitted is None])
         wanted = [one for one in entrants if self._is_wanted(one)]
-        measured = [one for one in wanted if one.task is Task.EVALUATE]
+        stackable = [one for one in wanted if one.learner.is_stackable]
+        measured = [one for one in stackable if one.task is Task.EVALUATE]
         self._pass("evaluate", measured, Purpose.MC_DROPOUT_TEST)
-        self._pass("score", [one for one in wanted if one.will_ask], Purpose.MC_DROPOUT_POOL)
+        self._pass("score", [one for one in stackable if one.will_ask], Purpose.MC_DROPOUT_POOL)
         return wanted
 
     def _fit(self, entrants: list[Entrant]) -> None:
         if entrants:
-            in_groups(self._fit_group, entrants, self._room_for(entrants[0].learner))
+            in_groups(self._fit_group, entrants, self._room_for(entrants[0]))
 
     def _fit_group(self, entrants: list[Entrant]) -> None:
-        members = [one.learner for one in entrants]
-        models = [member.fresh_model() for member in members]
-        trainings = self._train(models, members, self._look(entrants))
-        for member, model, training in zip(members, models, trainings, strict=True):
-            member.trained = model, training
+        networks = [one.learner.untrained(one.labelled.n_labelled) for one in entrants]
+        trainings = self._train(networks, entrants, self._look(entrants))
+        for one, network, training in zip(entrants, networks, trainings, strict=True):
+            one.learner.trained = McDropoutModel(network, training)
 
     def _train(
-        self, models: list[BayesianCNN], members: Sequence[Member], look: Look
+        self, networks: list[BayesianCNN], entrants: Sequence[Entrant], look: Look
     ) -> list[Training]:
-        """Train the models; once a graph has failed, without graphs from then on."""
-        protocol, bound = members[0].protocol, members[0].spec.acquisition == FULL_DATA
+        """Train the networks; once a graph has failed, without graphs from then on."""
+        first = entrants[0].learner
+        protocol, bound = first.protocol, first.spec.acquisition == FULL_DATA
         arguments = (
-            models,
+            networks,
             self.images(protocol.dataset),
-            self._labelled([member.training_set() for member in members]),
+            self._stacked([(one.labelled.ids, one.labelled.labels) for one in entrants]),
             protocol,
-            [member.seed(Purpose.TRAINING_DROPOUT) for member in members],
-            self._validation(members) if protocol.weights == "best" else None,
-            [member.seed(Purpose.BATCH_ORDER) for member in members] if bound else None,
+            [one.seed(Purpose.TRAINING_DROPOUT) for one in entrants],
+            self._validation(entrants) if protocol.weights == "best" else None,
+            [one.seed(Purpose.BATCH_ORDER) for one in entrants] if bound else None,
             look,
         )
         if self.with_graph:
@@ -316,51 +352,43 @@ class Together(Workbench):
     def _pass(self, part: str, entrants: list[Entrant], purpose: Purpose) -> None:
         """Make the stochastic passes of a purpose; runs with equally many images go together."""
         started = time.perf_counter()
-        alike = defaultdict(list)
+        by_size = defaultdict(list)
         for one in entrants:
-            ids = self._ids(one.learner, purpose)
-            alike[len(ids)].append((one.learner, ids))
-        for group in alike.values():
-            at_most = runs_at_once(group[0][0].model, CHUNK)
+            by_size[len(one.images(purpose))].append(one)
+        for group in by_size.values():
+            at_most = runs_at_once(group[0].network, CHUNK)
             in_groups(lambda some: self._pass_group(some, purpose), group, at_most)
         for one in entrants:
             one.learner.seconds[part] = (time.perf_counter() - started) / len(entrants)
 
-    def _pass_group(self, group: list[tuple[Member, np.ndarray]], purpose: Purpose) -> None:
-        members = [member for member, _ in group]
-        protocol = members[0].protocol
+    def _pass_group(self, group: list[Entrant], purpose: Purpose) -> None:
+        protocol = group[0].learner.protocol
         chunks = passes_together(
-            [member.model for member in members],
+            [one.network for one in group],
             self.images(protocol.dataset),
-            self._tensor([ids for _, ids in group]),
+            self._tensor([one.images(purpose) for one in group]),
             protocol.num_mc_samples,
-            [member.seed(purpose) for member in members],
+            [one.seed(purpose) for one in group],
         )
         by_chunk = [list(chunk) for chunk in chunks]
-        for member, passes in zip(members, zip(*by_chunk, strict=True), strict=True):
-            member.passes[member.seed(purpose)] = list(passes)
+        for one, passes in zip(group, zip(*by_chunk, strict=True), strict=True):
+            one.learner.passes[one.seed(purpose)] = list(passes)
 
-    def _room_for(self, member: Member) -> int:
+    def _room_for(self, one: Entrant) -> int:
         """How many runs like this one there should be memory for."""
-        n, protocol = member.n_labelled, member.protocol
-        if member.spec.acquisition == FULL_DATA:
+        n, protocol = one.labelled.n_labelled, one.learner.protocol
+        if one.learner.spec.acquisition == FULL_DATA:
             n = min(n, protocol.full_data_batch_size)
         n_validation = protocol.val_size if protocol.weights == "best" else 0
-        room = int(free_memory(self.device) * MEMORY_SHARE)
-        return runs_that_fit(member.fresh_model(), n, n_validation, room)
+        room = int(free_memory(self.device or CPU) * MEMORY_SHARE)
+        return runs_that_fit(one.learner.untrained(n), n, n_validation, room)
 
-    @staticmethod
-    def _ids(member: Member, purpose: Purpose) -> np.ndarray:
-        if purpose is Purpose.MC_DROPOUT_TEST:
-            return member.test_subset(member.n_labelled)
-        return member.pool_subset()
+    def _validation(self, entrants: Sequence[Entrant]) -> StackedSet:
+        held_out = [one.learner.split.validation for one in entrants]
+        labels = [one.learner.dataset.labels for one in entrants]
+        return self._stacked([(v, all_[v]) for v, all_ in zip(held_out, labels, strict=True)])
 
-    def _validation(self, members: Sequence[Member]) -> StackedSet:
-        held_out = [member.split.validation for member in members]
-        labels = [member.dataset.labels for member in members]
-        return self._labelled([(v, all_[v]) for v, all_ in zip(held_out, labels, strict=True)])
-
-    def _labelled(self, sets: Sequence[tuple[np.ndarray, np.ndarray]]) -> StackedSet:
+    def _stacked(self, sets: Sequence[tuple[np.ndarray, np.ndarray]]) -> StackedSet:
         return StackedSet(*(self._tensor(arrays) for arrays in zip(*sets, strict=True)))
 
     def _tensor(self, arrays: Sequence[np.ndarray]) -> Tensor:
@@ -386,7 +414,7 @@ class Together(Workbench):
             if not wanted:
                 raise GivenUp
             for one, loss in wanted:
-                protocol, n = one.learner.protocol, one.log.n_labelled
+                protocol, n = one.learner.protocol, one.state.n_labelled
                 progress = Progress("train", n, epochs_done, protocol.n_epochs, loss, left)
                 self.store.set_progress(one.run_id, progress)
 
@@ -398,7 +426,7 @@ class Together(Workbench):
         One that is not gives nothing up for the others: what was computed for it is dropped.
         """
         control = self.store.control(one.run_id)
-        unchanged = control.revision == one.log.revision
+        unchanged = control.revision == one.state.revision
         return unchanged and not control.paused and not control.deleted
 
     @contextmanager

@@ -10,8 +10,8 @@ from dal_core.protocol.run_spec import FULL_DATA
 from dal_core.run.next_task import next_task
 from dal_core.run.rows import Progress, RunRow
 from dal_core.run.state import RunSummary
+from dal_core.store.base import Store
 from dal_core.store.experiments import ExperimentRow
-from dal_core.store.store import Store
 
 
 class State(Enum):
@@ -62,8 +62,8 @@ class RunStatus:
     @property
     def failure(self) -> str | None:
         """Why the last attempt to work on the run failed; it is not tried again until resumed."""
-        failed = self.progress is not None and self.progress.part == "failed"
-        return self.progress.message if failed and self.progress and not self.is_complete else None
+        failure = self.log.failure
+        return None if failure is None or self.is_complete else failure.reason
 
     @property
     def accuracy(self) -> float | None:
@@ -175,12 +175,11 @@ def is_bound(run: RunRow) -> bool:
 
 def _run_status(log: RunSummary, progress: Progress | None) -> RunStatus:
     n_steps = 1 if is_bound(log.run) else log.run.spec.protocol.n_acquisition_steps + 1
-    failed = progress is not None and progress.part == "failed"
     return RunStatus(
         log=log,
         n_steps=n_steps,
         progress=progress,
-        has_work=next_task(log).has_work and not failed,
+        has_work=next_task(log).has_work,
         seconds_left=_seconds_left(log, progress, n_steps),
     )
 

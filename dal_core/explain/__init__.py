@@ -1,6 +1,7 @@
-"""Why this image? What the explaining page shows, as numbers; it draws nothing and never trains.
+"""Why this image? The numbers behind the explain page.
 
-`step` brings back the model of a step as the run left it; `passes` has one image's softmax
-outputs, `parts` what the scores are made of, `pool` the scores of all images it chose from,
-`choices` what each acquisition function would ask for, `pool_map` the features in two dimensions.
+`step` loads the model of a step; `passes` gives one image's softmax outputs, `parts` what its
+scores are made of, `pool` the scores of all images the run chose from, `choices` what each
+acquisition function would ask for, and `pool_map` the images in two dimensions. Nothing here
+draws or trains.
 """

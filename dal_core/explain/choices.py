@@ -1,7 +1,4 @@
-"""What each acquisition function would ask for, and how their choices differ; pure.
-
-Owns overlaps, rank correlation and redundancy. Scores come from `pool`, features from `pool_map`.
-"""
+"""What each acquisition function would ask for, and how their choices differ."""
 
 from __future__ import annotations
 

@@ -1,19 +1,21 @@
-"""What the scores of one image are made of, part by part.
+"""What the scores of one image are made of.
 
-Owns the parts; the scores themselves are `acquisition`'s functions on the same numbers, so what a
-person adds up with the eye and what the run ranks by cannot drift apart.
+The scores are computed by the acquisition functions from the same passes as the parts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from torch import Tensor
 
 from dal_core.acquisition import registry
 from dal_core.acquisition.scores import entropy
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
-"""The scores of every pool image at a step, by every acquisition function, and an image's place.
+"""The scores of every pool image at a step by every acquisition function, and their ranks.
 
-Owns one scoring of the pool with the run's own subset, masks and order of ties, so that the
-numbers are those the run asked by. Keeps no passes of the whole pool.
+The pool is scored as the run does it: the same subset, masks and order of equal scores.
 """
 
 from __future__ import annotations
@@ -14,10 +13,8 @@ import numpy as np
 from dal_core.acquisition import registry
 from dal_core.acquisition.top_k import rank, tie_order
 from dal_core.explain.parts import scored_functions
-from dal_core.explain.step import fitted_of
-from dal_core.learner.bayesian_cnn import Learner
-from dal_core.posterior.mc_dropout import chunked_passes
-from dal_core.protocol.randomness import Purpose, numpy_generator, torch_seed
+from dal_core.explain.step import ModelStep
+from dal_core.protocol.randomness import Purpose, numpy_generator
 
 HIGH_ENTROPY_SHARE = 0.05  # of the pool: what counts as "high" when an example is looked for
 
@@ -65,26 +62,22 @@ class Place:
     n_images: int
 
 
-def score_pool(learner: Learner, progress: Callable[[int, int], None] | None = None) -> PoolScores:
-    """Score the images the run itself scores at this step, with the same passes.
+def score_pool(step: ModelStep, progress: Callable[[int, int], None] | None = None) -> PoolScores:
+    """Score the images that the run scores at this step, with the same passes.
 
     Args:
-        learner: with its model (see `step.stored_step`).
         progress: called with (images done, N) after each chunk.
-
-    Raises:
-        ValueError: the learner has no model.
     """
-    model = fitted_of(learner).model
-    seed, n_labelled = learner.spec.seed, learner.n_labelled
-    ids, protocol = learner.pool_subset(), learner.protocol
+    ids, protocol = step.pool_subset, step.protocol
     names = scored_functions()
     functions = {name: registry.scorer(name, protocol.entropy_eps) for name in names}
     scores = {name: np.empty(len(ids), dtype=np.float32) for name in names}
-    mean = np.empty((len(ids), learner.dataset.n_classes), dtype=np.float32)
-    mask_seed, start = torch_seed(seed, Purpose.MC_DROPOUT_POOL, n_labelled), 0
-    images, n_passes = learner.dataset.images[ids], protocol.num_mc_samples
-    for probs in chunked_passes(model, images, n_passes, mask_seed, progress):
+    mean = np.empty((len(ids), step.dataset.n_classes), dtype=np.float32)
+    images, n_passes, start = step.dataset.images[ids], protocol.num_mc_samples, 0
+    seed, n_labelled = step.seed, step.n_labelled
+    for probs in step.model.sample_in_chunks(
+        images, n_passes, step.seed_of(Purpose.MC_DROPOUT_POOL), progress=progress
+    ):
         chunk = slice(start, start + probs.shape[1])
         for name in names:
             scores[name][chunk] = functions[name](probs).cpu().numpy()

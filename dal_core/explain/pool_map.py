@@ -1,8 +1,4 @@
-"""The network's own features of many images, and their two main directions (PCA by SVD).
-
-Owns the projection and what is known of each point: its class, its step. Trains nothing; where
-the points lie is decided by the model of one step for all of them.
-"""
+"""A map of the pool: the model's features of each image, in two dimensions (PCA)."""
 
 from __future__ import annotations
 
@@ -10,12 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import torch
 
-from dal_core.explain.step import fitted_of
-from dal_core.learner.bayesian_cnn import Learner
-from dal_core.models.networks import BayesianCNN
-from dal_core.posterior.mc_dropout import CHUNK
+from dal_core.explain.step import ModelStep
 
 INITIAL, UNASKED = -1, -2  # in place of a step
 MAX_POINTS = 5000  # pool images on a map: what a browser draws and finds without stutter
@@ -28,20 +20,6 @@ class Projection:
 
     coordinates: np.ndarray
     explained: np.ndarray
-
-
-def trunk_features(model: BayesianCNN, images: np.ndarray) -> np.ndarray:
-    """What the convolutions make of images: uint8 [N, 28, 28] -> float32 [N, F].
-
-    Without dropout, which lies after them: the same in all T passes.
-    """
-    device = next(model.parameters()).device
-    chunks = [np.empty((0, model.feature_size), dtype=np.float32)]
-    with torch.inference_mode():
-        for start in range(0, len(images), CHUNK):
-            chunk = model.normalise(images[start : start + CHUNK]).to(device)
-            chunks.append(model.trunk(chunk).cpu().numpy())
-    return np.concatenate(chunks)
 
 
 def project(features: np.ndarray) -> Projection:
@@ -70,8 +48,8 @@ def project(features: np.ndarray) -> Projection:
     return Projection(centred @ axes, explained)
 
 
-def map_points(learner: Learner) -> pd.DataFrame:
-    """Which images a map of this step shows, and when each was asked for.
+def map_points(step: ModelStep) -> pd.DataFrame:
+    """The images on the map of a step, and when each was asked for.
 
     Returns:
         A row per image: `image_id`; `step` in which it was asked for (0 is the first query's),
@@ -79,19 +57,20 @@ def map_points(learner: Learner) -> pd.DataFrame:
         are shown, the first of the run's own subset); `label` given (NaN for none); `skipped`.
     """
     rows: list[tuple[int, int, float, bool]] = []
-    initial = dict.fromkeys(learner.split.initial.tolist())  # drawn twice, shown once
-    rows += [(i, INITIAL, float(learner.dataset.labels[i]), False) for i in initial]
-    for step, entry in enumerate(learner.answered):
-        rows += [(i, step, float(label), False) for i, label in entry.labels()]
-        rows += [(i, step, float("nan"), True) for i in entry.skipped()]
-    rows += [(i, UNASKED, float("nan"), False) for i in learner.pool_subset()[:MAX_POINTS].tolist()]
+    initial = dict.fromkeys(step.split.initial.tolist())  # drawn twice, shown once
+    rows += [(i, INITIAL, float(step.dataset.labels[i]), False) for i in initial]
+    for number, one in enumerate(step.state.submissions):
+        given = step.state.in_ranking_order(one)
+        rows += [(a.image_id, number, float(a.label), False) for a in given if a.label is not None]
+        rows += [(image_id, number, float("nan"), True) for image_id in one.skipped]
+    rows += [(i, UNASKED, float("nan"), False) for i in step.pool_subset[:MAX_POINTS].tolist()]
     return pd.DataFrame(rows, columns=["image_id", "step", "label", "skipped"])
 
 
-def map_of(learner: Learner) -> tuple[pd.DataFrame, Projection]:
+def map_of(step: ModelStep) -> tuple[pd.DataFrame, Projection]:
     """`map_points` with their places: columns `x` and `y` added. Raises ValueError."""
-    points = map_points(learner)
-    images = learner.dataset.images[points.image_id.to_numpy()]
-    projection = project(trunk_features(fitted_of(learner).model, images))
+    points = map_points(step)
+    images = step.dataset.images[points.image_id.to_numpy()]
+    projection = project(step.model.features(images))
     x, y = projection.coordinates.T
     return points.assign(x=x, y=y), projection

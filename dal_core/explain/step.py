@@ -1,19 +1,89 @@
-"""The model of a step, brought back from a run's stored weights in the state it asked from.
+"""A stored model of a run with the labels it was fitted to, ready to be explained.
 
-Owns which model is shown when nobody names a step. It trains nothing: where there are no weights
-there is no model, and whoever wants one asks a worker (`stepweights`).
+Nothing is trained here: a model that is not stored has to be computed by a worker first
+(`execution.recompute`).
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+
 from dal_core.data.base import ImageDataset
-from dal_core.execution.checkpoints import FILE_NAME, read_facts
-from dal_core.execution.recompute import FOLDER, stored_learner
-from dal_core.learner.bayesian_cnn import Fitted, Learner
+from dal_core.execution.checkpoints import FILE_NAME
+from dal_core.execution.recompute import FOLDER, corrected_at, stored_model
+from dal_core.learner.bayesian_cnn import BayesianCNNLearner, FittedCNN
+from dal_core.posterior.base import PosteriorModel
+from dal_core.posterior.mc_dropout import McDropoutModel
+from dal_core.protocol.parameters import Protocol
+from dal_core.protocol.randomness import Purpose
+from dal_core.run.labelled import Labelled, labelled_of, state_at
+from dal_core.run.splits import Split
 from dal_core.run.state import RunState
+from dal_core.store.artefacts import read_facts
 from dal_core.store.home import run_dir
+
+
+@dataclass(frozen=True, eq=False)
+class ModelStep:
+    """A model and the state of the run it was fitted in.
+
+    Attributes:
+        state: the run just after the model's last label, labels as they were then.
+        labelled: the labels of that state.
+    """
+
+    learner: BayesianCNNLearner
+    state: RunState
+    labelled: Labelled
+    fitted: FittedCNN
+
+    @property
+    def protocol(self) -> Protocol:
+        """The run's parameters."""
+        return self.learner.protocol
+
+    @property
+    def dataset(self) -> ImageDataset:
+        """The data the run was made on."""
+        return self.learner.dataset
+
+    @property
+    def split(self) -> Split:
+        """The images of the run by role."""
+        return self.learner.split
+
+    @property
+    def model(self) -> PosteriorModel:
+        """What samples the predictions."""
+        return self.fitted.model
+
+    @property
+    def n_labelled(self) -> int:
+        """Labels the model was fitted to."""
+        return self.labelled.n_labelled
+
+    @property
+    def seed(self) -> int:
+        """The run's."""
+        return self.learner.spec.seed
+
+    def seed_of(self, purpose: Purpose) -> int:
+        """The seed of a purpose at this step."""
+        return self.learner.seed(purpose, self.n_labelled)
+
+    @property
+    def has_dropout(self) -> bool:
+        """Whether the model can be asked under other dropout rates."""
+        return isinstance(self.model, McDropoutModel)
+
+    @cached_property
+    def pool_subset(self) -> np.ndarray:
+        """int64 [N] ids of the pool images that the run scored at this step, in its order."""
+        return self.learner.pool_subset(self.labelled)
 
 
 def newest_model(home: Path, run_id: str) -> tuple[int, int] | None:
@@ -21,54 +91,52 @@ def newest_model(home: Path, run_id: str) -> tuple[int, int] | None:
     return _state_of(run_dir(home, run_id) / FILE_NAME)
 
 
-def stored_models(home: Path, log: RunState) -> list[tuple[int, int]]:
+def stored_models(home: Path, state: RunState) -> list[tuple[int, int]]:
     """The states of the run whose models are stored, by growing labels.
 
-    Those of answers taken back since are left out: they are no part of the run any more.
+    Models of submissions that were taken back are left out.
     """
-    folder = run_dir(home, log.run.run_id)
+    folder = run_dir(home, state.run.run_id)
     paths = [*(folder / FOLDER).glob("*.safetensors"), folder / FILE_NAME]
-    known = {state for state in map(_state_of, paths) if state and log.is_state(state[0])}
+    known = {model for model in map(_state_of, paths) if model and state.is_state(model[0])}
     return sorted(known)
 
 
 def stored_step(
     home: Path,
-    log: RunState,
+    state: RunState,
     dataset: ImageDataset,
     after: int | None = None,
     corrected: int | None = None,
-) -> Learner | None:
-    """A stored model of the run, in a learner whose labels are those it was trained on.
+) -> ModelStep | None:
+    """A stored model of the run.
 
     Args:
         home: where the run is stored.
-        log: the run's log.
+        state: the run's present state.
         dataset: the data the run was made on.
         after: the last submission of the step wanted. None: the newest model, which is of an
-            earlier state than the log's while the next one is in training.
+            earlier state than the run's while the next one is in training.
         corrected: the last correction in the training set of the model wanted; None: that of the
             step as measured.
 
     Returns:
-        None where no such weights are stored, or only those of answers taken back since.
+        None if no such weights are stored, or only those of answers taken back since.
 
     Raises:
         ValueError: the data are not those the run was made on.
     """
+    run_id = state.run.run_id
     if after is None:
-        newest = newest_model(home, log.run.run_id)
-        after, corrected = newest or (None, None)
-    if after is None or not log.is_state(after):
+        after, corrected = newest_model(home, run_id) or (None, None)
+    if after is None or not state.is_state(after):
         return None
-    return stored_learner(home, log, after, dataset, corrected=corrected)
-
-
-def fitted_of(learner: Learner) -> Fitted:
-    """The learner's model. Raises ValueError where it has none."""
-    if learner.fitted is None:
-        raise ValueError("the learner has no model; load one or fit it first")
-    return learner.fitted
+    corrected = corrected_at(state, after) if corrected is None else corrected
+    learner = BayesianCNNLearner(state.run.spec, dataset)
+    then = state_at(state, after, corrected)
+    labelled = labelled_of(then, learner.split, dataset, corrected)
+    fitted = stored_model(home, run_id, learner, labelled)
+    return ModelStep(learner, then, labelled, fitted) if isinstance(fitted, FittedCNN) else None
 
 
 def _state_of(path: Path) -> tuple[int, int] | None:

@@ -1,6 +1,6 @@
 """MC dropout for R models at once: the stacked form of `posterior.mc_dropout`.
 
-With the same seeds the masks are those of `mc_dropout.chunked_passes`, and the probabilities
+With the same seeds the masks are those of `McDropoutModel.sample_in_chunks`, and the probabilities
 agree up to rounding.
 """
 
@@ -13,7 +13,8 @@ from torch import Tensor
 
 from dal_core.models.dropout_masks import BITS, KeepBits, keep
 from dal_core.models.networks import BayesianCNN
-from dal_core.posterior.mc_dropout import CHUNK, chunk_generator
+from dal_core.posterior.base import CHUNK
+from dal_core.posterior.mc_dropout import chunk_generator
 from dal_core.training.stacked.model import StackedModel, stack
 
 PASSES_BYTES = 2**30  # at most, for the first dropped-out layer's units in the passes made at once

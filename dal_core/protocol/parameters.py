@@ -15,9 +15,11 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    SerializerFunctionWrapHandler,
     ValidationError,
     ValidationInfo,
     field_validator,
+    model_serializer,
     model_validator,
 )
 
@@ -26,6 +28,8 @@ from dal_core.data.catalogue import DATASETS
 Probability = Annotated[float, Field(ge=0, lt=1)]
 SubsetSize = Annotated[int, Field(ge=1)] | Literal["all"]
 
+DEFAULT_POSTERIOR = "mc_dropout"
+POSTERIORS = [DEFAULT_POSTERIOR]  # `posterior.base.register` adds to it
 SPLIT_PARAMETERS = ("dataset", "train_size", "initial_with_replacement", "val_size", "test_size")
 """With the data and the seed, these decide the role of every image (`run.splits`)."""
 
@@ -71,6 +75,17 @@ class Protocol(BaseModel):
     weights: Literal["best", "last"] = Field(
         "best", description="weights kept: lowest validation loss, or the last epoch's"
     )
+    posterior: str = Field(DEFAULT_POSTERIOR, description="how predictions are sampled")
+
+    @model_serializer(mode="wrap")
+    def _leave_out_the_default_posterior(
+        self, serialise: SerializerFunctionWrapHandler
+    ) -> dict[str, Any]:
+        """Keys, stored protocols and records stay as they were before there was a choice."""
+        values: dict[str, Any] = serialise(self)
+        if self.posterior == DEFAULT_POSTERIOR:
+            values.pop("posterior", None)
+        return values
 
     @field_validator("*", mode="before")
     @classmethod
@@ -86,6 +101,13 @@ class Protocol(BaseModel):
     def _dataset_is_known(cls, name: str) -> str:
         if name not in DATASETS:
             raise ValueError("unknown data set")
+        return name
+
+    @field_validator("posterior")
+    @classmethod
+    def _posterior_is_known(cls, name: str) -> str:
+        if name not in POSTERIORS:
+            raise ValueError("unknown posterior")
         return name
 
     @model_validator(mode="after")
@@ -126,6 +148,8 @@ def allowed(key: str, dataset: str) -> str:
     """In words: the values a parameter may have when the protocol is for this data set."""
     if key == "dataset":
         return ", ".join(dataset_names())
+    if key == "posterior":
+        return ", ".join(POSTERIORS)
     if key == "train_size" and dataset in DATASETS:
         n_classes = DATASETS[dataset].n_classes
         return f"a whole number, at least {n_classes} and a multiple of {n_classes}"

@@ -120,8 +120,8 @@ def describe_protocol(protocol: Protocol) -> str:
 
 
 def _changed(one: Protocol, other: Protocol) -> dict[str, Any]:
-    theirs = other.model_dump()
-    return {key: value for key, value in one.model_dump().items() if value != theirs[key]}
+    values = {key: getattr(one, key) for key in Protocol.model_fields}
+    return {key: value for key, value in values.items() if value != getattr(other, key)}
 
 
 def _plain(value: Any) -> str:

@@ -1,8 +1,4 @@
-"""Making records: from the runs of an experiment, and from several records.
-
-Owns where a parameter, a run and a bound go in the form of SPEC 10, and what may stand together
-in one record. It neither reads nor writes files.
-"""
+"""Build records: from the runs of an experiment, or by merging several records."""
 
 from __future__ import annotations
 
@@ -37,18 +33,21 @@ def build_record(
     seeds: Sequence[int] | None = None,
     run_on_full: bool | None = None,
 ) -> Record:
-    """The record of an experiment as far as it has come.
+    """The record of an experiment, which may be unfinished.
+
+    The values are checked when the record is written, not here.
 
     Args:
-        runs: one curve per (acquisition, seed); unfinished ones as far as they are.
+        runs: one curve per (acquisition, seed), each as far as it is measured.
         protocol: every parameter under our names; those without a place in the published form
             become keys of our own.
         acquisitions: all functions of the experiment, in order; default: those of `runs`.
         seeds: all seeds, in order; default: those of `runs` and `bounds`, ascending.
-        run_on_full: whether full-data bounds belong to the experiment; default: there are some.
+        run_on_full: whether the experiment has full-data bounds; default: whether there are any.
 
     Raises:
-        RecordError: two runs of one function and seed, or values that a record cannot hold.
+        RecordError: two different runs of one function and seed, or a run of another seed or
+            function than the experiment's.
     """
     functions = list(acquisitions or dict.fromkeys(run.acquisition for run in runs))
     order = list(seeds or sorted({run.seed for run in runs} | {bound.seed for bound in bounds}))
@@ -58,14 +57,14 @@ def build_record(
 
 
 def merge(records: Sequence[Record]) -> Record:
-    """One record with the runs of all, by (function, seed), and the bounds by seed.
+    """One record with the runs of all records, by (function, seed), and their bounds, by seed.
 
-    Parameters that several records name must agree, save what says which runs a file holds.
-    Other keys are taken from the first record that has them.
+    Parameters that several records name must agree, except those that say which runs a file holds.
+    Unknown keys are taken from the first record that has them.
 
     Raises:
-        RecordError: no record at all, a parameter that differs, or two different runs (or bounds)
-            under one key; the message names it.
+        RecordError: no record at all, a parameter that differs, or two different runs or bounds of
+            the same function and seed; the message names it.
     """
     if not records:
         raise RecordError("there is no record to merge")
@@ -96,7 +95,7 @@ def merge(records: Sequence[Record]) -> Record:
 
 
 def _build_params(protocol: Mapping[str, Any]) -> dict[str, Any]:
-    """`protocol` under the file's names; what has no section of its own goes to `exp`."""
+    """`protocol` under the names of the file; a parameter without a section goes to `exp`."""
     values: dict[str, Any] = {**plain(protocol), "early_stopping": -1}
     if "which_model" in values:
         values["which_model"] = MODEL_NAMES.get(values["which_model"], values["which_model"])
@@ -117,7 +116,7 @@ def _fill(
     functions: Sequence[str],
     seeds: Sequence[int],
 ) -> Record:
-    """The record of these runs: each in its place, empty where one has not begun."""
+    """The record of these runs, each in its place; a run that has not begun is an empty list."""
     params["exp"] = {
         **params["exp"],
         "which_acq_funcs": [record_function(name) for name in functions],
@@ -157,9 +156,9 @@ def _function_entry(row: list[RunCurve | None], params: Mapping[str, Any]) -> di
 
 
 def _labels(row: Sequence[RunCurve | None], params: Mapping[str, Any]) -> dict[str, Any]:
-    """The labels at each point, where they are not the form's train_size + k * batch.
+    """The labels at each point, if they are not train_size + k * batch as in the published form.
 
-    So it is with gaps (a model that was overtaken by answers) and with a label taken away.
+    They differ if a model was overtaken by answers, or if a label was corrected to "skipped".
     """
     if all(run is None or run.n_labelled == labels(params, len(run)) for run in row):
         return {}
@@ -175,7 +174,7 @@ def _bounds_entry(row: list[Bound | None]) -> dict[str, Any]:
 
 
 def _time(row: Sequence[RunCurve | Bound | None]) -> dict[str, Any]:
-    """The form's `time` (seconds in all) and ours by run, where every run's is known."""
+    """`time`, the seconds of all runs, and `run_seconds`, if the time of every run is known."""
     if any(one is not None and one.seconds is None for one in row):
         return {}
     seconds = [None if one is None else one.seconds for one in row]
@@ -191,10 +190,10 @@ def _key_name(key: tuple[str, int] | int) -> str:
 
 
 def _keep(found: dict[Any, Any], key: Any, new: RunCurve | Bound) -> None:
-    """Add `new`; the same numbers twice are one run, others under the same key an error."""
+    """Add `new` under `key`. Raises RecordError if other numbers are there already."""
     old = found.setdefault(key, new)
     if (old.accuracy, old.mutual_information) != (new.accuracy, new.mutual_information):
-        raise RecordError(f"{_key_name(key)} stands twice with different numbers")
+        raise RecordError(f"{_key_name(key)} appears twice with different numbers")
 
 
 def _check_same_protocol(first: Record, other: Record) -> None:
@@ -206,12 +205,12 @@ def _check_same_protocol(first: Record, other: Record) -> None:
             if one[key] != two[key]:
                 raise RecordError(
                     f"params.{section}.{key} is {shorten(one[key])} in one record and "
-                    f"{shorten(two[key])} in another: their runs cannot stand as one experiment"
+                    f"{shorten(two[key])} in another: their runs cannot be merged"
                 )
 
 
 def _unknown_results(record: Record) -> dict[str, Any]:
-    """The keys of a record's results that are not of the form, to be kept."""
+    """The keys of a record's results that are not of the form, which are kept."""
 
     def unknown(entry: Mapping[str, Any]) -> dict[str, Any]:
         return {key: value for key, value in entry.items() if key not in _ENTRY}
@@ -222,7 +221,7 @@ def _unknown_results(record: Record) -> dict[str, Any]:
 
 
 def _united(mappings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """All keys of nested mappings; where two name the same value, the first one's."""
+    """All keys of nested mappings; of a value that several have, the first."""
     united: dict[str, Any] = {}
     for mapping in mappings:
         for key, value in mapping.items():
@@ -236,7 +235,7 @@ def _united(mappings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """Dicts, lists and plain numbers only, as YAML writes them."""
+    """`value` as dicts, lists and plain numbers, which YAML can write."""
     if isinstance(value, Mapping):
         return {key: plain(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):

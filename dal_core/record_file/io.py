@@ -1,15 +1,8 @@
-"""The report's record of an experiment (SPEC 10): one YAML file, parameters first, then results.
+"""Read and write a record: one YAML file, parameters first, then results.
 
-Owns reading and atomic writing, and is the place to import everything about records from: the
-form is in `record_form.py`, its checks in `record_check.py`, making and merging in
-`record_build.py`. It computes nothing from the numbers (`analysis.py`) and never turns a record
-into a protocol.
-
-Form: `params: {exp, al, train}` and `results: {acq: {<function>: {test_inf, test_acc, time}},
-bounds: {test_inf, test_acc, time}}`. Run i of a function has the i-th seed of `seed_sequence`; a
-run not begun yet is an empty list, a bound not measured yet is null. Keys of our own are
-added (`written_by`, `run_seconds`, `weights`, `dropout`, ...), none of the form is changed; keys
-we do not know are kept. A file of ours ends in YAML's end mark `...`, so that a cut one is told.
+docs/method.md, section 10, describes the form. A file of ours ends with YAML's end marker `...`, so
+that one that was cut off is recognised. Every record is checked once when it is read and once when
+it is written.
 """
 
 from __future__ import annotations
@@ -20,46 +13,26 @@ from typing import Any
 import yaml
 
 from dal_core.atomic import write_atomically
-from dal_core.record_file.build import build_record, merge, plain
-from dal_core.record_file.schema import (
-    MODEL_NAMES,
-    Record,
-    bounds,
-    curves,
-    protocol_params,
-    unfinished,
-)
+from dal_core.record_file.build import plain
+from dal_core.record_file.schema import Record
 from dal_core.record_file.validate import RecordError, check, shorten
-from dal_core.results.curves import Bound, RunCurve
-
-__all__ = [
-    "MODEL_NAMES",
-    "Bound",
-    "Record",
-    "RecordError",
-    "RunCurve",
-    "bounds",
-    "build_record",
-    "curves",
-    "dump_record",
-    "merge",
-    "protocol_params",
-    "read_record",
-    "unfinished",
-    "write_record",
-]
 
 MAX_BYTES = 50_000_000  # a thousand runs of 101 points take about 4 MB
 MAX_VALUES, MAX_DEPTH = 5_000_000, 30
 
 
 def write_record(record: Record, path: Path | str) -> None:
-    """Write `record` so that a reader, or a crash, finds the old file or the new one."""
+    """Write `record`; a reader, or a crash, finds the old file or the new one, never a part.
+
+    Raises:
+        RecordError: the record does not have the form.
+        OSError: the file cannot be written.
+    """
     write_atomically(Path(path), dump_record(record).encode())
 
 
 def dump_record(record: Record) -> str:
-    """The file's text: checked, keys in their order, lists of values on lines of their own."""
+    """The text of the file, with every list of values on one line. Raises RecordError."""
     check(record.params, record.results)
     content = {"params": record.params, "results": record.results, **record.extra}
     return yaml.dump(plain(content), Dumper=_Dumper, sort_keys=False, width=100, explicit_end=True)
@@ -69,10 +42,10 @@ def read_record(source: Path | str | bytes) -> Record:
     """Read a record, ours or one in the published form.
 
     Args:
-        source: a path, or the text itself (bytes, or a string with a line break in it).
+        source: a path, or the text itself (bytes, or a string that contains a line break).
 
     Raises:
-        RecordError: not readable, not YAML, cut off, or a key missing or out of its range.
+        RecordError: not readable, not YAML, cut off, or a key is missing or out of range.
     """
     text, name = _text(source)
     try:
@@ -95,7 +68,7 @@ def read_record(source: Path | str | bytes) -> Record:
 
 
 def _text(source: Path | str | bytes) -> tuple[str, str]:
-    """The record's text and what to call it in a message."""
+    """The text of the record, and its name for messages."""
     name = "the record"
     try:
         if isinstance(source, Path) or (isinstance(source, str) and "\n" not in source):
@@ -115,7 +88,7 @@ def _text(source: Path | str | bytes) -> tuple[str, str]:
 
 
 def _check_extent(content: Any, name: str) -> None:
-    """Refuse what YAML's references unfold into without end (or nearly so)."""
+    """Refuse references of YAML that unfold without end, or into too many values."""
     waiting, seen = [(content, 0)], 0
     while waiting:
         value, depth = waiting.pop()
@@ -134,7 +107,7 @@ def _where(error: Exception) -> str:
 
 
 class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
-    """Lists of plain values on one line, everything else below each other; no anchors."""
+    """Lists of plain values on one line, everything else in block style; no anchors."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True

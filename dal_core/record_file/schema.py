@@ -1,9 +1,4 @@
-"""The form of a record (SPEC 10): its names, its sections, and its runs read out of it.
-
-Owns the file's names of functions and models, which parameter stands in which section, and the
-way from a record to curves. Reading and writing files is `record.py`, making a record
-`record_build.py`, what a file must satisfy `record_check.py`.
-"""
+"""The form of a record (docs/method.md, section 10): names, sections, and reading the runs."""
 
 from __future__ import annotations
 
@@ -35,12 +30,12 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Record:
-    """One experiment as its file holds it, in the file's own names.
+    """One experiment in the form and with the names of its file.
 
     Attributes:
         params: `exp`, `al` and `train`.
         results: `acq` and `bounds`.
-        extra: any other key at the top of the file, kept on rewriting.
+        extra: other keys at the top of the file, kept when it is written again.
     """
 
     params: Mapping[str, Any]
@@ -49,11 +44,11 @@ class Record:
 
 
 def curves(record: Record) -> list[RunCurve]:
-    """Every run that has begun, in the file's order, under our names.
+    """Every run that has begun, in the order of the file, under our names.
 
-    The seed of a run is its place in `params.exp.seed_sequence`; its labels are
+    Run i of a function has the i-th seed of `params.exp.seed_sequence`. Its labels are
     train_size + k * n_samples_to_acquire unless the entry has `n_labelled`, a key of our own.
-    `seconds` is None where the file has only the sum.
+    `seconds` is None if the file gives only the sum.
     """
     exp = record.params["exp"]
     found = []
@@ -83,7 +78,7 @@ def curves(record: Record) -> list[RunCurve]:
 
 
 def bounds(record: Record) -> list[Bound]:
-    """The full-data bounds that have been measured, in the order of their seeds."""
+    """The measured full-data bounds, in the order of their seeds."""
     entry = record.results.get("bounds") or {}
     pairs = zip(entry.get("test_acc", ()), entry.get("test_inf", ()), strict=True)
     seeds = record.params["exp"]["seed_sequence"]
@@ -95,13 +90,13 @@ def bounds(record: Record) -> list[Bound]:
 
 
 def unfinished(record: Record) -> list[tuple[RunCurve, int]]:
-    """The runs that stop early, each with the number of points it should have."""
+    """The unfinished runs, each with the number of points it should have."""
     n_points = record.params["al"]["n_acquisition_steps"] + 1
     return [(run, n_points) for run in curves(record) if len(run) < n_points]
 
 
 def protocol_params(record: Record) -> dict[str, Any]:
-    """The parameters of the record's runs in one flat mapping, models under our names."""
+    """The parameters of the runs in one flat mapping, the model under our name."""
     flat = {
         key: value
         for section in record.params.values()
@@ -115,7 +110,7 @@ def protocol_params(record: Record) -> dict[str, Any]:
 
 
 def functions(record: Record) -> list[str]:
-    """Every function the file announces or holds, under our names."""
+    """Every function that the file names or holds runs of, under our names."""
     announced = record.params["exp"].get("which_acq_funcs")
     names = [*(announced if isinstance(announced, list) else ()), *record.results["acq"]]
     return [our_function(name) for name in names if isinstance(name, str)]

@@ -22,9 +22,9 @@ from dal_core.record_file.validate import N_CLASSES
 from dal_core.results.curves import Bound, RunCurve
 from dal_core.run.next_task import next_task
 from dal_core.run.state import RunState, RunSummary
+from dal_core.store.base import Store
 from dal_core.store.experiments import ExperimentRow
 from dal_core.store.home import run_dir
-from dal_core.store.store import Store
 
 FILE_NAME = "record.yaml"
 
@@ -77,7 +77,7 @@ def stored_record(store: Store, experiment_id: str) -> Record:
 
 
 def _classes(protocol: Protocol) -> dict[str, int]:
-    """The number of classes, which a record names where it is not the report's."""
+    """The number of classes, which a record names only if it is not the report's."""
     n_classes = catalogue.get(protocol.dataset).n_classes
     return {} if n_classes == N_CLASSES else {"n_classes": n_classes}
 

@@ -1,7 +1,6 @@
-"""What a record file must look like: the checks at the door.
+"""Checks of a record: the keys it needs, their types and their ranges.
 
-Owns which keys a record needs, of which kind, and within which range; every failure is one line
-that names the key. It reads no file and keeps no result: `record.py` does.
+Every failure is one line that names the key.
 """
 
 from __future__ import annotations
@@ -11,17 +10,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 N_CLASSES = 10  # of a record that does not name `n_classes`
-TOLERANCE = 1e-5  # float32 scores may overstep their bounds by this much (SPEC 3)
+TOLERANCE = (
+    1e-5  # float32 scores may overstep their bounds by this much (docs/method.md, section 3)
+)
 
 Ranges = Mapping[str, tuple[float, float]]  # of each measured value, by its name in a record
 
 
 class RecordError(ValueError):
-    """A record that cannot be used; the message is one line naming the key at fault."""
+    """A record that cannot be used; the message is one line that names the key at fault."""
 
 
 def check(params: Any, results: Any) -> None:
-    """Raise `RecordError` unless both halves of a record have the form of SPEC 10."""
+    """Raise `RecordError` unless a record has the form of docs/method.md, section 10."""
     _check_params(_mapping(params, "params"))
     seeds = params["exp"]["seed_sequence"]
     ranges = _ranges(params["exp"])
@@ -36,7 +37,7 @@ def check(params: Any, results: Any) -> None:
 
 def number(value: Any, key: str, low: float = -math.inf, high: float = math.inf) -> float:
     """`value` as a finite float within [low, high]."""
-    if isinstance(value, str):  # YAML 1.1 takes 1e-05 for a word; other writers write it so
+    if isinstance(value, str):  # what YAML 1.1 reads a number such as 1e-05 as
         try:
             value = float(value)
         except ValueError:
@@ -51,7 +52,7 @@ def number(value: Any, key: str, low: float = -math.inf, high: float = math.inf)
 
 
 def shorten(value: Any) -> str:
-    """`value` as it may stand in a one-line message."""
+    """`value`, short enough for a one-line message."""
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
 
@@ -123,7 +124,7 @@ def _check_run(
 
 
 def _check_labels(rows: Sequence[Any], runs: Sequence[Any], key: str) -> None:
-    """Ours: the labels at each point of each run, growing."""
+    """Check `n_labelled`, a key of our own: labels at each point of each run, increasing."""
     if len(rows) != len(runs):
         raise RecordError(f"{key}.n_labelled has {len(rows)} runs for {len(runs)} in test_acc")
     for position, row in enumerate(rows):
@@ -150,7 +151,7 @@ def _check_seconds(values: Sequence[Any], key: str, n_runs: int) -> None:
 
 
 def _check_bounds(bounds: Mapping[str, Any], n_seeds: int, ranges: Ranges) -> None:
-    if not bounds:  # announced but not measured yet
+    if not bounds:  # none is measured yet
         return
     key = "results.bounds"
     values = {part: _list(_get(bounds, key, part), f"{key}.{part}") for part in ranges}

@@ -11,8 +11,8 @@ from dal_core.record_file.sync import write_experiment_record, write_run_record
 from dal_core.record_file.validate import RecordError
 from dal_core.run.next_task import next_task
 from dal_core.run.rows import RunNotFound
+from dal_core.store.base import Store
 from dal_core.store.experiments import ExperimentNotFound
-from dal_core.store.store import Store
 
 WRITE_SECONDS = 5.0  # least time between two writes while runs advance
 

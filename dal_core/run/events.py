@@ -1,6 +1,16 @@
-"""The small frozen records that flow between learner, store, command line and pages.
+"""The vocabulary of a run: the records that learner, store, command line and pages exchange.
 
-`image_id` is always the image's index in its data set, never a position in a subset.
+A run alternates between a query (the model asks for labels) and a submission (somebody gives
+them). Submissions can be retracted, and single answers corrected; both are events of their own,
+so nothing is ever overwritten. A step is what was measured of one trained model, and a failure
+is work on the run that raised an error. `dal_core.run.state` derives from these events what a
+run has now.
+
+Everywhere, `image_id` is the image's index in its data set, never a position in a subset.
+
+A state of the training set is named by two numbers, `after` and `corrected`: the ids of the last
+submission and of the last correction in it, each 0 where there is none. `after` 0 is the initial
+set alone. Ids grow with time and are never used twice.
 """
 
 from __future__ import annotations
@@ -12,23 +22,24 @@ from typing import Literal
 Source = Literal["person", "oracle"]
 Confusion = tuple[tuple[int, ...], ...]  # [C][C] counts: by label, then by predicted class
 
-RANKING_KEPT = 100  # of a ranking: the ten shown, and what replaces the images a person skips
+RANKING_KEPT = 100  # images kept of a ranking: the batch shown, and replacements for skipped ones
 
 
 @dataclass(frozen=True)
 class Query:
-    """The images a model would learn most from, best first.
+    """A request for labels: the images a model scored highest, best first.
 
     Attributes:
-        query_id: unique; a query undone and asked again gets a new one.
-        n_labelled: labels in the training set when it was asked.
-        asked_by: labels the asking model had; equal to `n_labelled` in the report's procedure.
+        query_id: unique; asking again after a retraction makes a new query with a new id.
+        n_labelled: size of the run's training set when the query was made.
+        asked_by: size of the training set of the model that scored the images; equal to
+            `n_labelled` in the report's procedure, smaller where the model was overtaken.
         ranking: image ids by descending score, at most RANKING_KEPT.
-        scores: the acquisition score of each, same order (nats, or a fraction; SPEC section 3).
-        batch_size: how many are to be labelled.
-        after: id of the last submission when it was asked, which then was the last in the training
-            set too, unless the model is an older one; 0 for the initial set alone.
-        corrected: id of the last correction in the training set of the asking model; 0: none.
+        scores: the acquisition score of each image of `ranking`, in nats or as a fraction
+            (docs/method.md, section 3).
+        batch_size: number of images to label.
+        after: id of the run's last submission when the query was made; 0: none.
+        corrected: id of the last correction that the scoring model was trained on; 0: none.
     """
 
     query_id: str
@@ -41,14 +52,19 @@ class Query:
     corrected: int = 0
 
     def shown(self, skipped: Collection[int] = ()) -> tuple[int, ...]:
-        """The images to label now: the best `batch_size` that were not skipped."""
+        """The images to label: the `batch_size` best of those that are not in `skipped`."""
         kept = [image_id for image_id in self.ranking if image_id not in skipped]
         return tuple(kept[: self.batch_size])
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What was said of one image; `label` None means skipped ("can't tell")."""
+    """The label given to one image.
+
+    Attributes:
+        label: the class; None for a skipped image ("can't tell"), which leaves the pool.
+        seconds: time the annotator took; None where it was not measured.
+    """
 
     image_id: int
     label: int | None
@@ -57,17 +73,29 @@ class Answer:
 
 @dataclass(frozen=True)
 class Batch:
-    """Answers to one query that were given elsewhere; `at` is when, None: now."""
+    """Answers from a label file that a new run starts with, in place of one submission.
+
+    Attributes:
+        at: when they were given (ISO 8601); None: now.
+        answers: in training order.
+    """
 
     annotator: str
     source: Source
     at: str | None
-    answers: tuple[Answer, ...]  # in the order of training
+    answers: tuple[Answer, ...]
 
 
 @dataclass(frozen=True)
 class Submission:
-    """All answers to one query, given in one go by one annotator."""
+    """The answers to one query, given together by one annotator.
+
+    Attributes:
+        submission_id: grows with time, over all runs of a store.
+        source: whether a person answered, or the simulated oracle.
+        at: when it was saved (ISO 8601, UTC).
+        answers: in the order they were given; `RunState` holds them as corrected since.
+    """
 
     submission_id: int
     query_id: str
@@ -78,22 +106,23 @@ class Submission:
 
     @property
     def labels(self) -> dict[int, int]:
-        """image id -> label, without the skipped."""
+        """image id -> label, without the skipped images."""
         return {a.image_id: a.label for a in self.answers if a.label is not None}
 
     @property
     def skipped(self) -> tuple[int, ...]:
-        """Image ids that were skipped; they leave the pool."""
+        """Ids of the skipped images."""
         return tuple(a.image_id for a in self.answers if a.label is None)
 
 
 @dataclass(frozen=True)
 class Correction:
-    """A label of an earlier submission said anew; it stands while the submission does.
+    """A replacement label for an earlier answer; ignored once that submission is retracted.
 
     Attributes:
-        label: what it is now; None ("can't tell") takes the image out of the training set.
-        before: what it was until then, None for a skipped image.
+        submission_id: the submission that holds the answer.
+        label: the new label; None ("can't tell") takes the image out of the training set.
+        before: the label it replaces; None for a skipped image.
     """
 
     correction_id: int
@@ -106,16 +135,42 @@ class Correction:
 
 
 @dataclass(frozen=True)
-class StepResult:
-    """What was measured of the model that had `n_labelled` labels.
+class Failure:
+    """Work on a run that raised an error. The run is left alone until the failure is cleared.
 
-    `accuracy` is a fraction, `mutual_information` in nats, `seconds` by part (train, evaluate,
-    score). Accuracy and mutual information are None where the run has no test set; NaN is a
-    training that diverged. `val_loss` and `best_epoch` are None where the protocol keeps the last
-    weights.
-    `after` and `corrected` are the last submission and correction in the training set; 0: none.
-    `confusion` counts the test images by label (row) and predicted class (column); None where it
-    was not recorded.
+    A failure is cleared by new labels (a submission, a retraction or a correction) or by
+    somebody who asks to try again.
+
+    Attributes:
+        reason: the error, in one line.
+        at: when it was noticed (ISO 8601, UTC).
+        n_changes: submissions, retractions and corrections that the run had by then.
+        retried: whether somebody asked to try again since.
+    """
+
+    reason: str
+    at: str
+    n_changes: int
+    retried: bool = False
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What was measured of one trained model.
+
+    Attributes:
+        step: number of answered queries in the training set; 0 for the initial set alone.
+        n_labelled: size of the training set.
+        accuracy: fraction of the test images classified correctly; None without a test set, NaN
+            after a training that diverged.
+        mutual_information: mean over the test images, in nats; None and NaN as for `accuracy`.
+        train_loss: training loss of the epoch whose weights were kept.
+        val_loss: validation loss of that epoch; None where the protocol keeps the last weights.
+        best_epoch: number of that epoch, from 1; None as for `val_loss`.
+        seconds: time spent, by part ("train", "evaluate", "score").
+        after, corrected: the state of the training set.
+        confusion: test images counted by label (row) and predicted class (column); None where
+            they were not counted.
     """
 
     step: int

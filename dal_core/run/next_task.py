@@ -1,8 +1,8 @@
-"""What a run needs next, read off its log and its directives.
+"""The next task of a run, derived from its state and its directives.
 
-Pure: the worker asks it what to do, the pages ask it what to say. A run is brought along by
-writing directives (let the oracle answer up to n labels, pause) and by answering; workers then
-converge to them, in whichever process and after whatever restart.
+Workers ask it what to do and pages what to show. People steer a run by writing directives (let
+the oracle answer up to n labels, pause) and by answering; workers then do what is left, in any
+process and after any restart.
 """
 
 from __future__ import annotations
@@ -13,8 +13,6 @@ from enum import Enum
 from dal_core.run.events import StepResult
 from dal_core.run.state import RunState, RunSummary
 from dal_core.run.stop_rules import finished
-
-__all__ = ["NextTask", "Task", "answers_itself", "finished", "next_task", "person_waits"]
 
 
 class Task(Enum):
@@ -30,7 +28,7 @@ class Task(Enum):
 
 @dataclass(frozen=True)
 class NextTask:
-    """The next task; `finished` says in a person's words why there will be no further query."""
+    """The next task; `finished` tells a person why there will be no further query, if so."""
 
     task: Task
     finished: str | None = None
@@ -44,11 +42,14 @@ class NextTask:
 def next_task(log: RunState | RunSummary) -> NextTask:
     """What the run needs next.
 
-    An oracle's run is measured before it asks (the measurement may end it); a person gets the
-    next query first and the measurement comes while they label (DESIGN section 3). An oracle's
-    run without `oracle_until` is stopped: nobody else would begin its next step. In continuous mode
-    a person has the next query already; while the oracle answers for them it is as in strict mode.
+    The oracle's run is measured before it asks, since the measurement may end it. A person gets
+    the next query first, and the model is measured while they label (docs/method.md, section 5).
+    An oracle's run without `oracle_until` is stopped. In continuous mode a person has the next
+    query already; while the oracle answers for them, the run is strict. A run that failed needs
+    nothing until its failure is cleared (`events.Failure`).
     """
+    if log.failure is not None:
+        return NextTask(Task.NOTHING)
     if log.run.paused or (log.run.kind == "oracle" and log.run.oracle_until is None):
         return NextTask(Task.NOTHING)
     over = finished(log)
@@ -69,10 +70,10 @@ def next_task(log: RunState | RunSummary) -> NextTask:
 
 
 def _continuous(log: RunState | RunSummary, over: str | None) -> NextTask:
-    """What a run that does not wait needs: the model of all labels, one fit at a time.
+    """What a run in continuous mode needs: the model of all labels, one fit at a time.
 
-    Queries come with the answers, out of the newest ranking, so nothing waits for this; a number
-    of labels that was overtaken while an earlier fit ran is never fitted.
+    Queries come with the answers, from the newest ranking, so nobody waits for this. A number of
+    labels that was overtaken during an earlier fit is never fitted.
     """
     measured = any((s.after, s.corrected) == (log.after, log.corrected) for s in log.steps)
     if not over and not log.is_ranked:
@@ -83,10 +84,10 @@ def _continuous(log: RunState | RunSummary, over: str | None) -> NextTask:
 
 
 def _is_measured(log: RunState | RunSummary, step: StepResult, over: str | None) -> bool:
-    """Whether the step is of the present state.
+    """Whether the step measures the present state.
 
-    A correction alone asks for no new measurement while the run goes on: the next fit has the
-    corrected labels. Of a run that is over there is no next fit, so it is measured once more.
+    While the run goes on, a correction needs no new measurement: the next fit has the corrected
+    labels. A run that is over has no next fit, so it is measured once more.
     """
     if step.after != log.after:
         return False
@@ -94,16 +95,16 @@ def _is_measured(log: RunState | RunSummary, step: StepResult, over: str | None)
 
 
 def person_waits(log: RunState | RunSummary) -> bool:
-    """Whether a person waits for the run's next model, so that everything else holds.
+    """Whether a person waits for the run's next model, so that all other work pauses.
 
-    Who labels in continuous mode with a query open does not: fits without end would hold everybody
-    else's work for as long as they go on.
+    A person who labels in continuous mode with a query open does not wait; their fits follow one
+    another and would pause everybody else's work for as long as they label.
     """
     never_waits = log.run.mode == "continuous" and log.is_asked
     return log.run.kind == "person" and not answers_itself(log) and not never_waits
 
 
 def answers_itself(log: RunState | RunSummary) -> bool:
-    """Whether the oracle is to answer the run's next query."""
+    """Whether the oracle answers the run's next query."""
     until = log.run.oracle_until
     return until is not None and log.n_labelled < until

@@ -1,7 +1,4 @@
-"""What the store hands out besides the records of `dal_core.run.events`, and its errors.
-
-Plain frozen records: nothing here reads or writes.
-"""
+"""What a store returns besides the events of a run (`dal_core.run.events`), and its errors."""
 
 from __future__ import annotations
 
@@ -17,7 +14,7 @@ from dal_core.run.events import Submission
 
 Kind = Literal["person", "oracle"]
 Mode = Literal["strict", "continuous"]
-Part = Literal["train", "score", "evaluate", "idle", "failed"]
+Part = Literal["train", "score", "evaluate", "idle"]
 
 
 class StoreError(Exception):
@@ -29,30 +26,34 @@ class RunNotFound(ValueError):
 
 
 class RunInUse(Exception):
-    """An experiment has the run; the message is one line."""
+    """The run belongs to an experiment; the message is one line."""
 
 
 class NothingToUndo(ValueError):
-    """The run has no answers that could be taken back; the message is one line."""
+    """The run has no answers to take back; the message is one line."""
 
 
 @dataclass(frozen=True)
 class RunRow:
-    """A run's parameters, fixed at its creation, and its present directives.
+    """A run's parameters, fixed when it was made, and its directives, which can change.
 
     Attributes:
-        n_initial: labels of the initial set; an image drawn twice counts twice.
+        kind: who answers: a person, or the simulated oracle.
+        baseline: whether it was made as the random baseline of a person's run.
+        spec: data, protocol, acquisition function, seed and noise.
+        n_initial: size of the initial set; an image drawn twice counts twice.
         split_sizes: images by part of the split.
-        versions: those the run was created with.
-        oracle_until: the oracle answers while there are fewer labels; None: never.
-        paused: nothing is trained and the oracle does not answer.
-        until_labels: the run is over at this many labels in the training set.
-        until_accuracy: the run is over once a test accuracy (a fraction) reaches this.
-        mode: strict waits for the model of all labels before it asks (the report's procedure);
-            continuous asks from the newest finished model, so that nobody waits.
-        forked_from: the run whose history it began with, which may be gone; None: a run of its own.
-        forked_after: the last submission it shares, by its id in the origin; 0: the initial set.
-        forked_labels: labels at the fork.
+        versions: of Python, torch and other packages when the run was made.
+        created_at: ISO 8601, UTC.
+        mode: "strict" asks only from a model of all labels (the report's procedure);
+            "continuous" asks from the newest finished model, so that nobody waits.
+        forked_from: the run whose log it started with, which may be deleted; None: not a fork.
+        forked_after: the last submission it shares, by its id in the origin; 0: none.
+        forked_labels: size of the training set at the fork.
+        oracle_until: directive: the oracle answers while the training set is smaller; None: never.
+        paused: directive: nothing is trained and the oracle does not answer.
+        until_labels: directive: the run ends at this size of the training set.
+        until_accuracy: directive: the run ends at this test accuracy (a fraction).
     """
 
     run_id: str
@@ -86,7 +87,7 @@ class RunRow:
 
 @dataclass(frozen=True)
 class Control:
-    """What a fit looks at between epochs: it gives up when `revision` changed or on `deleted`."""
+    """What a fit polls between epochs; it stops once `revision` has changed or on `deleted`."""
 
     revision: int
     paused: bool
@@ -98,13 +99,13 @@ class Control:
 
 @dataclass(frozen=True)
 class SubmitOutcome:
-    """What became of a submission.
+    """What happened to a submission.
 
     Attributes:
-        status: "saved"; "already", when the very same is stored; "refused", when a different
+        status: "saved"; "already" if the same one was stored before; "refused" if a different
             one is stored or the query is no longer open.
-        submission: the one stored for the query; None when there is none.
-        reason: one line on why it was refused, else empty.
+        submission: the one stored for the query; None: none is.
+        reason: why it was refused, in one line; else empty.
     """
 
     status: Literal["saved", "already", "refused"]
@@ -113,13 +114,20 @@ class SubmitOutcome:
 
 
 def now() -> str:
-    """ISO 8601, UTC, milliseconds."""
+    """The present time: ISO 8601, UTC, to the millisecond."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far the work on a run is; `seconds_left` is an estimate for the part."""
+    """How far the work on a run is, for display only; part "idle": nobody is working on it.
+
+    Attributes:
+        n_labelled: size of the training set that is worked with.
+        epoch, n_epochs: epochs, or in the other parts images, done and in all.
+        seconds_left: an estimate for the part.
+        at: when this was written (ISO 8601, UTC).
+    """
 
     part: Part
     n_labelled: int | None = None
@@ -127,10 +135,4 @@ class Progress:
     n_epochs: int | None = None
     train_loss: float | None = None
     seconds_left: float | None = None
-    message: str = ""
     at: str = field(default_factory=now)
-
-    @classmethod
-    def ended(cls, message: str = "") -> Progress:
-        """Nothing is being done any more; or it failed, with `message`."""
-        return cls("failed" if message else "idle", message=message)

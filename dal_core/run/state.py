@@ -1,24 +1,34 @@
-"""What the log of a run means: rows in, state out; pure.
+"""What the events of a run amount to: pure functions from events to the run's state.
 
-Owns: which submissions and corrections count, which query is open, which results are valid.
-Reads no database and trains nothing, so replaying is cheap and its rules are tested without
-either.
+`_standing` is the one definition of which events count. Two views are built on it: `RunState`,
+with every label, and `RunSummary`, for which the store need not read rankings and answers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from dal_core.run.events import Answer, Correction, Query, StepResult, Submission
+from dal_core.run.events import Answer, Correction, Failure, Query, StepResult, Submission
 from dal_core.run.rows import RunRow
 
-Model = tuple[int, int]  # the last submission and the last correction in its training set
+Model = tuple[int, int]  # (after, corrected): the state of the labels a model was trained on
+Place = tuple[int, int]  # (submission id, image id): where an answer was given
+
+
+@dataclass(frozen=True)
+class Tally:
+    """A submission by numbers alone: how many images it labelled and skipped when it was given."""
+
+    submission_id: int
+    query_id: str
+    n_labels: int
+    n_skipped: int
 
 
 @dataclass(frozen=True)
 class RunSummary:
-    """What of a run's log its progress and its curve need; the fields mean what `RunState`'s do."""
+    """What a run's progress and curve need; the fields mean what those of `RunState` do."""
 
     run: RunRow
     steps: tuple[StepResult, ...]
@@ -30,26 +40,63 @@ class RunSummary:
     revision: int
     corrected: int = 0
     is_ranked: bool = False
+    failure: Failure | None = None
+
+    @classmethod
+    def from_events(
+        cls,
+        run: RunRow,
+        *,
+        asked: Sequence[tuple[str, int]],
+        tallies: Sequence[Tally],
+        retracted: Collection[int],
+        steps: Sequence[StepResult],
+        corrections: Sequence[Correction],
+        first_labels: Mapping[Place, int | None],
+        ranked: Collection[Model],
+        failure: Failure | None,
+    ) -> RunSummary:
+        """The state as numbers; all events of the run in the order they were written.
+
+        Args:
+            asked: query id and `after` of each query.
+            first_labels: the label first given at each place that has a correction.
+            retracted, ranked, failure: as for `RunState.from_events`.
+        """
+        now = _standing(run, asked, tallies, retracted, corrections, first_labels, failure)
+        return cls(
+            run=run,
+            steps=valid_steps(steps, now.states),
+            n_labelled=now.n_labelled,
+            n_skipped=now.n_skipped,
+            n_submissions=len(now.states) - 1,
+            is_asked=now.open_query_id is not None,
+            after=now.after,
+            revision=now.revision,
+            corrected=now.corrected,
+            is_ranked=(now.after, now.corrected) in ranked,
+            failure=now.failure,
+        )
 
 
 @dataclass(frozen=True)
 class RunState:
-    """The state of a run, replayed from its log.
+    """The state of a run: everything that follows from its events.
 
     Attributes:
         submissions: those not retracted, in order, with their answers as corrected since.
-        n_retracted: how many were retracted.
-        open_query: what waits for an answer, or None.
+        n_retracted: number of retracted submissions.
+        open_query: the query that waits for an answer, or None.
         queries: the open query and those of `submissions`, by id.
-        steps: valid results in the order of their states and by growing `n_labelled`; of a state
-            measured again after a correction the newest, and none with as many labels as a later
-            state's or more.
-        n_labelled: labels in the training set, the initial ones included.
+        steps: the valid results (`valid_steps`).
+        n_labelled: size of the training set, the initial set included.
         skipped: images that left the pool without a label.
-        after: id of the last submission; 0 when there is none.
-        revision: changes whenever a label is taken back or corrected; a fit polls it.
-        corrections: those of `submissions`, in order; of one image the newest counts.
-        is_ranked: whether a model of just these labels has ranked the pool (continuous mode).
+        after: id of the last submission; 0: none.
+        revision: number of retractions and corrections; a fit compares it to see whether its
+            training set has changed under it.
+        corrections: those of `submissions`, in order; the newest of an image counts.
+        is_ranked: whether a model of exactly these labels has ranked the pool (continuous mode).
+        failure: why the run is left alone, or None.
     """
 
     run: RunRow
@@ -64,6 +111,56 @@ class RunState:
     revision: int
     corrections: tuple[Correction, ...] = ()
     is_ranked: bool = False
+    failure: Failure | None = None
+
+    @classmethod
+    def from_events(
+        cls,
+        run: RunRow,
+        *,
+        queries: Sequence[Query],
+        submissions: Sequence[Submission],
+        retracted: Collection[int],
+        steps: Sequence[StepResult],
+        corrections: Sequence[Correction] = (),
+        ranked: Collection[Model] = (),
+        failure: Failure | None = None,
+    ) -> RunState:
+        """The state that the events of a run amount to.
+
+        Args:
+            queries, submissions, steps, corrections: all of the run, in the order they were
+                written; `before` of the corrections is filled in here.
+            retracted: ids of the retracted submissions.
+            ranked: the models whose ranking is stored.
+            failure: the newest failure, cleared or not; None: the run never failed.
+        """
+        given = (
+            {(s.submission_id, a.image_id): a.label for s in submissions for a in s.answers}
+            if corrections
+            else {}
+        )
+        asked = [(query.query_id, query.after) for query in queries]
+        tallies = [_tally(one) for one in submissions]
+        now = _standing(run, asked, tallies, retracted, corrections, given, failure)
+        standing = _corrected([s for s in submissions if s.submission_id in now.states], now)
+        kept = {now.open_query_id, *(one.query_id for one in standing)}
+        by_id = {query.query_id: query for query in queries if query.query_id in kept}
+        return cls(
+            run=run,
+            submissions=standing,
+            n_retracted=len(submissions) - len(standing),
+            open_query=by_id[now.open_query_id] if now.open_query_id is not None else None,
+            queries=by_id,
+            steps=valid_steps(steps, now.states),
+            n_labelled=now.n_labelled,
+            skipped=frozenset(image_id for one in standing for image_id in one.skipped),
+            after=now.after,
+            revision=now.revision,
+            corrections=now.corrections,
+            is_ranked=(now.after, now.corrected) in ranked,
+            failure=now.failure,
+        )
 
     @property
     def is_asked(self) -> bool:
@@ -82,14 +179,14 @@ class RunState:
 
     @property
     def corrected(self) -> int:
-        """Id of the newest correction that counts; 0 when there is none."""
+        """Id of the newest correction that counts; 0: none."""
         return self.corrections[-1].correction_id if self.corrections else 0
 
     def labels(self) -> list[tuple[int, int]]:
-        """(image id, label) beyond the initial set, in the order of training.
+        """(image id, label) in training order, without the initial set.
 
         Within a submission that is the order of the ranking, not of typing, so that a fit
-        depends on what was said and not on how.
+        depends on the labels alone.
         """
         return [
             (answer.image_id, answer.label)
@@ -99,15 +196,15 @@ class RunState:
         ]
 
     def in_ranking_order(self, submission: Submission) -> list[Answer]:
-        """A submission's answers in the order of training, skipped images at their places."""
+        """A submission's answers in training order; skipped images keep their places."""
         answers = {answer.image_id: answer for answer in submission.answers}
         ranking = self.queries[submission.query_id].ranking
         return [answers[image_id] for image_id in ranking if image_id in answers]
 
     def until(self, after: int) -> RunState:
-        """The state just after the submission `after`: its labels, and nothing that came later.
+        """The state just after the submission `after`, without the labels that came later.
 
-        What was measured stays. Raises ValueError for what is no state of the run.
+        The steps stay as they are. Raises ValueError where `after` is not a state of the run.
         """
         if not self.is_state(after):
             raise ValueError(f"after is {after}; allowed: 0 or a submission of {self.run.run_id}")
@@ -124,28 +221,30 @@ class RunState:
         )
 
     def is_state(self, after: int) -> bool:
-        """Whether `after` still is a state of this run: the initial one, or not retracted."""
+        """Whether `after` is 0 or a submission of the run that is not retracted."""
         return after == 0 or any(one.submission_id == after for one in self.submissions)
 
     def n_labelled_at(self, after: int, corrected: int | None = None) -> int:
         """Labels in the training set just after the submission `after`.
 
         Args:
-            corrected: with the corrections up to this one; None: with all.
+            corrected: the last correction to count; None: all of them count.
         """
         given = (len(one.labels) for one in self.submissions if one.submission_id <= after)
         n_labelled = self.run.n_initial + sum(given)
         if corrected is None:
             return n_labelled
-        since = self._said_since(after, corrected).values()
+        since = self._changed_since(after, corrected).values()
         return n_labelled + sum((then is not None) - (now is not None) for then, now in since)
 
     def is_before_correction(self, step: StepResult) -> bool:
-        """Whether a label that the step's model was trained on has been corrected since."""
-        since = self._said_since(step.after, step.corrected).values()
+        """Whether a label that the step's model was trained on was corrected later."""
+        since = self._changed_since(step.after, step.corrected).values()
         return any(then != now for then, now in since)
 
-    def _said_since(self, after: int, corrected: int) -> dict[int, tuple[int | None, int | None]]:
+    def _changed_since(
+        self, after: int, corrected: int
+    ) -> dict[int, tuple[int | None, int | None]]:
         """Image id -> (label then, label now), of the images corrected after `corrected`."""
         since: dict[int, tuple[int | None, int | None]] = {}
         for one in self.corrections:
@@ -155,85 +254,113 @@ class RunState:
         return since
 
 
-def replay(
-    run: RunRow,
-    queries: Sequence[Query],
-    submissions: Sequence[Submission],
-    retracted: Collection[int],
-    steps: Sequence[StepResult],
-    corrections: Sequence[Correction] = (),
-    ranked: Collection[Model] = (),
-) -> RunState:
-    """The state that the rows of a run amount to.
+@dataclass(frozen=True)
+class _Standing:
+    """What counts of a run's events; the fields mean what those of `RunState` do.
 
-    Args:
-        queries, submissions, steps, corrections: all rows of the run, in the order they were
-            written; `before` of the corrections is found here.
-        retracted: ids of the submissions taken back.
-        ranked: the models whose ranking is stored.
+    `states` holds 0 and the ids of the submissions that are not retracted.
     """
-    active, counting = _corrected(
-        [one for one in submissions if one.submission_id not in retracted], corrections
-    )
-    after = active[-1].submission_id if active else 0
-    corrected = counting[-1].correction_id if counting else 0
-    open_query = _open_query(queries, {one.query_id for one in submissions}, after)
-    kept = {one.query_id for one in active} | ({open_query.query_id} if open_query else set())
-    return RunState(
-        run=run,
-        submissions=active,
-        n_retracted=len(submissions) - len(active),
-        open_query=open_query,
-        queries={query.query_id: query for query in queries if query.query_id in kept},
-        steps=valid_steps(steps, {0, *(one.submission_id for one in active)}),
-        n_labelled=run.n_initial + sum(len(one.labels) for one in active),
-        skipped=frozenset(image_id for one in active for image_id in one.skipped),
-        after=after,
-        revision=len(retracted) + len(corrections),
+
+    states: frozenset[int]
+    corrections: tuple[Correction, ...]
+    open_query_id: str | None
+    n_labelled: int
+    n_skipped: int
+    after: int
+    corrected: int
+    revision: int
+    failure: Failure | None
+
+
+def _standing(
+    run: RunRow,
+    asked: Sequence[tuple[str, int]],
+    tallies: Sequence[Tally],
+    retracted: Collection[int],
+    corrections: Sequence[Correction],
+    first_labels: Mapping[Place, int | None],
+    failure: Failure | None,
+) -> _Standing:
+    """The rules of the log (docs/method.md, section 14)."""
+    active = [one for one in tallies if one.submission_id not in retracted]
+    states = frozenset((0, *(one.submission_id for one in active)))
+    counting = _counting(corrections, states, first_labels)
+    # A correction from or to "can't tell" moves an image between labelled and skipped.
+    more = sum((one.label is not None) - (one.before is not None) for one in counting)
+    after = max(states)
+    revision = len(retracted) + len(corrections)
+    return _Standing(
+        states=states,
         corrections=counting,
-        is_ranked=(after, corrected) in ranked,
+        open_query_id=_open_query_id(asked, {one.query_id for one in tallies}, after),
+        n_labelled=run.n_initial + more + sum(one.n_labels for one in active),
+        n_skipped=sum(one.n_skipped for one in active) - more,
+        after=after,
+        corrected=counting[-1].correction_id if counting else 0,
+        revision=revision,
+        failure=None if _is_cleared(failure, len(tallies) + revision) else failure,
     )
 
 
-def _corrected(
-    submissions: Sequence[Submission], corrections: Sequence[Correction]
-) -> tuple[tuple[Submission, ...], tuple[Correction, ...]]:
-    """The submissions with the newest label of every image, and the corrections that count."""
-    if not corrections:
-        return tuple(submissions), ()
-    said = {
-        one.submission_id: {answer.image_id: answer.label for answer in one.answers}
-        for one in submissions
-    }
+def _counting(
+    corrections: Iterable[Correction],
+    states: Collection[int],
+    first_labels: Mapping[Place, int | None],
+) -> tuple[Correction, ...]:
+    """The corrections of submissions that are not retracted, each with the label it replaced."""
+    labels = dict(first_labels)
     counting = []
     for one in corrections:
-        labels = said.get(one.submission_id)
-        if labels is None or one.image_id not in labels:
-            continue  # its submission was taken back
-        counting.append(replace(one, before=labels[one.image_id]))
-        labels[one.image_id] = one.label
-    now = [replace(one, answers=_said(one, said[one.submission_id])) for one in submissions]
-    return tuple(now), tuple(counting)
+        place = one.submission_id, one.image_id
+        if one.submission_id in states and place in labels:
+            counting.append(replace(one, before=labels[place]))
+            labels[place] = one.label
+    return tuple(counting)
 
 
-def _said(submission: Submission, labels: Mapping[int, int | None]) -> tuple[Answer, ...]:
-    return tuple(replace(one, label=labels[one.image_id]) for one in submission.answers)
-
-
-def _open_query(queries: Sequence[Query], answered: Collection[str], after: int) -> Query | None:
-    for query in reversed(queries):
-        if query.after == after and query.query_id not in answered:
-            return query
+def _open_query_id(
+    asked: Sequence[tuple[str, int]], answered: Collection[str], after: int
+) -> str | None:
+    """The newest query of the present state, if nobody has answered it."""
+    for query_id, asked_after in reversed(asked):
+        if asked_after == after and query_id not in answered:
+            return query_id
     return None
 
 
-def valid_steps(steps: Sequence[StepResult], states: Collection[int]) -> tuple[StepResult, ...]:
-    """The steps measured in one of these states, in the order of the states and by growing labels.
+def _is_cleared(failure: Failure | None, n_changes: int) -> bool:
+    """Whether the run has new labels since it failed, or somebody asked to try again."""
+    return failure is None or failure.retried or n_changes != failure.n_changes
 
-    A state measured again after a correction may have another number of labels than before;
-    only the newest of its results counts. Corrections to "can't tell" may leave a later state with
-    no more labels than an earlier one was measured with: that one is overtaken and left out, or
-    the curve would end at labels, and at an accuracy, that the run no longer has.
+
+def _tally(submission: Submission) -> Tally:
+    n_skipped = len(submission.skipped)
+    n_labels = len(submission.answers) - n_skipped
+    return Tally(submission.submission_id, submission.query_id, n_labels, n_skipped)
+
+
+def _corrected(submissions: Sequence[Submission], now: _Standing) -> tuple[Submission, ...]:
+    """The submissions with the newest label of every image."""
+    if not now.corrections:
+        return tuple(submissions)
+    labels = {(one.submission_id, one.image_id): one.label for one in now.corrections}
+    return tuple(replace(one, answers=_answers_now(one, labels)) for one in submissions)
+
+
+def _answers_now(submission: Submission, labels: Mapping[Place, int | None]) -> tuple[Answer, ...]:
+    return tuple(
+        replace(one, label=labels.get((submission.submission_id, one.image_id), one.label))
+        for one in submission.answers
+    )
+
+
+def valid_steps(steps: Sequence[StepResult], states: Collection[int]) -> tuple[StepResult, ...]:
+    """The results of the states given, in the order of the states and by growing `n_labelled`.
+
+    Of a state that was measured again after a correction the newest result counts. Corrections
+    to "can't tell" may leave a later state with no more labels than an earlier one was measured
+    with. That earlier result is left out; with it, the curve would end at a number of labels, and
+    an accuracy, that the run no longer has.
     """
     newest = {step.after: step for step in steps if step.after in states}
     kept: list[StepResult] = []

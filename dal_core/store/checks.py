@@ -1,7 +1,6 @@
-"""What queries, results and directives must be before they enter the log; pure.
+"""Checks of queries, results, corrections, directives and forks before they enter the log.
 
-A record that contradicts its run is a caller's fault and a ValueError. What answers must be
-stands in `dal_core.run.answers`.
+They are pure and raise ValueError. Answers are checked by `dal_core.run.answers`.
 """
 
 from __future__ import annotations
@@ -9,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from dal_core.protocol.parameters import SPLIT_PARAMETERS
+from dal_core.protocol.run_spec import FULL_DATA, RunSpec
 from dal_core.run.answers import AnswerError, is_amount, is_int, repeated
 from dal_core.run.events import Answer, Query, StepResult
 from dal_core.run.state import RunState
@@ -26,7 +27,7 @@ def check_author(annotator: str, source: str) -> None:
 
 
 def check_query(log: RunState, query: Query) -> None:
-    """A query for the present state fits its run. Raises ValueError."""
+    """Raises ValueError if the query does not fit the present state of its run."""
     check_ranking(log, query)
     gone = {image_id for image_id, _ in log.labels()} | log.skipped
     for image_id in query.ranking:
@@ -35,7 +36,7 @@ def check_query(log: RunState, query: Query) -> None:
 
 
 def check_ranking(log: RunState, query: Query) -> None:
-    """What the model of a surviving state ranks best fits its run. Raises ValueError."""
+    """Raises ValueError if a model's ranking does not fit its run."""
     if not query.ranking or len(query.ranking) != len(query.scores):
         raise ValueError(
             f"ranking has {len(query.ranking)} images and {len(query.scores)} scores; "
@@ -50,12 +51,16 @@ def check_ranking(log: RunState, query: Query) -> None:
 
 
 def check_step(log: RunState, result: StepResult) -> None:
-    """A result for a surviving state has that state's number of labels. Raises ValueError."""
+    """Raises ValueError if the result has another number of labels than its state."""
     _check_n_labelled(log, result)
 
 
 def check_correction(log: RunState, answer: Answer) -> int:
-    """The submission that the image was answered in. Raises AnswerError, also for no change."""
+    """The submission that holds the image's answer.
+
+    Raises:
+        AnswerError: the image was not answered, or already has this label.
+    """
     for submission in log.submissions:
         for earlier in submission.answers:
             if earlier.image_id != answer.image_id:
@@ -68,7 +73,7 @@ def check_correction(log: RunState, answer: Answer) -> int:
 
 
 def check_mode(mode: str, kind: str) -> None:
-    """Only a person has something to wait for. Raises ValueError."""
+    """Raises ValueError for an unknown mode, or one that the kind of run does not have."""
     if mode not in MODES:
         raise ValueError(f"mode is {mode!r}; allowed: {', '.join(MODES)}")
     if mode != "strict" and kind != "person":
@@ -78,7 +83,7 @@ def check_mode(mode: str, kind: str) -> None:
 
 
 def check_directives(values: Mapping[str, Any], has_test_set: bool) -> None:
-    """Directives by name are in their range. Raises ValueError."""
+    """Raises ValueError for a directive out of its range."""
     for name in ("oracle_until", "until_labels"):
         value = values.get(name)
         if value is not None and not (is_int(value) and value >= 0):
@@ -94,9 +99,37 @@ def check_directives(values: Mapping[str, Any], has_test_set: bool) -> None:
         raise ValueError(f"paused is {values['paused']!r}; allowed: True or False")
 
 
+def check_fork(log: RunState, after: int, spec: RunSpec) -> None:
+    """Raises ValueError if a run of the spec cannot go on from that state of the run."""
+    origin = log.run.spec
+    if FULL_DATA in (origin.acquisition, spec.acquisition):
+        raise ValueError("the full-data bound asks for nothing, so it cannot be forked")
+    if not log.is_state(after):
+        raise ValueError(f"after is {after}; allowed: 0 or a submission of run {log.run.run_id}")
+    _check_same("the data's fingerprint", origin.fingerprint, spec.fingerprint)
+    _check_same("seed", origin.seed, spec.seed)
+    for name in SPLIT_PARAMETERS:
+        _check_same(name, getattr(origin.protocol, name), getattr(spec.protocol, name))
+    n_labelled = log.n_labelled_at(after)
+    n_asked = sum(one.submission_id <= after for one in log.submissions)
+    if n_labelled >= spec.max_labels or n_asked >= spec.protocol.n_acquisition_steps:
+        raise ValueError(
+            f"a fork at {n_labelled} labels has nothing left to ask: n_acquisition_steps is "
+            f"{spec.protocol.n_acquisition_steps}, which ends at {spec.max_labels} labels; "
+            "allowed: a fork before that, or more steps"
+        )
+
+
 def _check_n_labelled(log: RunState, record: Query | StepResult) -> None:
     expected = log.n_labelled_at(record.after, record.corrected)
     if record.n_labelled != expected:
         raise ValueError(
             f"n_labelled is {record.n_labelled}; after submission {record.after} it is {expected}"
+        )
+
+
+def _check_same(name: str, origin: Any, fork: Any) -> None:
+    if origin != fork:
+        raise ValueError(
+            f"{name} is {fork!r} in the fork; allowed: {origin!r}, as in the run it begins with"
         )

@@ -1,24 +1,19 @@
-"""Experiments on disk: which runs belong together, and what was asked for.
+"""Experiments in a store: which runs belong together, and what was asked for.
 
-An experiment is functions x seeds under one protocol, and the full-data bounds. It owns no
-results: those are its runs', which it may share with other experiments and with a person's
+An experiment is acquisition functions x seeds under one protocol, and the full-data bounds. Its
+results are those of its runs, which it may share with other experiments and with a person's
 baseline.
 """
 
 from __future__ import annotations
 
-import secrets
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, delete, insert, select
-
-from dal_core.protocol.parameters import Protocol, make_protocol
-from dal_core.protocol.presets import closest_preset
-from dal_core.run.rows import Progress, RunRow, now
+from dal_core.protocol.parameters import Protocol
+from dal_core.run.rows import Progress, RunRow
 from dal_core.run.state import RunSummary
-from dal_core.store import reading, schema, summary
 
 
 class ExperimentNotFound(ValueError):
@@ -27,9 +22,12 @@ class ExperimentNotFound(ValueError):
 
 @dataclass(frozen=True)
 class ExperimentRow:
-    """What was asked for: every function with every seed, and the bounds where `full_data`.
+    """What an experiment was asked for.
 
-    `noise` is the oracle's in every run but the bounds.
+    Attributes:
+        acquisitions, seeds: one run for each pair.
+        full_data: whether it has a full-data bound for each seed.
+        noise: probability of a wrong label from the oracle, in every run but the bounds.
     """
 
     experiment_id: str
@@ -42,12 +40,10 @@ class ExperimentRow:
     noise: float = 0.0
 
 
-class Experiments:
-    """The experiments of a store; made by `Store`, with its connections."""
+class Experiments(ABC):
+    """The experiments of a store (`Store.experiments`)."""
 
-    def __init__(self, reading_engine: Engine, writing_engine: Engine) -> None:
-        self._reading, self._writing = reading_engine, writing_engine
-
+    @abstractmethod
     def create(
         self,
         title: str,
@@ -58,91 +54,28 @@ class Experiments:
         run_ids: Sequence[str],
         noise: float = 0.0,
     ) -> ExperimentRow:
-        """A new experiment of runs that exist already."""
-        row = ExperimentRow(
-            experiment_id=f"{closest_preset(protocol)}-{secrets.token_hex(3)}",
-            title=title,
-            protocol=protocol,
-            acquisitions=tuple(acquisitions),
-            seeds=tuple(seeds),
-            full_data=full_data,
-            created_at=now(),
-            noise=noise,
-        )
-        with self._writing.begin() as connection:
-            connection.execute(
-                insert(schema.experiments).values(
-                    {**vars(row), "protocol": protocol.model_dump(mode="json")}
-                )
-            )
-            members = [{"experiment_id": row.experiment_id, "run_id": r} for r in run_ids]
-            connection.execute(insert(schema.experiment_runs), members)
-        return row
+        """Make a new experiment of runs that exist already."""
 
+    @abstractmethod
     def get(self, experiment_id: str) -> ExperimentRow:
         """The experiment. Raises ExperimentNotFound."""
-        with self._reading.connect() as connection:
-            query = select(schema.experiments).filter_by(experiment_id=experiment_id)
-            row = connection.execute(query).one_or_none()
-            if row is None:
-                raise ExperimentNotFound(_not_found(connection, experiment_id))
-            return _to_experiment(row)
 
+    @abstractmethod
     def all(self) -> list[ExperimentRow]:
-        """Newest first."""
-        query = select(schema.experiments).order_by(schema.experiments.c.number.desc())
-        with self._reading.connect() as connection:
-            return [_to_experiment(row) for row in connection.execute(query)]
+        """All experiments, newest first."""
 
+    @abstractmethod
     def runs(self, experiment_id: str) -> list[RunRow]:
-        """Its runs, in the order they were listed."""
-        with self._reading.connect() as connection:
-            ids = _run_ids(connection, experiment_id)
-            return [reading.read_run(connection, run_id) for run_id in ids]
+        """The experiment's runs, in the order they were given."""
 
+    @abstractmethod
     def summaries(self, experiment_id: str) -> list[tuple[RunSummary, Progress | None]]:
-        """Its runs at a glance, from one snapshot, in the order they were listed."""
-        with self._reading.connect() as connection:
-            ids = _run_ids(connection, experiment_id)
-            progress = summary.read_all_progress(connection, ids)
-            found = summary.read_summaries(connection, ids)
-        return [(one, progress.get(one.run.run_id)) for one in found]
+        """The experiment's runs at a glance, from one snapshot, in the order they were given."""
 
+    @abstractmethod
     def of_run(self, run_id: str) -> list[str]:
         """Ids of the experiments that a run belongs to."""
-        query = select(schema.experiment_runs.c.experiment_id).filter_by(run_id=run_id)
-        with self._reading.connect() as connection:
-            return list(connection.scalars(query))
 
+    @abstractmethod
     def delete(self, experiment_id: str) -> None:
         """Forget the experiment; its runs stay."""
-        with self._writing.begin() as connection:
-            connection.execute(delete(schema.experiments).filter_by(experiment_id=experiment_id))
-
-
-def _run_ids(connection: Connection, experiment_id: str) -> list[str]:
-    query = (
-        select(schema.experiment_runs.c.run_id)
-        .filter_by(experiment_id=experiment_id)
-        .order_by(schema.experiment_runs.c.number)
-    )
-    return list(connection.scalars(query))
-
-
-def _to_experiment(row: Row[Any]) -> ExperimentRow:
-    return ExperimentRow(
-        experiment_id=row.experiment_id,
-        title=row.title,
-        protocol=make_protocol(row.protocol),
-        acquisitions=tuple(row.acquisitions),
-        seeds=tuple(row.seeds),
-        full_data=row.full_data,
-        created_at=row.created_at,
-        noise=row.noise,
-    )
-
-
-def _not_found(connection: Connection, experiment_id: str) -> str:
-    known = list(connection.scalars(select(schema.experiments.c.experiment_id).limit(5)))
-    there = f"; there are: {', '.join(known)}" if known else "; there are none yet"
-    return f"there is no experiment {experiment_id!r}{there}"

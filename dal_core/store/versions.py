@@ -1,7 +1,7 @@
-"""What a run was computed with, recorded at its creation.
+"""The versions a run is computed with, recorded when it is made.
 
-Read from the installed packages' metadata: importing torch to ask it would cost every command
-its start-up time.
+They come from the metadata of the installed packages, since importing torch to ask it would slow
+down the start of every command.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from typing import Any
 
 import dal_core
 
-# Results differ in bits between one and two intra-op threads, so every fit uses one.
+# The last bits of results depend on the number of intra-op threads, so every fit uses one.
 INTRA_OP_THREADS = 1
 
 
 def current_versions(device: str = "cpu") -> dict[str, Any]:
-    """python, torch, numpy, dal, platform, threads, device; None for a package not installed."""
+    """Versions of python, torch, numpy and dal (None: not installed), platform, threads, device."""
     return {
         "python": platform.python_version(),
         "torch": _version("torch"),

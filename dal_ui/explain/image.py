@@ -58,7 +58,7 @@ def image_view(step: Step) -> None:
             )
         return
     probs, is_own = _passes(step, chosen, dropout)
-    eps = step.learner.protocol.entropy_eps
+    eps = step.model.protocol.entropy_eps
     parts = parts_of(probs[:n_passes], eps)
     classes = Classes.of(step.dataset)
     with right:
@@ -143,14 +143,14 @@ def _drawn(dataset: ImageDataset) -> Chosen | None:
 
 
 def _about(step: Step, image_id: int) -> str:
-    labels = dict(pair for entry in step.learner.answered for pair in entry.labels())
+    labels = dict(step.model.state.labels())
     if image_id in labels:
         state = f", labelled {plain(step.dataset.class_name(labels[image_id]))} in this run"
-    elif image_id in step.learner.split.initial:
+    elif image_id in step.model.split.initial:
         state = ", in the initial training set"
-    elif image_id in step.learner.skipped:
+    elif image_id in step.model.labelled.skipped:
         state = ", skipped in this run"
-    elif image_id in step.learner.split.pool:
+    elif image_id in step.model.split.pool:
         state = ", in the pool"
     else:
         state = ", held out for testing or validation"
@@ -167,8 +167,10 @@ def _about(step: Step, image_id: int) -> str:
 
 def _settings(step: Step) -> tuple[int, tuple[float, float] | None]:
     """T, and the dropout rates where they differ from the run's."""
-    own = step.learner.protocol.dropout
+    own = step.model.protocol.dropout
     n_passes = int(_slider(step, "passes", "Passes T", 1, MAX_PASSES, step.run_passes, 1))
+    if not step.model.has_dropout:
+        return n_passes, None
     most = max(MOST_DROPOUT, *own)
     grid = 0.05 if all(abs(rate * 20 - round(rate * 20)) < 1e-9 for rate in own) else 0.01
     title = "Dropout before the first dense layer"
@@ -208,7 +210,7 @@ def _passes(step: Step, chosen: Chosen, dropout: tuple[float, float] | None) -> 
 
 def _outcome(step: Step, parts: Parts, is_own: bool) -> None:
     st.markdown(words.votes(parts, step.dataset.class_names))
-    n = step.learner.protocol.num_mc_samples
+    n = step.model.protocol.num_mc_samples
     st.caption(words.whose_passes(is_own, len(parts.probs), n))
 
 

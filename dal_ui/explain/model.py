@@ -15,12 +15,11 @@ import torch
 
 from dal_core.data.base import ImageDataset
 from dal_core.explain import choices, pool_map
-from dal_core.explain.passes import fresh_passes, scored_passes
+from dal_core.explain.passes import new_passes, scored_passes
 from dal_core.explain.pool import PoolScores, score_pool
-from dal_core.explain.step import fitted_of, newest_model, stored_models, stored_step
+from dal_core.explain.step import ModelStep, newest_model, stored_models, stored_step
 from dal_core.figures.classes import Classes
 from dal_core.figures.png import thumbnail
-from dal_core.learner.bayesian_cnn import Learner
 from dal_core.run.state import RunState
 from dal_ui.shared import runtime
 
@@ -34,23 +33,23 @@ class Step:
     """A stored model of a run and the run's state; `key` identifies it in caches."""
 
     log: RunState
-    learner: Learner
+    model: ModelStep
     dataset: ImageDataset
 
     @property
     def key(self) -> Key:
         """The run, and the last submission and correction in the model's training set."""
-        return self.log.run.run_id, self.learner.after, self.learner.corrected
+        return self.log.run.run_id, self.model.labelled.after, self.model.labelled.corrected
 
     @property
     def run_passes(self) -> int:
         """T of the run's own scores, at most the page's maximum."""
-        return min(self.learner.protocol.num_mc_samples, MAX_PASSES)
+        return min(self.model.protocol.num_mc_samples, MAX_PASSES)
 
     @property
     def batch_size(self) -> int:
         """Images a query asks for."""
-        return self.learner.protocol.n_samples_to_acquire
+        return self.model.protocol.n_samples_to_acquire
 
     def query_images(self) -> tuple[int, ...]:
         """The images of the run's last query with this model; empty where there is none.
@@ -58,11 +57,12 @@ class Step:
         In continuous mode a model also asks after answers it has not learned from, and the query
         just after its own last answers was ranked by an older model, as after a correction.
         """
-        model = self.learner.n_labelled, self.learner.corrected
+        model = self.model.n_labelled, self.model.labelled.corrected
         asked = [
             query
             for query in self.log.queries.values()
-            if query.after >= self.learner.after and (query.asked_by, query.corrected) == model
+            if query.after >= self.model.labelled.after
+            and (query.asked_by, query.corrected) == model
         ]
         return asked[-1].shown() if asked else ()
 
@@ -84,11 +84,11 @@ def open_step(
     state = state or newest(log.run.run_id)
     if state is None or not log.is_state(state[0]):
         return None
-    learner = _learner((log.run.run_id, *state), log, dataset)
-    if learner is None:
-        _learner.clear()  # a model that could not be read now may be complete the next time
+    model = _model((log.run.run_id, *state), log, dataset)
+    if model is None:
+        _model.clear()  # a model that could not be read now may be complete the next time
         return None
-    return Step(log, learner, dataset)
+    return Step(log, model, dataset)
 
 
 def newest(run_id: str) -> tuple[int, int] | None:
@@ -103,7 +103,7 @@ def stored(log: RunState) -> list[tuple[int, int]]:
 
 def pool_scores(step: Step) -> PoolScores:
     """Every pool image's scores, computed once for each step."""
-    return _pool_scores(step.key, step.learner)
+    return _pool_scores(step.key, step.model)
 
 
 def passes(
@@ -114,7 +114,7 @@ def passes(
     Args:
         dropout: rates other than the run's, or None.
     """
-    found = _scored_passes(step.key, step.learner, image_id) if dropout is None else None
+    found = _scored_passes(step.key, step.model, image_id) if dropout is None else None
     if found is not None:
         return torch.from_numpy(found), True
     return passes_of(step, step.dataset.images[image_id], dropout), False
@@ -123,19 +123,19 @@ def passes(
 def passes_of(step: Step, image: np.ndarray, dropout: tuple[float, float] | None) -> torch.Tensor:
     """MAX_PASSES passes of any image of the data set's shape, uint8 -> [T, C]."""
     one_thread()
-    return fresh_passes(step.learner, image, MAX_PASSES, dropout)
+    return new_passes(step.model, image, MAX_PASSES, dropout)
 
 
 def mapped(step: Step) -> tuple[pd.DataFrame, np.ndarray]:
     """The points of the map with their pictures, and the share of variance of its two axes."""
-    return _mapped(step.key, step.learner)
+    return _mapped(step.key, step.model)
 
 
 def redundancies(
     step: Step, chosen: dict[str, tuple[int, ...]]
 ) -> tuple[dict[str, float], np.ndarray]:
     """The redundancy of each function's batch in the model's features, and of random batches."""
-    return _redundancies(step.key, step.learner, chosen)
+    return _redundancies(step.key, step.model, chosen)
 
 
 def one_thread() -> None:
@@ -144,48 +144,48 @@ def one_thread() -> None:
 
 
 @st.cache_resource(show_spinner=False, max_entries=6)
-def _learner(key: Key, _log: RunState, _dataset: ImageDataset) -> Learner | None:
+def _model(key: Key, _log: RunState, _dataset: ImageDataset) -> ModelStep | None:
     """Shared by all sessions and never modified."""
     one_thread()
     return stored_step(runtime.store().home, _log, _dataset, *key[1:])
 
 
 @st.cache_data(show_spinner="Scoring the pool ...", max_entries=12)
-def _pool_scores(key: Key, _learner: Learner) -> PoolScores:
+def _pool_scores(key: Key, _model: ModelStep) -> PoolScores:
     one_thread()
-    return score_pool(_learner)
+    return score_pool(_model)
 
 
 @st.cache_data(show_spinner=False, max_entries=256)
-def _scored_passes(key: Key, _learner: Learner, image_id: int) -> np.ndarray | None:
+def _scored_passes(key: Key, _model: ModelStep, image_id: int) -> np.ndarray | None:
     one_thread()
-    found = scored_passes(_learner, image_id, MAX_PASSES)
+    found = scored_passes(_model, image_id, MAX_PASSES)
     return None if found is None else found.numpy()
 
 
 @st.cache_data(show_spinner="Drawing the map ...", max_entries=6)
-def _mapped(key: Key, _learner: Learner) -> tuple[pd.DataFrame, np.ndarray]:
+def _mapped(key: Key, _model: ModelStep) -> tuple[pd.DataFrame, np.ndarray]:
     one_thread()
-    points, projection = pool_map.map_of(_learner)
-    images, labels = _learner.dataset.images, _learner.dataset.labels
-    points["class"] = Classes.of(_learner.dataset).named(labels[points.image_id])
+    points, projection = pool_map.map_of(_model)
+    images, labels = _model.dataset.images, _model.dataset.labels
+    points["class"] = Classes.of(_model.dataset).named(labels[points.image_id])
     points["image"] = [thumbnail(images[i]) for i in points.image_id]
     return points, projection.explained
 
 
 @st.cache_data(show_spinner=False, max_entries=12)
 def _redundancies(
-    key: Key, _learner: Learner, chosen: dict[str, tuple[int, ...]]
+    key: Key, _model: ModelStep, chosen: dict[str, tuple[int, ...]]
 ) -> tuple[dict[str, float], np.ndarray]:
     one_thread()
-    ids = _learner.pool_subset()
-    images = _learner.dataset.images
-    features = pool_map.trunk_features(fitted_of(_learner).model, images[ids])
+    ids = _model.pool_subset
+    images = _model.dataset.images
+    features = _model.model.features(images[ids])
     places = {image_id: place for place, image_id in enumerate(ids.tolist())}
     values = {
         name: choices.redundancy(features[[places[i] for i in image_ids]])
         for name, image_ids in chosen.items()
     }
     n = max((len(image_ids) for image_ids in chosen.values()), default=0)
-    generator = np.random.default_rng(_learner.spec.seed)
+    generator = np.random.default_rng(_model.seed)
     return values, choices.random_redundancy(features, n, _RANDOM_BATCHES, generator)

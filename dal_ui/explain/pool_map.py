@@ -34,7 +34,7 @@ def map_view(step: Step) -> None:
     )
     spec, explained = _spec(step.key, step, by or CLASS)
     draw(spec, f"explain-map-{by}", "stretch")
-    st.caption(_legend(by or CLASS, len(step.learner.answered), explained))
+    st.caption(_legend(by or CLASS, step.model.labelled.step, explained))
 
 
 def _legend(by: str, n_answered: int, explained: np.ndarray) -> str:
@@ -53,15 +53,13 @@ def _spec(key: model.Key, _step: Step, by: str) -> tuple[dict[str, Any], np.ndar
     points, explained = model.mapped(_step)
     pool = model.pool_scores(_step)
     table = points_to_show(points, pool, by, _step)
-    return pool_map_spec(
-        table, by, len(_step.learner.answered), Classes.of(_step.dataset)
-    ), explained
+    return pool_map_spec(table, by, _step.model.labelled.step, Classes.of(_step.dataset)), explained
 
 
 def points_to_show(points: pd.DataFrame, pool: PoolScores, by: str, step: Step) -> pd.DataFrame:
     """The map's points with what is asked for now, what was said, and the score to colour by."""
     asked_now = step.images_wanted(pool)
-    last = len(step.learner.answered)
+    last = step.model.labelled.step
     now = points.image_id.isin(asked_now) & (points.step == UNASKED)
     names = step.dataset.class_names
     said = ["" if np.isnan(label) else names[int(label)] for label in points.label]

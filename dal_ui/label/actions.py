@@ -13,9 +13,9 @@ from dal_core.protocol.parameters import Protocol
 from dal_core.protocol.run_spec import FULL_DATA, RunSpec
 from dal_core.run.events import Answer
 from dal_core.run.next_task import person_waits
-from dal_core.run.rows import Mode, NothingToUndo, Progress, RunNotFound, SubmitOutcome
+from dal_core.run.rows import Mode, NothingToUndo, RunNotFound, SubmitOutcome
 from dal_core.run.state import RunState
-from dal_core.store.store import Store
+from dal_core.store.base import Store
 from dal_ui.components.grid.submission import GridSubmission
 from dal_ui.label.view import View, random_spec
 
@@ -62,7 +62,7 @@ def take(store: Store, run_id: str, submission: GridSubmission) -> SubmitOutcome
 
 
 def submit(store: Store, log: RunState, submission: GridSubmission) -> SubmitOutcome:
-    """Store a person's labels; failed work on the run is tried again.
+    """Store a person's labels.
 
     Raises:
         AnswerError: the labels do not fit the query; nothing was stored.
@@ -70,7 +70,6 @@ def submit(store: Store, log: RunState, submission: GridSubmission) -> SubmitOut
     seconds = submission.seconds
     answers = [Answer(i, label, seconds.get(i)) for i, label in submission.answers.items()]
     answers += [Answer(i, None, seconds.get(i)) for i in submission.skipped]
-    retry(store, log.run.run_id)
     return store.submit(
         submission.query_id,
         answers,
@@ -91,7 +90,6 @@ def undo(store: Store, log: RunState) -> None:
     The oracle stops too, or it would answer the batch again.
     """
     take_back(store, log.run.run_id)
-    retry(store, log.run.run_id)
     store.undo(log.run.run_id, log.after)
 
 
@@ -117,7 +115,7 @@ def hand_over(store: Store, log: RunState, n_batches: int | None) -> None:
     until = spec.max_labels
     if n_batches is not None:
         until = min(until, log.n_labelled + n_batches * spec.protocol.n_samples_to_acquire)
-    retry(store, log.run.run_id)
+    store.retry(log.run.run_id)
     store.set_directives(log.run.run_id, oracle_until=until)
 
 
@@ -161,22 +159,14 @@ def ask_baseline(store: Store, dataset: ImageDataset, view: View) -> bool:
     if is_held or (baseline.oracle_until or 0) < until:
         # An experiment that shares the run may have paused or stopped it.
         store.set_directives(baseline.run_id, oracle_until=until, paused=False)
+        store.retry(baseline.run_id)  # once for each batch, should it have failed
         return True
     return view.baseline is None
 
 
 def ask_workers(store: Store, workers: Workers, view: View) -> None:
     """Have the workers do what the run and its baseline need; may be called again at any time."""
-    progress = store.progress(view.log.run.run_id)
-    failed = progress is not None and progress.part == "failed"
-    if view.next_task.has_work and not failed:
+    if view.next_task.has_work:
         workers.ask(view.log.run.run_id, person_waits=person_waits(view.log))
     if view.baseline is not None and view.baseline_works:
         workers.ask(view.baseline.run.run_id, person_waits=False)
-
-
-def retry(store: Store, run_id: str) -> None:
-    """Clear a failure, so that the workers try again; without one nothing happens."""
-    progress = store.progress(run_id)
-    if progress is not None and progress.part == "failed":
-        store.set_progress(run_id, Progress("idle"))

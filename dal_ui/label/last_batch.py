@@ -9,7 +9,7 @@ import numpy as np
 from dal_core.data.base import UNKNOWN, ImageDataset
 from dal_core.run.events import Query
 from dal_core.run.state import RunState
-from dal_core.store.store import Store
+from dal_core.store.base import Store
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from dal_core.run.events import Failure
 from dal_core.run.rows import Progress
 from dal_ui.label import actions, words
 from dal_ui.label.last_batch import Revealed
@@ -47,8 +48,8 @@ def state_line(view: View, last: list[Revealed]) -> None:
 def _state(view: View, progress: Progress | None, below: str) -> None:
     if notice := st.session_state.pop("notice", None):
         st.toast(notice, icon=":material/info:", duration="long")
-    if progress is not None and progress.part == "failed":
-        _failed(view, progress)
+    if view.log.failure is not None:
+        _failed(view.log.run.run_id, view.log.failure)
         return
     if view.next_task.has_work:
         st.progress(*words.working(view, progress))
@@ -61,9 +62,9 @@ def _state(view: View, progress: Progress | None, below: str) -> None:
         st.caption(below)
 
 
-def _failed(view: View, progress: Progress) -> None:
+def _failed(run_id: str, failure: Failure) -> None:
     left, right = st.columns([4, 1], vertical_alignment="center")
-    left.error(f"Work on this run failed: {progress.message}", icon=":material/error:")
+    left.error(f"Work on this run failed: {failure.reason}", icon=":material/error:")
     if right.button("Try again", width="stretch"):
-        actions.retry(runtime.store(), view.log.run.run_id)
+        runtime.store().retry(run_id)
         st.rerun(scope="app")

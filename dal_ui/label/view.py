@@ -11,7 +11,7 @@ from dal_core.run.events import Query, StepResult, Submission
 from dal_core.run.next_task import NextTask, next_task
 from dal_core.run.rows import RunNotFound
 from dal_core.run.state import RunState
-from dal_core.store.store import Store
+from dal_core.store.base import Store
 
 POLL_SECONDS = 0.02  # between two reads of the store while a page listens
 

@@ -63,7 +63,7 @@ def accuracy(view: View) -> str:
 def working(view: View, progress: Progress | None) -> tuple[float, str]:
     """How far the work is (0 to 1), and what it is."""
     lead = _lead(view)
-    if progress is None or not progress.n_epochs or progress.part in ("idle", "failed"):
+    if progress is None or not progress.n_epochs or progress.part == "idle":
         return 0.0, f"{lead}Starting ..."
     done = progress.epoch or 0
     share = min(1.0, done / progress.n_epochs)

@@ -20,7 +20,7 @@ from dal_core.results.curves import RunCurve
 from dal_core.results.titles import display_name, noise_name
 from dal_core.run.next_task import next_task
 from dal_core.run.rows import RunNotFound
-from dal_core.store.store import Store
+from dal_core.store.base import Store
 from dal_ui.replay.words import points
 from dal_ui.reproduce import actions
 from dal_ui.shared import runtime

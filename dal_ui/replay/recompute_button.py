@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from dal_core.execution.pool import Workers
-from dal_core.store.store import Store
+from dal_core.store.base import Store
 
 HELP = "Trains this network again in the background, to the same weights."
 

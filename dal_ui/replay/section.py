@@ -19,7 +19,7 @@ from dal_core.results.run_history import Moment
 from dal_core.run.next_task import next_task
 from dal_core.run.rows import RunNotFound, RunRow
 from dal_core.run.state import RunState
-from dal_core.store.store import Store
+from dal_core.store.base import Store
 from dal_ui.replay import words
 from dal_ui.replay.noise import noise_section
 from dal_ui.replay.step import StepView, chart
@@ -132,8 +132,7 @@ def _moves(store: Store, workers: Workers, run_id: str) -> bool:
         has_work = next_task(store.log(run_id)).has_work
     except RunNotFound:
         return False
-    progress = store.progress(run_id)
-    if has_work and not (progress is not None and progress.part == "failed"):
+    if has_work:
         workers.ask(run_id, person_waits=False)
     return workers.is_active(run_id)
 

@@ -18,7 +18,7 @@ from dal_core.results.run_history import Moment
 from dal_core.run.events import Confusion
 from dal_core.run.splits import Split, split_of
 from dal_core.run.state import RunState
-from dal_core.store.store import Store
+from dal_core.store.base import Store
 from dal_ui.replay import words
 from dal_ui.replay.recompute_button import recompute_button
 from dal_ui.runs.forking import can_be_forked, fork_form

@@ -22,9 +22,8 @@ from dal_core.record_file.sync import experiment_record
 from dal_core.results.curves import Bound, RunCurve
 from dal_core.results.published import LABELS_NEEDED
 from dal_core.results.titles import display_name
-from dal_core.run.rows import Progress
+from dal_core.store.base import Store
 from dal_core.store.experiments import ExperimentNotFound, ExperimentRow
-from dal_core.store.store import Store
 
 REPORT_FUNCTIONS = tuple(LABELS_NEEDED[0.10])
 """The five acquisition functions that the report compares."""
@@ -146,7 +145,7 @@ def doing(run: RunStatus, held: bool) -> str:
         return run.state.value
     if held:
         return "held: a person goes first"
-    if progress is None or progress.part in ("idle", "failed"):
+    if progress is None or progress.part == "idle":
         return "waits for its turn"
     if progress.part == "train":
         return f"learns, epoch {progress.epoch} of {progress.n_epochs}"
@@ -193,7 +192,7 @@ def n_deleted(now: ExperimentStatus) -> int:
 
 def try_again(store: Store, run: RunStatus) -> None:
     """Let a failed run be worked on once more."""
-    store.set_progress(run.log.run.run_id, Progress("idle"))
+    store.retry(run.log.run.run_id)
 
 
 # -- comparing ---------------------------------------------------------------------------------

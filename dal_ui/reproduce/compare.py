@@ -22,7 +22,7 @@ from dal_core.results.curves import RunCurve
 from dal_core.results.formats import printed
 from dal_core.results.tables import tables
 from dal_core.results.titles import display_name, in_order
-from dal_core.store.store import Store
+from dal_core.store.base import Store
 from dal_ui.reproduce import actions
 from dal_ui.reproduce.results import results
 from dal_ui.reproduce.start import name_of

@@ -13,7 +13,7 @@ from dal_core.protocol.parameters import Protocol
 from dal_core.protocol.run_spec import FULL_DATA, RunSpec
 from dal_core.run.rows import RunRow
 from dal_core.run.state import RunState
-from dal_core.store.store import Store
+from dal_core.store.base import Store
 from dal_ui.reproduce.actions import Plan
 
 _FREE = {  # parameters that cost no time

@@ -7,7 +7,7 @@ from typing import Any
 
 from dal_core.run.answers import AnswerError
 from dal_core.run.state import RunState
-from dal_core.store.store import Store
+from dal_core.store.base import Store
 
 LABEL = "your label"  # the column that can be changed
 SKIPPED = "can't tell"

@@ -18,7 +18,7 @@ from dal_core.results.run_history import Moment
 from dal_core.results.titles import display_name
 from dal_core.run.rows import RunRow
 from dal_core.run.state import RunState
-from dal_core.store.store import Store
+from dal_core.store.base import Store
 from dal_ui.shared import runtime
 
 AS_HERE = "as in this run"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dal_core.results.run_rows import RunLine, run_line
 from dal_core.results.titles import display_name
 from dal_core.run.rows import RunInUse, RunNotFound, RunRow
+from dal_core.store.base import Store
 from dal_core.store.run_lock import RunBusy
-from dal_core.store.store import Store
 from dal_ui.shared.markdown import plain
 
 

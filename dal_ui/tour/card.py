@@ -18,7 +18,7 @@ from dal_core.experiments.demo import Demo
 from dal_core.experiments.status import status
 from dal_core.results.crossings import first_crossing
 from dal_core.run.state import RunState
-from dal_core.store.store import Store
+from dal_core.store.base import Store
 from dal_ui.shared import runtime
 from dal_ui.tour.stops import STOPS, Stop
 

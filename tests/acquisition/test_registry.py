@@ -30,7 +30,7 @@ from dal_core.record_file.schema import curves
 from dal_core.results.crossings import by_function
 from dal_core.results.tables import tables
 from dal_core.results.titles import PALETTE, colour, display_name, in_order
-from dal_core.store.store import Store
+from dal_core.store.opening import open_store
 
 APP = str(Path(__file__).resolve().parents[2] / "app.py")
 NAMES = ("max_entropy", "bald", "variation_ratios", "variation_ratios_mean", "mean_std", "random")
@@ -167,7 +167,7 @@ def test_a_toy_function_runs_and_stands_in_the_record_and_the_tables(
     options = ["--set", "n_epochs=2", "--set", "n_acquisition_steps=2"]
     options += ["--set", "num_mc_samples=2", "--home", str(dal_home)]
     assert main(["run", "--acquisition", "toy", *options]) == 0
-    (run,) = Store(dal_home).runs()
+    (run,) = open_store(dal_home).runs()
     assert run.spec.acquisition == "toy"
     path = dal_home / run.run_id / "record.yaml"
     assert "toy_in_records" in path.read_text()

@@ -13,8 +13,8 @@ from dal_core.data.base import ImageDataset
 from dal_core.execution.job import Workbench, advance
 from dal_core.execution.predictions import Predictions, save_predictions
 from dal_core.experiments import control
+from dal_core.store.base import Store
 from dal_core.store.home import run_dir
-from dal_core.store.store import Store
 from dal_ui.label import actions
 from tests import fast
 from tests.browser.conftest import StreamlitServer

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from dal_core.data.base import ImageDataset
-from dal_core.store.store import Store
+from dal_core.store.base import Store
 from tests.browser.conftest import StreamlitServer
 from tests.ui_kit import asked_run
 

@@ -16,8 +16,8 @@ from playwright.sync_api import Locator, Page, expect
 
 from dal_core.data.base import ImageDataset
 from dal_core.run.events import Answer
+from dal_core.store.base import Store
 from dal_core.store.run_lock import RunBusy, run_lock
-from dal_core.store.store import Store
 from dal_ui.label import actions
 from tests import fast
 from tests.browser.conftest import ROOT, StreamlitServer
@@ -329,7 +329,7 @@ def test_deep_links_to_a_cold_server_show_the_frame_and_keep_the_run(
 def worker_pids(home: Path) -> list[int]:
     """The workers of a store's server."""
     found = subprocess.run(
-        ["pgrep", "-f", f"dal_core.execution.job {home}"],
+        ["pgrep", "-f", f"dal_core.execution.worker_process {home}"],
         capture_output=True,
         text=True,
         check=False,

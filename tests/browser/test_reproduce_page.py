@@ -13,7 +13,7 @@ from dal_core.execution.job import Workbench, advance
 from dal_core.experiments import control
 from dal_core.experiments.status import State
 from dal_core.record_file.io import dump_record
-from dal_core.store.store import Store
+from dal_core.store.base import Store
 from dal_ui.reproduce import actions
 from tests import fast
 from tests.browser.conftest import StreamlitServer

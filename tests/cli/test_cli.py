@@ -22,8 +22,8 @@ from dal_core.cli import main, serving
 from dal_core.cli.commands import command
 from dal_core.protocol.parameters import dataset_names
 from dal_core.protocol.presets import PRESETS
+from dal_core.store.opening import open_store
 from dal_core.store.run_lock import run_lock
-from dal_core.store.store import Store
 from tests.store_kit import give, new_query, new_result, new_run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -60,7 +60,7 @@ def read_until(process: subprocess.Popen[str], text: str) -> None:
 
 
 def only_run(home: Path) -> str:
-    store = Store(home, create=False)
+    store = open_store(home, create=False)
     (run,) = store.runs()
     store.close()
     return run.run_id
@@ -125,7 +125,7 @@ def test_a_run_killed_in_the_middle_goes_on_to_the_same_bits(whole: Whole, tmp_p
     process.kill()
     process.communicate()
     killed = only_run(tmp_path)
-    assert len(Store(tmp_path).log(killed).steps) < len(whole.result["steps"])
+    assert len(open_store(tmp_path).log(killed).steps) < len(whole.result["steps"])
     out, _ = dal("run", "--resume", killed[:8], "--home", tmp_path, "--json")
     resumed = json.loads(out)
     assert resumed["id"] == killed
@@ -134,7 +134,7 @@ def test_a_run_killed_in_the_middle_goes_on_to_the_same_bits(whole: Whole, tmp_p
 
 
 def labels(home: Path, run_id: str) -> list[tuple[int, int]]:
-    store = Store(home, create=False)
+    store = open_store(home, create=False)
     found = store.log(run_id).labels()
     store.close()
     return found
@@ -144,7 +144,7 @@ def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path: Path) -> None:
     process = start("run", "--set", "n_epochs=100000", "--home", tmp_path)
     assert process.stdout is not None
     run_id = process.stdout.readline().strip()  # the id is the first thing printed
-    store = Store(tmp_path)
+    store = open_store(tmp_path)
     for _ in range(600):  # until it trains
         progress = store.progress(run_id)
         if progress is not None and progress.part == "train":
@@ -244,7 +244,7 @@ def test_runs_and_show_tell_what_there_is(whole: Whole, capsys: pytest.CaptureFi
 def test_show_and_runs_tell_the_mode_the_corrections_and_what_was_measured_before_them(
     dal_home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    store = Store(dal_home)
+    store = open_store(dal_home)
     run_id = new_run(store, kind="person", mode="continuous").run_id
     store.add_ranking(run_id, new_query(), None)
     query = store.log(run_id).open_query
@@ -279,7 +279,7 @@ def test_no_runs_yet_is_no_mistake(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_beginning_that_fits_two_runs_is_refused(
     dal_home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    store = Store(dal_home)
+    store = open_store(dal_home)
     ids = {new_run(store).run_id, new_run(store).run_id}
     assert main(["show", "bald"]) == 2
     err = capsys.readouterr().err
@@ -291,7 +291,7 @@ def test_a_beginning_that_fits_two_runs_is_refused(
 def test_a_run_without_a_result_can_be_looked_at(
     dal_home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    store = Store(dal_home)
+    store = open_store(dal_home)
     run_id = new_run(store, kind="person", title="[bold]Mine").run_id
     store.add_query(run_id, new_query(), None)
     for line in ("runs", f"show {run_id}", f"show {run_id} --json", "runs --json"):
@@ -302,7 +302,7 @@ def test_a_run_without_a_result_can_be_looked_at(
 def test_a_run_is_deleted_only_when_that_is_confirmed(
     dal_home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    store = Store(dal_home)
+    store = open_store(dal_home)
     run_id = new_run(store).run_id
     assert main(["delete", run_id]) == 2
     assert "add --yes" in capsys.readouterr().err
@@ -356,7 +356,7 @@ def test_a_dash_exports_to_standard_output_alone(
 def test_what_a_command_does_not_need_is_not_imported(
     line: str, heavy: list[str], dal_home: Path
 ) -> None:
-    new_run(Store(dal_home))
+    new_run(open_store(dal_home))
     code = (
         "import sys; from dal_core.cli import main; code = main(sys.argv[1:]); "
         f"print('heavy:', [name for name in {heavy} if name in sys.modules], code)"

@@ -14,7 +14,8 @@ from dal_core.experiments import demo
 from dal_core.record_file.io import read_record
 from dal_core.record_file.sync import experiment_dir
 from dal_core.run.rows import RunRow
-from dal_core.store.store import Store
+from dal_core.store.base import Store
+from dal_core.store.opening import open_store
 from tests import experiment_kit
 from tests.experiment_kit import FAST
 
@@ -23,7 +24,7 @@ SETTINGS = [f"--set={key}={value}" for key, value in FAST.items()]
 
 @pytest.fixture
 def store(dal_home: Path) -> Store:
-    return Store(dal_home)
+    return open_store(dal_home)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dal_core.cli import main
-from dal_core.store.store import Store
+from dal_core.store.opening import open_store
 from tests.store_kit import new_run
 
 WRONG = {
@@ -100,7 +100,7 @@ def test_an_unforeseen_failure_is_one_line_and_exit_1(
 def test_a_persons_run_is_not_taken_over(
     dal_home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    store = Store(dal_home)
+    store = open_store(dal_home)
     run_id = new_run(store, kind="person").run_id
     assert main(["run", "--resume", run_id]) == 2
     assert "a run that a person labels" in capsys.readouterr().err
@@ -110,6 +110,6 @@ def test_a_persons_run_is_not_taken_over(
 def test_a_run_on_other_data_is_not_resumed(
     dal_home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run_id = new_run(Store(dal_home)).run_id  # its fingerprint is of no data set
+    run_id = new_run(open_store(dal_home)).run_id  # its fingerprint is of no data set
     assert main(["run", "--resume", run_id]) == 2
     assert "a run on another mnist5k than the one found here" in capsys.readouterr().err

@@ -19,8 +19,8 @@ from dal_core.experiments import control
 from dal_core.experiments.status import status
 from dal_core.record_file.io import read_record, write_record
 from dal_core.run.rows import Progress
+from dal_core.store.opening import open_store
 from dal_core.store.run_lock import is_locked, run_lock
-from dal_core.store.store import Store
 from tests.cli import test_cli
 from tests.experiment_kit import FAST, numbers, protocol, until
 from tests.report_record import report_record
@@ -63,14 +63,14 @@ def workers_of(pid: int) -> list[int]:
             command = (folder / "cmdline").read_text()
         except OSError:
             continue
-        if parent == str(pid) and "dal_core.execution.job" in command:
+        if parent == str(pid) and "dal_core.execution.worker_process" in command:
             found.append(int(folder.name))
     return found
 
 
 def is_gone(pid: int) -> bool:
     try:
-        return "dal_core.execution.job" not in Path(f"/proc/{pid}/cmdline").read_text()
+        return "dal_core.execution.worker_process" not in Path(f"/proc/{pid}/cmdline").read_text()
     except OSError:
         return True
 
@@ -112,7 +112,7 @@ def test_a_killed_worker_and_a_killed_parent_change_nothing_in_the_end(
     (worker,) = workers_of(process.pid)
     os.kill(worker, signal.SIGKILL)
     until(lambda: set(workers_of(process.pid)) - {worker})
-    store = Store(tmp_path)
+    store = open_store(tmp_path)
     runs = store.experiments.runs(name)
     until(lambda: any(is_locked(tmp_path, run.run_id) for run in runs))  # the new one is at work
     (worker,) = workers_of(process.pid)
@@ -128,7 +128,7 @@ def test_a_killed_worker_and_a_killed_parent_change_nothing_in_the_end(
 def test_ctrl_c_stops_at_once_pauses_and_says_how_to_go_on(done: Done, tmp_path: Path) -> None:
     process = start(tmp_path, *WANTED)
     lines_until(process, "of 7 steps")
-    store = Store(tmp_path)
+    store = open_store(tmp_path)
     (row,) = store.experiments.all()
     random = store.experiments.runs(row.experiment_id)[1]
     with run_lock(tmp_path, random.run_id):  # so it cannot be over before it is stopped
@@ -163,7 +163,7 @@ def test_a_finished_experiment_is_only_printed(
 def test_a_failed_run_is_named_and_the_others_go_on(
     mnist5k: ImageDataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    store = Store(tmp_path)
+    store = open_store(tmp_path)
     made = control.create_experiment(
         store, mnist5k, protocol(), ("bald", "random"), (1,), full_data=False
     )
@@ -221,7 +221,7 @@ def test_the_protocol_of_the_report_does_not_fall_back_on_other_data(
 def test_an_unknown_or_ambiguous_experiment_is_refused(
     mnist5k: ImageDataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    store = Store(tmp_path)
+    store = open_store(tmp_path)
     for seed in (1, 2):
         control.create_experiment(store, mnist5k, protocol(), ("random",), (seed,), full_data=False)
     for text, message in (("slow", "--resume is 'slow'; allowed"), ("quick", "2 experiments")):
@@ -242,7 +242,7 @@ def test_the_table_shows_every_run_and_what_it_is_doing(
     from rich.console import Console
     from rich.live import Live
 
-    store = Store(tmp_path)
+    store = open_store(tmp_path)
     made = control.create_experiment(
         store, mnist5k, protocol(n_epochs=400), ("bald", "random"), (1,), full_data=True
     )
@@ -299,7 +299,7 @@ def test_two_records_are_compared_in_a_figure(
     assert report(published, "--compare", "--out", tmp_path / "one") == 2
     assert "--compare with 1 records; allowed: 2 to 4" in capsys.readouterr().err
     assert report(published, ours, "--out", tmp_path / "merged") == 1  # two protocols
-    assert "cannot stand as one experiment" in capsys.readouterr().err
+    assert "their runs cannot be merged" in capsys.readouterr().err
     assert not (tmp_path / "one").exists() and not (tmp_path / "merged").exists()
 
 

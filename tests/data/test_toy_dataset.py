@@ -18,7 +18,7 @@ from PIL import Image
 
 from dal_core.cli import main
 from dal_core.data.base import ImageDataset
-from dal_core.store.store import Store
+from dal_core.store.opening import open_store
 from tests import toys
 
 SETTINGS = [f"--set={key}={json.dumps(value)}" for key, value in toys.SETTINGS.items()]
@@ -72,7 +72,7 @@ def test_what_is_shown_of_a_run_leaves_accuracy_out(
 def test_what_the_store_keeps_is_absent_and_not_nan(
     dal_home: Path, finished: dict[str, Any]
 ) -> None:
-    store = Store(dal_home)
+    store = open_store(dal_home)
     log = store.log(finished["id"])
     (summary,) = store.summaries([finished["id"]])
     assert not log.run.has_test_set
@@ -133,7 +133,7 @@ def test_functions_and_seeds_are_compared_without_a_test_set(
 ) -> None:
     spec = ["--protocol", "quick", *SETTINGS, "--acquisition", "bald", "--noise", "0.2"]
     run = json.loads(dal(capsys, "run", *spec, "--seed", "2", "--json"))
-    log = Store(dal_home).log(run["id"])
+    log = open_store(dal_home).log(run["id"])
     given = np.array([label for _, label in log.labels()])
     assert len(given) == 10 and set(given) <= {0, 1, 2}
 

@@ -21,7 +21,8 @@ from dal_core.exchange import labels_out
 from dal_core.protocol.presets import preset
 from dal_core.protocol.run_spec import RunSpec
 from dal_core.run.state import RunState
-from dal_core.store.store import Store
+from dal_core.store.base import Store
+from dal_core.store.opening import open_store
 from tests.store_kit import answers_to, new_query, new_result
 
 ANNOTATOR = '=HYPERLINK("http://example.org"), Zoë'
@@ -36,7 +37,7 @@ def dataset() -> ImageDataset:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    store = Store(tmp_path)
+    store = open_store(tmp_path)
     yield store
     store.close()
 

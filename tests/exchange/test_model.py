@@ -20,13 +20,16 @@ from dal_core.exchange import predict
 from dal_core.exchange.model import WEIGHTS, NoModel, has_model, model_bytes, predict_script
 from dal_core.execution.checkpoints import FILE_NAME
 from dal_core.execution.job import Workbench, advance
+from dal_core.learner.bayesian_cnn import FittedCNN
 from dal_core.models.networks import normalise
-from dal_core.store.store import Store
+from dal_core.posterior.mc_dropout import McDropoutModel
+from dal_core.store.base import Store
+from dal_core.store.opening import open_store
 from tests import experiment_kit
 
 
 def fitted(home: Path, dataset: ImageDataset, model: str) -> tuple[Store, str]:
-    store = Store(home)
+    store = open_store(home)
     changes: dict[str, Any] = {"n_acquisition_steps": 1, "which_model": model, "n_epochs": 5}
     run_id = experiment_kit.new_run(store, dataset, **changes).run_id
     list(advance(Workbench(store), run_id))
@@ -44,11 +47,12 @@ def test_the_script_predicts_what_the_learner_predicts_without_dropout(
     store, run_id = fitted(dal_home, mnist5k, model)
     out = tmp_path / "model.safetensors"
     assert main(["export", run_id, "--format", "safetensors", "--out", str(out)]) == 0
-    learner = Workbench(store).learner(store.log(run_id))
-    assert learner.fitted is not None
+    bench, log = Workbench(store), store.log(run_id)
+    fitted_now = bench.fitted(log.run, bench.labelled(log))
+    assert isinstance(fitted_now, FittedCNN) and isinstance(fitted_now.model, McDropoutModel)
     images = mnist5k.images[100:140]
     with torch.inference_mode():
-        expected = learner.fitted.model(normalise(images)).softmax(-1)
+        expected = fitted_now.model.network(normalise(images)).softmax(-1)
     found = predict.predict(*predict.read_model(out), images)
     assert torch.allclose(found, expected, atol=1e-5)
     assert torch.equal(found.argmax(-1), expected.argmax(-1))
@@ -117,7 +121,7 @@ def test_the_file_says_what_it_is(mnist5k: ImageDataset, dal_home: Path, tmp_pat
 def test_a_run_without_a_model_is_refused_in_one_line(
     mnist5k: ImageDataset, dal_home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    store = Store(dal_home)
+    store = open_store(dal_home)
     run_id = experiment_kit.new_run(store, mnist5k).run_id
     assert not has_model(dal_home, run_id)
     with pytest.raises(NoModel):
@@ -127,6 +131,16 @@ def test_a_run_without_a_model_is_refused_in_one_line(
     err = capsys.readouterr().err
     assert "has no model yet" in err and err.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_damaged_model_is_not_exported_and_said_to_be_damaged(
+    mnist5k: ImageDataset, dal_home: Path
+) -> None:
+    store, run_id = fitted(dal_home, mnist5k, "lenet5")
+    path = dal_home / run_id / WEIGHTS
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(NoModel, match=f"run {run_id} has no model that can be used: .*{WEIGHTS}"):
+        model_bytes(dal_home, store.log(run_id))
 
 
 def test_a_script_that_is_there_already_stays(

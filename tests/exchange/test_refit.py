@@ -17,7 +17,8 @@ from dal_core.exchange import labels_out
 from dal_core.execution.job import Workbench, advance
 from dal_core.run.events import Answer
 from dal_core.run.state import RunState
-from dal_core.store.store import Store
+from dal_core.store.base import Store
+from dal_core.store.opening import open_store
 from tests import experiment_kit
 from tests.cli.test_cli import read_until, start
 
@@ -57,7 +58,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def labelled(home: Path, mnist5k: ImageDataset) -> RunState:
     """A person's finished run."""
-    store = Store(home)
+    store = open_store(home)
     log = store.log(label_all(store, mnist5k, seed=3))
     assert [step.n_labelled for step in log.steps] == [20, 30, 40]
     store.close()
@@ -75,7 +76,7 @@ def replay(*arguments: str | Path, code: int = 0) -> None:
 
 
 def newest(home: Path) -> RunState:
-    store = Store(home, create=False)
+    store = open_store(home, create=False)
     log = store.log(store.runs()[0].run_id)
     store.close()
     return log
@@ -119,7 +120,7 @@ def test_corrected_labels_give_the_whole_curve_anew(
     mnist5k: ImageDataset, tmp_path: Path, dal_home: Path
 ) -> None:
     """As a run that had the right labels for the same images from the start."""
-    store = Store(tmp_path / "corrected")
+    store = open_store(tmp_path / "corrected")
     run_id = label_all(store, mnist5k, seed=3)
     before = store.log(run_id)
     wrong = [(i, right(mnist5k)(i)) for i, label in before.labels() if label != right(mnist5k)(i)]
@@ -131,7 +132,7 @@ def test_corrected_labels_give_the_whole_curve_anew(
     replay(export_to(log, mnist5k, tmp_path / "labels.csv"))
     again = newest(dal_home)
 
-    fresh = Store(tmp_path / "right")
+    fresh = open_store(tmp_path / "right")
     other = experiment_kit.new_run(fresh, mnist5k, seed=3, person=True, n_acquisition_steps=1)
     finish(fresh, other.run_id)
     query = fresh.log(other.run_id).open_query
@@ -184,7 +185,7 @@ def test_a_finished_replay_is_shown_again_and_one_that_was_touched_begins_anew(
     path = export_to(labelled, mnist5k, tmp_path / "labels.csv")
     replay(path)
     replay(path)
-    store = Store(dal_home)
+    store = open_store(dal_home)
     (run,) = store.runs()
     image_id, label = store.log(run.run_id).labels()[0]
     store.correct(run.run_id, image_id, (label + 1) % 10, annotator="ann")
@@ -299,7 +300,7 @@ def test_labels_of_another_seeds_pool_are_refused(
         (b"\xff\xfe\x00", "the file is not text (UTF-8)"),
         (b"image_id,label\n1,2\n", "line 2 has no column image_sha256; needed: image_id, "),
         (b"image_id,image_sha256,label,step\n1,2\n", "line 2 has another number of cells"),
-        (b'{"image_id": 1\n', "line 1 is no JSON object"),
+        (b'{"image_id": 1\n', "line 1 is not a JSON object"),
         (b"{}\n[1]\n", "line 1 has no column image_id"),
         (b'\n{"image_id": 1}\n', "line 2 has no column image_sha256"),
     ],

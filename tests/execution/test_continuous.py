@@ -11,23 +11,27 @@ import pytest
 from sqlalchemy import select
 
 from dal_core.data.base import ImageDataset
-from dal_core.execution import job as worker
+from dal_core.execution import worker_process
 from dal_core.execution.job import Workbench, advance
 from dal_core.execution.predictions import load_predictions
 from dal_core.experiments import control
-from dal_core.learner.bayesian_cnn import Learner
+from dal_core.learner.bayesian_cnn import BayesianCNNLearner
 from dal_core.protocol.run_spec import RunSpec
 from dal_core.run.events import Answer, Query
-from dal_core.store import schema
+from dal_core.run.labelled import Labelled
+from dal_core.store.base import Store
 from dal_core.store.home import run_dir
-from dal_core.store.store import Store
+from dal_core.store.opening import open_store
+from dal_core.store.sqlite import schema
+from dal_core.store.sqlite.commands import SqliteStore
+from dal_core.training.loop import Watch
 from tests import experiment_kit
 from tests.store_kit import N_INITIAL, answers_to, give, new_query, new_result, new_run
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    opened = Store(tmp_path)
+    opened = open_store(tmp_path)
     yield opened
     opened.close()
 
@@ -177,7 +181,7 @@ def test_a_query_has_the_matrices_of_its_own_images_as_far_as_they_were_kept(
 def test_only_the_newest_ranking_keeps_its_matrices(store: Store, run_id: str) -> None:
     for _ in range(2):
         rank(store, run_id, range(100), probs=np.zeros((2, 100, 10), dtype=np.float32))
-    with store._reading.connect() as connection:
+    with SqliteStore(store.home)._reading.connect() as connection:
         kept = connection.scalars(select(schema.rankings.c.npy)).all()
     assert [npy is not None for npy in kept] == [False, False, True]
 
@@ -233,13 +237,13 @@ def at_call(number: int, act: Callable[[], object]) -> Callable[[], None]:
 def fits(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Labels of every fit begun, in order."""
     begun: list[int] = []
-    fit = Learner.fit
+    fit = BayesianCNNLearner.fit
 
-    def spy(learner: Learner, *arguments: object) -> object:
-        begun.append(learner.n_labelled)
-        return fit(learner, *arguments)  # type: ignore[arg-type]
+    def spy(learner: BayesianCNNLearner, labelled: Labelled, watch: Watch) -> object:
+        begun.append(labelled.n_labelled)
+        return fit(learner, labelled, watch)
 
-    monkeypatch.setattr(Learner, "fit", spy)
+    monkeypatch.setattr(BayesianCNNLearner, "fit", spy)
     return begun
 
 
@@ -278,13 +282,13 @@ def test_fits_that_nobody_waits_for_do_not_keep_the_worker_of_those_who_wait(
             label(store, run_id, mnist5k)
 
     for measured, n_labelled in ([20], 30), ([20, 30], 40), ([20, 30, 40], 40):
-        worker._work(Workbench(store), job, answered)
+        worker_process.do(Workbench(store), job, answered)
         assert [step.n_labelled for step in store.log(run_id).steps] == measured
         said = json.loads(capsys.readouterr().out)
         assert (said["event"], said["n_labelled"]) == ("done", n_labelled)
         assert (said["more"], said["waits"]) == (measured[-1] < n_labelled, False)
     strict = experiment_kit.new_run(store, mnist5k, person=True).run_id
-    worker._work(Workbench(store), job | {"run": strict}, lambda: None)
+    worker_process.do(Workbench(store), job | {"run": strict}, lambda: None)
     said = json.loads(capsys.readouterr().out)
     assert (said["more"], said["waits"]) == (False, True)
 
@@ -410,7 +414,9 @@ def test_the_beliefs_are_the_newest_models_of_all_that_was_answered(
     assert found.image_ids.tolist() == [skipped, *shown]
     assert (found.n_labelled, found.after, found.corrected) == (30, log.after, 0)
     bench = Workbench(store)
-    expected = bench.learner(log).inspect([skipped, *shown]).mean(0)
+    fitted = bench.fitted(log.run, bench.labelled(log))
+    assert fitted is not None
+    expected = bench.warm(log.run).learner.inspect(fitted, [skipped, *shown]).mean(0)
     assert np.array_equal(found.mean, expected)
     assert found.by_image()[skipped].tolist() == expected[0].tolist()
 

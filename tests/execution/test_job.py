@@ -10,23 +10,25 @@ import pytest
 from sqlalchemy import delete
 
 from dal_core.data.base import ImageDataset
-from dal_core.execution import job as worker
+from dal_core.execution import worker_process
 from dal_core.execution.job import Workbench, advance
-from dal_core.learner.bayesian_cnn import Learner
+from dal_core.learner.bayesian_cnn import BayesianCNNLearner
 from dal_core.record_file.io import read_record
 from dal_core.record_file.schema import curves
 from dal_core.run.events import Answer
 from dal_core.run.rows import RunNotFound
-from dal_core.store import schema
+from dal_core.store.base import Store
 from dal_core.store.home import run_dir
+from dal_core.store.opening import open_store
 from dal_core.store.run_lock import RunBusy, run_lock
-from dal_core.store.store import Store
+from dal_core.store.sqlite import schema
+from dal_core.store.sqlite.commands import SqliteStore
 from tests.experiment_kit import measures, new_run
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    return Store(tmp_path)
+    return open_store(tmp_path)
 
 
 def finish(store: Store, run_id: str) -> list[int]:
@@ -71,13 +73,15 @@ def test_a_person_gets_the_query_before_the_measurement_and_the_oracle_after(
 ) -> None:
     order: list[str] = []
     for name in ("query", "evaluate"):
-        method = getattr(Learner, name)
+        method = getattr(BayesianCNNLearner, name)
 
-        def spy(self: Learner, *a: object, name: str = name, method: Callable = method) -> object:
+        def spy(
+            self: BayesianCNNLearner, *a: object, name: str = name, method: Callable = method
+        ) -> object:
             order.append(name)
             return method(self, *a)
 
-        monkeypatch.setattr(Learner, name, spy)
+        monkeypatch.setattr(BayesianCNNLearner, name, spy)
     finish(store, new_run(store, mnist5k, person=True).run_id)
     assert order == ["query", "evaluate"]
     order.clear()
@@ -113,7 +117,7 @@ def test_a_run_that_vanishes_while_it_is_worked_on_is_reported(
     run_id = new_run(store, mnist5k).run_id
 
     def vanish() -> None:
-        with store._writing.begin() as connection:
+        with SqliteStore(store.home)._writing.begin() as connection:
             connection.execute(delete(schema.runs).filter_by(run_id=run_id))
 
     with pytest.raises(RunNotFound, match=run_id):
@@ -145,7 +149,9 @@ def test_a_model_on_disk_is_not_fitted_again(
         list(advance(Workbench(store), run_id, at_call(3, kill)))
     whole = new_run(store, mnist5k, n_acquisition_steps=0).run_id
     finish(store, whole)
-    monkeypatch.setattr(Learner, "fit", lambda *_: pytest.fail("it was fitted a second time"))
+    monkeypatch.setattr(
+        BayesianCNNLearner, "fit", lambda *_: pytest.fail("it was fitted a second time")
+    )
     assert finish(store, run_id) == [20]
     assert measures(store, run_id) == measures(store, whole)
 
@@ -175,9 +181,9 @@ def test_a_step_that_cannot_be_computed_again_is_no_failure_of_its_run(
     def fail(*_: object, **__: object) -> None:
         raise OSError("the disk is full")
 
-    monkeypatch.setattr(worker, "recompute", fail)
+    monkeypatch.setattr(worker_process, "recompute_weights", fail)
     job = {"do": "weights", "run": run_id, "after": 0}
-    worker._work(Workbench(store), job, lambda: None)
+    worker_process.do(Workbench(store), job, lambda: None)
     progress = store.progress(run_id)
     assert progress is not None and progress.part == "idle"
     (event,) = map(json.loads, capsys.readouterr().out.splitlines())

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,8 +17,10 @@ from dal_core.execution import pool as workers
 from dal_core.execution.job import Workbench, advance
 from dal_core.execution.pool import Workers
 from dal_core.execution.recompute import step_weights
+from dal_core.run.next_task import next_task
+from dal_core.store.base import Store
+from dal_core.store.opening import open_store
 from dal_core.store.run_lock import run_lock
-from dal_core.store.store import Store
 from tests.experiment_kit import FOR_EVER, measures, new_run, until
 from tests.store_kit import line_of, python
 
@@ -33,7 +37,7 @@ time.sleep(300)
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    return Store(tmp_path)
+    return open_store(tmp_path)
 
 
 @pytest.fixture
@@ -94,11 +98,11 @@ def test_a_run_whose_workers_keep_dying_is_marked_as_failed_and_left_alone(
     until(lambda: epoch(store, run_id))
     os.kill(process_of(pool), signal.SIGKILL)
     until(lambda: not pool.is_active(run_id))
+    failure = until(lambda: store.log(run_id).failure)
+    assert failure.reason == "its worker process was ended from outside 1 times"
     now = store.progress(run_id)
-    assert now is not None and (now.part, now.message) == (
-        "failed",
-        "its worker process was ended from outside 1 times",
-    )
+    assert now is not None and now.part == "idle"
+    assert not next_task(store.log(run_id)).has_work
 
 
 def test_background_work_holds_while_a_person_waits_and_all_ends_with_the_pool(
@@ -143,7 +147,7 @@ def test_a_run_that_its_person_no_longer_waits_for_goes_on_in_the_background(
 ) -> None:
     given: list[tuple[str, str]] = []
 
-    def work(worker: workers._Worker, job: workers.Job, max_steps: int | None) -> None:
+    def work(worker: workers._Worker, job: workers.QueuedJob, max_steps: int | None) -> None:
         worker.job = job
         given.append((worker.name, job.run_id))
 
@@ -197,3 +201,82 @@ def test_weights_that_were_refused_say_why_until_they_are_asked_for_again(
     until(lambda: not pool.weights_active(run_id, 0))
     assert pool.weights_problem(run_id, 0) is None
     assert step_weights(store.home, run_id, 0) is not None
+
+
+def test_a_failure_that_cannot_be_written_does_not_stall_the_pool(
+    store: Store, pool: Workers, mnist5k: ImageDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "MAX_DEATHS", 1)
+    failing = new_run(store, mnist5k, n_epochs=FOR_EVER).run_id
+    other = new_run(store, mnist5k, person=True).run_id
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Workers, "_record_failure", full)
+        pool.ask(failing, person_waits=True)
+        until(lambda: epoch(store, failing))
+        assert pool._interactive.process is not None
+        os.kill(pool._interactive.process.pid, signal.SIGKILL)
+        until(lambda: not pool.is_active(failing))
+        assert not pool.person_goes_first()
+        pool.ask(other, person_waits=True)  # the slot is free
+        until(lambda: store.log(other).is_asked)
+        pool.ask(failing, person_waits=True)  # as a page does that is drawn again
+        assert not pool.is_active(failing) and store.log(failing).failure is None
+    pool.ask(failing, person_waits=True)  # there is space again
+    assert not pool.is_active(failing) and store.log(failing).failure is not None
+    store.retry(failing)
+    pool.ask(failing, person_waits=True)
+    assert pool.is_active(failing)
+
+
+def test_a_worker_that_does_not_start_fails_its_run_and_nothing_else(
+    store: Store, pool: Workers, mnist5k: ImageDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = new_run(store, mnist5k).run_id
+
+    def fail(_: object) -> None:
+        raise OSError(12, "Cannot allocate memory")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(workers._Worker, "start", fail)
+        pool.ask(run_id, person_waits=False)
+        pool.ask_weights("another", 3)
+    failure = store.log(run_id).failure
+    assert failure is not None and "does not start" in failure.reason
+    assert "does not start" in (pool.weights_problem("another", 3) or "")
+    assert not pool.is_active(run_id) and not pool.weights_active("another", 3)
+
+
+@pytest.mark.parametrize("line", ["a stray print", "[]", '{"event": "other"}', "{" * 9999, '"', ""])
+def test_a_line_that_is_no_event_is_passed_over(pool: Workers, line: str) -> None:
+    pool._interactive._hear(line + "\n")
+    assert not pool.person_goes_first()
+
+
+@pytest.mark.parametrize("end", ["", "import os, time; os.close(1); time.sleep(300)"])
+def test_a_reader_ends_with_its_worker_whatever_that_prints(
+    pool: Workers, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    monkeypatch.setattr(workers, "JOIN_SECONDS", 0.1)
+    heard: list[str] = []
+
+    def hear(event: dict[str, str]) -> None:
+        heard.append(event["event"])
+        raise RuntimeError("no event may end the reader")
+
+    monkeypatch.setattr(pool, "_on_event", lambda _worker, event: hear(event))
+    ready = '{"event": "ready"}'
+    code = f"""import sys
+sys.stdout.buffer.write(b"\\xff\\n")
+print('{ready}'); print('nonsense'); print('{ready}', flush=True)
+{end}"""
+    arguments = [sys.executable, "-c", code]
+    worker = pool._background[0]
+    worker.process = subprocess.Popen(
+        arguments, stdout=subprocess.PIPE, text=True, errors="replace"
+    )
+    worker._read(worker.process)
+    assert heard == ["ready", "ready"] and worker.process is None

@@ -13,21 +13,25 @@ from dal_core.execution.checkpoints import load_fitted
 from dal_core.execution.job import Workbench, advance
 from dal_core.execution.recompute import (
     corrected_at,
-    learner_at,
+    labelled_at,
     recompute,
     step_facts,
     step_file,
     step_weights,
-    stored_learner,
 )
+from dal_core.explain.step import ModelStep, stored_step
+from dal_core.learner.base import make_learner
+from dal_core.run.labelled import Labelled
+from dal_core.run.state import RunState
+from dal_core.store.base import Store
+from dal_core.store.opening import open_store
 from dal_core.store.run_lock import RunBusy, run_lock
-from dal_core.store.store import Store
 from tests import experiment_kit, fast
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "home")
+    return open_store(tmp_path / "home")
 
 
 def _watched_run(
@@ -37,10 +41,21 @@ def _watched_run(
     run = experiment_kit.new_run(store, dataset, **changes)
     bench, weights = Workbench(store), []
     for step in advance(bench, run.run_id):
-        learner = learner_at(store.log(run.run_id), step.after, dataset)
-        learner.fitted = load_fitted(store.run_dir(run.run_id), learner, run.spec.key)
-        weights.append([one.copy() for one in fast.weights(learner)])
+        fitted = bench.fitted(run, bench.labelled(store.log(run.run_id)))
+        assert fitted is not None and fitted.after == step.after
+        weights.append([one.copy() for one in fast.weights(fitted)])
     return run.run_id, weights
+
+
+def labelled_then(log: RunState, after: int, dataset: ImageDataset) -> Labelled:
+    """The labels that the step measured at `after` was trained on."""
+    learner = make_learner(log.run.spec, dataset)
+    return labelled_at(log, after, learner, dataset, corrected_at(log, after))
+
+
+def stored_weights(step: ModelStep | None) -> list[np.ndarray]:
+    assert step is not None
+    return fast.weights(step.fitted)
 
 
 def test_a_steps_weights_are_those_the_run_had_bit_for_bit(
@@ -54,9 +69,8 @@ def test_a_steps_weights_are_those_the_run_had_bit_for_bit(
         assert step_weights(store.home, run_id, step.after) == step_file(
             store.home, run_id, step.after
         )
-        learner = stored_learner(store.home, log, step.after, mnist5k)
-        assert learner is not None
-        assert fast.same(fast.weights(learner), weights)
+        found = stored_step(store.home, log, mnist5k, step.after)
+        assert fast.same(stored_weights(found), weights)
     assert store.log(run_id) == log  # nothing was written to the log
 
 
@@ -76,10 +90,9 @@ def test_the_newest_steps_weights_are_the_runs_own(store: Store, mnist5k: ImageD
     log = store.log(run_id)
     path = step_weights(store.home, run_id, log.after)
     assert path == store.run_dir(run_id) / "weights.safetensors"
-    learner = stored_learner(store.home, log, log.after, mnist5k)
-    assert learner is not None and fast.same(fast.weights(learner), had[-1])
+    assert fast.same(stored_weights(stored_step(store.home, log, mnist5k, log.after)), had[-1])
     assert step_weights(store.home, run_id, 0) is None
-    assert stored_learner(store.home, log, 0, mnist5k) is None
+    assert stored_step(store.home, log, mnist5k, 0) is None
 
 
 def test_what_is_kept_is_not_computed_again(store: Store, mnist5k: ImageDataset) -> None:
@@ -101,11 +114,10 @@ def test_a_label_corrected_later_is_what_it_was_at_the_step(
     corrected = store.log(run_id)
     assert dict(corrected.labels())[image_id] == (label + 2) % 10
     assert corrected_at(corrected, first.submission_id) == 0
-    learner = learner_at(corrected, first.submission_id, mnist5k)
-    ids, labels = learner.training_set()
-    assert labels[ids.tolist().index(image_id)] == label
-    learner.fit()
-    assert fast.same(fast.weights(learner), had[1])
+    labelled = labelled_then(corrected, first.submission_id, mnist5k)
+    assert labelled.labels[labelled.ids.tolist().index(image_id)] == label
+    fitted = make_learner(corrected.run.spec, mnist5k).fit(labelled)
+    assert fast.same(fast.weights(fitted), had[1])
 
 
 def test_a_step_measured_after_a_correction_has_the_corrected_label(
@@ -117,8 +129,8 @@ def test_a_step_measured_after_a_correction_has_the_corrected_label(
     list(advance(Workbench(store), run_id))  # a finished run is measured once more
     log = store.log(run_id)
     assert corrected_at(log, log.after) == made.correction_id
-    ids, labels = learner_at(log, log.after, mnist5k).training_set()
-    assert labels[ids.tolist().index(image_id)] == (label + 1) % 10
+    labelled = labelled_then(log, log.after, mnist5k)
+    assert labelled.labels[labelled.ids.tolist().index(image_id)] == (label + 1) % 10
 
 
 def test_only_states_of_the_run_can_be_computed_again(store: Store, mnist5k: ImageDataset) -> None:
@@ -138,5 +150,18 @@ def test_a_files_weights_are_refused_for_other_labels(store: Store, mnist5k: Ima
     run_id, _ = _watched_run(store, mnist5k)
     path = recompute(store, mnist5k, run_id, 0)
     log = store.log(run_id)
-    elsewhere = learner_at(log, log.submissions[0].submission_id, mnist5k)
-    assert load_fitted(path.parent, elsewhere, log.run.spec.key, path.name) is None
+    elsewhere = labelled_then(log, log.submissions[0].submission_id, mnist5k)
+    assert load_fitted(path, make_learner(log.run.spec, mnist5k), elsewhere) is None
+
+
+def test_damaged_weights_are_computed_again(store: Store, mnist5k: ImageDataset) -> None:
+    run_id, had = _watched_run(store, mnist5k)
+    path = recompute(store, mnist5k, run_id, 0)
+    content = bytearray(path.read_bytes())
+    content[-50] ^= 1
+    path.write_bytes(content)
+    log = store.log(run_id)
+    with pytest.warns(UserWarning, match="has to be fitted again"):
+        assert stored_step(store.home, log, mnist5k, 0) is None
+    assert recompute(store, mnist5k, run_id, 0) == path
+    assert fast.same(stored_weights(stored_step(store.home, log, mnist5k, 0)), had[0])

@@ -18,10 +18,11 @@ from dal_core.record_file.io import read_record
 from dal_core.record_file.schema import curves
 from dal_core.record_file.sync import FILE_NAME, experiment_dir
 from dal_core.run.next_task import Task, next_task
-from dal_core.run.rows import Progress, RunInUse
+from dal_core.run.rows import RunInUse
+from dal_core.store.base import Store
 from dal_core.store.experiments import ExperimentNotFound
+from dal_core.store.opening import open_store
 from dal_core.store.run_lock import run_lock
-from dal_core.store.store import Store
 from tests import fast
 from tests.experiment_kit import OneByOne, measures, protocol
 
@@ -29,7 +30,7 @@ from tests.experiment_kit import OneByOne, measures, protocol
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     monkeypatch.setattr(control, "POLL_SECONDS", 0)
-    return Store(tmp_path)
+    return open_store(tmp_path)
 
 
 def create(
@@ -151,7 +152,7 @@ def test_a_paused_experiment_resumes_to_the_numbers_of_one_never_paused(
     assert now.is_paused and not now.has_work and now.n_done == 3
     control.resume(store, paused)
     conduct(store, paused, pool)
-    other = Store(tmp_path / "other")
+    other = open_store(tmp_path / "other")
     whole = create(other, mnist5k)
     conduct(other, whole, OneByOne(other))
     assert all_measures(store, paused) == all_measures(other, whole)
@@ -178,7 +179,7 @@ def test_a_failed_run_is_left_alone_until_it_is_resumed(
 ) -> None:
     experiment_id = create(store, mnist5k)
     bald, random = run_ids(store, experiment_id)
-    store.set_progress(bald, Progress("failed", message="no space left"))
+    store.add_failure(bald, "no space left")
     pool = OneByOne(store)
     conduct(store, experiment_id, pool)
     now = status(store, experiment_id)
@@ -254,7 +255,7 @@ def test_an_experiment_and_its_runs_have_the_same_names_for_their_states(
     control.stop(store, experiment_id)
     assert states() == {State.STOPPED}
     control.resume(store, experiment_id)
-    store.set_progress(run_id, Progress("failed", message="no memory"))
+    store.add_failure(run_id, "no memory")
     assert states() == {State.FAILED}
     control.resume(store, experiment_id)
     conduct(store, experiment_id, OneByOne(store))
@@ -351,7 +352,7 @@ def test_each_switch_alone_changes_the_result(mnist5k: ImageDataset, field: str)
     base = {**report, "n_epochs": 40, "num_mc_samples": 4, "learning_rate": 0.01}
     results = []
     for changes in (base, {**base, **released}):
-        learner = fast.learner(mnist5k, "variation_ratios", **changes)
-        ((result, query),) = fast.steps(learner, 1)
+        run = fast.run(mnist5k, "variation_ratios", **changes)
+        ((result, query),) = fast.steps(run, 1)
         results.append((fast.measured(result), query.ranking))
     assert results[0] != results[1]

@@ -20,31 +20,30 @@ from dal_core.explain.choices import (
     spearman,
 )
 from dal_core.explain.pool import score_pool
-from dal_core.explain.pool_map import INITIAL, UNASKED, map_of, map_points, project, trunk_features
-from dal_core.learner.bayesian_cnn import Learner
-from dal_core.models.networks import normalise
+from dal_core.explain.pool_map import INITIAL, UNASKED, map_of, map_points, project
+from dal_core.explain.step import ModelStep
 from tests import fast
 
 
 @pytest.fixture(scope="module")
-def fitted(mnist5k: ImageDataset) -> Learner:
-    learner = fast.learner(mnist5k, n_epochs=20)
-    fast.steps(learner, 2)
-    learner.fit()
-    return learner
+def fitted(mnist5k: ImageDataset) -> ModelStep:
+    run = fast.run(mnist5k, n_epochs=20)
+    fast.steps(run, 2)
+    run.fit()
+    return run.step
 
 
 # -- choices -----------------------------------------------------------------------------------
 
 
-def test_every_registered_function_chooses(fitted: Learner) -> None:
+def test_every_registered_function_chooses(fitted: ModelStep) -> None:
     chosen = choices(score_pool(fitted), 10)
     assert set(chosen) == set(registry.names())
-    pool = set(fitted.pool().tolist())
+    pool = set(fitted.labelled.unlabelled(fitted.split.pool).tolist())
     assert all(len(set(ten)) == 10 and set(ten) <= pool for ten in chosen.values())
 
 
-def test_a_function_registered_later_appears_by_itself(fitted: Learner) -> None:
+def test_a_function_registered_later_appears_by_itself(fitted: ModelStep) -> None:
     def least_likely(probs):  # type: ignore[no-untyped-def]
         return 1 - probs.mean(0).amin(-1)
 
@@ -136,40 +135,32 @@ def test_two_images_make_no_map() -> None:
         project(np.ones((2, 5)))
 
 
-def test_features_are_those_of_the_trunk(fitted: Learner, mnist5k: ImageDataset) -> None:
-    assert fitted.fitted is not None
-    model = fitted.fitted.model
-    features = trunk_features(model, mnist5k.images[:501])  # one more than a chunk
-    last = model.trunk(normalise(mnist5k.images[500:501])).detach().numpy()
-    assert features.shape == (501, 400)
-    assert features[500] == pytest.approx(last[0], abs=1e-5)
-
-
-def test_the_map_knows_when_each_image_was_asked_for(fitted: Learner) -> None:
+def test_the_map_knows_when_each_image_was_asked_for(fitted: ModelStep) -> None:
     points = map_points(fitted)
     assert points.image_id.is_unique
     assert set(points[points.step == INITIAL].image_id) == set(fitted.split.initial.tolist())
-    for step, entry in enumerate(fitted.answered):
-        asked = points[points.step == step]
-        assert dict(zip(asked.image_id, asked.label, strict=True)) == dict(entry.labels())
+    for number, one in enumerate(fitted.state.submissions):
+        asked = points[points.step == number]
+        assert dict(zip(asked.image_id, asked.label, strict=True)) == one.labels
     rest = points[points.step == UNASKED]
-    assert set(rest.image_id) == set(fitted.pool_subset().tolist())
+    assert set(rest.image_id) == set(fitted.pool_subset.tolist())
     assert rest.label.isna().all() and not points.skipped.any()
 
 
 def test_a_skipped_image_is_marked_and_has_no_label(mnist5k: ImageDataset) -> None:
-    learner = fast.learner(mnist5k)
-    learner.fit()
-    query, _ = learner.query()
-    learner.skip(query.ranking[0])
-    learner.answer({i: int(mnist5k.labels[i]) for i in query.ranking[1:11]})
-    points = map_points(learner).set_index("image_id")
+    run = fast.run(mnist5k)
+    run.fit()
+    query, _ = run.query()
+    gone = query.ranking[0]
+    run.answer({gone: None, **{i: int(mnist5k.labels[i]) for i in query.ranking[1:11]}})
+    run.fit()
+    points = map_points(run.step).set_index("image_id")
     assert points.skipped[query.ranking[0]]
     assert np.isnan(points.label[query.ranking[0]])
     assert points.step[query.ranking[0]] == 0
 
 
-def test_the_map_places_every_point(fitted: Learner) -> None:
+def test_the_map_places_every_point(fitted: ModelStep) -> None:
     points, projection = map_of(fitted)
     assert np.isfinite(points[["x", "y"]].to_numpy()).all()
     assert 0 < projection.explained[1] <= projection.explained[0] < 1

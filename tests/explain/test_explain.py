@@ -11,15 +11,14 @@ import torch
 
 from dal_core.acquisition import registry
 from dal_core.data.base import ImageDataset
-from dal_core.execution.checkpoints import save_fitted
+from dal_core.execution.checkpoints import FILE_NAME, save_fitted
 from dal_core.execution.recompute import recompute
 from dal_core.explain.parts import parts_of, settling
-from dal_core.explain.passes import fresh_passes, scored_passes, with_dropout
+from dal_core.explain.passes import new_passes, scored_passes
 from dal_core.explain.pool import PoolScores, ambiguous_image, place_of, quarrel_image, score_pool
-from dal_core.explain.step import newest_model, stored_models, stored_step
-from dal_core.learner.bayesian_cnn import Learner
+from dal_core.explain.step import ModelStep, newest_model, stored_models, stored_step
 from dal_core.run.events import Answer
-from dal_core.store.store import Store
+from dal_core.store.opening import open_store
 from dal_ui.label import actions
 from tests import fast
 from tests.ui_kit import asked_run, open_query
@@ -28,16 +27,16 @@ FUNCTIONS = registry.names()
 
 
 @pytest.fixture(scope="module")
-def fitted(mnist5k: ImageDataset) -> Learner:
+def fitted(mnist5k: ImageDataset) -> ModelStep:
     """Trained once; the tests only read it."""
-    learner = fast.learner(mnist5k, pool_subset_size=700, num_mc_samples=8, n_epochs=30)
-    fast.steps(learner, 1)
-    learner.fit()
-    return learner
+    run = fast.run(mnist5k, pool_subset_size=700, num_mc_samples=8, n_epochs=30)
+    fast.steps(run, 1)
+    run.fit()
+    return run.step
 
 
 @pytest.fixture(scope="module")
-def pool(fitted: Learner) -> PoolScores:
+def pool(fitted: ModelStep) -> PoolScores:
     return score_pool(fitted)
 
 
@@ -53,17 +52,17 @@ def passes(*rows: list[float]) -> torch.Tensor:
 def test_the_ranking_is_the_one_a_run_with_that_function_asks_by(
     mnist5k: ImageDataset, name: str, ties: str
 ) -> None:
-    learner = fast.learner(mnist5k, name, pool_subset_size=600, ties=ties, entropy_eps=1e-10)
-    learner.fit()
-    query, _ = learner.query()
-    pool = score_pool(learner)
+    run = fast.run(mnist5k, name, pool_subset_size=600, ties=ties, entropy_eps=1e-10)
+    run.fit()
+    query, _ = run.query()
+    pool = score_pool(run.step)
     assert tuple(pool.ranking(name, 100).tolist()) == query.ranking
     scores = tuple(float(np.sort(pool.scores[name])[::-1][n]) for n in range(100))
     assert scores == query.scores
 
 
 def test_a_pool_image_has_the_passes_behind_its_own_score(
-    fitted: Learner, pool: PoolScores
+    fitted: ModelStep, pool: PoolScores
 ) -> None:
     for position in (0, 499, 500, 699):  # both chunks, first and last image of each
         image_id = int(pool.image_ids[position])
@@ -75,7 +74,7 @@ def test_a_pool_image_has_the_passes_behind_its_own_score(
         assert parts.mean == pytest.approx(pool.mean[position], abs=1e-6)
 
 
-def test_more_passes_leave_the_first_ones_as_they_are(fitted: Learner, pool: PoolScores) -> None:
+def test_more_passes_leave_the_first_ones_as_they_are(fitted: ModelStep, pool: PoolScores) -> None:
     image_id = int(pool.image_ids[3])
     few, many = scored_passes(fitted, image_id, 8), scored_passes(fitted, image_id, 64)
     assert few is not None and many is not None
@@ -83,27 +82,16 @@ def test_more_passes_leave_the_first_ones_as_they_are(fitted: Learner, pool: Poo
     assert torch.allclose(few, many[:8], atol=1e-6)
 
 
-def test_the_passes_of_a_query_are_those_stored_with_it(
-    fitted: Learner, mnist5k: ImageDataset
-) -> None:
-    learner = learner_like(fitted, mnist5k)
-    query, stored = learner.query()
+def test_the_passes_of_a_query_are_those_stored_with_it(fitted: ModelStep) -> None:
+    query, stored = fitted.learner.query(fitted.fitted, fitted.labelled)
     assert stored is not None
     for place, image_id in enumerate(query.shown()):
-        probs = scored_passes(learner, image_id, learner.protocol.num_mc_samples)
+        probs = scored_passes(fitted, image_id, fitted.protocol.num_mc_samples)
         assert probs is not None
         assert probs.numpy() == pytest.approx(stored[:, place], abs=1e-6)
 
 
-def learner_like(fitted: Learner, dataset: ImageDataset) -> Learner:
-    """Another learner in the same state, for tests that ask."""
-    learner = Learner(fitted.spec, dataset)
-    learner.replay(fitted.answered)
-    learner.fitted = fitted.fitted
-    return learner
-
-
-def test_an_image_that_was_not_scored_has_no_passes_of_the_run(fitted: Learner) -> None:
+def test_an_image_that_was_not_scored_has_no_passes_of_the_run(fitted: ModelStep) -> None:
     assert scored_passes(fitted, int(fitted.split.test[0]), 8) is None
     assert scored_passes(fitted, int(fitted.split.initial[0]), 8) is None
 
@@ -167,7 +155,7 @@ def test_passes_that_contradict_each_other_have_all_of_it() -> None:
 
 
 @pytest.mark.parametrize("eps", [0.0, 1e-10])
-def test_the_parts_add_up_to_the_scores(fitted: Learner, pool: PoolScores, eps: float) -> None:
+def test_the_parts_add_up_to_the_scores(fitted: ModelStep, pool: PoolScores, eps: float) -> None:
     probs = scored_passes(fitted, int(pool.ranking("bald", 1)[0]), 16)
     assert probs is not None
     parts = parts_of(probs, eps)
@@ -182,7 +170,7 @@ def test_the_parts_add_up_to_the_scores(fitted: Learner, pool: PoolScores, eps: 
     assert set(scores) == set(FUNCTIONS) - {"random"}
 
 
-def test_a_score_settles_at_its_value_after_all_passes(fitted: Learner, pool: PoolScores) -> None:
+def test_a_score_settles_at_its_value_after_all_passes(fitted: ModelStep, pool: PoolScores) -> None:
     probs = scored_passes(fitted, int(pool.image_ids[0]), 12)
     assert probs is not None
     line = settling(probs, "bald")
@@ -199,51 +187,42 @@ def test_passes_of_another_shape_are_refused() -> None:
 # -- passes of any image -----------------------------------------------------------------------
 
 
-def test_without_dropout_all_passes_are_the_same(fitted: Learner, mnist5k: ImageDataset) -> None:
-    probs = fresh_passes(fitted, mnist5k.images[0], 6, (0.0, 0.0))
+def test_without_dropout_all_passes_are_the_same(fitted: ModelStep, mnist5k: ImageDataset) -> None:
+    probs = new_passes(fitted, mnist5k.images[0], 6, (0.0, 0.0))
     assert torch.equal(probs, probs[:1].expand(6, -1))
 
 
-def test_more_dropout_spreads_the_passes(fitted: Learner, mnist5k: ImageDataset) -> None:
+def test_more_dropout_spreads_the_passes(fitted: ModelStep, mnist5k: ImageDataset) -> None:
     little, much = (
-        parts_of(fresh_passes(fitted, mnist5k.images[0], 64, (rate, rate))).spreads.mean()
+        parts_of(new_passes(fitted, mnist5k.images[0], 64, (rate, rate))).spreads.mean()
         for rate in (0.05, 0.5)
     )
     assert much > little > 0
 
 
-def test_the_same_question_has_the_same_passes(fitted: Learner, mnist5k: ImageDataset) -> None:
-    one, other = (fresh_passes(fitted, mnist5k.images[7], 5, (0.5, 0.25)) for _ in range(2))
+def test_the_same_question_has_the_same_passes(fitted: ModelStep, mnist5k: ImageDataset) -> None:
+    one, other = (new_passes(fitted, mnist5k.images[7], 5, (0.5, 0.25)) for _ in range(2))
     assert torch.equal(one, other)
 
 
-def test_other_dropout_rates_leave_the_model_as_it_is(fitted: Learner) -> None:
-    assert fitted.fitted is not None
-    model = fitted.fitted.model
-    before = model.dropout
-    other = with_dropout(model, (0.1, 0.9))
-    assert (model.dropout, other.dropout) == (before, (0.1, 0.9))
-    assert next(other.parameters()) is next(model.parameters())
-
-
-def test_a_dropout_rate_of_one_is_refused(fitted: Learner, mnist5k: ImageDataset) -> None:
+def test_a_dropout_rate_of_one_is_refused(fitted: ModelStep, mnist5k: ImageDataset) -> None:
     with pytest.raises(ValueError, match=r"dropout is 1\.0; allowed: 0 or more, less than 1"):
-        fresh_passes(fitted, mnist5k.images[0], 4, (0.5, 1.0))
+        new_passes(fitted, mnist5k.images[0], 4, (0.5, 1.0))
 
 
 # -- the model of a step -----------------------------------------------------------------------
 
 
 def test_a_stored_model_scores_as_the_run_did(mnist5k: ImageDataset, dal_home: Path) -> None:
-    store = Store(dal_home)
+    store = open_store(dal_home)
     run_id, _ = asked_run(store, mnist5k)
     log = store.log(run_id)
-    learner = stored_step(store.home, log, mnist5k)
-    assert learner is not None
+    step = stored_step(store.home, log, mnist5k)
+    assert step is not None
     query = open_query(log)
-    assert tuple(score_pool(learner).ranking("bald", 100).tolist()) == query.ranking
+    assert tuple(score_pool(step).ranking("bald", 100).tolist()) == query.ranking
     stored = store.shown_probs(query.query_id)
-    probs = scored_passes(learner, query.ranking[0], learner.protocol.num_mc_samples)
+    probs = scored_passes(step, query.ranking[0], step.protocol.num_mc_samples)
     assert stored is not None and probs is not None
     assert probs.numpy() == pytest.approx(stored[:, 0], abs=1e-6)
 
@@ -251,19 +230,19 @@ def test_a_stored_model_scores_as_the_run_did(mnist5k: ImageDataset, dal_home: P
 def test_while_the_next_model_trains_the_last_one_is_shown_in_its_own_state(
     mnist5k: ImageDataset, dal_home: Path
 ) -> None:
-    store = Store(dal_home)
+    store = open_store(dal_home)
     run_id, _ = asked_run(store, mnist5k)
     query = open_query(store.log(run_id))
     answers = [Answer(i, int(mnist5k.labels[i])) for i in query.shown()]
     store.submit(query.query_id, answers, annotator="Ann", source="person")
-    learner = stored_step(store.home, store.log(run_id), mnist5k)
-    assert learner is not None
-    assert learner.n_labelled == 20 and store.log(run_id).n_labelled == 30
-    assert query.ranking[0] in learner.pool_subset()
+    step = stored_step(store.home, store.log(run_id), mnist5k)
+    assert step is not None
+    assert step.n_labelled == 20 and store.log(run_id).n_labelled == 30
+    assert query.ranking[0] in step.pool_subset
 
 
 def test_a_run_without_weights_has_no_model_to_show(mnist5k: ImageDataset, dal_home: Path) -> None:
-    store = Store(dal_home)
+    store = open_store(dal_home)
     run_id, _ = asked_run(store, mnist5k)
     folder = store.run_dir(run_id)
     (folder / "weights.safetensors").unlink()
@@ -272,7 +251,7 @@ def test_a_run_without_weights_has_no_model_to_show(mnist5k: ImageDataset, dal_h
 
 
 def test_a_broken_weights_file_is_no_model(mnist5k: ImageDataset, dal_home: Path) -> None:
-    store = Store(dal_home)
+    store = open_store(dal_home)
     run_id, _ = asked_run(store, mnist5k)
     folder = store.run_dir(run_id)
     whole = (folder / "weights.safetensors").read_bytes()
@@ -281,7 +260,7 @@ def test_a_broken_weights_file_is_no_model(mnist5k: ImageDataset, dal_home: Path
 
 
 def test_every_stored_model_of_a_run_can_be_shown(mnist5k: ImageDataset, dal_home: Path) -> None:
-    store = Store(dal_home)
+    store = open_store(dal_home)
     run_id, workers = asked_run(store, mnist5k)
     actions.hand_over(store, store.log(run_id), 2)
     workers.work(run_id)
@@ -290,18 +269,17 @@ def test_every_stored_model_of_a_run_can_be_shown(mnist5k: ImageDataset, dal_hom
     assert stored_models(store.home, log) == [(last, 0)]
     recompute(store, mnist5k, run_id, first)
     assert stored_models(store.home, log) == [(first, 0), (last, 0)]
-    learner = stored_step(store.home, log, mnist5k, first)
-    assert learner is not None and learner.n_labelled == 30
+    step = stored_step(store.home, log, mnist5k, first)
+    assert step is not None and step.n_labelled == 30
     asked = next(query for query in log.queries.values() if query.after == first)
-    assert tuple(score_pool(learner).ranking("bald", 100).tolist()) == asked.ranking
+    assert tuple(score_pool(step).ranking("bald", 100).tolist()) == asked.ranking
     assert stored_step(store.home, log, mnist5k, 0) is None
 
 
 def test_weights_of_another_run_are_not_taken(mnist5k: ImageDataset, dal_home: Path) -> None:
-    store = Store(dal_home)
+    store = open_store(dal_home)
     run_id, _ = asked_run(store, mnist5k)
-    stranger = fast.learner(mnist5k, "max_entropy", seed=2)
+    stranger = fast.run(mnist5k, "max_entropy", seed=2)
     stranger.fit()
-    assert stranger.fitted is not None
-    save_fitted(store.run_dir(run_id), stranger.fitted, stranger.spec.key)
+    save_fitted(store.run_dir(run_id) / FILE_NAME, stranger.fitted)
     assert stored_step(store.home, store.log(run_id), mnist5k) is None

@@ -1,7 +1,8 @@
-"""The loop: fit, query, evaluate, answer, skip, undo, replay."""
+"""The report's learner: fit, query, evaluate, inspect, on the labels it is given."""
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -11,28 +12,27 @@ import torch
 from dal_core.acquisition import registry
 from dal_core.acquisition.registry import scorer
 from dal_core.data.base import ImageDataset
-from dal_core.learner.bayesian_cnn import Learner, StateError
+from dal_core.learner.bayesian_cnn import BayesianCNNLearner
 from dal_core.models.networks import LeNet5
-from dal_core.posterior import mc_dropout
+from dal_core.posterior import base as posterior
 from dal_core.protocol.run_spec import FULL_DATA, RunSpec
 from dal_core.run import oracle
-from dal_core.run.answers import AnswerError
-from dal_core.run.events import RANKING_KEPT, Answer, Query
+from dal_core.run.events import RANKING_KEPT, Query
 from dal_core.training.loop import Epoch, Training, train
 from tests import fast, reference
 
 NAMES = sorted(registry.names())
 
 
-def asked(learner: Learner) -> Query:
+def asked(run: fast.Run) -> Query:
     """Fit and ask."""
-    learner.fit()
-    query, _ = learner.query()
+    run.fit()
+    query, _ = run.query()
     return query
 
 
-def truth(learner: Learner, query: Query) -> dict[int, int | None]:
-    return {answer.image_id: answer.label for answer in oracle.answer(query, learner.dataset)}
+def truth(run: fast.Run, query: Query) -> dict[int, int | None]:
+    return {answer.image_id: answer.label for answer in oracle.answer(query, run.learner.dataset)}
 
 
 # -- a whole run ----------------------------------------------------------------------------------
@@ -40,32 +40,32 @@ def truth(learner: Learner, query: Query) -> dict[int, int | None]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_five_steps_keep_the_books(mnist5k: ImageDataset, name: str) -> None:
-    learner = fast.learner(mnist5k, name)
-    done = fast.steps(learner, 5)
+    run = fast.run(mnist5k, name)
+    done = fast.steps(run, 5)
     assert [result.step for result, _ in done] == [0, 1, 2, 3, 4]
     assert [result.n_labelled for result, _ in done] == [20, 30, 40, 50, 60]
     assert [query.n_labelled for _, query in done] == [20, 30, 40, 50, 60]
     assert [query.after for _, query in done] == [result.after for result, _ in done]
-    assert learner.n_labelled == 70
+    assert run.labelled.n_labelled == 70
 
     queried = [image_id for _, query in done for image_id in query.shown()]
     assert len(set(queried)) == 50
-    ids, labels = learner.training_set()
-    assert ids.tolist() == [*learner.split.initial.tolist(), *queried]
+    ids, labels = run.training_set()
+    assert ids.tolist() == [*run.learner.split.initial.tolist(), *queried]
     assert (labels == mnist5k.labels[ids]).all()
-    pool = set(learner.pool().tolist())
-    assert pool == set(learner.split.pool.tolist()) - set(queried)
-    assert not pool & {*learner.split.test.tolist(), *learner.split.validation.tolist()}
+    pool = set(run.pool().tolist())
+    assert pool == set(run.learner.split.pool.tolist()) - set(queried)
+    assert not pool & {*run.learner.split.test.tolist(), *run.learner.split.validation.tolist()}
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_function_starts_from_the_same_split_and_the_same_accuracy(
     mnist5k: ImageDataset, name: str
 ) -> None:
-    one, other = (fast.learner(mnist5k, n, test_subset_size=100) for n in ("bald", name))
-    assert one.split.sizes() == other.split.sizes()
-    for role in one.split.sizes():
-        assert np.array_equal(getattr(one.split, role), getattr(other.split, role))
+    one, other = (fast.run(mnist5k, n, test_subset_size=100) for n in ("bald", name))
+    assert one.learner.split.sizes() == other.learner.split.sizes()
+    for role in one.learner.split.sizes():
+        assert np.array_equal(getattr(one.learner.split, role), getattr(other.learner.split, role))
     one.fit()
     other.fit()
     assert fast.measured(one.evaluate()) == fast.measured(other.evaluate())
@@ -74,7 +74,7 @@ def test_every_function_starts_from_the_same_split_and_the_same_accuracy(
 @pytest.mark.parametrize("name", ["bald", "variation_ratios", "random"])
 def test_two_learners_of_one_spec_agree_to_the_last_bit(mnist5k: ImageDataset, name: str) -> None:
     changes: dict[str, Any] = {"weights": "best", "dropout": [0.5, 0.3]}
-    one, other = (fast.learner(mnist5k, name, **changes) for _ in range(2))
+    one, other = (fast.run(mnist5k, name, **changes) for _ in range(2))
     for (mine, query), (theirs, again) in zip(
         fast.steps(one, 3), fast.steps(other, 3), strict=True
     ):
@@ -84,7 +84,7 @@ def test_two_learners_of_one_spec_agree_to_the_last_bit(mnist5k: ImageDataset, n
 
 
 def test_measuring_before_or_after_asking_makes_no_difference(mnist5k: ImageDataset) -> None:
-    one, other = (fast.learner(mnist5k) for _ in range(2))
+    one, other = (fast.run(mnist5k) for _ in range(2))
     one.fit()
     other.fit()
     before, query = fast.measured(one.evaluate()), one.query()[0]
@@ -94,7 +94,7 @@ def test_measuring_before_or_after_asking_makes_no_difference(mnist5k: ImageData
 
 
 def test_runs_of_different_seeds_differ(mnist5k: ImageDataset) -> None:
-    one, other = (asked(fast.learner(mnist5k, seed=seed)) for seed in (1, 2))
+    one, other = (asked(fast.run(mnist5k, seed=seed)) for seed in (1, 2))
     assert one.ranking != other.ranking
 
 
@@ -105,14 +105,14 @@ def test_runs_of_different_seeds_differ(mnist5k: ImageDataset) -> None:
 def test_a_query_holds_the_highest_scores_of_the_subset(
     mnist5k: ImageDataset, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    learner = fast.learner(mnist5k, name)
-    learner.fit()
+    run = fast.run(mnist5k, name)
+    run.fit()
     seen: list[torch.Tensor] = []
-    monkeypatch.setattr(learner, "_passes", spy(learner._passes, seen))
-    query, probs = learner.query()
+    monkeypatch.setattr(run.learner, "_passes", spy(run.learner._passes, seen))
+    query, probs = run.query()
 
     everything = torch.cat(seen, dim=1).numpy().astype(float)  # [T, 300, C]
-    subset = learner.pool_subset().tolist()
+    subset = run.step_pool().tolist()
     assert everything.shape == (4, 300, 10)
     expected = {i: reference.SCORES[name](everything, n) for n, i in enumerate(subset)}
     best = sorted(expected.values(), reverse=True)[:RANKING_KEPT]
@@ -142,53 +142,53 @@ def test_equal_scores_are_not_ordered_by_their_place_in_the_subset(mnist5k: Imag
     """One pass agrees with itself, so every variation ratio is 0."""
     rankings = {}
     for ties in ("random", "first"):
-        learner = fast.learner(mnist5k, "variation_ratios", num_mc_samples=1, ties=ties)
-        query = asked(learner)
+        run = fast.run(mnist5k, "variation_ratios", num_mc_samples=1, ties=ties)
+        query = asked(run)
         assert set(query.scores) == {0.0}
         rankings[ties] = query.ranking
-    subset = tuple(learner.pool_subset()[:RANKING_KEPT].tolist())
+    subset = tuple(run.step_pool()[:RANKING_KEPT].tolist())
     assert rankings["first"] == subset
     assert rankings["random"] != subset
-    again = fast.learner(mnist5k, "variation_ratios", num_mc_samples=1)
+    again = fast.run(mnist5k, "variation_ratios", num_mc_samples=1)
     assert asked(again).ranking == rankings["random"]
 
 
 def test_random_makes_no_forward_pass(
     mnist5k: ImageDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    learner = fast.learner(mnist5k, "random")
-    learner.fit()
+    run = fast.run(mnist5k, "random")
+    run.fit()
     calls: list[str] = []
     for part in ("trunk", "head"):
         monkeypatch.setattr(LeNet5, part, lambda *_, part=part: calls.append(part))
-    query, probs = learner.query()
+    query, probs = run.query()
     assert calls == []
     assert probs is None
     assert all(0 <= score < 1 for score in query.scores)
     monkeypatch.undo()
-    assert learner.evaluate().seconds["score"] == 0
+    assert run.evaluate().seconds["score"] == 0
 
 
 def test_seconds_are_told_apart_by_part(mnist5k: ImageDataset) -> None:
-    learner = fast.learner(mnist5k)
-    learner.fit()
-    unasked = learner.evaluate().seconds
+    run = fast.run(mnist5k)
+    run.fit()
+    unasked = run.evaluate().seconds
     assert set(unasked) == {"train", "evaluate", "score"}
     assert unasked["score"] == 0 < unasked["train"]
-    learner.query()
-    assert learner.evaluate().seconds["score"] > 0
+    run.query()
+    assert run.evaluate().seconds["score"] > 0
 
 
 def test_subsets_are_the_same_for_every_function_and_new_at_every_step(
     mnist5k: ImageDataset,
 ) -> None:
-    one, other = (fast.learner(mnist5k, name) for name in ("bald", "random"))
-    assert np.array_equal(one.pool_subset(), other.pool_subset())
-    before = one.pool_subset()
+    one, other = (fast.run(mnist5k, name) for name in ("bald", "random"))
+    assert np.array_equal(one.step_pool(), other.step_pool())
+    before = one.step_pool()
     fast.steps(one, 1)
     fast.steps(other, 1)
 
-    mine, theirs = one.pool_subset().tolist(), other.pool_subset().tolist()
+    mine, theirs = one.step_pool().tolist(), other.step_pool().tolist()
     assert len(mine) == len(theirs) == 300
     common = set(mine) & set(theirs)
     assert len(common) >= 290  # apart by at most the ten images that each has asked for
@@ -196,18 +196,18 @@ def test_subsets_are_the_same_for_every_function_and_new_at_every_step(
     assert len(set(mine) & set(before.tolist())) < 60  # a new draw of 300 of 4,680
 
     for n in (20, 30, 40):
-        assert np.array_equal(one.test_subset(n), other.test_subset(n))
-        assert len(set(one.test_subset(n).tolist())) == 100
-        assert set(one.test_subset(n).tolist()) <= set(one.split.test.tolist())
-    assert set(one.test_subset(20).tolist()) != set(one.test_subset(30).tolist())
+        assert np.array_equal(one.learner.test_subset(n), other.learner.test_subset(n))
+        assert len(set(one.learner.test_subset(n).tolist())) == 100
+        assert set(one.learner.test_subset(n).tolist()) <= set(one.learner.split.test.tolist())
+    assert set(one.learner.test_subset(20).tolist()) != set(one.learner.test_subset(30).tolist())
 
 
 def test_all_scores_the_whole_pool_and_measures_on_the_whole_test_set(
     mnist5k: ImageDataset,
 ) -> None:
-    learner = fast.learner(mnist5k, pool_subset_size="all", test_subset_size="all")
-    assert np.array_equal(np.sort(learner.pool_subset()), learner.split.pool)
-    assert np.array_equal(np.sort(learner.test_subset(20)), learner.split.test)
+    run = fast.run(mnist5k, pool_subset_size="all", test_subset_size="all")
+    assert np.array_equal(np.sort(run.step_pool()), run.learner.split.pool)
+    assert np.array_equal(np.sort(run.learner.test_subset(20)), run.learner.split.test)
 
 
 def test_a_pool_smaller_than_the_subset_is_scored_whole_until_it_is_empty(
@@ -215,18 +215,18 @@ def test_a_pool_smaller_than_the_subset_is_scored_whole_until_it_is_empty(
 ) -> None:
     few = fast.few_images(mnist5k, 20)
     sizes: dict[str, Any] = {"val_size": 20, "test_size": 20, "test_subset_size": 20}
-    learner = fast.learner(few, pool_subset_size=140, n_samples_to_acquire=60, **sizes)
+    run = fast.run(few, pool_subset_size=140, n_samples_to_acquire=60, **sizes)
     shown: list[int] = []
     for left in (140, 80, 20):
-        query = asked(learner)
-        assert len(learner.pool_subset()) == left
+        query = asked(run)
+        assert len(run.step_pool()) == left
         assert len(query.ranking) == min(left, RANKING_KEPT)
         shown += query.shown()
-        learner.answer(truth(learner, query))
-    assert sorted(shown) == learner.split.pool.tolist()
-    learner.fit()
-    with pytest.raises(StateError, match="pool is empty"):
-        learner.query()
+        run.answer(truth(run, query))
+    assert sorted(shown) == run.learner.split.pool.tolist()
+    run.fit()
+    with pytest.raises(ValueError, match="pool is empty"):
+        run.query()
 
 
 # -- measuring ------------------------------------------------------------------------------------
@@ -235,14 +235,14 @@ def test_a_pool_smaller_than_the_subset_is_scored_whole_until_it_is_empty(
 def test_evaluation_equals_the_loops_over_the_same_passes(
     mnist5k: ImageDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mc_dropout, "CHUNK", 250)  # so that there are three
-    learner = fast.learner(mnist5k, test_size=600, test_subset_size=520)
-    learner.fit()
+    monkeypatch.setattr(posterior, "CHUNK", 250)  # so that there are three
+    run = fast.run(mnist5k, test_size=600, test_subset_size=520)
+    run.fit()
     seen: list[torch.Tensor] = []
-    monkeypatch.setattr(learner, "_passes", spy(learner._passes, seen))
-    result = learner.evaluate()
+    monkeypatch.setattr(run.learner, "_passes", spy(run.learner._passes, seen))
+    result = run.evaluate()
 
-    probs, ids = torch.cat(seen, dim=1).numpy().astype(float), learner.test_subset(20)
+    probs, ids = torch.cat(seen, dim=1).numpy().astype(float), run.learner.test_subset(20)
     assert probs.shape == (4, 520, 10)
     means = [reference.mean_over_passes(probs, n) for n in range(520)]
     correct = [int(np.argmax(m)) == mnist5k.labels[i] for m, i in zip(means, ids, strict=True)]
@@ -256,28 +256,28 @@ def test_the_validation_loss_is_measured_only_where_the_best_weights_are_kept(
     mnist5k: ImageDataset,
 ) -> None:
     for weights, measures in (("best", True), ("last", False)):
-        learner = fast.learner(mnist5k, weights=weights)
-        learner.fit()
-        result = learner.evaluate()
+        run = fast.run(mnist5k, weights=weights)
+        run.fit()
+        result = run.evaluate()
         assert (result.val_loss is not None) is (result.best_epoch is not None) is measures
 
 
 def test_inspecting_images_gives_the_same_passes_each_time(mnist5k: ImageDataset) -> None:
-    learner = fast.learner(mnist5k)
-    learner.fit()
-    passes = learner.inspect([5, 3, 4000])
+    run = fast.run(mnist5k)
+    run.fit()
+    passes = run.learner.inspect(run.fitted, [5, 3, 4000])
     assert passes.shape == (4, 3, 10)
-    assert np.array_equal(passes, learner.inspect([5, 3, 4000]))
+    assert np.array_equal(passes, run.learner.inspect(run.fitted, [5, 3, 4000]))
 
 
 def test_progress_is_told_while_scoring_and_while_measuring(
     mnist5k: ImageDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mc_dropout, "CHUNK", 250)
-    learner, seen = fast.learner(mnist5k), list[tuple[int, int]]()
-    learner.fit()
-    learner.query(lambda done, total: seen.append((done, total)))
-    learner.evaluate(lambda done, total: seen.append((done, total)))
+    monkeypatch.setattr(posterior, "CHUNK", 250)
+    run, seen = fast.run(mnist5k), list[tuple[int, int]]()
+    run.fit()
+    run.query(lambda done, total: seen.append((done, total)))
+    run.evaluate(lambda done, total: seen.append((done, total)))
     assert seen == [(250, 300), (300, 300), (100, 100)]
 
 
@@ -285,65 +285,42 @@ def test_progress_is_told_while_scoring_and_while_measuring(
 
 
 def test_deliberately_wrong_answers_are_the_labels_that_are_learnt(mnist5k: ImageDataset) -> None:
-    learner = fast.learner(mnist5k)
-    shown = asked(learner).shown()
+    run = fast.run(mnist5k)
+    shown = asked(run).shown()
     wrong = {image_id: int(mnist5k.labels[image_id] + 1) % 10 for image_id in shown}
-    learner.answer(wrong)
-    ids, labels = learner.training_set()
+    run.answer(wrong)
+    ids, labels = run.training_set()
     assert dict(zip(ids.tolist(), labels.tolist(), strict=True)) == {
-        **{i: int(mnist5k.labels[i]) for i in learner.split.initial.tolist()},
+        **{i: int(mnist5k.labels[i]) for i in run.learner.split.initial.tolist()},
         **wrong,
     }
     # and the model is another than the one that learns the truth
-    learner.fit()
-    believing = fast.weights(learner)
-    learner.undo()
-    learner.answer({i: int(mnist5k.labels[i]) for i in shown})
-    learner.fit()
-    assert not fast.same(believing, fast.weights(learner))
+    run.fit()
+    believing = fast.weights(run.fitted)
+    run.undo()
+    run.answer({i: int(mnist5k.labels[i]) for i in shown})
+    run.fit()
+    assert not fast.same(believing, fast.weights(run.fitted))
 
 
 def test_the_order_of_typing_does_not_matter(mnist5k: ImageDataset) -> None:
-    one, other = (fast.learner(mnist5k) for _ in range(2))
-    for learner, step in ((one, 1), (other, -1)):
-        query = asked(learner)
-        learner.answer(dict(list(truth(learner, query).items())[::step]))
-        assert learner.training_set()[0].tolist()[20:] == list(query.shown())
-        learner.fit()
-    assert fast.same(fast.weights(one), fast.weights(other))
+    one, other = (fast.run(mnist5k) for _ in range(2))
+    for run, step in ((one, 1), (other, -1)):
+        query = asked(run)
+        run.answer(dict(list(truth(run, query).items())[::step]))
+        assert run.training_set()[0].tolist()[20:] == list(query.shown())
+        run.fit()
+    assert fast.same(fast.weights(one.fitted), fast.weights(other.fitted))
 
 
 def test_a_fit_depends_on_the_labels_and_not_on_who_asked_for_them(mnist5k: ImageDataset) -> None:
-    one, other = (fast.learner(mnist5k, name) for name in ("bald", "random"))
+    one, other = (fast.run(mnist5k, name) for name in ("bald", "random"))
     query = asked(one)
     one.answer(truth(one, query))
-    other.replay(one.answered)
+    other.with_labels_of(one)
     one.fit()
     other.fit()
-    assert fast.same(fast.weights(one), fast.weights(other))
-
-
-@pytest.mark.parametrize(
-    ("spoil", "words"),
-    [
-        (lambda given, query: given.pop(query.ranking[3]), "labels are missing for"),
-        (lambda given, query: given.update({query.ranking[10]: 1}), "labelled but not shown"),
-        (lambda given, query: given.update({query.ranking[0]: 10}), "is 10; allowed: 0 to 9"),
-        (lambda given, query: given.update({-1: 1}), "image -1 is labelled but not shown"),
-    ],
-)
-def test_answers_that_do_not_fit_are_refused_and_change_nothing(
-    mnist5k: ImageDataset, spoil: Any, words: str
-) -> None:
-    learner = fast.learner(mnist5k)
-    query = asked(learner)
-    given = truth(learner, query)
-    spoil(given, query)
-    with pytest.raises(AnswerError, match=words):
-        learner.answer(given)
-    assert (learner.n_labelled, learner.open_query, learner.step) == (20, query, 0)
-    learner.answer(truth(learner, query))
-    assert learner.n_labelled == 30
+    assert fast.same(fast.weights(one.fitted), fast.weights(other.fitted))
 
 
 def test_an_initial_image_drawn_twice_counts_twice_and_leaves_the_pool_once(
@@ -357,79 +334,48 @@ def test_an_initial_image_drawn_twice_counts_twice_and_leaves_the_pool_once(
         "pool_subset_size": 50,
     }
     learners = (
-        fast.learner(few, seed=seed, initial_with_replacement=True, **sizes) for seed in range(50)
+        fast.run(few, seed=seed, initial_with_replacement=True, **sizes) for seed in range(50)
     )
-    learner = next(one for one in learners if len(set(one.split.initial.tolist())) < 20)
-    ids, labels = learner.training_set()
-    assert len(ids) == len(labels) == learner.n_labelled == 20
-    assert len(learner.pool()) == 150 - 10 - 10 - len(set(ids.tolist()))
-    fast.steps(learner, 1)
-    assert learner.n_labelled == 30
+    run = next(one for one in learners if len(set(one.learner.split.initial.tolist())) < 20)
+    ids, labels = run.training_set()
+    assert len(ids) == len(labels) == run.labelled.n_labelled == 20
+    assert len(run.pool()) == 150 - 10 - 10 - len(set(ids.tolist()))
+    fast.steps(run, 1)
+    assert run.labelled.n_labelled == 30
 
 
 # -- skipping -------------------------------------------------------------------------------------
 
 
-def test_a_skipped_image_is_replaced_by_the_next_of_the_ranking(mnist5k: ImageDataset) -> None:
-    learner = fast.learner(mnist5k)
-    query = asked(learner)
-    first, second, *_ = query.shown()
-    assert learner.skip(second) == (first, *query.ranking[2:11])
-    assert learner.skip(query.ranking[10]) == (first, *query.ranking[2:10], query.ranking[11])
-
-
 def test_skipped_images_leave_the_pool_without_a_label(mnist5k: ImageDataset) -> None:
-    learner = fast.learner(mnist5k)
-    query = asked(learner)
+    run = fast.run(mnist5k)
+    query = asked(run)
     gone = query.shown()[4]
-    shown = learner.skip(gone)
-    learner.answer({i: int(mnist5k.labels[i]) for i in shown})
-    assert learner.skipped == {gone}
-    assert learner.n_labelled == 30
-    labelled, pool = set(learner.training_set()[0].tolist()), set(learner.pool().tolist())
+    shown = query.shown((gone,))
+    assert shown == tuple(i for i in query.ranking[:11] if i != gone)
+    run.answer({gone: None, **{i: int(mnist5k.labels[i]) for i in shown}})
+    assert run.labelled.skipped == {gone}
+    assert run.labelled.n_labelled == 30
+    labelled, pool = set(run.training_set()[0].tolist()), set(run.pool().tolist())
     assert not {gone} & (labelled | pool)
     assert not labelled & pool
-    assert len(pool) == len(learner.split.pool) - 11
-    assert gone not in asked(learner).ranking
-
-
-def test_skipping_beforehand_equals_a_submission_that_carries_the_skipped(
-    mnist5k: ImageDataset,
-) -> None:
-    one, other = (fast.learner(mnist5k) for _ in range(2))
-    query = asked(one)
-    gone = query.shown()[0]
-    labels = {i: int(mnist5k.labels[i]) for i in one.skip(gone)}
-    one.answer(labels)
-    asked(other)
-    other.answer([Answer(gone, None), *(Answer(i, label) for i, label in labels.items())])
-    assert other.skipped == one.skipped == {gone}
-    assert fast.same(list(other.training_set()), list(one.training_set()))
+    assert len(pool) == len(run.learner.split.pool) - 11
+    assert gone not in asked(run).ranking
 
 
 def test_all_may_be_skipped_and_the_next_query_asks_for_others(mnist5k: ImageDataset) -> None:
-    learner = fast.learner(mnist5k)
-    query = asked(learner)
-    learner.answer(dict.fromkeys(query.ranking))
-    assert (learner.n_labelled, learner.step) == (20, 1)
-    assert not set(asked(learner).ranking) & set(query.ranking)
-
-
-def test_only_an_image_that_is_shown_can_be_skipped(mnist5k: ImageDataset) -> None:
-    learner = fast.learner(mnist5k)
-    query = asked(learner)
-    with pytest.raises(ValueError, match=f"image {query.ranking[10]} is not among"):
-        learner.skip(query.ranking[10])
-    learner.skip(query.ranking[0])
-    with pytest.raises(ValueError, match=f"image {query.ranking[0]} is not among"):
-        learner.skip(query.ranking[0])
+    run = fast.run(mnist5k)
+    query = asked(run)
+    run.answer(dict.fromkeys(query.ranking))
+    assert (run.labelled.n_labelled, run.labelled.step) == (20, 1)
+    assert not set(asked(run).ranking) & set(query.ranking)
 
 
 # -- undoing and replaying ------------------------------------------------------------------------
 
 
 def test_undo_then_the_same_answers_equals_never_undone(mnist5k: ImageDataset) -> None:
-    straight, undone = (fast.learner(mnist5k) for _ in range(2))
+    straight, undone = (fast.run(mnist5k) for _ in range(2))
     fast.steps(straight, 2)
     fast.steps(undone, 1)
     query = asked(undone)
@@ -438,48 +384,49 @@ def test_undo_then_the_same_answers_equals_never_undone(mnist5k: ImageDataset) -
     again = undone.undo()
     assert again.query_id != query.query_id
     assert (again.ranking, again.scores, again.after) == (query.ranking, query.scores, query.after)
-    assert undone.n_labelled == 30
+    assert undone.labelled.n_labelled == 30
     undone.answer(truth(undone, again))
 
     straight.fit()
     undone.fit()
-    assert fast.same(fast.weights(straight), fast.weights(undone))
+    assert fast.same(fast.weights(straight.fitted), fast.weights(undone.fitted))
     assert fast.measured(straight.evaluate()) == fast.measured(undone.evaluate())
     assert straight.query()[0].ranking == undone.query()[0].ranking
 
 
 def test_undo_gives_back_everything_that_was_answered(mnist5k: ImageDataset) -> None:
-    learner = fast.learner(mnist5k)
-    pool = learner.pool().tolist()
-    query = asked(learner)
-    shown = learner.skip(query.shown()[0])
-    learner.answer(dict.fromkeys(shown, 3))
-    learner.fit()
-    again = learner.undo()
-    assert (learner.n_labelled, learner.step, learner.after) == (20, 0, 0)
-    assert learner.skipped == set()
-    assert learner.pool().tolist() == pool
+    run = fast.run(mnist5k)
+    pool = run.pool().tolist()
+    query = asked(run)
+    gone = query.shown()[0]
+    run.answer({gone: None, **dict.fromkeys(query.shown((gone,)), 3)})
+    run.fit()
+    again = run.undo()
+    assert (run.labelled.n_labelled, run.labelled.step, run.labelled.after) == (20, 0, 0)
+    assert run.labelled.skipped == set()
+    assert run.pool().tolist() == pool
     assert again.shown() == query.shown()
-    with pytest.raises(StateError, match="no model"):
-        learner.evaluate()
+    with pytest.raises(ValueError, match="fitted to other labels; call fit"):
+        run.query()
 
 
 def test_another_answer_after_undo_replaces_the_first(mnist5k: ImageDataset) -> None:
-    learner = fast.learner(mnist5k)
-    shown = asked(learner).shown()
-    learner.answer(dict.fromkeys(shown, 3))
-    learner.undo()
-    learner.answer(dict.fromkeys(shown, 4))
-    assert learner.training_set()[1].tolist()[20:] == [4] * 10
+    run = fast.run(mnist5k)
+    shown = asked(run).shown()
+    run.answer(dict.fromkeys(shown, 3))
+    run.undo()
+    run.answer(dict.fromkeys(shown, 4))
+    assert run.training_set()[1].tolist()[20:] == [4] * 10
 
 
 def test_a_replayed_run_goes_on_as_the_uninterrupted_one(mnist5k: ImageDataset) -> None:
-    live, resumed = (fast.learner(mnist5k) for _ in range(2))
+    live, resumed = (fast.run(mnist5k) for _ in range(2))
     fast.steps(live, 2)
     query = asked(live)
-    resumed.replay(live.answered, live.open_query)
+    resumed.with_labels_of(live)
     assert fast.same(list(live.training_set()), list(resumed.training_set()))
-    assert (resumed.step, resumed.n_labelled, resumed.after) == (2, 40, live.after)
+    labelled = resumed.labelled
+    assert (labelled.step, labelled.n_labelled, labelled.after) == (2, 40, live.labelled.after)
     assert np.array_equal(live.pool(), resumed.pool())
 
     resumed.answer(truth(resumed, query))  # the open query came along, and needs no model
@@ -489,46 +436,31 @@ def test_a_replayed_run_goes_on_as_the_uninterrupted_one(mnist5k: ImageDataset) 
         assert mine[1].ranking == theirs[1].ranking
     live.fit()
     resumed.fit()
-    assert fast.same(fast.weights(live), fast.weights(resumed))
+    assert fast.same(fast.weights(live.fitted), fast.weights(resumed.fitted))
 
 
-def test_replay_keeps_a_model_that_still_fits_and_drops_one_that_does_not(
-    mnist5k: ImageDataset,
-) -> None:
-    learner = fast.learner(mnist5k)
-    query = asked(learner)
-    model = learner.fitted
-    learner.replay(learner.answered, query)
-    assert learner.fitted is model
-    other = fast.learner(mnist5k)
-    fast.steps(other, 1)
-    learner.replay(other.answered)
-    assert learner.fitted is None
+# -- fitting --------------------------------------------------------------------------------------
 
 
-# -- order ----------------------------------------------------------------------------------------
+def test_a_model_of_other_labels_does_not_ask(mnist5k: ImageDataset) -> None:
+    run = fast.run(mnist5k)
+    fast.steps(run, 1)
+    with pytest.raises(ValueError, match="fitted to other labels; call fit"):
+        run.query()
+    run.fit()
+    assert run.query()[0].n_labelled == 30
 
 
-def test_calls_out_of_order_say_what_is_missing(mnist5k: ImageDataset) -> None:
-    learner = fast.learner(mnist5k)
-    for call in (learner.query, learner.evaluate, lambda: learner.inspect([1])):
-        with pytest.raises(StateError, match="no model for the current labels"):
-            call()
-    for answer in (lambda: learner.answer({}), lambda: learner.skip(1)):
-        with pytest.raises(StateError, match="no query is open"):
-            answer()
-    with pytest.raises(StateError, match="nothing to undo"):
-        learner.undo()
+def test_a_model_of_another_learner_is_refused(mnist5k: ImageDataset) -> None:
+    class Stranger:
+        n_labelled, after, corrected = 20, 0, 0
+        seconds = MappingProxyType({"train": 1.0})
 
+        def dump(self) -> Any:
+            raise NotImplementedError
 
-def test_answers_put_the_model_out_of_date(mnist5k: ImageDataset) -> None:
-    learner = fast.learner(mnist5k)
-    fast.steps(learner, 1)
-    for call in (learner.query, learner.evaluate):
-        with pytest.raises(StateError, match="call fit"):
-            call()
-    with pytest.raises(StateError, match="no query is open"):
-        learner.answer({})
+    with pytest.raises(TypeError, match="a Stranger, which this learner did not fit"):
+        fast.learner(mnist5k).evaluate(Stranger())
 
 
 def test_a_fit_given_up_leaves_the_learner_as_it_was(mnist5k: ImageDataset) -> None:
@@ -539,13 +471,13 @@ def test_a_fit_given_up_leaves_the_learner_as_it_was(mnist5k: ImageDataset) -> N
         if epoch.number == 3:
             raise Enough
 
-    learner, other = (fast.learner(mnist5k) for _ in range(2))
+    run, other = (fast.run(mnist5k) for _ in range(2))
     with pytest.raises(Enough):
-        learner.fit(watch)
-    assert learner.fitted is None
-    learner.fit()
+        run.fit(watch)
+    assert run.model is None
+    run.fit()
     other.fit()
-    assert fast.same(fast.weights(learner), fast.weights(other))
+    assert fast.same(fast.weights(run.fitted), fast.weights(other.fitted))
 
 
 def test_every_step_has_initial_weights_and_training_masks_of_its_own(
@@ -557,9 +489,9 @@ def test_every_step_has_initial_weights_and_training_masks_of_its_own(
         used.append((model.dense3.weight.detach().numpy().tobytes(), args[3].initial_seed()))
         return train(model, *args, **more)
 
-    monkeypatch.setattr("dal_core.learner.bayesian_cnn.train", spied)
+    monkeypatch.setattr("dal_core.posterior.mc_dropout.train", spied)
     for name in ("bald", "random"):
-        fast.steps(fast.learner(mnist5k, name), 3)
+        fast.steps(fast.run(mnist5k, name), 3)
     bald, random = used[:3], used[3:]
     assert bald == random  # paired across functions
     assert [len(set(values)) for values in zip(*bald, strict=True)] == [3, 3]
@@ -569,23 +501,23 @@ def test_the_full_data_bound_learns_everything_and_asks_for_nothing(mnist5k: Ima
     few = fast.few_images(mnist5k, 30)
     sizes: dict[str, Any] = {"val_size": 20, "test_size": 60, "test_subset_size": 20}
     work: dict[str, Any] = {"pool_subset_size": "all", "full_data_batch_size": 64}
-    learner, again = (fast.learner(few, FULL_DATA, **sizes, **work) for _ in range(2))
-    assert (learner.n_labelled, len(learner.pool())) == (300 - 20 - 60, 0)
-    assert len(learner.test_subset(220)) == 60
-    learner.fit()
+    run, again = (fast.run(few, FULL_DATA, **sizes, **work) for _ in range(2))
+    assert (run.labelled.n_labelled, len(run.pool())) == (300 - 20 - 60, 0)
+    assert len(run.learner.test_subset(220)) == 60
+    run.fit()
     again.fit()
-    assert fast.same(fast.weights(learner), fast.weights(again))
-    with pytest.raises(StateError, match="pool is empty"):
-        learner.query()
-    batched = fast.weights(learner)
-    whole = fast.learner(few, FULL_DATA, **sizes, **{**work, "full_data_batch_size": 220})
+    assert fast.same(fast.weights(run.fitted), fast.weights(again.fitted))
+    with pytest.raises(ValueError, match="pool is empty"):
+        run.query()
+    batched = fast.weights(run.fitted)
+    whole = fast.run(few, FULL_DATA, **sizes, **{**work, "full_data_batch_size": 220})
     whole.fit()
-    assert not fast.same(batched, fast.weights(whole))
+    assert not fast.same(batched, fast.weights(whole.fitted))
 
 
 def test_a_run_is_refused_on_other_data_than_its_own(mnist5k: ImageDataset) -> None:
     few = fast.few_images(mnist5k, 60)
     spec = RunSpec(few.fingerprint, fast.protocol(), "bald", 1)
     with pytest.raises(ValueError, match=f"fingerprint is {few.fingerprint[:12]}") as error:
-        Learner(spec, mnist5k)
+        BayesianCNNLearner(spec, mnist5k)
     assert "\n" not in str(error.value)

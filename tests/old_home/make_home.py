@@ -58,7 +58,17 @@ EXPERIMENT = (
 WITH_WEIGHTS = ("killed",)  # the others' models can be fitted again
 EXPORTED = ("strict", "continuous", "noisy", "fork", "replay", "killed", "paused")
 
-DAL = telling.Dal(main, Store, Answer, Workbench, advance, agenda, load_beliefs, read_record)
+DAL = telling.Dal(
+    main,
+    Store,
+    Answer,
+    Workbench,
+    advance,
+    agenda,
+    load_beliefs,
+    read_record,
+    lambda protocol: protocol.describe(),
+)
 
 
 class Killed(Exception):

@@ -7,6 +7,7 @@ code, tell the same things through the same lines.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import io
 import json
@@ -33,6 +34,7 @@ class Dal:
     agenda: Any
     load_beliefs: Any
     read_record: Any
+    describe: Any
 
     # -- the command line ----------------------------------------------------------------------
 
@@ -56,7 +58,9 @@ class Dal:
         """All that the store says of a run."""
         with closing(self.Store(home, create=False)) as store:
             log, progress = store.log(run_id), store.progress(run_id)
-            row, asked, todo = log.run, log.open_query, self.agenda(log)
+            row, asked, failure = log.run, log.open_query, log.failure
+            # Then, a run that had failed was known by its progress alone, and its task went on.
+            todo = self.agenda(dataclasses.replace(log, failure=None))
             probs = None if asked is None else store.shown_probs(asked.query_id)
             summary = store.summaries([run_id])[0]
             return {
@@ -68,7 +72,7 @@ class Dal:
                 "acquisition": row.spec.acquisition,
                 "seed": row.spec.seed,
                 "noise": row.spec.noise,
-                "protocol": row.spec.protocol.describe(),
+                "protocol": self.describe(row.spec.protocol),
                 "created_at": row.created_at,
                 "oracle_until": row.oracle_until,
                 "paused": row.paused,
@@ -87,7 +91,11 @@ class Dal:
                 ],
                 "task": todo.task.name,
                 "finished": todo.finished,
-                "progress": None if progress is None else [progress.part, progress.message],
+                "progress": ["failed", failure.reason]
+                if failure
+                else None
+                if progress is None
+                else [progress.part, ""],
                 "labels": [list(pair) for pair in log.labels()],
                 "submissions": [
                     [one.submission_id, one.query_id, one.annotator, one.source, one.at]

@@ -46,8 +46,8 @@ def test_a_stream_depends_on_seed_purpose_and_size_alone() -> None:
 def test_nothing_draws_from_or_seeds_a_global_generator(mnist5k: ImageDataset) -> None:
     before = (torch.get_rng_state(), np.random.get_state(), random.getstate())
     for acquisition in ("bald", "random"):
-        learner = fast.learner(mnist5k, acquisition, weights="best", dropout=[0.3, 0.25])
-        fast.steps(learner, 2)
+        run = fast.run(mnist5k, acquisition, weights="best", dropout=[0.3, 0.25])
+        fast.steps(run, 2)
     assert torch.equal(torch.get_rng_state(), before[0])
     assert repr(np.random.get_state()) == repr(before[1])
     assert random.getstate() == before[2]
@@ -55,10 +55,10 @@ def test_nothing_draws_from_or_seeds_a_global_generator(mnist5k: ImageDataset) -
 
 def test_the_state_of_the_global_generators_changes_no_result(mnist5k: ImageDataset) -> None:
     def run() -> list[object]:
-        learner = fast.learner(mnist5k, "variation_ratios")
-        done = [(fast.measured(r), q.ranking, q.scores) for r, q in fast.steps(learner, 2)]
-        learner.fit()
-        return [done, [w.tobytes() for w in fast.weights(learner)]]
+        one = fast.run(mnist5k, "variation_ratios")
+        done = [(fast.measured(r), q.ranking, q.scores) for r, q in fast.steps(one, 2)]
+        one.fit()
+        return [done, [w.tobytes() for w in fast.weights(one.fitted)]]
 
     first = run()
     with torch.random.fork_rng(devices=[]):

@@ -334,14 +334,14 @@ FLAT = {"train_size": 20, "n_acquisition_steps": 2, "n_samples_to_acquire": 10}
 def test_two_different_runs_under_one_key_are_named() -> None:
     one = build_record([a_run("bald", 1)], PROTOCOL)
     two = build_record([a_run("bald", 1, (0.6, 0.7, 0.8, 0.91))], PROTOCOL)
-    with pytest.raises(RecordError, match="bald seed 1 stands twice with different numbers"):
+    with pytest.raises(RecordError, match="bald seed 1 appears twice with different numbers"):
         merge([one, two])
 
 
 def test_two_different_bounds_of_one_seed_are_named() -> None:
     one = build_record([a_run()], PROTOCOL, [Bound(1, 0.99, 0.03)])
     two = build_record([a_run()], PROTOCOL, [Bound(1, 0.98, 0.03)])
-    with pytest.raises(RecordError, match="the bound of seed 1 stands twice"):
+    with pytest.raises(RecordError, match="the bound of seed 1 appears twice"):
         merge([one, two])
 
 

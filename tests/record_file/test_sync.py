@@ -14,15 +14,16 @@ from dal_core.record_file.io import read_record
 from dal_core.record_file.schema import Record, bounds, curves, unfinished
 from dal_core.record_file.sync import experiment_dir, refresh_records, stored_record
 from dal_core.record_file.writer import RecordWriter, Throttle
+from dal_core.store.base import Store
 from dal_core.store.home import run_dir
-from dal_core.store.store import Store
+from dal_core.store.opening import open_store
 from tests.experiment_kit import OneByOne, protocol
 
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     monkeypatch.setattr(control, "POLL_SECONDS", 0)
-    return Store(tmp_path)
+    return open_store(tmp_path)
 
 
 def create(store: Store, dataset: ImageDataset, *acquisitions: str) -> str:

@@ -10,13 +10,14 @@ import pytest
 
 from dal_core.results.labelling_cost import has_times, labelling_minutes, labelling_seconds
 from dal_core.run.events import Answer
-from dal_core.store.store import Store
+from dal_core.store.base import Store
+from dal_core.store.opening import open_store
 from tests.store_kit import ask, give, new_result, new_run
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    opened = Store(tmp_path)
+    opened = open_store(tmp_path)
     yield opened
     opened.close()
 

@@ -10,7 +10,6 @@ import pytest
 
 from dal_core.data.base import ImageDataset
 from dal_core.execution.job import Workbench, advance
-from dal_core.execution.recompute import learner_at
 from dal_core.experiments import control
 from dal_core.figures.classes import Classes
 from dal_core.figures.history import (
@@ -24,9 +23,10 @@ from dal_core.figures.history import (
 from dal_core.learner.bayesian_cnn import confusion_counts
 from dal_core.record_file.sync import run_curve
 from dal_core.results import run_history
+from dal_core.run.labelled import labelled_of, state_at
 from dal_core.run.splits import split_of
 from dal_core.run.state import RunState
-from dal_core.store.store import Store
+from dal_core.store.opening import open_store
 from tests import experiment_kit, store_kit
 
 CONFUSION = ((3, 1, 0), (0, 0, 0), (2, 2, 4))
@@ -35,7 +35,7 @@ CONFUSION = ((3, 1, 0), (0, 0, 0), (2, 2, 4))
 @pytest.fixture(scope="module")
 def log(tmp_path_factory: pytest.TempPathFactory, mnist5k: ImageDataset) -> RunState:
     """A finished run with two answered queries."""
-    store = Store(tmp_path_factory.mktemp("home"))
+    store = open_store(tmp_path_factory.mktemp("home"))
     run = experiment_kit.new_run(store, mnist5k)
     list(advance(Workbench(store), run.run_id))
     return store.log(run.run_id)
@@ -52,7 +52,7 @@ def test_every_state_has_what_its_model_measured_and_asked(log: RunState) -> Non
 
 
 def test_a_state_that_was_not_measured_is_there_without_a_result(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+    store = open_store(tmp_path)
     run = store_kit.new_run(store)
     store_kit.give(store, store_kit.ask(store, run.run_id, range(100)))
     query = store_kit.ask(store, run.run_id, range(100, 200))
@@ -70,7 +70,7 @@ def test_a_number_of_labels_between_two_steps_shows_the_one_before(log: RunState
 def test_images_asked_for_come_with_what_was_said_and_what_is_true(
     tmp_path: Path, mnist5k: ImageDataset
 ) -> None:
-    store = Store(tmp_path)
+    store = open_store(tmp_path)
     run = store_kit.new_run(store)
     query = store_kit.ask(store, run.run_id, range(100, 0, -1))
     (now,) = run_history.moments(store.log(run.run_id))
@@ -91,16 +91,16 @@ def test_images_asked_for_come_with_what_was_said_and_what_is_true(
 def test_classes_are_counted_as_the_learner_has_them(log: RunState, mnist5k: ImageDataset) -> None:
     split = split_of(log.run.spec, mnist5k)
     for moment in run_history.moments(log):
-        learner = learner_at(log, moment.after, mnist5k)
-        labelled, pool = run_history.class_counts(log, moment, mnist5k, split)
-        _, labels = learner.training_set()
-        assert labelled.tolist() == np.bincount(labels, minlength=10).tolist()
-        assert pool.tolist() == np.bincount(mnist5k.labels[learner.pool()], minlength=10).tolist()
-        assert labelled.sum() == moment.n_labelled
+        labelled = labelled_of(state_at(log, moment.after, log.corrected), split, mnist5k)
+        by_class, pool = run_history.class_counts(log, moment, mnist5k, split)
+        assert by_class.tolist() == np.bincount(labelled.labels, minlength=10).tolist()
+        left = mnist5k.labels[labelled.unlabelled(split.pool)]
+        assert pool.tolist() == np.bincount(left, minlength=10).tolist()
+        assert by_class.sum() == moment.n_labelled
 
 
 def test_wrong_labels_are_counted_up_to_the_step(tmp_path: Path, mnist5k: ImageDataset) -> None:
-    store = Store(tmp_path)
+    store = open_store(tmp_path)
     spec = replace(experiment_kit.new_run(store, mnist5k).spec, noise=1.0)
     run = control.create_run(store, mnist5k, spec)
     store.set_directives(run.run_id, oracle_until=spec.max_labels)
@@ -160,7 +160,7 @@ def test_figures_of_a_step_show_its_numbers(log: RunState) -> None:
 
 
 def test_a_step_whose_mistakes_were_not_recorded_says_so(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+    store = open_store(tmp_path)
     run = store_kit.new_run(store)
     store.add_step(run.run_id, store_kit.new_result())
     assert store.log(run.run_id).steps[0].confusion is None

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from dal_core.protocol.run_spec import FULL_DATA, RunSpec
-from dal_core.run.events import Answer, Correction, Query, StepResult, Submission
+from dal_core.run.events import Answer, Correction, Failure, Query, StepResult, Submission
 from dal_core.run.next_task import Task, answers_itself, next_task
 from dal_core.run.rows import RunRow
 from dal_core.run.state import RunState
@@ -221,3 +221,11 @@ def test_an_oracle_in_a_continuous_run_answers_as_in_a_strict_one() -> None:
         (True, True, Task.ANSWER),
     ):
         assert next_task(a_log(run, 1, evaluated, asked)).task is task
+
+
+@pytest.mark.parametrize("run", [PERSON, ORACLE, {**PERSON, "mode": "continuous"}])
+@pytest.mark.parametrize(("evaluated", "asked"), [(False, False), (True, True)])
+def test_a_run_that_failed_has_no_work(run: dict[str, Any], evaluated: bool, asked: bool) -> None:
+    log = a_log(a_run(**run), 1, evaluated, asked)
+    failed = dataclasses.replace(log, failure=Failure("OSError: no", "", 1))
+    assert next_task(failed).task is Task.NOTHING

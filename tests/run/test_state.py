@@ -1,4 +1,4 @@
-"""Replay against a naive model: the labels a run has are what was said and not taken back.
+"""States against a naive model: the labels a run has are those given and not retracted.
 
 The naive model keeps a stack and forgets what is undone or said anew; the log forgets nothing.
 Both are driven with the same random sequences of asking, submitting (with skips), correcting,
@@ -18,11 +18,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dal_core.run.events import Answer, Correction, Query, StepResult, Submission
+from dal_core.run.events import Answer, Correction, Failure, Query, StepResult, Submission
 from dal_core.run.rows import RunRow
-from dal_core.run.state import RunState, replay
-from dal_core.store.store import Store
-from tests.store_kit import N_INITIAL, answers_to, new_query, new_result, new_run, spec
+from dal_core.run.state import RunState
+from dal_core.store.opening import open_store
+from tests.store_kit import N_INITIAL, answers_to, new_query, new_result, new_run, spec, summary_of
 
 POOL = frozenset(range(40))
 BATCH = 3
@@ -50,6 +50,7 @@ class Rows:
         self.retracted: set[int] = set()
         self.steps: list[StepResult] = []
         self.corrections: list[Correction] = []
+        self.failure: Failure | None = None
 
     def ask(self, query: Query) -> None:
         self.queries.append(query)
@@ -86,13 +87,14 @@ class Rows:
         )
 
     def log(self) -> RunState:
-        return replay(
+        return RunState.from_events(
             self.run,
-            self.queries,
-            self.submissions,
-            self.retracted,
-            self.steps,
-            self.corrections,
+            queries=self.queries,
+            submissions=self.submissions,
+            retracted=self.retracted,
+            steps=self.steps,
+            corrections=self.corrections,
+            failure=self.failure,
         )
 
 
@@ -100,7 +102,7 @@ class Stored:
     """The same through the store and its file."""
 
     def __init__(self, home: str) -> None:
-        self.store = Store(Path(home))
+        self.store = open_store(Path(home))
         self.run_id = new_run(self.store).run_id
 
     def ask(self, query: Query) -> None:
@@ -120,7 +122,9 @@ class Stored:
         self.store.undo(self.run_id)
 
     def log(self) -> RunState:
-        return self.store.log(self.run_id)
+        log = self.store.log(self.run_id)
+        assert self.store.summaries([self.run_id]) == [summary_of(log)]
+        return log
 
 
 @dataclass
@@ -249,7 +253,7 @@ ACTIONS = st.lists(
 
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(ACTIONS)
-def test_replay_agrees_with_a_model_that_forgets(actions: list[tuple[str, int]]) -> None:
+def test_the_state_agrees_with_a_model_that_forgets(actions: list[tuple[str, int]]) -> None:
     play(Rows(), actions)
 
 
@@ -322,3 +326,28 @@ def test_of_two_open_queries_for_a_state_the_newest_counts() -> None:
     rows.ask(newer)
     assert rows.log().open_query == newer
     assert list(rows.log().queries) == [newer.query_id]
+
+
+def a_failure(rows: Rows, retried: bool = False) -> Failure:
+    """What the store would write now."""
+    n_changes = len(rows.submissions) + len(rows.retracted) + len(rows.corrections)
+    return Failure("OSError: no", "", n_changes, retried)
+
+
+def test_a_failure_stands_until_there_are_new_labels_or_somebody_tries_again() -> None:
+    rows = Rows()
+    query = new_query(range(10), batch_size=BATCH)
+    rows.ask(query)
+    rows.submit(query, answers_to(query))
+    for clear in (
+        lambda: rows.correct(0, 9),
+        rows.undo,
+        lambda: rows.submit(rows.queries[-1], answers_to(rows.queries[-1])),
+    ):
+        rows.failure = a_failure(rows)
+        rows.measure(new_result(rows.log().n_labelled, rows.log().after))  # clears nothing
+        assert rows.log().failure == rows.failure
+        clear()
+        assert rows.log().failure is None
+    rows.failure = a_failure(rows, retried=True)
+    assert rows.log().failure is None

@@ -19,13 +19,18 @@ from hypothesis.extra import numpy as hnp
 from dal_core.store import artefacts
 from dal_core.store.artefacts import ArtefactDamaged, ArtefactMissing
 
-ARRAYS = {
+ARRAYS: dict[str, np.ndarray] = {
     "a.weight": np.arange(6, dtype=np.float32).reshape(2, 3),
     "ids": np.array([3, 1, 2], dtype=np.int64),
     "scalar": np.array(2.5, dtype=np.float64),
     "empty": np.zeros((0, 4), dtype=np.uint8),
 }
-FACTS = {"spec": "0123abcd", "after": 7, "losses": [0.1, 1e-17, 2.0], "best_epoch": None}
+FACTS: dict[str, object] = {
+    "spec": "0123abcd",
+    "after": 7,
+    "losses": [0.1, 1e-17, 2.0],
+    "best_epoch": None,
+}
 
 any_arrays = st.dictionaries(
     st.text("abc.é", min_size=1, max_size=5),

@@ -10,21 +10,23 @@ import pytest
 
 from dal_core.data.base import ImageDataset
 from dal_core.execution.job import Workbench, advance
-from dal_core.learner.bayesian_cnn import Learner
+from dal_core.learner.bayesian_cnn import BayesianCNNLearner, FittedCNN
 from dal_core.run.answers import AnswerError
 from dal_core.run.events import Answer, Query
+from dal_core.run.labelled import Labelled
 from dal_core.run.rows import RunNotFound
-from dal_core.store import schema
+from dal_core.store.base import Store
 from dal_core.store.home import run_dir
-from dal_core.store.store import Store
-from dal_core.training.loop import Training, Watch
+from dal_core.store.opening import open_store
+from dal_core.store.sqlite import schema
+from dal_core.training.loop import Watch
 from tests import experiment_kit
 from tests.store_kit import N_INITIAL, answers_to, ask, give, new_query, new_result, new_run
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    opened = Store(tmp_path)
+    opened = open_store(tmp_path)
     yield opened
     opened.close()
 
@@ -292,13 +294,15 @@ def test_a_fit_whose_labels_are_corrected_is_begun_again(
     finish(store, run_id)
     query = label(store, run_id, mnist5k, wrong=(0,))
     fits = []
-    fit = Learner.fit
+    fit = BayesianCNNLearner.fit
 
-    def spy(learner: Learner, watch: Watch | None = None) -> Training:
-        fits.append(learner.corrected)
-        return fit(learner, watch)
+    def spy(
+        learner: BayesianCNNLearner, labelled: Labelled, watch: Watch | None = None
+    ) -> FittedCNN:
+        fits.append(labelled.corrected)
+        return fit(learner, labelled, watch)
 
-    monkeypatch.setattr(Learner, "fit", spy)
+    monkeypatch.setattr(BayesianCNNLearner, "fit", spy)
     calls = iter(range(10_000))
 
     def in_the_first_epoch() -> None:

@@ -17,13 +17,14 @@ from dal_core.protocol.run_spec import RunSpec
 from dal_core.run.events import Answer, Batch
 from dal_core.run.rows import RunNotFound, RunRow
 from dal_core.run.splits import split_of
-from dal_core.store.store import Store
+from dal_core.store.base import Store
+from dal_core.store.opening import open_store
 from tests import experiment_kit, store_kit
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "home")
+    return open_store(tmp_path / "home")
 
 
 @pytest.fixture

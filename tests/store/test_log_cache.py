@@ -12,13 +12,15 @@ import pytest
 from dal_core.run.answers import AnswerError
 from dal_core.run.events import Answer, Query
 from dal_core.run.rows import RunNotFound
-from dal_core.store import log_cache, reading
-from dal_core.store.store import Store
-from tests.store_kit import answers_to, ask, give, new_query, new_result, new_run
+from dal_core.store.base import Store
+from dal_core.store.opening import open_store
+from dal_core.store.sqlite import log_cache, reading
+from dal_core.store.sqlite.commands import SqliteStore
+from tests.store_kit import answers_to, ask, give, new_query, new_result, new_run, summary_of
 
 
 def read_afresh(store: Store, run_id: str) -> object:
-    with store._reading.connect() as connection:
+    with SqliteStore(store.home)._reading.connect() as connection:
         return reading.read_log(connection, run_id)
 
 
@@ -26,7 +28,7 @@ class Hands:
     """What people and workers do to a run, at random, through either of two stores."""
 
     def __init__(self, home: Path, seed: int, mode: str) -> None:
-        self.stores = Store(home), Store(home)
+        self.stores = open_store(home), open_store(home)
         self.random = random.Random(seed)
         self.mode = mode
         kind = "person" if mode == "continuous" else "oracle"
@@ -34,6 +36,7 @@ class Hands:
 
     def act(self) -> None:
         hand = [self.ask, self.give] * 3 + [self.undo, self.correct, self.measure, self.direct]
+        hand += [self.fail, self.retry]
         self.random.choice(hand)(self.random.choice(self.stores))
 
     def ask(self, store: Store) -> None:
@@ -70,6 +73,12 @@ class Hands:
         accuracy = self.random.random()
         store.add_step(self.run_id, new_result(log.n_labelled, log.after, accuracy, log.corrected))
 
+    def fail(self, store: Store) -> None:
+        store.add_failure(self.run_id, f"OSError: {self.random.random()}")
+
+    def retry(self, store: Store) -> None:
+        store.retry(self.run_id)
+
     def direct(self, store: Store) -> None:
         store.set_directives(self.run_id, paused=self.random.random() < 0.5)
 
@@ -82,6 +91,7 @@ def test_whatever_is_done_through_whichever_store(tmp_path: Path, seed: int, mod
         hands.act()
         logs = [store.log(hands.run_id) for store in hands.stores]
         assert logs == [read_afresh(hands.stores[0], hands.run_id)] * 2
+        assert hands.stores[0].summaries([hands.run_id]) == [summary_of(logs[0])]
     log = hands.stores[0].log(hands.run_id)
     assert len(log.submissions) > 1 and log.corrections and log.n_retracted and log.steps
 
@@ -90,7 +100,7 @@ def test_a_write_that_failed_leaves_nothing_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Numbers of rows that were rolled back are used again, for others."""
-    store = Store(tmp_path)
+    store = open_store(tmp_path)
     run_id = new_run(store).run_id
     query = ask(store, run_id, range(100))
     give(store, query)
@@ -111,7 +121,7 @@ def test_a_write_that_failed_leaves_nothing_behind(
 
 
 def test_a_deleted_run_is_gone(tmp_path: Path) -> None:
-    store, other = Store(tmp_path), Store(tmp_path)
+    store, other = open_store(tmp_path), open_store(tmp_path)
     run_id = new_run(store).run_id
     assert other.log(run_id) == store.log(run_id)
     store.delete_run(run_id)
@@ -121,17 +131,17 @@ def test_a_deleted_run_is_gone(tmp_path: Path) -> None:
 
 
 def test_only_the_logs_read_last_are_kept(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+    store = open_store(tmp_path)
     run_ids = [new_run(store).run_id for _ in range(4)]
     logs = log_cache.LogCache(at_most=2)
     for run_id in [*run_ids, run_ids[2]]:
-        with store._reading.connect() as connection:
+        with SqliteStore(store.home)._reading.connect() as connection:
             assert logs.read(connection, run_id) == read_afresh(store, run_id)
     assert list(logs._rows) == [run_ids[3], run_ids[2]]
 
 
 def test_what_was_read_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = Store(tmp_path)
+    store = open_store(tmp_path)
     run_id = new_run(store).run_id
     for first in (0, 10, 20):
         give(store, ask(store, run_id, range(first, 100)))
@@ -152,7 +162,7 @@ def test_what_was_read_is_not_read_again(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_threads_that_read_and_write_at_once_never_see_less_than_before(tmp_path: Path) -> None:
     """A reader whose snapshot is older than what another just read must not mix the two."""
-    store = Store(tmp_path)
+    store = open_store(tmp_path)
     run_id = new_run(store).run_id
     wrong: list[str] = []
     done = threading.Event()

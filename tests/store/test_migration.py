@@ -1,4 +1,5 @@
-"""A database of version 1 becomes one of this version when it is opened, with all it holds."""
+"""A database of an earlier version becomes one of this version when it is opened, with all it
+holds."""
 
 from __future__ import annotations
 
@@ -10,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from dal_core.protocol.presets import PRESETS
+from dal_core.run.next_task import next_task
 from dal_core.run.rows import StoreError
-from dal_core.store import schema
-from dal_core.store.store import Store
+from dal_core.store.opening import open_store
+from dal_core.store.sqlite import schema
 from tests.store_kit import ask, give, new_run, spec
 
 # As version 1 made it.
@@ -129,7 +131,7 @@ def columns(home: Path) -> dict[str, set[tuple[str, str, int, object]]]:
 
 @pytest.mark.parametrize("create", [True, False])
 def test_a_run_of_version_1_is_read_as_what_it_was(old: Path, create: bool) -> None:
-    store = Store(old, create)
+    store = open_store(old, create)
     run = store.run("bald-s1-old")
     assert run.spec == spec() and run.spec.noise == 0
     assert (run.mode, run.forked_from, run.forked_after, run.forked_labels) == (
@@ -151,7 +153,7 @@ def test_a_run_of_version_1_is_read_as_what_it_was(old: Path, create: bool) -> N
 
 
 def test_a_run_of_version_1_goes_on(old: Path) -> None:
-    store = Store(old)
+    store = open_store(old)
     open_query = store.log("bald-s1-old").open_query
     assert open_query is not None
     assert give(store, open_query).status == "saved"
@@ -161,9 +163,47 @@ def test_a_run_of_version_1_goes_on(old: Path) -> None:
     store.close()
 
 
+@pytest.mark.parametrize("version", [1, 2])
+def test_what_earlier_versions_marked_as_failed_has_failed(
+    old: Path, tmp_path: Path, version: int
+) -> None:
+    if version == 2:
+        open_store(old).close()
+        back_to_version_2(old)
+    connection = sqlite3.connect(old / schema.DATABASE_FILE)
+    connection.execute(
+        "INSERT INTO progress VALUES ('bald-s1-old', 'failed', NULL, NULL, NULL, NULL, NULL, "
+        "'OSError: the disk is full', '2026-01-02T00:00:00.000+00:00')"
+    )
+    connection.commit()
+    connection.close()
+    store = open_store(old)
+    failure = store.log("bald-s1-old").failure
+    assert failure is not None
+    assert (failure.reason, failure.at) == (
+        "OSError: the disk is full",
+        "2026-01-02T00:00:00.000+00:00",
+    )
+    assert not next_task(store.log("bald-s1-old")).has_work
+    progress = store.progress("bald-s1-old")
+    assert progress is not None and progress.part == "idle"
+    open_query = store.log("bald-s1-old").open_query
+    assert open_query is not None
+    give(store, open_query)
+    assert store.log("bald-s1-old").failure is None
+    store.close()
+
+
+def back_to_version_2(home: Path) -> None:
+    """Make a home of today what version 2 left."""
+    connection = sqlite3.connect(home / schema.DATABASE_FILE)
+    connection.executescript("DROP TABLE failures; UPDATE schema_version SET version = 2;")
+    connection.close()
+
+
 def test_a_migrated_database_has_the_columns_of_a_new_one(old: Path, tmp_path: Path) -> None:
-    Store(old).close()
-    Store(tmp_path / "new").close()
+    open_store(old).close()
+    open_store(tmp_path / "new").close()
     assert columns(old) == columns(tmp_path / "new")
 
 
@@ -172,7 +212,7 @@ def test_a_database_is_migrated_once_by_whoever_comes_first(old: Path) -> None:
 
     def open_it() -> None:
         try:
-            Store(old, create=False).close()
+            open_store(old, create=False).close()
         except BaseException as error:
             failed.append(error)
 
@@ -182,7 +222,7 @@ def test_a_database_is_migrated_once_by_whoever_comes_first(old: Path) -> None:
     for thread in threads:
         thread.join()
     assert failed == []
-    store = Store(old)
+    store = open_store(old)
     assert new_run(store).mode == "strict"
     store.close()
 
@@ -193,7 +233,7 @@ def test_a_migration_that_fails_leaves_the_database_as_it_was(old: Path) -> None
     connection.commit()
     before = columns(old)
     with pytest.raises(StoreError, match=r"^[^\n]*cannot be used as a store of runs[^\n]*$"):
-        Store(old)
+        open_store(old)
     assert columns(old) == before
     assert connection.execute("SELECT version FROM schema_version").fetchall() == [(1,)]
     connection.close()

@@ -7,16 +7,18 @@ from pathlib import Path
 
 from dal_core.run.events import Query
 from dal_core.run.rows import Progress, SubmitOutcome
-from dal_core.store.store import Store
+from dal_core.store.base import Store
+from dal_core.store.opening import open_store
 from tests.store_kit import answers_to, ask, give, line_of, new_run, python
 
 SUBMIT = """
 import sys, time
 from pathlib import Path
 from tests.store_kit import answers_to
-from dal_core.store.store import Store
+from dal_core.store.base import Store
+from dal_core.store.opening import open_store
 home, run_id, offset = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-store = Store(home)
+store = open_store(home)
 query = store.log(run_id).open_query
 print("ready")
 sys.stdin.readline()
@@ -33,8 +35,9 @@ import threading
 from pathlib import Path
 from tests.store_kit import ask, give
 from dal_core.run.rows import Progress
-from dal_core.store.store import Store
-store = Store(Path(sys.argv[1]))
+from dal_core.store.base import Store
+from dal_core.store.opening import open_store
+store = open_store(Path(sys.argv[1]))
 enough = threading.Event()
 threading.Thread(target=lambda: (sys.stdin.readline(), enough.set()), daemon=True).start()
 for turn in itertools.takewhile(lambda _: not enough.is_set(), itertools.count()):
@@ -48,15 +51,16 @@ CREATE = """
 import sys
 from pathlib import Path
 from tests.store_kit import new_run
-from dal_core.store.store import Store
+from dal_core.store.base import Store
+from dal_core.store.opening import open_store
 print("ready")
 sys.stdin.readline()
-print(new_run(Store(Path(sys.argv[1]))).run_id)
+print(new_run(open_store(Path(sys.argv[1]))).run_id)
 """
 
 
 def test_what_submit_returned_as_saved_survives_a_kill(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+    store = open_store(tmp_path)
     run_id = new_run(store).run_id
     query = ask(store, run_id, range(100))
     with python(SUBMIT, tmp_path, run_id, 3) as annotator:
@@ -65,12 +69,12 @@ def test_what_submit_returned_as_saved_survives_a_kill(tmp_path: Path) -> None:
         annotator.stdin.flush()  # type: ignore[union-attr]
         assert line_of(annotator) == "saved ann-3"
         annotator.kill()
-    stored = Store(tmp_path, create=False).log(run_id).submissions
+    stored = open_store(tmp_path, create=False).log(run_id).submissions
     assert [one.answers for one in stored] == [tuple(answers_to(query, offset=3))]
 
 
 def test_of_two_processes_that_submit_at_once_one_is_saved(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+    store = open_store(tmp_path)
     run_id = new_run(store).run_id
     ask(store, run_id, range(100))
     first, second = (python(SUBMIT, tmp_path, run_id, offset) for offset in (1, 2))
@@ -105,7 +109,7 @@ def submit_at_once(store: Store, query: Query, offsets: list[int]) -> list[Submi
 
 
 def test_of_many_threads_that_submit_at_once_one_is_saved(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+    store = open_store(tmp_path)
     run_id = new_run(store).run_id
     same = submit_at_once(store, ask(store, run_id, range(100)), [0] * 8)
     assert sorted(outcome.status for outcome in same) == ["already"] * 7 + ["saved"]
@@ -117,7 +121,7 @@ def test_of_many_threads_that_submit_at_once_one_is_saved(tmp_path: Path) -> Non
 
 
 def test_a_reader_sees_whole_submissions_while_another_process_writes(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+    store = open_store(tmp_path)
     run_id = new_run(store).run_id
     seen: list[int] = []
     with python(WRITE, tmp_path, run_id) as writer:
@@ -145,4 +149,4 @@ def test_several_processes_may_create_the_home_at_once(tmp_path: Path) -> None:
     made = sorted(line_of(process) for process in processes)
     for process in processes:
         process.communicate()
-    assert sorted(run.run_id for run in Store(tmp_path / "home").runs()) == made
+    assert sorted(run.run_id for run in open_store(tmp_path / "home").runs()) == made

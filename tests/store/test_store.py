@@ -20,9 +20,11 @@ from dal_core.protocol.presets import preset
 from dal_core.run.answers import AnswerError
 from dal_core.run.events import Answer
 from dal_core.run.rows import NothingToUndo, Progress, RunNotFound, StoreError
-from dal_core.store import schema
+from dal_core.store.base import Store
+from dal_core.store.opening import open_store
 from dal_core.store.run_lock import RunBusy, run_lock
-from dal_core.store.store import Store
+from dal_core.store.sqlite import schema
+from dal_core.store.sqlite.commands import SqliteStore
 from tests.store_kit import (
     N_INITIAL,
     ROOT,
@@ -38,7 +40,7 @@ from tests.store_kit import (
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    opened = Store(tmp_path / "home")
+    opened = open_store(tmp_path / "home")
     yield opened
     opened.close()
 
@@ -60,14 +62,14 @@ def test_a_missing_home_is_an_error_and_stays_missing_unless_it_is_to_be_created
     tmp_path: Path,
 ) -> None:
     with pytest.raises(StoreError, match=r"^.*nowhere holds no runs \(there is no dal\.db\)$"):
-        Store(tmp_path / "nowhere", create=False)
+        open_store(tmp_path / "nowhere", create=False)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_home_that_is_a_file_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "home").write_text("x")
     with pytest.raises(StoreError, match=r"^.*home cannot be used as a home: [^\n]*$"):
-        Store(tmp_path / "home")
+        open_store(tmp_path / "home")
 
 
 @pytest.mark.parametrize("create", [True, False])
@@ -78,24 +80,24 @@ def test_a_file_that_is_no_database_is_one_line_and_left_alone(
     path.write_text("not a database, but long enough to be read as the header of one " * 20)
     before = path.read_bytes()
     with pytest.raises(StoreError, match=r"^[^\n]*cannot be used as a store of runs[^\n]*$"):
-        Store(tmp_path, create=create)
+        open_store(tmp_path, create=create)
     assert path.read_bytes() == before
 
 
 def test_a_newer_schema_is_refused_in_one_line(store: Store) -> None:
     with sqlite3.connect(store.home / "dal.db") as connection:
         connection.execute("UPDATE schema_version SET version = 99")
-    with pytest.raises(StoreError, match=r"^[^\n]*\(schema 99, this one reads 2\)[^\n]*$"):
-        Store(store.home)
+    with pytest.raises(StoreError, match=r"^[^\n]*\(schema 99, this one reads 3\)[^\n]*$"):
+        open_store(store.home)
 
 
 def test_a_home_may_have_any_name(tmp_path: Path) -> None:
-    run = new_run(Store(tmp_path / "50% of what? #1"))
-    assert Store(tmp_path / "50% of what? #1", create=False).run(run.run_id) == run
+    run = new_run(open_store(tmp_path / "50% of what? #1"))
+    assert open_store(tmp_path / "50% of what? #1", create=False).run(run.run_id) == run
 
 
 def test_connections_are_durable_checked_and_patient(store: Store) -> None:
-    with store._writing.connect() as connection:
+    with SqliteStore(store.home)._writing.connect() as connection:
         values = {
             name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
             for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
@@ -111,7 +113,7 @@ def test_connections_are_durable_checked_and_patient(store: Store) -> None:
 
 def test_progress_does_not_wait_for_the_disk(store: Store) -> None:
     normal = 1  # in WAL: no fsync at a commit, and still a sound file after a power cut
-    with store._hurried.connect() as connection:
+    with SqliteStore(store.home)._hurried.connect() as connection:
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == normal
 
 
@@ -119,7 +121,7 @@ def test_a_writer_that_cannot_get_in_fails_and_the_store_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(schema, "BUSY_SECONDS", 0.05)
-    store = Store(tmp_path)
+    store = open_store(tmp_path)
     other = sqlite3.connect(tmp_path / "dal.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(OperationalError, match="locked"):
@@ -577,6 +579,52 @@ def test_a_result_with_the_wrong_number_of_labels_is_refused(store: Store) -> No
     assert store.log(run_id).steps == ()
 
 
+# Failures
+
+
+def test_a_failure_is_remembered_until_it_is_cleared(store: Store) -> None:
+    run_id = new_run(store).run_id
+    query = ask(store, run_id, range(100))
+    assert store.log(run_id).failure is None
+
+    def fails(reason: str) -> None:
+        store.add_failure(run_id, reason)
+        failure = store.log(run_id).failure
+        assert failure is not None and failure.reason == reason and failure.at
+        assert store.summaries([run_id])[0].failure == failure
+
+    fails("OSError: no")
+    fails("OSError: not again")
+    store.retry(run_id)
+    assert store.log(run_id).failure is None
+    for clear in (
+        lambda: give(store, query),
+        lambda: store.correct(run_id, 3, 9, annotator="ann"),
+        lambda: store.undo(run_id),
+    ):
+        fails("ValueError: no")
+        store.set_directives(run_id, oracle_until=100)  # as a page may do at any time
+        store.set_progress(run_id, Progress("train"))
+        log = store.log(run_id)
+        store.add_step(run_id, new_result(log.n_labelled, log.after, corrected=log.corrected))
+        assert store.log(run_id).failure is not None
+        clear()
+        assert store.log(run_id).failure is None
+        assert store.summaries([run_id])[0].failure is None
+
+
+def test_a_run_that_does_not_exist_cannot_fail(store: Store) -> None:
+    for change in (lambda: store.add_failure("nobody", "no"), lambda: store.retry("nobody")):
+        with pytest.raises(RunNotFound):
+            change()
+
+
+def test_a_failure_is_not_its_forks(store: Store) -> None:
+    run = new_run(store)
+    store.add_failure(run.run_id, "OSError: no")
+    assert store.log(store.fork_run(run.run_id, 0, spec=spec()).run_id).failure is None
+
+
 # Progress
 
 
@@ -584,7 +632,7 @@ def test_progress_is_one_row_that_is_replaced(store: Store) -> None:
     run_id = new_run(store).run_id
     assert store.progress(run_id) is None
     for epoch in (1, 2):
-        progress = Progress("train", 20, epoch, 100, 0.5, 3.5, "", "2026-01-01T00:00:00.000+00:00")
+        progress = Progress("train", 20, epoch, 100, 0.5, 3.5, "2026-01-01T00:00:00.000+00:00")
         store.set_progress(run_id, progress)
         assert store.progress(run_id) == progress
     assert len(rows(store)["progress"]) == 1
@@ -610,6 +658,10 @@ def test_the_pulse_changes_with_the_log_and_the_directives_and_with_nothing_else
     give(store, query)
     assert changed()
     store.undo(run.run_id)
+    assert changed()
+    store.add_failure(run.run_id, "OSError: no")
+    assert changed()
+    store.retry(run.run_id)
     assert changed()
     store.delete_run(run.run_id)
     assert changed() and beats[-1] is None

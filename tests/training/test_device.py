@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from dal_core.data.base import ImageDataset
-from dal_core.learner.bayesian_cnn import Learner
+from dal_core.learner.bayesian_cnn import BayesianCNNLearner
 from dal_core.protocol.run_spec import RunSpec
 from dal_core.training.device import choose_device
 from tests import fast
@@ -66,7 +66,8 @@ def test_an_unknown_name_is_refused_with_what_is_allowed(name: str) -> None:
 
 def test_naming_the_cpu_changes_no_bit(mnist5k: ImageDataset) -> None:
     spec = RunSpec(mnist5k.fingerprint, fast.protocol(weights="best"), "bald", 1)
-    learners = Learner(spec, mnist5k), Learner(spec, mnist5k, choose_device("cpu"))
-    (one, query), (two, again) = (fast.steps(learner, 1)[0] for learner in learners)
+    devices = {}, {"device": choose_device("cpu")}
+    learners = (BayesianCNNLearner(spec, mnist5k, **device) for device in devices)
+    (one, query), (two, again) = (fast.steps(fast.Run(one), 1)[0] for one in learners)
     assert fast.measured(one) == fast.measured(two)
     assert (query.ranking, query.scores) == (again.ranking, again.scores)

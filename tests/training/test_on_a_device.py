@@ -23,7 +23,8 @@ from dal_core.experiments.status import ExperimentStatus, status
 from dal_core.models.networks import BayesianCNN, build_model, normalise
 from dal_core.posterior.stacked import passes_together
 from dal_core.protocol.parameters import Protocol
-from dal_core.store.store import Store
+from dal_core.store.base import Store
+from dal_core.store.opening import open_store
 from dal_core.training.loop import Training
 from dal_core.training.stacked import graph
 from dal_core.training.stacked import train as stacked_train
@@ -161,8 +162,8 @@ def test_an_experiment_in_lock_step_on_a_device_is_that_on_the_cpu(
         runs = store.experiments.runs(made.experiment_id)
         return [measures(store, run.run_id) for run in runs]
 
-    mine = work(Store(tmp_path / "device"), DEVICE)
-    assert device.read_back and mine == work(Store(tmp_path / "cpu"), CPU)
+    mine = work(open_store(tmp_path / "device"), DEVICE)
+    assert device.read_back and mine == work(open_store(tmp_path / "cpu"), CPU)
 
 
 @pytest.mark.filterwarnings("ignore:for .* copying from a non-meta parameter")
@@ -179,7 +180,10 @@ def test_a_run_on_a_device_is_that_on_the_cpu_but_for_rounding(
             list(advance(Workbench(store, on), run_id, max_steps=1))
         return measures(store, run_id)
 
-    mine, theirs = work(Store(tmp_path / "device"), DEVICE), work(Store(tmp_path / "cpu"), CPU)
+    mine, theirs = (
+        work(open_store(tmp_path / "device"), DEVICE),
+        work(open_store(tmp_path / "cpu"), CPU),
+    )
     assert device.read_back and len(mine) == 2
     for one, other in zip(mine, theirs, strict=True):
         assert one[:2] == other[:2]
@@ -189,7 +193,7 @@ def test_a_run_on_a_device_is_that_on_the_cpu_but_for_rounding(
 def test_a_person_is_asked_and_shown_from_a_device(
     mnist5k: ImageDataset, device: PretendDevice, tmp_path: Path
 ) -> None:
-    store = Store(tmp_path)
+    store = open_store(tmp_path)
     run = new_run(store, mnist5k, "random", person=True)
     list(advance(Workbench(store, DEVICE), run.run_id))
     query = store.log(run.run_id).open_query

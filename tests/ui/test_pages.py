@@ -14,9 +14,8 @@ from dal_core.experiments.control import create_run
 from dal_core.protocol.presets import describe_protocol
 from dal_core.run.events import Answer
 from dal_core.run.next_task import answers_itself
-from dal_core.run.rows import Progress
+from dal_core.store.base import Store
 from dal_core.store.run_lock import run_lock
-from dal_core.store.store import Store
 from dal_ui.label import actions
 from dal_ui.label.plain import SKIP
 from dal_ui.shared import runtime
@@ -266,7 +265,7 @@ def test_failed_work_is_said_and_can_be_tried_again(
     store: Store, mnist5k: ImageDataset, workers: InlineWorkers
 ) -> None:
     run_id = new_run(store, mnist5k)
-    store.set_progress(run_id, Progress("failed", message="OSError: disk full"))
+    store.add_failure(run_id, "OSError: disk full")
     page = label_page(run_id)
     assert "Work on this run failed: OSError: disk full" in texts(page)
     assert run_id not in workers.asked

@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 from dal_core.data.base import ImageDataset
 from dal_core.protocol.parameters import override
 from dal_core.protocol.presets import PRESETS
-from dal_core.store.store import Store
+from dal_core.store.base import Store
 from dal_ui.components import grid
 from dal_ui.label import actions
 from dal_ui.shared import runtime

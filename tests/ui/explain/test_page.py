@@ -25,7 +25,7 @@ from dal_core.explain.step import stored_step
 from dal_core.protocol.run_spec import FULL_DATA, RunSpec
 from dal_core.run.events import Answer
 from dal_core.run.rows import Progress
-from dal_core.store.store import Store
+from dal_core.store.base import Store
 from dal_ui.components.canvas import SIDE, read_drawing
 from dal_ui.explain import words as explain_words
 from dal_ui.explain.image import standing
@@ -75,9 +75,9 @@ def texts(page: AppTest) -> str:
 
 def of_step(store: Store, run_id: str, dataset: ImageDataset) -> Step:
     log = store.log(run_id)
-    learner = stored_step(store.home, log, dataset)
-    assert learner is not None
-    return Step(log, learner, dataset)
+    model = stored_step(store.home, log, dataset)
+    assert model is not None
+    return Step(log, model, dataset)
 
 
 # -- the page ----------------------------------------------------------------------------------
@@ -100,7 +100,7 @@ def test_the_first_image_is_the_one_the_run_asks_for_first(
     said = texts(page)
     assert f"Image {query.ranking[0]}. The data set says" in said
     assert "The run used exactly these passes." in said
-    n_pool = len(of_step(store, run_id, mnist5k).learner.pool_subset())
+    n_pool = len(of_step(store, run_id, mnist5k).model.pool_subset)
     assert f"**{query.scores[0]:.3f}** | 1st of {n_pool}" in said
 
 
@@ -110,7 +110,7 @@ def test_every_draw_tells_the_browser_where_the_sliders_stand(
     """The first draw may be lost: a click on a tab while it goes on interrupts it."""
     run_id, _ = asked_run(store, mnist5k)
     page = explain_page(run_id)
-    own = of_step(store, run_id, mnist5k).learner.protocol
+    own = of_step(store, run_id, mnist5k).model.protocol
     wanted = [own.num_mc_samples, *own.dropout]
     for _ in range(2):
         assert [list(slider.proto.default) for slider in page.slider] == [[one] for one in wanted]
@@ -274,7 +274,10 @@ def test_networks_of_as_many_labels_are_told_apart_and_are_not_the_same(
     then, now = (stored_step(store.home, log, mnist5k, after, c) for c in (0, log.corrected))
     assert then is not None and now is not None
     (wrong,) = (one.image_id for one in log.corrections)
-    of_then, of_now = (dict(zip(*one.training_set(), strict=True))[wrong] for one in (then, now))
+    of_then, of_now = (
+        dict(zip(one.labelled.ids.tolist(), one.labelled.labels.tolist(), strict=True))[wrong]
+        for one in (then, now)
+    )
     assert of_then == mnist5k.labels[wrong] != of_now
 
 
@@ -384,7 +387,7 @@ def test_a_run_on_other_data_is_not_explained(store: Store, mnist5k: ImageDatase
 def test_places_leave_the_image_itself_out(store: Store, mnist5k: ImageDataset) -> None:
     run_id, _ = asked_run(store, mnist5k)
     step = of_step(store, run_id, mnist5k)
-    pool = score_pool(step.learner)
+    pool = score_pool(step.model)
     best = int(pool.ranking("bald", 1)[0])
     parts = parts_of(torch.full((4, 10), 0.1))
     scores, places = standing(pool, best, parts)
@@ -398,7 +401,7 @@ def test_places_leave_the_image_itself_out(store: Store, mnist5k: ImageDataset) 
 def test_the_map_marks_what_is_asked_for_now(store: Store, mnist5k: ImageDataset) -> None:
     run_id, _ = asked_run(store, mnist5k)
     step = of_step(store, run_id, mnist5k)
-    pool = score_pool(step.learner)
+    pool = score_pool(step.model)
     ids = [*pool.image_ids[:50].tolist(), *step.query_images()]
     points = pd.DataFrame({"image_id": list(dict.fromkeys(ids)), "step": -2, "skipped": False})
     points["label"] = float("nan")
@@ -418,7 +421,7 @@ def test_what_an_older_network_asked_for_is_not_this_ones_wish(
         InlineWorkers(store).work(run_id)
         query = open_query(store.log(run_id))
         step = of_step(store, run_id, mnist5k)
-        pool = score_pool(step.learner)
+        pool = score_pool(step.model)
         assert step.query_images() == (query.shown() if wanted else ())
         assert step.images_wanted(pool) == tuple(pool.ranking("bald", 10).tolist())
         labels = [Answer(i, int(mnist5k.labels[i])) for i in query.shown()]
@@ -433,7 +436,7 @@ def test_a_finished_run_shows_what_it_would_ask_for(store: Store, mnist5k: Image
     actions.hand_over(store, store.log(run_id), None)
     workers.work(run_id)
     step = of_step(store, run_id, mnist5k)
-    pool = score_pool(step.learner)
+    pool = score_pool(step.model)
     assert step.query_images() == ()
     assert step.images_wanted(pool) == tuple(pool.ranking("bald", 10).tolist())
 
@@ -454,8 +457,8 @@ def test_what_an_older_network_asked_for_is_not_said_to_be_this_ones(
     query = open_query(store.log(run_id))
     assert (query.n_labelled, query.asked_by) == (30, 20)  # it came before the network of 30
     step = of_step(store, run_id, mnist5k)
-    assert step.learner.n_labelled == 30
-    pool = score_pool(step.learner)
+    assert step.model.n_labelled == 30
+    pool = score_pool(step.model)
     assert step.images_wanted(pool) == tuple(pool.ranking("bald", 10).tolist())
 
 

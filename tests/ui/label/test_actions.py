@@ -13,7 +13,8 @@ from dal_core.protocol.parameters import ProtocolError, override
 from dal_core.protocol.presets import PRESETS
 from dal_core.run.next_task import answers_itself
 from dal_core.run.rows import NothingToUndo, Progress
-from dal_core.store.store import Store
+from dal_core.store.base import Store
+from dal_core.store.opening import open_store
 from dal_ui.label import actions, words
 from dal_ui.label.charts import baseline_beside
 from dal_ui.label.last_batch import agreement, reveal
@@ -24,7 +25,7 @@ from tests.ui_kit import InlineWorkers, asked_run, new_run, open_query, right_la
 
 @pytest.fixture
 def store(dal_home: Path) -> Store:
-    return Store(dal_home)
+    return open_store(dal_home)
 
 
 def answer(store: Store, dataset: ImageDataset, run_id: str, offset: int = 0) -> None:
@@ -323,20 +324,19 @@ def test_work_that_failed_is_left_alone_until_somebody_asks_again(
     store: Store, mnist5k: ImageDataset
 ) -> None:
     run_id, workers = new_run(store, mnist5k), InlineWorkers(store)
-    store.set_progress(run_id, Progress("failed", message="ValueError: no"))
+    store.add_failure(run_id, "ValueError: no")
     actions.ask_workers(store, workers, read_view(store, run_id))  # type: ignore[arg-type]
     assert workers.asked == {}
-    actions.retry(store, run_id)
+    store.retry(run_id)
     actions.ask_workers(store, workers, read_view(store, run_id))  # type: ignore[arg-type]
     assert workers.asked == {run_id: True}
 
 
 def test_an_answer_sets_failed_work_going_again(store: Store, mnist5k: ImageDataset) -> None:
     run_id, _ = asked_run(store, mnist5k)
-    store.set_progress(run_id, Progress("failed", message="ValueError: no"))
+    store.add_failure(run_id, "ValueError: no")
     answer(store, mnist5k, run_id)
-    progress = store.progress(run_id)
-    assert progress is not None and progress.part == "idle"
+    assert store.log(run_id).failure is None
 
 
 def test_an_unknown_run_has_no_view(store: Store) -> None:

@@ -17,7 +17,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from dal_core.data.base import ImageDataset
-from dal_core.store.store import Store
+from dal_core.store.base import Store
 from dal_ui.components import grid
 from dal_ui.shared import runtime
 from tests.ui_kit import InlineWorkers, asked_run, open_query, right_labels

@@ -17,7 +17,8 @@ from dal_core.protocol.parameters import ProtocolError, override
 from dal_core.protocol.presets import closest_preset
 from dal_core.record_file.sync import run_curve
 from dal_core.run.rows import RunRow
-from dal_core.store.store import Store
+from dal_core.store.base import Store
+from dal_core.store.opening import open_store
 from dal_ui.replay import noise, section, words
 from dal_ui.runs import forking
 from dal_ui.shared import runtime
@@ -28,7 +29,7 @@ from tests.ui_kit import InlineWorkers
 
 @pytest.fixture
 def store(dal_home: Path) -> Store:
-    return Store(dal_home)
+    return open_store(dal_home)
 
 
 @pytest.fixture

@@ -23,8 +23,9 @@ from dal_core.results.curves import RunCurve
 from dal_core.results.statistics import statistics
 from dal_core.results.tables import tables
 from dal_core.run.rows import Progress
+from dal_core.store.base import Store
 from dal_core.store.home import default_home
-from dal_core.store.store import Store
+from dal_core.store.opening import open_store
 from dal_ui.reproduce import actions
 from dal_ui.reproduce.actions import Plan
 from dal_ui.reproduce.compare import needed_side_by_side, sources
@@ -75,7 +76,7 @@ class StandIn:
 
 @pytest.fixture
 def store(dal_home: Path) -> Store:
-    return Store(dal_home)
+    return open_store(dal_home)
 
 
 def tiny_plan(*acquisitions: str, seeds: str = "1", full_data: bool = False) -> Plan:
@@ -208,7 +209,7 @@ def test_a_failed_run_is_left_alone_until_somebody_says_try_again(
 ) -> None:
     experiment_id = actions.start(store, mnist5k, tiny_plan())
     failing = store.experiments.runs(experiment_id)[0].run_id
-    store.set_progress(failing, Progress("failed", message="OSError: disk full"))
+    store.add_failure(failing, "OSError: disk full")
     now, workers = look(store, experiment_id), StandIn(default_home())
     control.ask_workers(workers, now)  # type: ignore[arg-type]
     assert failing not in workers.asked and len(workers.asked) == 1
@@ -224,7 +225,7 @@ def test_an_experiment_whose_runs_all_failed_says_failed(
 ) -> None:
     experiment_id = actions.start(store, mnist5k, tiny_plan("bald"))
     for run in store.experiments.runs(experiment_id):
-        store.set_progress(run.run_id, Progress("failed", message="no memory"))
+        store.add_failure(run.run_id, "no memory")
     assert look(store, experiment_id).state is State.FAILED
 
 
@@ -367,10 +368,10 @@ def test_the_page_starts_an_experiment_and_shows_it_to_its_end(
     app.text_area(key="overrides").set_value(TINY).run()
     app.button(key="start").click().run()
     assert not app.exception
-    (row,) = Store(default_home()).experiments.all()
+    (row,) = open_store(default_home()).experiments.all()
     assert app.query_params["experiment"] == [row.experiment_id]
     assert len(workers.asked) == 3  # two functions and the bound
-    store = Store(default_home())
+    store = open_store(default_home())
     workers.work(store, max_steps=1)
 
     app = open_page(experiment=row.experiment_id)  # a second tab
@@ -409,7 +410,7 @@ def test_a_wrong_value_is_one_line_and_there_is_nothing_to_click(
     widgets[key](key=key).set_value(value).run()
     assert [error.value.startswith(message) for error in app.error] == [True]
     assert not button(app, "start")
-    assert Store(default_home()).experiments.all() == []
+    assert open_store(default_home()).experiments.all() == []
 
 
 def test_missing_mnist_is_said_with_what_to_do(
@@ -437,7 +438,7 @@ def test_a_failed_run_shows_its_message_and_a_person_goes_first_is_said(
 ) -> None:
     experiment_id = actions.start(store, mnist5k, tiny_plan("bald", "random"))
     failing = store.experiments.runs(experiment_id)[0].run_id
-    store.set_progress(failing, Progress("failed", message="OSError: disk full"))
+    store.add_failure(failing, "OSError: disk full")
     workers.held = True
     app = open_page(experiment=experiment_id)
     assert app.error[0].value == "BALD, seed 1 failed: OSError: disk full"

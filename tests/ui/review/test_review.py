@@ -12,7 +12,8 @@ from streamlit.testing.v1 import AppTest
 from dal_core.data.base import ImageDataset
 from dal_core.execution.predictions import Predictions
 from dal_core.run.state import RunState
-from dal_core.store.store import Store
+from dal_core.store.base import Store
+from dal_core.store.opening import open_store
 from dal_ui.label import actions
 from dal_ui.review.actions import LABEL, correct, new_edits
 from dal_ui.review.rows import ORDERS, SHOWN, ReviewRow, chosen, review_rows, summary
@@ -23,7 +24,7 @@ DIGITS = tuple("0123456789")
 
 @pytest.fixture
 def store(dal_home: Path) -> Store:
-    return Store(dal_home)
+    return open_store(dal_home)
 
 
 def answered(store: Store, dataset: ImageDataset) -> RunState:

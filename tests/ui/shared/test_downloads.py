@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 from dal_core.data.base import ImageDataset
 from dal_core.exchange.predict import predict, read_model
 from dal_core.execution.job import Workbench, advance
-from dal_core.store.store import Store
+from dal_core.store.opening import open_store
 from dal_ui.shared import downloads, runtime
 from tests import experiment_kit
 
@@ -18,7 +18,7 @@ from tests import experiment_kit
 @pytest.fixture(autouse=True)
 def _own_store(dal_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Cached per server, so each test needs its own."""
-    store = Store(dal_home)
+    store = open_store(dal_home)
     monkeypatch.setattr(runtime, "store", lambda: store)
 
 
@@ -41,7 +41,7 @@ LABELS = ["Labels (CSV)", "Labels (JSON lines)", "Record (YAML)"]
 @pytest.fixture
 def run_id(dal_home: Path, mnist5k: ImageDataset) -> str:
     """A run that was fitted once."""
-    store = Store(dal_home)
+    store = open_store(dal_home)
     run_id = experiment_kit.new_run(store, mnist5k).run_id
     list(advance(Workbench(store), run_id, max_steps=1))
     store.close()
@@ -51,7 +51,7 @@ def run_id(dal_home: Path, mnist5k: ImageDataset) -> str:
 def test_a_run_without_a_model_has_labels_and_a_record(
     dal_home: Path, mnist5k: ImageDataset
 ) -> None:
-    store = Store(dal_home)
+    store = open_store(dal_home)
     assert buttons(experiment_kit.new_run(store, mnist5k).run_id) == LABELS
 
 

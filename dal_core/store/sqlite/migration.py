@@ -1,8 +1,7 @@
-"""From an empty file or an earlier version's database to one of this version.
+"""From an empty file, or the database of an earlier version, to one of this version.
 
-Owns: making and migrating the tables of `schema`, in place and whole or not at all. A migration
-only adds: what an earlier version wrote is left as it is, and new columns have defaults that
-mean what was meant before there was a choice.
+A migration happens in place, wholly or not at all. It adds tables and columns and leaves the log
+as it is; a new column's default means what held before there was a choice.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from sqlalchemy.exc import DatabaseError
 from sqlalchemy.schema import CreateColumn
 
 from dal_core.run.rows import StoreError
-from dal_core.store import schema
+from dal_core.store.sqlite import schema, writing
 
 NEW_COLUMNS = {  # by the version that brought them
     2: {
@@ -71,11 +70,21 @@ def _migrate(connection: Connection) -> int | None:
     if version is None or not 1 <= version < schema.SCHEMA_VERSION:
         return version
     for new in range(version + 1, schema.SCHEMA_VERSION + 1):
-        for table, names in NEW_COLUMNS[new].items():
+        for table, names in NEW_COLUMNS.get(new, {}).items():
             for name in names:
                 column = CreateColumn(schema.metadata.tables[table].c[name])
                 definition = column.compile(dialect=connection.dialect)
                 connection.execute(text(f"ALTER TABLE {table} ADD COLUMN {definition}"))
     schema.metadata.create_all(connection)  # only the tables that are missing
+    if version < 3:
+        _failures_from_progress(connection)
     connection.execute(update(schema.schema_version).values(version=schema.SCHEMA_VERSION))
     return schema.SCHEMA_VERSION
+
+
+def _failures_from_progress(connection: Connection) -> None:
+    """Before version 3 the run's one row of progress was all that said that it had failed."""
+    failed = schema.progress.c.part == "failed"
+    for row in connection.execute(select(schema.progress).where(failed)).all():
+        writing.insert_failure(connection, row.run_id, row.message, row.at)
+    connection.execute(update(schema.progress).where(failed).values(part="idle", message=""))

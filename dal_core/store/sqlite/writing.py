@@ -1,8 +1,4 @@
-"""Records to database rows, within a transaction somebody else opened.
-
-Owns: the INSERTs, and how a query's matrices are packed. Does not own: whether something may be
-written (`checks`, `log`), nor transactions.
-"""
+"""Records to database rows: the INSERTs, within a transaction that the caller opened."""
 
 from __future__ import annotations
 
@@ -13,12 +9,12 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection, func, insert, select, update
 from sqlalchemy.dialects import sqlite
 
 from dal_core.run.events import Answer, Batch, Query, StepResult
 from dal_core.run.rows import Progress, RunRow, now
-from dal_core.store import schema
+from dal_core.store.sqlite import schema
 
 _MEASURES = ("accuracy", "mutual_information", "train_loss", "val_loss")
 
@@ -54,7 +50,7 @@ def insert_query(connection: Connection, run_id: str, query: Query, npy: bytes |
 def insert_submission(
     connection: Connection, row: dict[str, Any], answers: Sequence[Answer]
 ) -> int:
-    """Append the submission (a row without number; the time is now unless it has one)."""
+    """Append the submission, a row without its number, at `at` or now; returns the number."""
     values = {**row, "at": row.get("at") or now()}
     inserted = connection.execute(insert(schema.submissions).values(values))
     assert inserted.inserted_primary_key is not None
@@ -68,7 +64,7 @@ def insert_submission(
 
 
 def insert_retraction(connection: Connection, run_id: str, submission_id: int) -> None:
-    """Append that the submission is taken back."""
+    """Append that the submission is retracted."""
     row = {"submission_id": submission_id, "run_id": run_id, "at": now()}
     connection.execute(insert(schema.retractions).values(row))
 
@@ -76,12 +72,12 @@ def insert_retraction(connection: Connection, run_id: str, submission_id: int) -
 def insert_batches(
     connection: Connection, run: RunRow, batches: Sequence[Batch], nonce: str
 ) -> None:
-    """Append queries for answers that were given elsewhere, and the answers."""
+    """Append answers from a label file, and a query for each batch of them."""
     n_labelled, after = run.n_initial, 0
     for batch in batches:
         n_labels = sum(answer.label is not None for answer in batch.answers)
         ranking = tuple(answer.image_id for answer in batch.answers)
-        scores = (0.0,) * len(ranking)  # nobody scored them here
+        scores = (0.0,) * len(ranking)  # not known
         query_id = uuid.uuid4().hex
         query = Query(query_id, n_labelled, n_labelled, ranking, scores, max(1, n_labels), after)
         insert_query(connection, run.run_id, query, None)
@@ -92,7 +88,7 @@ def insert_batches(
 
 
 def insert_correction(connection: Connection, run_id: str, row: dict[str, Any]) -> int:
-    """Append the correction (a row without number and time); returns its number."""
+    """Append the correction, a row without its number and time; returns the number."""
     inserted = connection.execute(insert(schema.corrections).values(run_id=run_id, at=now(), **row))
     assert inserted.inserted_primary_key is not None
     number: int = inserted.inserted_primary_key[0]
@@ -112,15 +108,30 @@ def insert_step(connection: Connection, run_id: str, result: StepResult) -> None
     connection.execute(insert(schema.steps).values(row))
 
 
+def insert_failure(connection: Connection, run_id: str, reason: str, at: str | None = None) -> None:
+    """Append that work on the run failed in its present state (the time is now unless given)."""
+    events = (schema.submissions, schema.retractions, schema.corrections)
+    counts = [select(func.count()).select_from(t).filter_by(run_id=run_id) for t in events]
+    n_changes = sum(connection.execute(count).scalar_one() for count in counts)
+    row = {"run_id": run_id, "reason": reason, "n_changes": n_changes, "at": at or now()}
+    connection.execute(insert(schema.failures).values(row))
+
+
+def clear_failures(connection: Connection, run_id: str) -> None:
+    """Note that somebody asked to try again what had failed."""
+    open_ones = update(schema.failures).filter_by(run_id=run_id, retried_at=None)
+    connection.execute(open_ones.values(retried_at=now()))
+
+
 def replace_progress(connection: Connection, run_id: str, progress: Progress) -> None:
-    """Write the run's one row of progress."""
-    values = asdict(progress)
+    """Replace the run's one row of progress."""
+    values = {**asdict(progress), "message": ""}
     upsert = sqlite.insert(schema.progress).values(run_id=run_id, **values)
     connection.execute(upsert.on_conflict_do_update(index_elements=["run_id"], set_=values))
 
 
 def pack_probs(probs: np.ndarray, n_ranked: int) -> bytes:
-    """[T, n, C] as the bytes of a .npy file, which carry shape and type along."""
+    """[T, n, C] as the bytes of a .npy file, which hold shape and type too."""
     if probs.ndim != 3 or not 1 <= probs.shape[1] <= n_ranked:
         raise ValueError(f"probs has shape {probs.shape}; allowed: [T, n, C] with n <= {n_ranked}")
     buffer = io.BytesIO()

@@ -1,7 +1,4 @@
-"""Database rows to records, within a connection somebody else opened.
-
-Owns: the SELECTs. Does not own: what the records mean together (`log`), nor transactions.
-"""
+"""Database rows to records: the SELECTs, on a connection that the caller opened."""
 
 from __future__ import annotations
 
@@ -14,12 +11,21 @@ from sqlalchemy import ColumnElement, Connection, Row, Table, func, or_, select
 
 from dal_core.protocol.parameters import make_protocol
 from dal_core.protocol.run_spec import RunSpec
-from dal_core.run.events import Answer, Confusion, Correction, Query, StepResult, Submission
+from dal_core.run.events import (
+    Answer,
+    Confusion,
+    Correction,
+    Failure,
+    Query,
+    StepResult,
+    Submission,
+)
 from dal_core.run.rows import Control, Progress, RunNotFound, RunRow
-from dal_core.run.state import Model, RunState, replay
-from dal_core.store import schema
+from dal_core.run.state import Model, RunState
+from dal_core.store.sqlite import schema
 
 _QUERY_FIELDS = tuple(field.name for field in fields(Query))
+_PROGRESS_FIELDS = tuple(field.name for field in fields(Progress))
 
 
 def read_run(connection: Connection, run_id: str) -> RunRow:
@@ -33,7 +39,7 @@ def read_run(connection: Connection, run_id: str) -> RunRow:
 def read_runs(
     connection: Connection, *, run_ids: Sequence[str] | None = None, **equal: Any
 ) -> list[RunRow]:
-    """Runs whose columns have the given values, of those ids if any are given, newest first."""
+    """Runs whose columns have the given values, newest first; only those of `run_ids`, if given."""
     query = select(schema.runs).filter_by(**equal).order_by(schema.runs.c.number.desc())
     if run_ids is not None:
         query = query.where(schema.runs.c.run_id.in_(run_ids))
@@ -57,10 +63,11 @@ def find_submitted(connection: Connection, nonce: str) -> str | None:
 
 @dataclass(frozen=True)
 class LogRows:
-    """What was written to a run's log, in order. Rows are only ever added: see `read_rows`.
+    """The events of a run as they were written, in order.
 
     Attributes:
-        last_query, last_step: numbers of the last rows of these kinds; 0 when there is none.
+        last_query, last_step: numbers of the last rows of these kinds; 0: none.
+        failure: the newest one, cleared or not.
     """
 
     run: RunRow
@@ -72,10 +79,11 @@ class LogRows:
     last_step: int = 0
     retracted: frozenset[int] = frozenset()
     ranked: frozenset[Model] = frozenset()
+    failure: Failure | None = None
 
-    def replay(self) -> RunState:
-        """The state that the rows amount to."""
-        return replay(
+    def state(self) -> RunState:
+        """The state that the events amount to."""
+        return RunState.from_events(
             self.run,
             queries=self.queries,
             submissions=self.submissions,
@@ -83,20 +91,21 @@ class LogRows:
             steps=self.steps,
             corrections=self.corrections,
             ranked=self.ranked,
+            failure=self.failure,
         )
 
 
 def read_log(connection: Connection, run_id: str) -> RunState:
-    """The replayed state of the run. Raises RunNotFound."""
-    return read_rows(connection, run_id).replay()
+    """The state of the run. Raises RunNotFound."""
+    return read_rows(connection, run_id).state()
 
 
 def read_rows(connection: Connection, run_id: str, known: LogRows | None = None) -> LogRows:
     """All rows of the run's log. Raises RunNotFound.
 
     Args:
-        known: what was read of them before, from a snapshot no newer than this one: only what
-            was added since is read then.
+        known: what was read before, from a snapshot no newer than this one; only what was added
+            since is read.
     """
     run = read_run(connection, run_id)
     if known is None or known.run.created_at != run.created_at:
@@ -122,18 +131,30 @@ def read_rows(connection: Connection, run_id: str, known: LogRows | None = None)
         last_step=steps[-1].number if steps else known.last_step,
         retracted=frozenset(connection.scalars(retracted)),
         ranked=read_ranked(connection, run_id),
+        failure=read_failures(connection, [run_id]).get(run_id),
     )
 
 
+def read_failures(connection: Connection, run_ids: Sequence[str]) -> dict[str, Failure]:
+    """The newest failure of each run, cleared or not; runs that never failed are missing."""
+    failures = schema.failures.c
+    query = select(schema.failures).where(failures.run_id.in_(run_ids)).order_by(failures.number)
+    return {
+        row.run_id: Failure(row.reason, row.at, row.n_changes, row.retried_at is not None)
+        for row in connection.execute(query)
+    }
+
+
 def read_corrections(connection: Connection, run_id: str, last: int = 0) -> list[Correction]:
-    """All corrections beyond `last` in order; what was said `before` is for the replay to find."""
-    rows = _added(connection, schema.corrections, run_id, last)
-    return [
-        Correction(
-            row.number, row.submission_id, row.image_id, row.label, None, row.annotator, row.at
-        )
-        for row in rows
-    ]
+    """All corrections beyond `last` in order; `before` is left to `RunState`."""
+    return [to_correction(row) for row in _added(connection, schema.corrections, run_id, last)]
+
+
+def to_correction(row: Row[Any]) -> Correction:
+    """A row of `corrections`, without the label it replaced."""
+    return Correction(
+        row.number, row.submission_id, row.image_id, row.label, None, row.annotator, row.at
+    )
 
 
 def read_ranked(connection: Connection, run_id: str) -> frozenset[Model]:
@@ -150,7 +171,7 @@ def read_query(connection: Connection, query_id: str) -> tuple[str, Query] | Non
 
 
 def read_submissions(connection: Connection, *where: ColumnElement[bool]) -> list[Submission]:
-    """The submissions that fulfil all conditions, retracted ones too, in order."""
+    """The submissions that meet all conditions, in order; retracted ones too."""
     answers: dict[int, list[Answer]] = {}
     number = schema.submissions.c.number
     for row in connection.execute(
@@ -176,13 +197,13 @@ def read_submissions(connection: Connection, *where: ColumnElement[bool]) -> lis
 
 
 def read_submission(connection: Connection, query_id: str) -> Submission | None:
-    """The one submission a query ever gets, also when it was retracted since."""
+    """The one submission of a query, even if it was retracted; None: not answered yet."""
     stored = read_submissions(connection, schema.submissions.c.query_id == query_id)
     return stored[0] if stored else None
 
 
 def read_probs(connection: Connection, query_id: str) -> bytes | None:
-    """The query's packed matrices; None when it was asked without."""
+    """The query's packed matrices; None if it has none."""
     query = select(schema.query_probs.c.npy).where(schema.query_probs.c.query_id == query_id)
     return connection.execute(query).scalar_one_or_none()
 
@@ -205,35 +226,40 @@ def read_control(connection: Connection, run_id: str) -> Control:
 
 
 def read_pulse(connection: Connection, run_id: str) -> tuple[Any, ...] | None:
-    """Something that changes with the run's log and directives; None when there is no run."""
+    """A value that changes with the run's log and directives; None if there is no run."""
     log = (
         schema.queries,
         schema.submissions,
         schema.retractions,
         schema.corrections,
         schema.steps,
+        schema.failures,
     )
     newest = [
         select(func.max(table.c.number)).where(table.c.run_id == run_id).scalar_subquery()
         for table in log
     ]
+    retried = select(func.max(schema.failures.c.retried_at)).filter_by(run_id=run_id)
     runs = schema.runs.c
     directives = (runs.oracle_until, runs.paused, runs.until_labels, runs.until_accuracy)
-    query = select(*newest, *directives).where(runs.run_id == run_id)
+    query = select(*newest, retried.scalar_subquery(), *directives).where(runs.run_id == run_id)
     row = connection.execute(query).one_or_none()
     return None if row is None else tuple(row)
 
 
 def read_progress(connection: Connection, run_id: str) -> Progress | None:
-    """The run's row of progress; None when nobody ever worked on it."""
-    columns = [column for column in schema.progress.c if column.name != "run_id"]
-    query = select(*columns).where(schema.progress.c.run_id == run_id)
-    row = connection.execute(query).one_or_none()
-    return None if row is None else Progress(**row._mapping)
+    """The run's progress; None if nobody has worked on it."""
+    row = connection.execute(select(schema.progress).filter_by(run_id=run_id)).one_or_none()
+    return None if row is None else to_progress(row)
+
+
+def to_progress(row: Row[Any]) -> Progress:
+    """A row of `progress`; `message` is a column that earlier versions used."""
+    return Progress(**{name: row._mapping[name] for name in _PROGRESS_FIELDS})
 
 
 def _to_run(row: Row[Any]) -> RunRow:
-    """Raises ProtocolError (one line) when the stored protocol or function is not valid."""
+    """Raises ProtocolError if the stored protocol or function is not valid."""
     values = dict(row._mapping)
     del values["number"]
     protocol = make_protocol(values.pop("protocol"))

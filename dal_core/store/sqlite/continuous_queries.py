@@ -1,8 +1,7 @@
-"""The next query without waiting for a model (continuous mode), within a transaction of the store.
+"""Continuous mode: the next query, without waiting for a model.
 
-The newest finished model has ranked more images than one query shows. What of them was not
-asked meanwhile is the next query, so that there is one in the same moment in which the last was
-answered.
+The newest finished model has ranked more images than one query shows. Those that were not asked
+meanwhile make the next query, which opens in the transaction that saves the last answers.
 """
 
 from __future__ import annotations
@@ -16,11 +15,11 @@ from dal_core.run.events import Query
 from dal_core.run.rows import now
 from dal_core.run.state import RunState
 from dal_core.run.stop_rules import finished
-from dal_core.store import reading, schema, writing
+from dal_core.store.sqlite import reading, schema, writing
 
 
 def insert_ranking(connection: Connection, run_id: str, query: Query, npy: bytes | None) -> None:
-    """Append what a model ranks best; only the newest ranking of a run keeps its matrices."""
+    """Append a model's ranking; only the newest ranking of a run keeps its matrices."""
     earlier = update(schema.rankings).filter_by(run_id=run_id)
     connection.execute(earlier.values(npy=None))
     row = {
@@ -37,10 +36,10 @@ def insert_ranking(connection: Connection, run_id: str, query: Query, npy: bytes
 
 
 def open_next(connection: Connection, run_id: str) -> Query | None:
-    """Ask what the newest model ranks best of the images that were not asked; None: nothing now.
+    """Ask the best images of the newest ranking that were not asked yet; None: ask nothing now.
 
-    Nothing is asked while a query is open, after the end of the run, and when an overtaken
-    model's ranking has too few images left: its successor is on the way.
+    Nothing is asked while a query is open or after the end of the run. Nor is it where the
+    ranking of an overtaken model has less than a batch left, since its successor is on the way.
     """
     log = reading.read_log(connection, run_id)
     ranked = _newest(connection, log)
@@ -55,7 +54,7 @@ def open_next(connection: Connection, run_id: str) -> Query | None:
 
 
 def _newest(connection: Connection, log: RunState) -> Row[Any] | None:
-    """The newest ranking by a model whose labels have not been taken back."""
+    """The newest ranking by a model whose labels were not retracted."""
     rankings = schema.rankings
     states = [0, *(one.submission_id for one in log.submissions)]
     query = (
@@ -69,7 +68,7 @@ def _newest(connection: Connection, log: RunState) -> Row[Any] | None:
 
 
 def _remaining(log: RunState, ranked: Row[Any]) -> tuple[Query, list[int]]:
-    """The query, and the places in the model's ranking of its images."""
+    """The query, and the places of its images in the model's ranking."""
     gone = {answer.image_id for one in log.submissions for answer in one.answers}
     places = [place for place, image_id in enumerate(ranked.ranking) if image_id not in gone]
     query = Query(
@@ -86,7 +85,7 @@ def _remaining(log: RunState, ranked: Row[Any]) -> tuple[Query, list[int]]:
 
 
 def _probs_of(ranked: Row[Any], query: Query, places: list[int]) -> bytes | None:
-    """The matrices of the images that may be shown, as far as the ranking has them."""
+    """The packed matrices of the images that may be shown, if the ranking has them."""
     if ranked.npy is None:
         return None
     probs = writing.unpack_probs(ranked.npy)  # [T, n, C] of the first n places

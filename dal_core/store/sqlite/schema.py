@@ -1,11 +1,8 @@
-"""The tables of `dal.db`, and how it is opened.
+"""The tables of `dal.db`, and how connections to it are set up.
 
-Owns: the schema and its version, the connection settings (WAL, synchronous, foreign keys, busy
-timeout) and who begins transactions. Does not own: what is written when (`store`), what the rows
-mean together (`log`), nor how a database of an earlier version becomes one of this (`migration`).
-
-Submissions, retractions, corrections, queries and steps are only ever appended; the other tables
-hold a run's parameters and directives, its rankings, and one row of progress.
+The log of a run (queries, submissions, retractions, corrections, rankings, steps, failures) is
+only appended to, but for the matrices of old rankings and the time of a retry. The other tables
+hold a run's parameters and directives, one row of progress, and experiments.
 """
 
 from __future__ import annotations
@@ -34,7 +31,7 @@ from sqlalchemy import (
     event,
 )
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 BUSY_SECONDS = 10.0
 DATABASE_FILE = "dal.db"
 
@@ -42,7 +39,7 @@ metadata = MetaData()
 
 
 def _log_table(name: str, *columns: Column[Any] | UniqueConstraint) -> Table:
-    """A table in the order of the log: numbers grow and are never used twice."""
+    """A table in the order of writing: numbers grow and are never used twice."""
     number: Column[Any] = Column("number", Integer, primary_key=True)
     return Table(name, metadata, number, *columns, sqlite_autoincrement=True)
 
@@ -104,7 +101,7 @@ def _query_id(**settings: Any) -> Column[Any]:
     return Column("query_id", String, key, nullable=False, **settings)
 
 
-# Apart from its query, so that reading the log does not walk over the matrices.
+# A table of its own, so that reading the queries does not read over the matrices.
 query_probs = Table(
     "query_probs",
     metadata,
@@ -189,6 +186,17 @@ steps = _log_table(
     Column("confusion", JSON(none_as_null=True)),  # [label][predicted] counts of test images
 )
 
+# Work that raised an error. `n_changes` counts the submissions, retractions and corrections of the
+# run until then; `retried_at` is when somebody asked to try again.
+failures = _log_table(
+    "failures",
+    _run_id(),
+    Column("reason", String, nullable=False),
+    Column("n_changes", Integer, nullable=False),
+    Column("at", String, nullable=False),
+    Column("retried_at", String),
+)
+
 progress = Table(
     "progress",
     metadata,
@@ -199,7 +207,7 @@ progress = Table(
     Column("n_epochs", Integer),
     Column("train_loss", Float),
     Column("seconds_left", Float),
-    Column("message", String, nullable=False),
+    Column("message", String, nullable=False),  # of a failure, before schema 3; now always empty
     Column("at", String, nullable=False),
 )
 
@@ -230,9 +238,9 @@ experiment_runs = _log_table(
 
 
 def make_engine(path: Path, synchronous: Literal["FULL", "NORMAL"]) -> Engine:
-    """An engine on the database file whose transactions are begun by us, not by the driver.
+    """An engine on the database file that begins transactions itself, in place of the driver.
 
-    A transaction is `BEGIN` (a reader's snapshot); engines derived with
+    A transaction begins with `BEGIN`, which gives a reader its snapshot. Engines derived with
     `execution_options(begin="BEGIN IMMEDIATE")` take the write lock before they read, so that
     what they check still holds when they write.
     """
@@ -253,7 +261,7 @@ def make_engine(path: Path, synchronous: Literal["FULL", "NORMAL"]) -> Engine:
 
 
 def enter_wal(engine: Engine) -> None:
-    """Switch to WAL, once for the file; SQLite does not wait for a lock here, so we do."""
+    """Switch the file to WAL, once. SQLite does not wait for a lock here, so this does."""
     deadline = time.monotonic() + BUSY_SECONDS
     connection = engine.raw_connection()
     try:

@@ -1,9 +1,9 @@
-"""Logs read before: only what was added since is read again.
+"""A cache of logs: of a log read before, only what was added since is read again.
 
-A log grows by a few rows a step and is read several times a step, by everyone who works on the
-run; parsing all of it each time took a third of what the host does in a lock-step experiment
-(`benchmarks/gpu.md`). Its rows are never changed, and their numbers never used twice, so what was
-read stays true; what can change (directives, what was taken back) is read each time.
+A log grows by a few rows a step and is read several times a step. Parsing all of it each time
+took a third of the host's time in a lock-step experiment (`benchmarks/gpu.md`). Rows of the log
+never change and their numbers are never used twice, so what was read stays true. What can change
+(directives, retractions, failures) is read each time.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections import OrderedDict
 from sqlalchemy import Connection
 
 from dal_core.run.state import RunState
-from dal_core.store.reading import LogRows, read_rows
+from dal_core.store.sqlite.reading import LogRows, read_rows
 
 KEPT = 64  # runs; a log of 100 steps takes about 1 MB
 
@@ -31,9 +31,9 @@ class LogCache:
         """`reading.read_log`. Raises RunNotFound.
 
         Args:
-            connection: one that has written nothing in its transaction, which may never be
-                committed; nor read, unless nobody else can write: what another thread read
-                meanwhile would be newer than its snapshot.
+            connection: its transaction must not have written anything, which might be rolled
+                back. It must not have read anything either, unless it has the write lock: its
+                snapshot could be older than what another thread has read since.
         """
         with self._lock:
             known = self._rows.get(run_id)
@@ -43,7 +43,7 @@ class LogCache:
             self._rows.move_to_end(run_id)
             while len(self._rows) > self._at_most:
                 self._rows.popitem(last=False)
-        return rows.replay()
+        return rows.state()
 
     def forget(self, run_id: str) -> None:
         """Drop what is kept of a run that was deleted."""

@@ -1,0 +1,221 @@
+"""What a learner needs of any posterior: fit it to labelled images, then sample its predictions.
+
+Everything here has the axis order [k, N, C]: sample, image, class.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from importlib import import_module
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dal_core.protocol.parameters import POSTERIORS, Protocol
+from dal_core.protocol.randomness import Purpose
+from dal_core.training.loop import Training, Watch
+
+CPU = torch.device("cpu")
+CHUNK = 500  # images; measured best of 125, 250, 500 and 1,000 on one core
+
+Seeds = Callable[[Purpose], int]  # the seed of each use of random numbers in a fit
+ImageProgress = Callable[[int, int], None]  # (images done, images in all)
+LabelledImages = tuple[np.ndarray, np.ndarray]  # uint8 [n, H, W] or [n, H, W, 3]; int64 [n]
+
+
+@dataclass(frozen=True)
+class ImageKind:
+    """What a network must know of the images and classes of a data set.
+
+    Attributes:
+        image_shape: (H, W) for grey images, (H, W, 3) for colour.
+        n_classes: C.
+        pixel_mean, pixel_std: for normalising pixels scaled to [0, 1], one value per channel.
+    """
+
+    image_shape: tuple[int, ...]
+    n_classes: int
+    pixel_mean: tuple[float, ...]
+    pixel_std: tuple[float, ...]
+
+
+class PosteriorModel(ABC):
+    """A fitted posterior.
+
+    Attributes:
+        training: the losses and the duration of the fit.
+    """
+
+    training: Training
+
+    @abstractmethod
+    def sample(self, images: np.ndarray, k: int, seed: int, consistent: bool = False) -> Tensor:
+        """Class probabilities of images under k draws from the posterior.
+
+        The first draws of a seed are the same for every k.
+
+        Args:
+            images: uint8 [N, H, W] or [N, H, W, 3].
+            seed: of the draws.
+            consistent: sample t uses one draw for all images, so that p(y1, y2) can be estimated
+                jointly; then the draws depend on the seed alone. False: the model may use another
+                draw for every image, which is enough for scores of single images.
+
+        Returns:
+            [k, N, C] float32, rows sum to 1.
+        """
+
+    @abstractmethod
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The weights by name, for `Posterior.load`."""
+
+    def features(self, images: np.ndarray) -> np.ndarray:
+        """What a map of the images is drawn from: float32 [N, F].
+
+        The pixels, unless the posterior has an inner representation of its own.
+        """
+        return images.reshape(len(images), -1).astype(np.float32) / 255
+
+    def sample_in_chunks(
+        self,
+        images: np.ndarray,
+        k: int,
+        seed: int,
+        *,
+        consistent: bool = False,
+        progress: ImageProgress | None = None,
+        helper: Executor | None = None,
+    ) -> Iterator[Tensor]:
+        """`sample` for many images, CHUNK at a time, so that [k, N, C] never is in memory whole.
+
+        Each chunk has a seed of its own (see `chunk_seed`), so its numbers do not depend on the
+        thread that computes it; consistent samples have the same seed in every chunk.
+
+        Args:
+            progress: called with (images done, N) after each chunk.
+            helper: a thread that computes every second chunk; the numbers are the same.
+
+        Yields:
+            [k, n, C] for each chunk of n images, in order.
+        """
+
+        def chunk_samples(number: int) -> Tensor:
+            chunk = images[number * CHUNK : (number + 1) * CHUNK]
+            return self.sample(
+                chunk, k, seed if consistent else chunk_seed(seed, number), consistent
+            )
+
+        n_chunks = -(-len(images) // CHUNK)
+        for number, probs in enumerate(_in_order(chunk_samples, n_chunks, helper)):
+            yield probs
+            if progress is not None:
+                progress(min((number + 1) * CHUNK, len(images)), len(images))
+
+    def samples_of_one(
+        self, images: np.ndarray, ids: np.ndarray, position: int, k: int, seed: int
+    ) -> Tensor:
+        """What `sample_in_chunks` over `images[ids]` yields for one image: [k, C].
+
+        Only that image's chunk is computed.
+
+        Args:
+            ids: int64 [N] into `images`, in the order they were scored.
+            position: of the image, in `ids`.
+        """
+        number, place = divmod(position, CHUNK)
+        chunk = images[ids[number * CHUNK : (number + 1) * CHUNK]]
+        return self.sample(chunk, k, chunk_seed(seed, number))[:, place]
+
+
+class Posterior(ABC):
+    """A way to fit networks to labels.
+
+    Args:
+        protocol: the parameters of the network and its training.
+        kind: the images and classes it is for.
+        device: where tensors are computed; random numbers are drawn on the CPU.
+        helper: one thread for a second core; it changes no result.
+    """
+
+    def __init__(
+        self,
+        protocol: Protocol,
+        kind: ImageKind,
+        device: torch.device = CPU,
+        helper: Executor | None = None,
+    ) -> None:
+        self.protocol, self.kind = protocol, kind
+        self.device, self.helper = device, helper
+
+    @abstractmethod
+    def fit(
+        self,
+        images: np.ndarray,
+        labels: np.ndarray,
+        seeds: Seeds,
+        *,
+        validation: LabelledImages | None = None,
+        batch_size: int | None = None,
+        watch: Watch | None = None,
+    ) -> PosteriorModel:
+        """Train from scratch.
+
+        Args:
+            images: uint8 [n, H, W] or [n, H, W, 3].
+            labels: int64 [n].
+            seeds: gives the seed for each purpose.
+            validation: images and labels that choose which weights are kept; None where the
+                protocol keeps the last.
+            batch_size: images of a mini-batch; None trains on all at once.
+            watch: called after every epoch; may raise to give the fit up.
+        """
+
+    @abstractmethod
+    def load(self, arrays: Mapping[str, np.ndarray], training: Training) -> PosteriorModel:
+        """The model with these weights. Raises ValueError if they do not fit the network."""
+
+
+PosteriorClass = Callable[..., Posterior]  # called like the constructor of `Posterior`
+_classes: dict[str, PosteriorClass] = {}
+
+
+def register(name: str, posterior: PosteriorClass) -> None:
+    """Make a posterior available as a value of the protocol's parameter `posterior`."""
+    _classes[name] = posterior
+    if name not in POSTERIORS:
+        POSTERIORS.append(name)
+
+
+def make_posterior(
+    protocol: Protocol,
+    kind: ImageKind,
+    device: torch.device = CPU,
+    helper: Executor | None = None,
+) -> Posterior:
+    """The posterior that the protocol names; its module in this folder has the same name."""
+    name = protocol.posterior
+    if name not in _classes:
+        import_module(f"{__package__}.{name}")  # registers itself
+    return _classes[name](protocol, kind, device, helper)
+
+
+def chunk_seed(seed: int, number: int) -> int:
+    """The seed of the draws of chunk `number`."""
+    words = np.random.SeedSequence(seed, spawn_key=(number,)).generate_state(1, np.uint64)
+    return int(words[0] >> np.uint64(1))
+
+
+def _in_order(
+    compute: Callable[[int], Tensor], n_chunks: int, helper: Executor | None
+) -> Iterator[Tensor]:
+    """The chunks in order; a helper computes every second one at the same time."""
+    step = 2 if helper else 1
+    for number in range(0, n_chunks, step):
+        next_one = helper.submit(compute, number + 1) if helper and number + 1 < n_chunks else None
+        yield compute(number)
+        if next_one:
+            yield next_one.result()

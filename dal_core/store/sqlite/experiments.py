@@ -1,0 +1,115 @@
+"""The experiments of a store in SQLite."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Row, delete, insert, select
+
+from dal_core.protocol.parameters import Protocol, make_protocol
+from dal_core.protocol.presets import closest_preset
+from dal_core.run.rows import Progress, RunRow, now
+from dal_core.run.state import RunSummary
+from dal_core.store.experiments import ExperimentNotFound, ExperimentRow, Experiments
+from dal_core.store.sqlite import reading, schema, summary
+
+
+class SqliteExperiments(Experiments):
+    """Uses the connections of its store."""
+
+    def __init__(self, reading_engine: Engine, writing_engine: Engine) -> None:
+        self._reading, self._writing = reading_engine, writing_engine
+
+    def create(
+        self,
+        title: str,
+        protocol: Protocol,
+        acquisitions: Sequence[str],
+        seeds: Sequence[int],
+        full_data: bool,
+        run_ids: Sequence[str],
+        noise: float = 0.0,
+    ) -> ExperimentRow:
+        row = ExperimentRow(
+            experiment_id=f"{closest_preset(protocol)}-{secrets.token_hex(3)}",
+            title=title,
+            protocol=protocol,
+            acquisitions=tuple(acquisitions),
+            seeds=tuple(seeds),
+            full_data=full_data,
+            created_at=now(),
+            noise=noise,
+        )
+        with self._writing.begin() as connection:
+            connection.execute(
+                insert(schema.experiments).values(
+                    {**vars(row), "protocol": protocol.model_dump(mode="json")}
+                )
+            )
+            members = [{"experiment_id": row.experiment_id, "run_id": r} for r in run_ids]
+            connection.execute(insert(schema.experiment_runs), members)
+        return row
+
+    def get(self, experiment_id: str) -> ExperimentRow:
+        with self._reading.connect() as connection:
+            query = select(schema.experiments).filter_by(experiment_id=experiment_id)
+            row = connection.execute(query).one_or_none()
+            if row is None:
+                raise ExperimentNotFound(_not_found(connection, experiment_id))
+            return _to_experiment(row)
+
+    def all(self) -> list[ExperimentRow]:
+        query = select(schema.experiments).order_by(schema.experiments.c.number.desc())
+        with self._reading.connect() as connection:
+            return [_to_experiment(row) for row in connection.execute(query)]
+
+    def runs(self, experiment_id: str) -> list[RunRow]:
+        with self._reading.connect() as connection:
+            ids = _run_ids(connection, experiment_id)
+            return [reading.read_run(connection, run_id) for run_id in ids]
+
+    def summaries(self, experiment_id: str) -> list[tuple[RunSummary, Progress | None]]:
+        with self._reading.connect() as connection:
+            ids = _run_ids(connection, experiment_id)
+            progress = summary.read_all_progress(connection, ids)
+            found = summary.read_summaries(connection, ids)
+        return [(one, progress.get(one.run.run_id)) for one in found]
+
+    def of_run(self, run_id: str) -> list[str]:
+        query = select(schema.experiment_runs.c.experiment_id).filter_by(run_id=run_id)
+        with self._reading.connect() as connection:
+            return list(connection.scalars(query))
+
+    def delete(self, experiment_id: str) -> None:
+        with self._writing.begin() as connection:
+            connection.execute(delete(schema.experiments).filter_by(experiment_id=experiment_id))
+
+
+def _run_ids(connection: Connection, experiment_id: str) -> list[str]:
+    query = (
+        select(schema.experiment_runs.c.run_id)
+        .filter_by(experiment_id=experiment_id)
+        .order_by(schema.experiment_runs.c.number)
+    )
+    return list(connection.scalars(query))
+
+
+def _to_experiment(row: Row[Any]) -> ExperimentRow:
+    return ExperimentRow(
+        experiment_id=row.experiment_id,
+        title=row.title,
+        protocol=make_protocol(row.protocol),
+        acquisitions=tuple(row.acquisitions),
+        seeds=tuple(row.seeds),
+        full_data=row.full_data,
+        created_at=row.created_at,
+        noise=row.noise,
+    )
+
+
+def _not_found(connection: Connection, experiment_id: str) -> str:
+    known = list(connection.scalars(select(schema.experiments.c.experiment_id).limit(5)))
+    there = f"; there are: {', '.join(known)}" if known else "; there are none yet"
+    return f"there is no experiment {experiment_id!r}{there}"

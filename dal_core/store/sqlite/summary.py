@@ -1,0 +1,137 @@
+"""Many runs at a glance: what their progress and their curves need, in one query per table.
+
+Reading a whole log costs some 10 ms after 100 steps, nearly all of it for rankings and answers
+that a table of runs does not show. So submissions are counted here by the database, and what the
+events mean is left to `RunSummary.from_events`.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import Connection, func, select
+
+from dal_core.run.events import Correction, StepResult
+from dal_core.run.rows import Progress, RunRow
+from dal_core.run.state import Model, Place, RunSummary, Tally
+from dal_core.store.sqlite import reading, schema
+
+
+def read_summaries(connection: Connection, run_ids: Sequence[str]) -> list[RunSummary]:
+    """The runs' summaries in the order of the ids; ids that no run has are left out."""
+    runs = {run.run_id: run for run in reading.read_runs(connection, run_ids=run_ids)}
+    asked = _asked(connection, run_ids)
+    tallies = _tallies(connection, run_ids)
+    retracted = _retracted(connection, run_ids)
+    corrections, first_labels = _corrections(connection, run_ids)
+    steps = _steps(connection, runs)
+    ranked = _ranked(connection, run_ids)
+    failures = reading.read_failures(connection, run_ids)
+    return [
+        RunSummary.from_events(
+            runs[run_id],
+            asked=asked[run_id],
+            tallies=tallies[run_id],
+            retracted=retracted[run_id],
+            steps=steps[run_id],
+            corrections=corrections[run_id],
+            first_labels=first_labels,
+            ranked=ranked[run_id],
+            failure=failures.get(run_id),
+        )
+        for run_id in run_ids
+        if run_id in runs
+    ]
+
+
+def read_all_progress(connection: Connection, run_ids: Sequence[str]) -> dict[str, Progress]:
+    """Progress by run; runs that nobody has worked on are missing."""
+    query = select(schema.progress).where(schema.progress.c.run_id.in_(run_ids))
+    return {row.run_id: reading.to_progress(row) for row in connection.execute(query)}
+
+
+def _asked(
+    connection: Connection, run_ids: Sequence[str]
+) -> defaultdict[str, list[tuple[str, int]]]:
+    """By run: (query id, after) of each query, in order."""
+    queries = schema.queries.c
+    query = select(queries.run_id, queries.query_id, queries.after)
+    query = query.where(queries.run_id.in_(run_ids)).order_by(queries.number)
+    found: defaultdict[str, list[tuple[str, int]]] = defaultdict(list)
+    for run_id, query_id, after in connection.execute(query):
+        found[run_id].append((query_id, after))
+    return found
+
+
+def _tallies(connection: Connection, run_ids: Sequence[str]) -> defaultdict[str, list[Tally]]:
+    """By run: its submissions, retracted ones too, in order."""
+    submissions, answers = schema.submissions.c, schema.answers.c
+    n_labels, n_answers = func.count(answers.label), func.count(answers.image_id)
+    query = (
+        select(submissions.run_id, submissions.number, submissions.query_id, n_labels, n_answers)
+        .outerjoin(schema.answers, answers.submission_id == submissions.number)
+        .where(submissions.run_id.in_(run_ids))
+        .group_by(submissions.number)
+        .order_by(submissions.number)
+    )
+    found: defaultdict[str, list[Tally]] = defaultdict(list)
+    for run_id, number, query_id, labels, all_answers in connection.execute(query):
+        found[run_id].append(Tally(number, query_id, labels, all_answers - labels))
+    return found
+
+
+def _retracted(connection: Connection, run_ids: Sequence[str]) -> defaultdict[str, set[int]]:
+    """By run: the submissions taken back."""
+    retractions = schema.retractions.c
+    query = select(retractions.run_id, retractions.submission_id)
+    found: defaultdict[str, set[int]] = defaultdict(set)
+    for run_id, number in connection.execute(query.where(retractions.run_id.in_(run_ids))):
+        found[run_id].add(number)
+    return found
+
+
+def _corrections(
+    connection: Connection, run_ids: Sequence[str]
+) -> tuple[defaultdict[str, list[Correction]], dict[Place, int | None]]:
+    """The corrections by run, in order, and the labels first given at their places."""
+    corrections, answers = schema.corrections.c, schema.answers.c
+    query = (
+        select(schema.corrections, answers.label.label("first_label"))
+        .join(
+            schema.answers,
+            (answers.submission_id == corrections.submission_id)
+            & (answers.image_id == corrections.image_id),
+        )
+        .where(corrections.run_id.in_(run_ids))
+        .order_by(corrections.number)
+    )
+    found: defaultdict[str, list[Correction]] = defaultdict(list)
+    first_labels = {}
+    for row in connection.execute(query):
+        found[row.run_id].append(reading.to_correction(row))
+        first_labels[row.submission_id, row.image_id] = row.first_label
+    return found, first_labels
+
+
+def _steps(
+    connection: Connection, runs: Mapping[str, RunRow]
+) -> defaultdict[str, list[StepResult]]:
+    """By run: its steps, in order."""
+    # The counts of mistakes are most of a step's row, and no table of runs shows them.
+    columns = [column for column in schema.steps.c if column.name != "confusion"]
+    query = select(*columns).where(schema.steps.c.run_id.in_(list(runs)))
+    found: defaultdict[str, list[StepResult]] = defaultdict(list)
+    for row in connection.execute(query.order_by(schema.steps.c.number)):
+        found[row.run_id].append(reading.to_step(row, runs[row.run_id].has_test_set))
+    return found
+
+
+def _ranked(connection: Connection, run_ids: Sequence[str]) -> defaultdict[str, set[Model]]:
+    """By run: the models whose ranking is stored."""
+    rankings = schema.rankings.c
+    query = select(rankings.run_id, rankings.after, rankings.corrected)
+    found: defaultdict[str, set[Model]] = defaultdict(set)
+    for run_id, after, corrected in connection.execute(query.where(rankings.run_id.in_(run_ids))):
+        found[run_id].add((after, corrected))
+    return found
