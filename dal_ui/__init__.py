@@ -1,1 +1,1 @@
-"""What several pages share. Owns presentation only: no maths, no training, no storage."""
+"""The app: the parts of its pages, one room each, and what they share."""

@@ -1,7 +1,7 @@
-"""The explaining page: why this image, what would another function ask for, where does it lie?
+"""The Explain page: why the network asks for an image, and what other functions would ask for.
 
-Draws only, with the real models of real runs; the parts of the page are in `dal_ui.explain`,
-`dal_ui.replay` and `dal_ui.tour`. The address names the run, so a reload or a second tab finds it.
+The parts of the page are in `dal_ui.explain`, `dal_ui.replay` and `dal_ui.tour`. The address names
+the run, so a reload or a second tab finds it.
 """
 
 from __future__ import annotations
@@ -18,16 +18,17 @@ from dal_core.run.next_task import next_task
 from dal_core.run.rows import RunNotFound
 from dal_core.run.state import RunState, RunSummary
 from dal_ui.explain import model
-from dal_ui.explain import words as explain_words
 from dal_ui.explain.choices import choices_view
 from dal_ui.explain.image import image_view
 from dal_ui.explain.model import Step
 from dal_ui.explain.pool_map import map_view
-from dal_ui.label import words
-from dal_ui.replay.recompute_button import again_button
+from dal_ui.explain.words import before_corrections, network_names
+from dal_ui.label.words import about
+from dal_ui.replay.recompute_button import recompute_button
 from dal_ui.replay.section import replay_section
 from dal_ui.shared import runtime, shell
-from dal_ui.shared.images import digits_are_here
+from dal_ui.shared.datasets import dataset_available
+from dal_ui.shared.markdown import plain
 from dal_ui.shared.widgets import address_choice, choice
 from dal_ui.tour.card import VIEW_KEY, tour
 from dal_ui.tour.stops import FUNCTIONS, IMAGE, MAP, REPLAY
@@ -37,24 +38,24 @@ VIEWS: dict[str, Callable[[Step], None]] = {
     FUNCTIONS: choices_view,
     MAP: map_view,
 }
-LOOK_SECONDS = 2.0  # between two looks whether a newer model is there
+POLL_SECONDS = 2.0  # between two checks for a newer model
 
 
 def render() -> None:
-    """Draw the run in the address, or the newest that has a model."""
+    """Draw the run in the address, or the newest run that has a model."""
     store, workers = runtime.store(), runtime.workers()
     named = shell.current_run("explain")
     log = _log(named)
     if named is not None and log is None:
-        st.error(f"There is no run “{words.plain(named)}” here. It may have been deleted.")
+        st.error(f"There is no run “{plain(named)}” here. It may have been deleted.")
         named = None
     run_id = _choose(named)
     tour(store, workers, run_id)
     log = _log(run_id)
     if log is None:
         st.write(
-            "It needs a run with a trained network: start one and label ten digits, or take the "
-            "tour, which makes two runs of its own in about two minutes."
+            "This page needs a run with a trained network. Start a run and label its first batch, "
+            "or take the tour, which makes two runs of its own in about two minutes."
         )
         if st.button("Start a run", icon=":material/play_arrow:"):
             shell.go_to(None)
@@ -70,7 +71,7 @@ def _log(run_id: str | None) -> RunState | None:
 
 
 def _choose(named: str | None) -> str | None:
-    """The run looked at: that of the address, else the newest with a model that asks."""
+    """The run to explain: that of the address, else the newest with a model that asks."""
     store = runtime.store()
     known = [
         run.run_id
@@ -79,11 +80,11 @@ def _choose(named: str | None) -> str | None:
     ]
     known = known if named is None or named in known else [named, *known]
     title, right = st.columns([3, 2], vertical_alignment="center", gap="medium")
-    title.markdown("### Why this image?")
+    title.markdown("### Explain")
     if not known:
         return None
 
-    # One look at all of them: reading their logs would make every slider wait.
+    # All summaries in one read: reading the logs would slow down every slider.
     names = _names(store.summaries(known))
     with right:
         chosen = address_choice(
@@ -101,7 +102,7 @@ def _choose(named: str | None) -> str | None:
 
 
 def _names(runs: Iterable[RunSummary]) -> dict[str, str]:
-    """What each run is called; the browser tells runs apart by that alone, so no two alike."""
+    """A different name for each run: the browser tells options apart by their titles alone."""
     names = {one.run.run_id: _name(one) for one in runs}
     counts = Counter(names.values())
     return {i: name if counts[name] == 1 else f"{name} ({i})" for i, name in names.items()}
@@ -127,19 +128,19 @@ def _view(title: str, log: RunState) -> None:
         replay_section(runtime.store(), runtime.workers(), log.run.run_id)
         return
     spec = log.run.spec
-    if not digits_are_here(spec.protocol.dataset, spec.fingerprint):
+    if not dataset_available(spec.protocol.dataset, spec.fingerprint):
         return
     step = _step(log, runtime.dataset(spec.protocol.dataset))
     if step is not None and not len(step.model.pool_subset):
-        st.info("This network has nothing left to ask for: every image has its label.")
+        st.info("This network has nothing left to ask for: every image is labelled.")
     elif step is not None:
         VIEWS[title](step)
     _look_again(log, is_missing=step is None)
 
 
 def _step(log: RunState, dataset: ImageDataset) -> Step | None:
-    """The model looked at: the newest, or another of the run's that is stored."""
-    names = explain_words.network_names(log, model.stored(log)[::-1])
+    """The model to explain: the newest, or another stored model of the run."""
+    names = network_names(log, model.stored(log)[::-1])
     state = next(iter(names), None)  # the newest of the run as it stands
     left, right = st.columns([3, 2], vertical_alignment="center", gap="medium")
     if len(names) > 1:
@@ -149,41 +150,41 @@ def _step(log: RunState, dataset: ImageDataset) -> Step | None:
                 names,
                 name=f"explain-network-{log.run.run_id}",
                 label_visibility="collapsed",
-                help="Replay can compute the network of any other step again.",
+                help="Open any earlier step in Replay to recompute its network.",
             )
     step = model.open_step(log, dataset, state)
     if step is not None:
         left.caption(
-            f"{words.about(log)}. Its network of **{step.model.n_labelled}** labels"
-            + explain_words.before_corrections(log, *step.key[1:])
+            f"{about(log)}. Its network of **{step.model.n_labelled}** labels"
+            + before_corrections(log, *step.key[1:])
             + ("; the next one is in training." if _is_training(log) else ".")
         )
     return step
 
 
 def _is_training(log: RunState) -> bool:
-    """Whether a network of answers that no stored one has learned from is to come."""
+    """Whether a network of newer labels than any stored one is being trained."""
     return next_task(log).has_work and (log.after, log.corrected) not in model.stored(log)
 
 
 def _no_model(log: RunState) -> None:
-    """Say why there is nothing to look at, and what can be done."""
+    """Say why there is nothing to explain, and what can be done."""
     st.info(
-        "No network of this run is stored at present: it is in training, or answers were taken "
-        "back since. It is shown here as soon as it is there.",
+        "No network of this run is stored now: it is in training, or answers were taken back. "
+        "It appears here once it is trained.",
         icon=":material/hourglass_empty:",
     )
     run_id = log.run.run_id
-    again_button(runtime.store(), runtime.workers(), run_id, log.after, "Compute it again")
+    recompute_button(runtime.store(), runtime.workers(), run_id, log.after, "Recompute it")
 
 
 def _look_again(log: RunState, is_missing: bool) -> None:
-    """Draw anew when another network is stored, and meanwhile say how far a missing one is."""
+    """Redraw once another network is stored; show the progress of a missing one meanwhile."""
     if not is_missing and not _is_training(log):
         return
     seen = model.stored(log)
 
-    @st.fragment(run_every=LOOK_SECONDS)
+    @st.fragment(run_every=POLL_SECONDS)
     def look() -> None:
         latest = _log(log.run.run_id)
         if latest is None or model.stored(latest) != seen:

@@ -1,8 +1,7 @@
-"""The reproduction page: start experiments, watch and steer them, read their tables and figures.
+"""The Reproduce page: start experiments, watch and control them, read their tables and figures.
 
-Draws only. What is done to experiments is in `dal_ui.reproduce.actions`, the parts of the page in
-`dal_ui.experiment_*`. The address names the experiment, so a reload or a second tab finds it, also
-one that was started on the command line.
+The parts of the page are in `dal_ui.reproduce`. The address names the experiment, so a reload or a
+second tab finds it, including one that was started on the command line.
 """
 
 from __future__ import annotations
@@ -11,22 +10,22 @@ import streamlit as st
 
 from dal_core.data.base import DataError, ImageDataset
 from dal_core.experiments.status import ExperimentStatus, State
-from dal_ui.label.words import plain
 from dal_ui.reproduce import actions
 from dal_ui.reproduce.compare import compare_view, record_view
 from dal_ui.reproduce.live import live
 from dal_ui.reproduce.results import results
 from dal_ui.reproduce.start import STATE_BADGES, describe, name_of, start_view
 from dal_ui.shared import runtime, shell
+from dal_ui.shared.markdown import plain
 
-VIEWS = {"Start or open": start_view, "Look at a record file": record_view, "Compare": compare_view}
-RESULTS_SECONDS = 10.0  # tables and figures are drawn anew this often while runs advance
+VIEWS = {"Start or open": start_view, "Open a record file": record_view, "Compare": compare_view}
+RESULTS_SECONDS = 10.0  # between two redraws of tables and figures while runs advance
 
 
 def render() -> None:
     """Draw the experiment in the address, or the views without one."""
     runtime.workers()
-    shell.current_run("reproduce")  # coming from another page, the address is put back
+    shell.current_run("reproduce")  # restores the address after a visit to another page
     experiment_id = st.query_params.get("experiment")
     if not experiment_id:
         _without_experiment()
@@ -34,7 +33,7 @@ def render() -> None:
     now = actions.find(runtime.store(), experiment_id)
     if now is None:
         st.error(f"There is no experiment {experiment_id!r} here. It may have been forgotten.")
-        if st.button("To all experiments", type="primary"):
+        if st.button("All experiments", type="primary"):
             _leave()
         return
     _header(now)
@@ -45,9 +44,9 @@ def render() -> None:
 def _without_experiment() -> None:
     st.title("Repeat the report's experiment")
     st.write(
-        "Does a network learn faster when it chooses its own digits? Several ways to choose run "
-        "side by side, a simulated oracle answers, and you get the report's tables and figures "
-        "from your own runs."
+        "Does a network learn faster when it chooses which images to label? Several acquisition "
+        "functions run side by side and a simulated oracle answers. Your own runs give the "
+        "report's tables and figures."
     )
     view = st.segmented_control(
         "View",
@@ -72,7 +71,7 @@ def _header(now: ExperimentStatus) -> None:
 
 
 def _results(now: ExperimentStatus) -> None:
-    """Under the live part; while runs advance only when asked for, for drawing takes from them."""
+    """The results; while runs advance only on request, since drawing slows them down."""
     running = now.state is State.UNFINISHED
     if running and not st.toggle("Tables and figures so far", key="so_far"):
         return
@@ -93,7 +92,7 @@ def _dataset(now: ExperimentStatus) -> ImageDataset | None:
     try:
         return runtime.dataset(name)
     except DataError:
-        st.caption(f"The digits of {name} cannot be read here, so figure 1 is left out.")
+        st.caption(f"The data set {name} cannot be read here, so figure 1 is left out.")
         return None
 
 

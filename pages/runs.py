@@ -1,4 +1,4 @@
-"""Every run on disk: open one, take its labels away, delete it."""
+"""Every run on disk: open, download, fork or delete one."""
 
 from __future__ import annotations
 
@@ -10,24 +10,23 @@ import streamlit as st
 from dal_core.results.run_history import moments
 from dal_core.results.run_rows import RunLine
 from dal_core.results.titles import display_name
-from dal_ui.label import words
 from dal_ui.runs import listing
 from dal_ui.runs.forking import can_be_forked, fork_form
 from dal_ui.shared import runtime, shell
 from dal_ui.shared.downloads import download_buttons
+from dal_ui.shared.markdown import plain
 
 ROWS_SHOWN, ROW_HEIGHT = 12, 35
-# Pixels, the first seven for a window of 800; what tells fewer runs apart stands to their right,
-# where a wider window has room for it.
+# Pixels. The first seven columns fit a window of 800; the others need a wider one.
 WIDTHS = {
     **{"title": 110, "id": 160, "function": 95, "labels": 60, "accuracy": 75},
     **{"answered by": 95, "created": 125},
-    **{"digits": 70, "seed": 50, "protocol": 240},
+    **{"data set": 70, "seed": 50, "protocol": 240},
 }
 
 
 def render() -> None:
-    """Draw the table and what can be done with the run chosen in it, or named by the address."""
+    """Draw the table, and the actions on the run chosen in it or named by the address."""
     runtime.workers()
     named = shell.current_run("runs")
     st.header("Runs")
@@ -35,7 +34,7 @@ def render() -> None:
         st.success(notice, icon=":material/check:")
     lines = listing.run_lines(runtime.store())
     if not lines:
-        st.write("No run is stored here yet. Start one, and it will be listed with its labels.")
+        st.write("No runs yet. Start one, and it is listed here with its labels.")
         if st.button("Start a run", type="primary", icon=":material/play_arrow:"):
             shell.go_to(None)
         return
@@ -43,17 +42,17 @@ def render() -> None:
     if chosen is not None:
         _chosen(chosen)
     elif named is not None:
-        st.error(f"There is no run “{words.plain(named)}” here. It may have been deleted.")
+        st.error(f"There is no run “{plain(named)}” here. It may have been deleted.")
     else:
         st.caption(
-            "Choose a run in the table to open, fork or delete it, or to take its labels away."
+            "Choose a run in the table to open, fork or delete it, or to download its labels."
         )
     if st.button("Start a new run", icon=":material/add:"):
         shell.go_to(None)
 
 
 def _table(lines: list[RunLine], named: str | None) -> RunLine | None:
-    """The table; returns the row chosen, at first the one in the address."""
+    """Draw the table; returns the chosen row, at first the one in the address."""
     rows = [row for row, line in enumerate(lines) if line.run.run_id == named]
     event = st.dataframe(
         _frame(lines),
@@ -91,7 +90,7 @@ def _frame(lines: list[RunLine]) -> pd.DataFrame:
             "accuracy": pd.array([line.accuracy for line in lines], dtype="Float64"),
             "answered by": [line.answered_by for line in lines],
             "created": [_when(line.run.created_at) for line in lines],
-            "digits": [line.run.spec.protocol.dataset for line in lines],
+            "data set": [line.run.spec.protocol.dataset for line in lines],
             "seed": [line.run.spec.seed for line in lines],
             "protocol": [line.protocol for line in lines],
         }
@@ -120,12 +119,12 @@ def _chosen(line: RunLine) -> None:
 
 
 def _fork(line: RunLine) -> None:
-    """Fork at any step; a person's fork is opened at once, an oracle's is in the list."""
+    """Fork at any step; a person's fork opens at once, an oracle's appears in the list."""
     store = runtime.store()
     log = store.log(line.run.run_id)
     states = {moment.n_labelled: moment for moment in moments(log)}
     if not can_be_forked(log):
-        st.write("This run asks for nothing, so there is nothing to fork.")
+        st.write("This run has no queries, so it cannot be forked.")
         return
     options = list(states)
     at = options[-1]
@@ -142,8 +141,8 @@ def _fork(line: RunLine) -> None:
 
 def _delete(line: RunLine) -> None:
     run_id, name = line.run.run_id, listing.name(line.run)
-    given = f", with the {line.person_labels} labels given in it" if line.person_labels else ""
-    st.write(f"Delete {name}{given}? There is no way back.")
+    given = f" and its {line.person_labels} labels given by people" if line.person_labels else ""
+    st.write(f"Delete {name}{given}? This cannot be undone.")
     if not st.button("Yes, delete this run", type="primary", key=f"delete-{run_id}"):
         return
     problem = listing.delete_run(runtime.store(), run_id)

@@ -144,7 +144,7 @@ class BayesianCNNLearner:
             raise ValueError("the pool is empty: there is no image left to ask for")
         batch, probs = select(
             registry.get(self.spec.acquisition),
-            self._candidates(own, ids, progress),
+            self._pool_candidates(own, ids, progress),
             RANKING_KEPT,
             n_passes_kept=n_kept or 2 * self.protocol.n_samples_to_acquire,
             eps=self.protocol.entropy_eps,
@@ -247,7 +247,7 @@ class BayesianCNNLearner:
         generator = numpy_generator(self.spec.seed, Purpose.TEST_SUBSET, n_labelled)
         return generator.permutation(test)[:size]
 
-    def _candidates(
+    def _pool_candidates(
         self, fitted: FittedCNN, ids: np.ndarray, progress: ImageProgress | None
     ) -> Candidates:
         """The images to choose from, in the order of `ids`, with what is random in the choice."""

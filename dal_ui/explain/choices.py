@@ -1,4 +1,4 @@
-"""Several functions, one model: the images each would ask for now, and how the choices differ."""
+"""Several functions, one model: the batch each would ask for now, and how the batches differ."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 import streamlit as st
 
+from dal_core.data.base import ImageDataset
 from dal_core.explain import choices
 from dal_core.figures.batches import batches_figure
 from dal_core.figures.choices import balance_figure, correlation_figure, redundancy_figure
@@ -17,43 +18,50 @@ from dal_ui.explain.model import Step
 
 @st.fragment
 def choices_view(step: Step) -> None:
-    """The tens side by side, their overlaps, and three ways to compare them."""
+    """The batches side by side, their overlaps, and three comparisons."""
     pool = model.pool_scores(step)
     chosen = choices.choices(pool, step.batch_size)
     st.caption(words.FUNCTIONS)
-    _tens(step, chosen)
-    labels = step.dataset.labels
-    counts = {
-        name: choices.class_counts(labels[list(ids)], step.dataset.n_classes)
-        for name, ids in chosen.items()
-    }
+    _batches(step, chosen)
     left, right = st.columns(2, gap="large")
     with left:
-        st.markdown("#### Which digits")
-        _show(balance_figure(counts, Classes.of(step.dataset)), "balance", "stretch")
-        st.caption(
-            "By MNIST's labels, which no function knows. A random ten holds about one of each; "
-            "a function that asks for many of one digit found that one hard."
-        )
-        st.markdown("#### How alike the ten are")
+        _classes(step.dataset, chosen)
+        st.markdown("#### Similarity within a batch")
         values, by_chance = model.redundancies(step, chosen)
         _show(redundancy_figure(values, by_chance, step.batch_size), "redundancy", "stretch")
         st.caption(
-            "Mean cosine similarity of two of the ten, in the network's own features. The band "
-            "holds the middle 90% of 400 random tens. Far above it, the ten repeat each other "
-            "(*redundancy*): each image is chosen by itself, without regard to the other nine."
+            "Mean cosine similarity of two images of a batch, in the network's own features. The "
+            "band holds the middle 90% of 400 random batches. A batch far above it repeats itself "
+            "(*redundancy*): each image is chosen without regard to the others."
         )
     with right:
-        st.markdown("#### Do they agree on the order?")
+        st.markdown("#### Rank agreement")
         _show(correlation_figure(choices.spearman(pool.scores)), "correlation", "content")
         st.caption(
             f"Spearman's rank correlation over all {len(pool):,} images: 1 for the same order, "
-            "0 for none in common. High over the whole pool and still different tens: most "
-            "images are easy for every function, only the head of the list decides."
+            "0 for unrelated orders. It can be high while the batches differ: most images are easy "
+            "for every function, and only the top of the list is asked for."
         )
 
 
-def _tens(step: Step, chosen: dict[str, tuple[int, ...]]) -> None:
+def _classes(dataset: ImageDataset, chosen: dict[str, tuple[int, ...]]) -> None:
+    """The classes of each batch, as far as the data set knows them."""
+    known = {name: [i for i in image_ids if dataset.known[i]] for name, image_ids in chosen.items()}
+    if not any(known.values()):
+        return
+    st.markdown("#### Classes chosen")
+    counts = {
+        name: choices.class_counts(dataset.labels[image_ids], dataset.n_classes)
+        for name, image_ids in known.items()
+    }
+    _show(balance_figure(counts, Classes.of(dataset)), "balance", "stretch")
+    st.caption(
+        "By the data set's labels, which no function sees. A random batch mixes the classes as the "
+        f"pool does; a function that asks for many of one {dataset.noun} finds it hard."
+    )
+
+
+def _batches(step: Step, chosen: dict[str, tuple[int, ...]]) -> None:
     _show(batches_figure(step.dataset, chosen), "tens", "content")
     overlap = choices.overlap(chosen)
     own = step.log.run.spec.acquisition

@@ -1,6 +1,6 @@
-"""One image: its matrix of softmax outputs, the sums the scores are, its place in the pool.
+"""One image: its matrix of softmax outputs, how each score is computed, its place in the pool.
 
-Draws what `dal_core.explain` computes. A fragment of the page: a slider draws it anew, no more.
+A fragment of the page: a slider redraws this part only.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 import streamlit as st
 
 from dal_core.acquisition import registry
-from dal_core.data.mnist_drawing import as_mnist
+from dal_core.data.base import ImageDataset
 from dal_core.explain.parts import Parts, parts_of, scored_functions, settling
 from dal_core.explain.pool import Place, PoolScores, ambiguous_image, place_of, quarrel_image
 from dal_core.figures.classes import Classes
@@ -20,9 +20,11 @@ from dal_core.figures.passes import passes_spec, settling_spec
 from dal_core.figures.png import image_data_uri
 from dal_core.figures.score_breakdown import breakdown_spec
 from dal_core.figures.score_histograms import histograms_data, histograms_spec
-from dal_ui.components.canvas import digit_canvas
+from dal_ui.components.canvas import drawing_canvas
 from dal_ui.explain import model, words
 from dal_ui.explain.model import MAX_PASSES, Step
+from dal_ui.label.last_batch import true_label
+from dal_ui.shared.markdown import plain
 from dal_ui.shared.vega import draw
 from dal_ui.shared.widgets import key_for, renew
 
@@ -35,7 +37,7 @@ MOST_DROPOUT = 0.9  # on the sliders; more where the run has more
 
 @dataclass(frozen=True)
 class Chosen:
-    """The image looked at: `pixels` uint8 [28, 28]; `image_id` None for a drawn one."""
+    """The image to explain: `pixels` uint8 of the data set's shape; `image_id` None if drawn."""
 
     pixels: np.ndarray
     image_id: int | None
@@ -51,7 +53,9 @@ def image_view(step: Step) -> None:
         n_passes, dropout = _settings(step)
     if chosen is None:
         with right:
-            st.caption("Draw a digit at the left: the network looks at it after every stroke.")
+            st.caption(
+                f"Draw a {step.dataset.noun} on the left; every stroke gives a new prediction."
+            )
         return
     probs, is_own = _passes(step, chosen, dropout)
     eps = step.model.protocol.entropy_eps
@@ -73,16 +77,19 @@ def image_view(step: Step) -> None:
 
 
 def _choose(step: Step, pool: PoolScores) -> Chosen | None:
+    sources = [ASKED, AMBIGUOUS, QUARREL, ANY, NUMBER]
+    if step.dataset.from_drawing is not None:
+        sources.append(DRAW)
     source = st.pills(
         "Which image?",
-        [ASKED, AMBIGUOUS, QUARREL, ANY, NUMBER, DRAW],
+        sources,
         default=ASKED,
         required=True,
         wrap=True,
         key="explain-source",
     )
     if source == DRAW:
-        return _drawn()
+        return _drawn(step.dataset)
     image_id = _image_id(source or ASKED, step, pool)
     pixels = step.dataset.images[image_id]
     st.image(image_data_uri(pixels, 6), width=IMAGE_SIDE)
@@ -107,7 +114,7 @@ def _image_id(source: str, step: Step, pool: PoolScores) -> int:
         return int(pool.image_ids[place])
     images = step.images_wanted(pool)
     chosen = st.pills(
-        f"The {len(images)} it asks for now, best first",
+        f"The {len(images)} images it asks for now, best first",
         list(range(1, len(images) + 1)),
         default=1,
         required=True,
@@ -121,40 +128,45 @@ def _another() -> None:
     st.session_state["explain-draws"] = st.session_state.get("explain-draws", 0) + 1
 
 
-def _drawn() -> Chosen | None:
+def _drawn(dataset: ImageDataset) -> Chosen | None:
     try:
-        ink = digit_canvas()
+        drawing = drawing_canvas(dataset.noun)
     except ValueError as error:
         st.error(str(error))
         return None
-    if ink is None:
+    if drawing is None or dataset.from_drawing is None:
         return None
-    pixels = as_mnist(ink)
+    pixels = dataset.from_drawing(drawing)
     st.image(image_data_uri(pixels, 3), width=84)
-    st.caption("What the network sees: scaled to 20 pixels and centred by mass, as in MNIST.")
+    st.caption("What the network sees: your drawing, scaled and centred as the data set's images.")
     return Chosen(pixels, None)
 
 
 def _about(step: Step, image_id: int) -> str:
     labels = dict(step.model.state.labels())
     if image_id in labels:
-        state = f", labelled {labels[image_id]} in this run"
+        state = f", labelled {plain(step.dataset.class_name(labels[image_id]))} in this run"
     elif image_id in step.model.split.initial:
         state = ", in the initial training set"
     elif image_id in step.model.labelled.skipped:
-        state = ", set aside in this run"
+        state = ", skipped in this run"
     elif image_id in step.model.split.pool:
         state = ", in the pool"
     else:
         state = ", held out for testing or validation"
-    return f"Image {image_id}. MNIST says **{step.dataset.labels[image_id]}**{state}."
+    truth = true_label(step.dataset, image_id)
+    if truth is None:
+        return f"Image {image_id}{state}."
+    return (
+        f"Image {image_id}. The data set says **{plain(step.dataset.class_name(truth))}**{state}."
+    )
 
 
 # -- settings ----------------------------------------------------------------------------------
 
 
 def _settings(step: Step) -> tuple[int, tuple[float, float] | None]:
-    """T, and dropout rates where they are not the run's own."""
+    """T, and the dropout rates where they differ from the run's."""
     own = step.model.protocol.dropout
     n_passes = int(_slider(step, "passes", "Passes T", 1, MAX_PASSES, step.run_passes, 1))
     if not step.model.has_dropout:
@@ -166,7 +178,7 @@ def _settings(step: Step) -> tuple[int, tuple[float, float] | None]:
     second = _slider(step, "drop-2", "... and before the second", 0.0, most, own[1], grid)
     is_own = abs(first - own[0]) < 1e-9 and abs(second - own[1]) < 1e-9
     st.button(
-        "As the run has them",
+        "Reset to this run's settings",
         icon=":material/restart_alt:",
         disabled=is_own and n_passes == step.run_passes,
         on_click=_reset,
@@ -177,7 +189,7 @@ def _settings(step: Step) -> tuple[int, tuple[float, float] | None]:
 def _slider(
     step: Step, name: str, title: str, least: float, most: float, own: float, grid: float
 ) -> float:
-    """A slider that starts at what the run has, for every run anew."""
+    """A slider that starts at the run's own value."""
     key = key_for(f"explain-{name}", (step.log.run.run_id, own))
     return float(st.slider(title, least, most, own, grid, key=key))
 
@@ -193,18 +205,18 @@ def _passes(step: Step, chosen: Chosen, dropout: tuple[float, float] | None) -> 
     return model.passes(step, chosen.image_id, dropout)
 
 
-# -- what comes of it --------------------------------------------------------------------------
+# -- the result -------------------------------------------------------------------------------
 
 
 def _outcome(step: Step, parts: Parts, is_own: bool) -> None:
-    st.markdown(words.votes(parts))
+    st.markdown(words.votes(parts, step.dataset.class_names))
     n = step.model.protocol.num_mc_samples
     st.caption(words.whose_passes(is_own, len(parts.probs), n))
 
 
 def _scores(pool: PoolScores, chosen: Chosen, parts: Parts, classes: Classes) -> None:
     scores, places = standing(pool, chosen.image_id, parts)
-    st.markdown("#### From the matrix to a number")
+    st.markdown("#### How each score is computed")
     st.caption(words.SUMS)
     with st.container(horizontal=True, gap="large"):
         draw(breakdown_spec(parts, classes), "explain-sums-chart")
@@ -213,10 +225,10 @@ def _scores(pool: PoolScores, chosen: Chosen, parts: Parts, classes: Classes) ->
             draw(histograms_spec(histograms_data(pool.scores), scores), "explain-places-chart")
             st.caption(
                 f"All {len(pool):,} pool images the run scored at this step, with its own "
-                f"T = {pool.n_passes}; heights are square roots. The line is this image."
+                f"T = {pool.n_passes}. Heights are square roots. The line marks this image."
             )
-    with st.expander("The equations, and where they come from"):
-        st.caption("p is the softmax output of pass t for image n and class c; logarithms natural.")
+    with st.expander("Equations and sources"):
+        st.caption("p: softmax output of pass t for image n and class c. Logarithms are natural.")
         for name in pool.scores:
             entry = registry.get(name)
             st.markdown(f"**{entry.title}** ({entry.source})")
@@ -226,7 +238,7 @@ def _scores(pool: PoolScores, chosen: Chosen, parts: Parts, classes: Classes) ->
 def standing(
     pool: PoolScores, image_id: int | None, parts: Parts
 ) -> tuple[dict[str, float], dict[str, Place]]:
-    """The image's score by every function of the pool's, and the place it takes.
+    """The image's score by each of the pool's functions, and its place among the pool's images.
 
     `random` scores pool images only.
     """

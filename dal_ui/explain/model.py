@@ -1,8 +1,7 @@
-"""The model behind the explaining page, and what was computed of it once: scores, map, features.
+"""The model behind the Explain page and its cached results: scores, map, features.
 
-Owns what is kept between two drawings of the page. A step of a run never changes, so everything
-is kept under (run, last submission, last correction). Nothing is trained here: one
-forward pass of an image or of a few thousand, in the page's own process.
+A step of a run never changes, so everything is cached by (run, last submission, last correction).
+Nothing is trained here; the page's own process runs forward passes of one or a few thousand images.
 """
 
 from __future__ import annotations
@@ -26,15 +25,12 @@ from dal_ui.shared import runtime
 
 MAX_PASSES = 64
 Key = tuple[str, int, int]
-_RANDOM_DRAWS = 400  # of tens, for what redundancy chance alone gives
+_RANDOM_BATCHES = 400  # for the redundancy of a random batch
 
 
 @dataclass(frozen=True)
 class Step:
-    """A run's newest stored model, and the state of the run it belongs to.
-
-    `key` names it in caches.
-    """
+    """A stored model of a run and the run's state; `key` identifies it in caches."""
 
     log: RunState
     model: ModelStep
@@ -47,7 +43,7 @@ class Step:
 
     @property
     def run_passes(self) -> int:
-        """T of the run's own scores, as far as the page goes."""
+        """T of the run's own scores, at most the page's maximum."""
         return min(self.model.protocol.num_mc_samples, MAX_PASSES)
 
     @property
@@ -56,10 +52,10 @@ class Step:
         return self.model.protocol.n_samples_to_acquire
 
     def query_images(self) -> tuple[int, ...]:
-        """The images the run asked for last with this model; none where it did not ask.
+        """The images of the run's last query with this model; empty where there is none.
 
-        In continuous mode a model also asks after answers that it has not learned from, and what
-        is asked just after its own last answers was ranked by an older one, as after a correction.
+        In continuous mode a model also asks after answers it has not learned from, and the query
+        just after its own last answers was ranked by an older model, as after a correction.
         """
         model = self.model.n_labelled, self.model.labelled.corrected
         asked = [
@@ -71,7 +67,7 @@ class Step:
         return asked[-1].shown() if asked else ()
 
     def images_wanted(self, pool: PoolScores) -> tuple[int, ...]:
-        """What the run asks for with this model, or would: a finished one asks no more."""
+        """The images the run asks for with this model, or would ask for if it were not finished."""
         own = self.log.run.spec.acquisition
         name = own if own in pool.scores else "bald"
         return self.query_images() or tuple(pool.ranking(name, self.batch_size).tolist())
@@ -80,7 +76,7 @@ class Step:
 def open_step(
     log: RunState, dataset: ImageDataset, state: tuple[int, int] | None = None
 ) -> Step | None:
-    """A stored model of the run; None where it is not stored.
+    """Open a stored model of the run; None where it is not stored.
 
     Args:
         state: last submission and correction of the model wanted; None for the newest.
@@ -90,7 +86,7 @@ def open_step(
         return None
     model = _model((log.run.run_id, *state), log, dataset)
     if model is None:
-        _model.clear()  # a model that could not be read this time may be whole the next
+        _model.clear()  # a model that could not be read now may be complete the next time
         return None
     return Step(log, model, dataset)
 
@@ -101,12 +97,12 @@ def newest(run_id: str) -> tuple[int, int] | None:
 
 
 def stored(log: RunState) -> list[tuple[int, int]]:
-    """The same of every stored model of the run, by growing labels."""
+    """Last submission and correction of each stored model of the run, by ascending labels."""
     return stored_models(runtime.store().home, log)
 
 
 def pool_scores(step: Step) -> PoolScores:
-    """Every pool image's scores, computed once a step."""
+    """Every pool image's scores, computed once for each step."""
     return _pool_scores(step.key, step.model)
 
 
@@ -125,7 +121,7 @@ def passes(
 
 
 def passes_of(step: Step, image: np.ndarray, dropout: tuple[float, float] | None) -> torch.Tensor:
-    """MAX_PASSES passes of any image, uint8 [28, 28] -> [T, C]."""
+    """MAX_PASSES passes of any image of the data set's shape, uint8 -> [T, C]."""
     one_thread()
     return new_passes(step.model, image, MAX_PASSES, dropout)
 
@@ -138,22 +134,23 @@ def mapped(step: Step) -> tuple[pd.DataFrame, np.ndarray]:
 def redundancies(
     step: Step, chosen: dict[str, tuple[int, ...]]
 ) -> tuple[dict[str, float], np.ndarray]:
-    """How alike each function's images are in the model's features, and random draws of as many."""
+    """The redundancy of each function's batch in the model's features, and of random batches."""
     return _redundancies(step.key, step.model, chosen)
 
 
 def one_thread() -> None:
-    """Results differ in bits between one and two threads; the run's own were made by one."""
+    """Use one thread, as the run did: results differ in bits between one and two."""
     torch.set_num_threads(1)
 
 
 @st.cache_resource(show_spinner=False, max_entries=6)
 def _model(key: Key, _log: RunState, _dataset: ImageDataset) -> ModelStep | None:
+    """Shared by all sessions and never modified."""
     one_thread()
     return stored_step(runtime.store().home, _log, _dataset, *key[1:])
 
 
-@st.cache_data(show_spinner="The network looks at the pool ...", max_entries=12)
+@st.cache_data(show_spinner="Scoring the pool ...", max_entries=12)
 def _pool_scores(key: Key, _model: ModelStep) -> PoolScores:
     one_thread()
     return score_pool(_model)
@@ -166,7 +163,7 @@ def _scored_passes(key: Key, _model: ModelStep, image_id: int) -> np.ndarray | N
     return None if found is None else found.numpy()
 
 
-@st.cache_data(show_spinner="Placing the pool on the map ...", max_entries=6)
+@st.cache_data(show_spinner="Drawing the map ...", max_entries=6)
 def _mapped(key: Key, _model: ModelStep) -> tuple[pd.DataFrame, np.ndarray]:
     one_thread()
     points, projection = pool_map.map_of(_model)
@@ -191,4 +188,4 @@ def _redundancies(
     }
     n = max((len(image_ids) for image_ids in chosen.values()), default=0)
     generator = np.random.default_rng(_model.seed)
-    return values, choices.random_redundancy(features, n, _RANDOM_DRAWS, generator)
+    return values, choices.random_redundancy(features, n, _RANDOM_BATCHES, generator)

@@ -21,14 +21,14 @@ from dal_ui.shared.vega import draw
 
 @st.fragment
 def map_view(step: Step) -> None:
-    """The map with its colours; the slider over the queries is the chart's own."""
+    """The map and the choice of its colours; the slider over the queries belongs to the chart."""
     st.caption(words.MAP)
     by = st.pills(
         "Colour by",
         [CLASS, *scored_functions()],
         default=CLASS,
         required=True,
-        format_func=lambda name: "MNIST's label" if name == CLASS else display_name(name),
+        format_func=lambda name: "Data set's label" if name == CLASS else display_name(name),
         wrap=True,
         key="explain-colour",
     )
@@ -38,13 +38,13 @@ def map_view(step: Step) -> None:
 
 
 def _legend(by: str, n_answered: int, explained: np.ndarray) -> str:
-    labelled = "Diamonds" if by == CLASS else "Blue diamonds (no score any more)"
+    labelled = "Diamonds" if by == CLASS else "Blue diamonds (no longer scored)"
     return (
-        f"{labelled}: labelled before that query, the initial images too. Orange rings: what that "
-        f"query asked for; number {n_answered} is what is asked for now. Crosses: set aside. "
-        f"Point at any of them to see the image. The two directions hold {explained[0]:.0%} and "
-        f"{explained[1]:.0%} of the variance: images that lie apart differ, images that lie "
-        "together may still differ in the directions not shown."
+        f"{labelled}: labelled before that query, initial images included. Orange rings: what that "
+        f"query asked for; number {n_answered} is the current query. Crosses: skipped. Point at a "
+        f"mark to see its image. The two directions hold {explained[0]:.0%} and {explained[1]:.0%} "
+        "of the variance: images far apart differ, but images close together may still differ in "
+        "directions not shown."
     )
 
 
@@ -53,8 +53,7 @@ def _spec(key: model.Key, _step: Step, by: str) -> tuple[dict[str, Any], np.ndar
     points, explained = model.mapped(_step)
     pool = model.pool_scores(_step)
     table = points_to_show(points, pool, by, _step)
-    classes = Classes.of(_step.dataset)
-    return pool_map_spec(table, by, _step.model.labelled.step, classes), explained
+    return pool_map_spec(table, by, _step.model.labelled.step, Classes.of(_step.dataset)), explained
 
 
 def points_to_show(points: pd.DataFrame, pool: PoolScores, by: str, step: Step) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""What the explaining page says, as text: plain words, each term of the field once; pure."""
+"""The Explain page's texts; pure."""
 
 from __future__ import annotations
 
@@ -9,44 +9,44 @@ from dal_core.explain.parts import Parts
 from dal_core.explain.pool import Place
 from dal_core.results.titles import display_name
 from dal_core.run.state import RunState
+from dal_ui.shared.markdown import plain
 
 MATRIX = (
-    "Dropout switches a random part of the network off. With it left on, the same image gives "
-    "another answer at every look: each row below is one look (a *stochastic forward pass*), each "
-    "cell the probability it gives a digit, the orange dot its vote. "
-    "At the right, how undecided each pass is by itself (its *entropy*)."
+    "Dropout switches off a random part of the network. Left on while predicting, it gives another "
+    "prediction for the same image each time. Each row below is one prediction (a *stochastic "
+    "forward pass*), each cell the probability of a class, the orange dot the likeliest class. The "
+    "column on the right shows how uncertain each pass is by itself (its *entropy*)."
 )
 SUMS = (
-    "An *acquisition function* turns that matrix into one number: how much the network would "
-    "learn from the label. All but Random start from the same rows."
+    "An *acquisition function* turns the matrix into one number: how much the network would "
+    "learn from the label. All functions but Random use the same rows."
 )
 SETTLES = (
-    "Each score is an estimate from T passes. Few passes give a jumpy one; it settles as they "
-    "grow. More dropout makes the passes differ more, and with them every score that measures "
-    "difference."
+    "Each score is an estimate from T passes: noisy with few, steadier with more. More dropout "
+    "makes the passes differ more, which raises every score that measures difference."
 )
 AMBIGUOUS = (
-    "**Ambiguous**: the passes agree that it could be several digits. Its entropy is high, but "
-    "little of it is disagreement, so BALD asks for others first: a label would settle little."
+    "**Ambiguous**: the passes agree that several classes are possible. Entropy is high, but "
+    "little of it is disagreement. BALD prefers other images: a label would teach little."
 )
 QUARREL = (
-    "**Quarrel**: many passes are sure, but of different digits. Entropy is high and nearly all "
-    "of it is disagreement, so BALD asks: a label would prove some of them wrong."
+    "**Quarrel**: many passes are sure, but of different classes. Entropy is high, and much of it "
+    "is disagreement. BALD asks for it: a label would prove some passes wrong."
 )
 FUNCTIONS = (
-    "The same network, the same pool: which ten would each function ask for now? An orange "
-    "frame marks an image that several ask for, its number how many; point at one to find it in "
-    "the other rows."
+    "Same network, same pool: which images would each function ask for now? An orange frame marks "
+    "an image that several functions want; its number says how many. Point at an image to find it "
+    "in the other rows."
 )
 MAP = (
-    "The convolutions turn each image into a list of numbers, its *features*. Here they are in "
-    "the two directions in which they differ most (*principal components*), by the network as "
-    "it is now: near means alike to the network. Move the slider to watch where each query fell."
+    "The convolutions turn each image into a list of numbers, its *features*. The map shows the "
+    "two directions in which the features vary most (*principal components*). Images that are "
+    "close together look alike to the current network. Move the slider to see each query."
 )
 
 
 def sum_of(name: str, parts: Parts) -> str:
-    """How a score comes about, in this image's own numbers."""
+    """How a score is computed, in this image's own numbers."""
     n_passes, n_classes = parts.probs.shape
     if name == "max_entropy":
         return "entropy of mean"
@@ -58,11 +58,11 @@ def sum_of(name: str, parts: Parts) -> str:
         return f"1 − {parts.mean.max():.3f}"
     if name == "mean_std":
         return f"{parts.spreads.sum():.3f} / {n_classes}"
-    return "drawn by chance" if name == "random" else ""
+    return "drawn at random" if name == "random" else ""
 
 
 def place(found: Place | None) -> str:
-    """`3rd of 3,480`, and with how many it shares that place."""
+    """`3rd of 3,480`, and how many share that place."""
     if found is None:
         return ""
     share = f", {found.equal:,} equal" if found.equal else ""
@@ -76,8 +76,8 @@ def ordinal(n: int) -> str:
 
 
 def scores_table(parts: Parts, scores: Mapping[str, float], places: Mapping[str, Place]) -> str:
-    """The scores as a table in Markdown: function, how it comes about, value, place."""
-    lines = ["| function | sum | score | place in the pool |", "|---|---|---:|---|"]
+    """The scores as a table in Markdown: function, computation, value, place."""
+    lines = ["| function | computation | score | place in the pool |", "|---|---|---:|---|"]
     for name, score in scores.items():
         line = (
             display_name(name),
@@ -89,26 +89,30 @@ def scores_table(parts: Parts, scores: Mapping[str, float], places: Mapping[str,
     return "\n".join(lines)
 
 
-def votes(parts: Parts) -> str:
+def votes(parts: Parts, class_names: Sequence[str]) -> str:
     """`29 of 32 passes say 4, 3 say 9`."""
-    order = sorted(range(len(parts.votes)), key=lambda digit: -int(parts.votes[digit]))
-    said = [(digit, int(parts.votes[digit])) for digit in order if parts.votes[digit]]
+    order = sorted(range(len(parts.votes)), key=lambda label: -int(parts.votes[label]))
+    said = [
+        (plain(class_names[label]), int(parts.votes[label]))
+        for label in order
+        if parts.votes[label]
+    ]
     first, *others = said
     line = f"**{first[1]} of {len(parts.probs)} passes say {first[0]}**"
-    return ", ".join([line, *(f"{n} say {digit}" for digit, n in others[:3])])
+    return ", ".join([line, *(f"{n} say {name}" for name, n in others[:3])])
 
 
 def whose_passes(is_own: bool, n_passes: int, run_passes: int) -> str:
-    """Whether the numbers are the run's own."""
+    """Whether the run used these passes."""
     if is_own and n_passes == run_passes:
-        return "These are the very passes the run scored this image with."
+        return "The run used exactly these passes."
     if is_own:
-        return f"The run itself scored with T = {run_passes}; these begin with the same passes."
-    return "Passes of the page's own: the run never scored this image with these settings."
+        return f"The run scored with T = {run_passes}; these begin with the same passes."
+    return "Computed for this page; the run did not use these settings."
 
 
 def network_names(log: RunState, states: Sequence[tuple[int, int]]) -> dict[tuple[int, int], str]:
-    """What each stored network of a run is called: no two alike.
+    """The name of each stored network of a run, all different.
 
     Args:
         states: (last submission, last correction) in each network's training set.
@@ -118,7 +122,7 @@ def network_names(log: RunState, states: Sequence[tuple[int, int]]) -> dict[tupl
         for state in states
     }
     counts = Counter(names.values())
-    # Labels taken away may leave as many after one batch as after another.
+    # Corrections to "can't tell" may leave as many labels after one batch as after another.
     batches = [0, *(one.submission_id for one in log.submissions)]
     return {
         state: name if counts[name] == 1 else f"{name}, after batch {batches.index(state[0])}"
@@ -127,7 +131,7 @@ def network_names(log: RunState, states: Sequence[tuple[int, int]]) -> dict[tupl
 
 
 def before_corrections(log: RunState, after: int, corrected: int) -> str:
-    """How many corrections a network's training set lacks, to be added to its name."""
+    """How many corrections a network's training set lacks, as an addition to its name."""
     made = [one.correction_id for one in log.corrections if one.submission_id <= after]
     lacking = sum(correction_id > corrected for correction_id in made)
     if not lacking:

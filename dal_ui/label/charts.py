@@ -1,7 +1,7 @@
-"""The learning curves as the labelling page shows them: same figures, less air around them.
+"""The learning curves on the labelling page: the shared figures, drawn more compactly.
 
-A chart is turned into its specification once per change of its numbers: that takes longer than
-everything else on the page, and the page is drawn anew with every step.
+Making a chart's specification takes longer than everything else on the page, so it is cached by the
+chart's numbers.
 """
 
 from __future__ import annotations
@@ -17,23 +17,26 @@ from dal_core.results.curves import RunCurve
 from dal_core.results.labelling_cost import labelling_minutes, labelling_seconds
 from dal_core.run.state import RunState
 from dal_ui.label import words
-from dal_ui.label.actions import View
+from dal_ui.label.view import View
 
 HEIGHT = 240  # pixels, title and legend included
 METRICS: tuple[Metric, Metric] = ("accuracy", "mutual_information")
 HOW_TO_READ: dict[Metric, str] = {
-    "accuracy": "Share of test digits it gets right: above the grey line is better.",
-    "mutual_information": "How much its passes contradict each other: lower is surer.",
+    "accuracy": "Share of the test images it gets right: above the grey line is better.",
+    "mutual_information": "How much its passes disagree: lower means more certain.",
 }
 OVER_MINUTES_HELP = (
-    "The curves over the time you spent labelling; beside it the median seconds an image took you, "
-    "and the minutes of all. Random is drawn at the minutes you needed for "
-    "as many labels, as if its images were as hard as yours."
+    "Draws the curves over the time you spent labelling. Beside it: the median seconds per image, "
+    "and the minutes in total. Random is drawn at the minutes you needed for as many labels, as if "
+    "its images were as hard as yours."
 )
 
 
 def charts(view: View) -> None:
     """Accuracy and mutual information, this run against the random baseline."""
+    if not view.has_test_set:
+        st.caption("This data set has no test images, so there is no learning curve.")
+        return
     baseline = baseline_beside(view)
     with st.container(gap="xsmall"):
         minutes = _cost(view.log)
@@ -49,8 +52,8 @@ def charts(view: View) -> None:
 def baseline_beside(view: View) -> RunCurve | None:
     """The random baseline as far as the run has labels.
 
-    It may be further, being shared with other runs and experiments; its rest would press the run's
-    own curve into a corner.
+    Other runs and experiments may have taken the shared baseline further; the rest of it would
+    squeeze the run's own curve into a corner.
     """
     if view.baseline is None or not view.baseline.steps:
         return None
@@ -58,7 +61,7 @@ def baseline_beside(view: View) -> RunCurve | None:
 
 
 def _cost(log: RunState) -> tuple[tuple[int, float], ...] | None:
-    """What labelling cost; returns the minutes by labels where the charts are to be over them."""
+    """Draw the labelling time; returns minutes by labels if the charts are to be over minutes."""
     seconds = list(labelling_seconds(log).values())
     with st.container(horizontal=True, vertical_alignment="center"):
         over_minutes = st.toggle(

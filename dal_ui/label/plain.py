@@ -1,7 +1,4 @@
-"""The query as a plain form: for assistive technology that prefers it, and for page tests.
-
-Same contract as the grid: it returns one `GridSubmission` when everything shown has an answer.
-"""
+"""The query as a plain form, for assistive technology that prefers it and for page tests."""
 
 from __future__ import annotations
 
@@ -16,17 +13,19 @@ from dal_core.run.events import Query
 from dal_ui.components.grid.submission import GridSubmission
 
 SKIP = "can't tell"
-CHOICES = [str(digit) for digit in range(10)] + [SKIP]
 COLUMNS = 5
 
 
 def plain_grid(
     query: Query, dataset: ImageDataset, *, disabled: bool = False
 ) -> GridSubmission | None:
-    """Draw the images shown with a select box each.
+    """Draw the images shown, each with a select box of the classes.
 
-    Images that nobody can tell are replaced from the ranking when the form is sent; the labels
-    already given stay in the form, and nothing is submitted before all images have one.
+    Skipped images are replaced from the ranking when the form is sent; the labels already given
+    stay in the form.
+
+    Returns:
+        The submission, once the form was sent and every image shown has a label.
     """
     skipped: list[int] = st.session_state.setdefault(f"skipped-{query.query_id}", [])
     shown = query.shown(skipped)
@@ -46,11 +45,11 @@ def plain_grid(
     if missing:
         st.warning(f"{missing} of {len(shown)} images have no label yet. Nothing was saved.")
         return None
-    return _submission(query, chosen, [*skipped, *unclear])
+    return _submission(query, dataset, chosen, [*skipped, *unclear])
 
 
 def _replaceable(query: Query, skipped: list[int], unclear: list[int]) -> bool:
-    """Whether the ranking still holds images for some of those that are unclear."""
+    """Whether the ranking still holds images to replace some of the unclear ones."""
     return len(query.shown([*skipped, *unclear])) > len(query.shown(skipped)) - len(unclear)
 
 
@@ -66,17 +65,23 @@ def _fields(
             st.image(image_data_uri(dataset.images[image_id]), width=84)
             chosen[image_id] = st.selectbox(
                 f"Image {position + 1}",
-                CHOICES,
+                [*dataset.class_names, SKIP],
                 index=None,
-                placeholder="digit",
+                placeholder=dataset.noun,
                 key=f"plain-{query.query_id}-{image_id}",
                 disabled=disabled,
             )
     return chosen
 
 
-def _submission(query: Query, chosen: dict[int, str | None], skipped: list[int]) -> GridSubmission:
-    answers = {i: int(choice) for i, choice in chosen.items() if choice not in (None, SKIP)}
+def _submission(
+    query: Query, dataset: ImageDataset, chosen: dict[int, str | None], skipped: list[int]
+) -> GridSubmission:
+    answers = {
+        image_id: dataset.class_names.index(choice)
+        for image_id, choice in chosen.items()
+        if choice is not None and choice != SKIP
+    }
     return GridSubmission(
         nonce=uuid.uuid4().hex,
         query_id=query.query_id,

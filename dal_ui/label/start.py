@@ -1,4 +1,4 @@
-"""The start form: sensible defaults, one click to begin, nothing that must be read first."""
+"""The start form: one click begins with sensible defaults."""
 
 from __future__ import annotations
 
@@ -20,21 +20,16 @@ from dal_core.run.rows import Mode
 from dal_ui.label import actions
 from dal_ui.runs.listing import describe
 from dal_ui.shared import runtime, shell
-from dal_ui.shared.images import digits_are_here, why_unreadable
-
-_DATA_TITLES = {
-    "mnist5k": "5,000 MNIST digits (built in)",
-    "mnist": "all 70,000 MNIST digits",
-}
+from dal_ui.shared.datasets import dataset_available, dataset_title, why_unavailable
 
 
 def start_form() -> None:
-    """Draw the form; on the click a run is created and the address names it."""
-    st.title("Teach a network ten digits at a time")
+    """Draw the form; a click on Start creates a run and opens it."""
+    st.title("Teach a network a few images at a time")
     st.write(
-        "It looks through thousands of unlabelled digits, asks you for the ten it would learn "
-        "most from, learns from your answers, and asks again. You see how much better that is "
-        "than labelling at random."
+        "The network looks through thousands of unlabelled images and asks you to label those it "
+        "would learn most from. It learns from your labels and asks again. You see how much better "
+        "that is than labelling at random."
     )
     left, right = st.columns([3, 2], gap="large")
     with left:
@@ -52,10 +47,10 @@ def _form() -> None:
         format_func=lambda f: f"{display_name(f)} – {registry.get(f).hint}",
     )
     data = st.selectbox(
-        "Digits",
+        "Data set",
         dataset_names(),
         index=dataset_names().index("mnist5k"),
-        format_func=_DATA_TITLES.__getitem__,
+        format_func=dataset_title,
     )
     first, second = st.columns([3, 1])
     protocol_name = first.selectbox(
@@ -67,17 +62,15 @@ def _form() -> None:
     seed = second.number_input("Seed", 0, MAX_SEED, 1, help="Same seed, same starting images.")
     protocol = with_dataset(preset(protocol_name), data)
     if changes_from_preset(protocol):
-        st.caption(
-            f"On these digits this is {describe_protocol(protocol)}: not the preset's procedure."
-        )
+        st.caption(f"This is {describe_protocol(protocol)}, not the preset's own procedure.")
     never_wait = st.toggle("Never wait for the network (continuous mode)", key="continuous")
     st.caption(
-        "The next ten come at once, from the newest model there is, while it learns from your "
-        "last; left off, they come from the retrained model, as in the report (strict)."
+        "On: the next images come at once, from the newest model, while the network learns from "
+        "your last labels. Off: they come from the retrained model, as in the report (strict)."
     )
-    with st.spinner("Reading the digits ...", show_time=False):
-        why_unreadable(data)  # the first reading of a server takes a moment
-    if not digits_are_here(data):
+    with st.spinner("Reading the data set ...", show_time=False):
+        why_unavailable(data)  # a server's first reading takes a moment
+    if not dataset_available(data):
         return
     if st.button("Start labelling", type="primary", icon=":material/play_arrow:"):
         _start(name, protocol, function, int(seed), "continuous" if never_wait else "strict")
@@ -97,11 +90,11 @@ def _start(name: str, protocol: Protocol, function: str, seed: int, mode: Mode) 
 
 
 def _recent() -> None:
-    """Runs to go on with, newest first."""
+    """People's runs to continue, newest first."""
     mine = [run for run in runtime.store().runs() if run.kind == "person"][:6]
     if not mine:
         return
-    st.subheader("Go on with", divider="gray")
+    st.subheader("Continue", divider="gray")
     for run in mine:
         title = describe(run, runtime.store().log(run.run_id).n_labelled)
         if st.button(title, key=f"open-{run.run_id}", width="stretch"):

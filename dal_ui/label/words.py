@@ -1,28 +1,20 @@
-"""What the labelling page says, as text: pure functions of a run's state.
-
-A person's words, with the field's term beside them once. Draws nothing, reads nothing.
-"""
+"""The labelling page's texts: pure functions of a run's state."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from datetime import datetime
 from statistics import median
 
+from dal_core.data.base import ImageDataset
 from dal_core.protocol.presets import describe_protocol
 from dal_core.results.titles import display_name, noise_name
 from dal_core.run.next_task import answers_itself
 from dal_core.run.rows import Progress, SubmitOutcome
 from dal_core.run.state import RunState
-from dal_ui.label.actions import Revealed, View
-
-_MARKUP = re.compile(r"([\\`*_{}\[\]()#+.!<>|~$:-])")
-
-
-def plain(text: str) -> str:
-    """Text that somebody typed, for use in Markdown: shown as it is, whatever it holds."""
-    return _MARKUP.sub(r"\\\1", text)
+from dal_ui.label.last_batch import Revealed
+from dal_ui.label.view import View
+from dal_ui.shared.markdown import plain
 
 
 def about(log: RunState) -> str:
@@ -36,17 +28,17 @@ def about(log: RunState) -> str:
     )
 
 
-PLACES = "The first ten will appear here."
+PLACES = "The first images will appear here."
 
 
 def first_fit(log: RunState) -> str:
     """What happens before there is anything to label; empty later."""
     if log.submissions or log.open_query is not None:
         return ""
-    return f"The network is learning its first {log.n_labelled} digits, labelled already."
+    return f"The network is learning from {log.n_labelled} images that are already labelled."
 
 
-def set_aside(log: RunState) -> str:
+def left_out(log: RunState) -> str:
     """How many images were skipped and batches taken back."""
     images, batches = len(log.skipped), log.n_retracted
     return (
@@ -56,12 +48,16 @@ def set_aside(log: RunState) -> str:
 
 
 def accuracy(view: View) -> str:
-    """The newest accuracy against random's at the same labels."""
+    """The newest accuracy beside random's at as many labels; empty without test images."""
+    if not view.has_test_set:
+        return ""
     latest, beside = view.latest, view.random_beside
-    if latest is None:
+    if latest is None or latest.accuracy is None:
         return "accuracy: not measured yet"
     line = f"**{latest.accuracy:.1%}** right at {latest.n_labelled} labels"
-    return f"{line} · random {beside.accuracy:.1%}" if beside else line
+    if beside is None or beside.accuracy is None:
+        return line
+    return f"{line} · random {beside.accuracy:.1%}"
 
 
 def working(view: View, progress: Progress | None) -> tuple[float, str]:
@@ -78,7 +74,7 @@ def working(view: View, progress: Progress | None) -> tuple[float, str]:
             f"{lead}Training on {progress.n_labelled} labels: "
             f"epoch {done} of {progress.n_epochs}{loss}{left}"
         )
-    what = "Looking for the next ten" if progress.part == "score" else "Measuring on test images"
+    what = "Choosing the next batch" if progress.part == "score" else "Measuring on test images"
     return share, f"{lead}{what}: {done:,} of {progress.n_epochs:,} images{left}"
 
 
@@ -87,50 +83,49 @@ def _lead(view: View) -> str:
         return f"The oracle answers up to {view.log.run.oracle_until} labels. "
     if not view.log.submissions:
         return ""
-    # In continuous mode the next ten are there already when the page says so.
+    # In continuous mode the next batch is on screen already.
     has_answered = view.log.open_query is None or view.log.run.mode == "continuous"
     return "Saved. " if has_answered else ""
 
 
 def asked_by(log: RunState) -> str:
-    """How old the model is that asked for what is on screen; empty where nobody need wonder."""
+    """Which model chose the images on screen; empty in strict mode, where it is the newest."""
     query = log.open_query
     if query is None or log.run.mode == "strict":
         return ""
     age = query.n_labelled - query.asked_by
-    old = f"{age} labels old" if age else "the newest there can be"
-    return f"Asked for by the model of {query.asked_by} labels, {old}."
+    old = f"{age} labels old" if age else "the newest model"
+    return f"Chosen by the model of {query.asked_by} labels, {old}."
 
 
 def waiting(log: RunState) -> str:
     """What a person is asked to do now."""
-    name = display_name(log.run.spec.acquisition)
-    return f"Waiting for you: the ten digits that {name} asks for."
+    return f"Label the images that {display_name(log.run.spec.acquisition)} has chosen."
 
 
 def finished(reason: str) -> str:
-    """Why nothing more is asked, and what can be done next."""
+    """Why the run asks for nothing more, and what can be done next."""
     return f"Finished: {reason}. Download the labels below, or start a new run."
 
 
-def last_ten(revealed: Sequence[Revealed], source: str) -> str:
-    """One line on the batch answered last; empty when there is none."""
-    said = [one for one in revealed if one.said is not None]
-    if not said:
+def last_batch(revealed: Sequence[Revealed], source: str) -> str:
+    """One line on the batch answered last; empty where the data set knows none of its labels."""
+    known = [one for one in revealed if one.given is not None and one.truth is not None]
+    if not known:
         return ""
-    agree = sum(one.agrees for one in said)
-    judged = [one for one in said if one.believed is not None]
-    guessed = sum(one.believed == one.truth for one in judged)
+    agree = sum(one.agrees for one in known)
+    judged = [one for one in known if one.predicted is not None]
+    guessed = sum(one.predicted == one.truth for one in judged)
     who = "you" if source == "person" else "the oracle"
-    line = f"Last {len(said)}: MNIST agrees with {who} on {agree}"
+    line = f"Last {len(known)}: the data set agrees with {who} on {agree}"
     return f"{line}; the network had {guessed} of them right." if judged else f"{line}."
 
 
 def agreement(same: int, given: int) -> str:
-    """How often the person and MNIST say the same, over the whole run."""
+    """How often the person and the data set agree, over the whole run."""
     if not given:
         return ""
-    return f"You and MNIST agree on {same} of the {given} digits you labelled in this run."
+    return f"You and the data set agree on {same} of the {given} labels you gave in this run."
 
 
 def pace(seconds: Sequence[float]) -> str:
@@ -140,26 +135,33 @@ def pace(seconds: Sequence[float]) -> str:
     return f"{median(seconds):.1f} s an image, {sum(seconds) / 60:.1f} min"
 
 
-def revealed(one: Revealed, source: str) -> str:
-    """Three lines under an image."""
+def revealed(one: Revealed, source: str, dataset: ImageDataset) -> str:
+    """Two or three lines under an image: the label given, the data set's, the network's."""
     who = "you" if source == "person" else "oracle"
-    if one.said is None:
-        said, mark = "can't tell", ""
+    if one.given is None:
+        lines = [f"{who} can't tell"]
     else:
-        said, mark = f"**{one.said}**", " :green[✓]" if one.agrees else " :red[✗]"
-    if one.believed is None or one.confidence is None:
-        thought = "not asked"
+        mark = "" if one.truth is None else " :green[✓]" if one.agrees else " :red[✗]"
+        lines = [f"{who} **{_name(dataset, one.given)}**{mark}"]
+    if one.truth is not None:
+        lines.append(f"data {_name(dataset, one.truth)}")
+    if one.predicted is None or one.confidence is None:
+        lines.append("net not asked")
     else:
-        thought = f"{one.believed} at {one.confidence:.0%}"
-    return f"{who} {said}{mark}  \nMNIST {one.truth}  \nnet {thought}"
+        lines.append(f"net {_name(dataset, one.predicted)} at {one.confidence:.0%}")
+    return "  \n".join(lines)
 
 
-def refused(outcome: SubmitOutcome) -> str:
-    """Why a submission was not stored, and what is."""
+def _name(dataset: ImageDataset, label: int) -> str:
+    return plain(dataset.class_name(label))
+
+
+def refused(outcome: SubmitOutcome, dataset: ImageDataset) -> str:
+    """Why a submission was not stored, and the labels stored instead."""
     line = f"Your labels were not saved: {outcome.reason}."
     stored = outcome.submission
     if stored is None:
         return line
-    labels = " ".join(str(label) for label in stored.labels.values())
+    labels = ", ".join(_name(dataset, label) for label in stored.labels.values())
     at = datetime.fromisoformat(stored.at).strftime("%H:%M")
-    return f"{line} Stored is: {labels}, by {plain(stored.annotator)} at {at} UTC."
+    return f"{line} Stored labels: {labels}, by {plain(stored.annotator)} at {at} UTC."

@@ -1,8 +1,4 @@
-"""The noisy annotator: what wrong answers do to each function's curve, from pairs of runs.
-
-Shows stored pairs and starts missing ones in the queue; pairing and differences are
-`dal_core.experiments.noise_pairs`'s.
-"""
+"""The noisy annotator: how wrong answers change each function's curve, from pairs of runs."""
 
 from __future__ import annotations
 
@@ -39,32 +35,31 @@ def noise_section(store: Store, workers: Workers) -> None:
     """Draw the stored comparisons, and the form that starts another."""
     st.subheader("A noisy annotator")
     st.write(
-        "People get tired and press the wrong key. A simulated oracle that answers wrongly now and "
-        "then shows what that costs each function. It is a known worry about asking for the hard "
-        "images: that is where people err, and where a wrong label may mislead most. In the pairs "
-        "below everything but the wrong answers is the same: first images, test images, and every "
-        "function meets the same wrong answers. This oracle errs as often on easy images as on "
-        "hard ones."
+        "People get tired and press the wrong key. A simulated oracle that sometimes answers "
+        "wrongly shows what this costs each function. Asking for hard images carries a known risk: "
+        "people make more mistakes there, and a wrong label may mislead the network most. The two "
+        "runs of a pair differ only in the wrong answers, and every function gets the same wrong "
+        "answers. This oracle makes as many mistakes on easy images as on hard ones."
     )
     st.caption("Noisy oracles: Settles, Active Learning Literature Survey (2009), section 6.2.")
     there = comparisons(store)
     if there:
         _comparison(store, workers, _choose(there))
     else:
-        st.info("No pair of runs with and without noise is stored yet: start one below.")
+        st.info("No runs with and without noise yet. Start a pair below.")
     with st.expander("Start a comparison", expanded=not there, key="noise-start-box"):
         _start(store, workers)
 
 
 def _choose(there: Sequence[Comparison]) -> Comparison:
-    """The comparison looked at, the newest at first."""
+    """The comparison to show; the newest by default."""
     titles = {_name(one): describe(one) for one in there}
     chosen = choice("Stored comparisons", titles, name="noise-comparison")
     return next(one for one in there if _name(one) == chosen)
 
 
 def _name(one: Comparison) -> str:
-    """What tells a comparison from every other, whichever runs it has."""
+    """Identifies a comparison, whichever runs it has."""
     return f"{one.noise} {one.fingerprint} {one.protocol.model_dump_json()}"
 
 
@@ -82,16 +77,16 @@ def describe(one: Comparison) -> str:
 
 
 def sentence(found: Sequence[Effect]) -> str:
-    """What the pairs say, as far as they have come; Markdown."""
+    """The effect of the wrong answers as far as it is measured; Markdown."""
     if not found:
-        return "Nothing is measured yet."
+        return "Nothing measured yet."
     lines = [
         f"- **{display_name(one.acquisition)}**: {one.clean:.1%} → {one.noisy:.1%} at "
-        f"{one.n_labelled} labels; on the way there {points(-one.mean_loss)} on average"
+        f"{one.n_labelled} labels; {points(-one.mean_loss)} on average up to there"
         for one in found
     ]
     few = " One seed is a hint, not a result." if max(one.n_pairs for one in found) == 1 else ""
-    return "\n".join([f"Right without and with the wrong answers.{few}\n", *lines])
+    return "\n".join([f"Accuracy without and with the wrong answers.{few}\n", *lines])
 
 
 # -- a stored comparison -----------------------------------------------------------------------
@@ -127,7 +122,7 @@ def _comparison(store: Store, workers: Workers, one: Comparison) -> None:
 
     draw()
     if not moving and any(next_task(store.log(run_id)).has_work for run_id in run_ids):
-        st.caption("These runs are not finished; the Reproduce page lists and resumes them.")
+        st.caption("These runs are not finished. Resume them on the Reproduce page.")
 
 
 @st.cache_data(show_spinner=False, max_entries=32)
@@ -148,9 +143,9 @@ def start_pairs(
     noise: float,
     device: str = "cpu",
 ) -> list[str]:
-    """Put the runs with and without noise in the queue, as two experiments; returns their ids.
+    """Queue the runs with and without noise as two experiments; returns their ids.
 
-    Runs that are stored already are shared, finished ones cost nothing. Raises ProtocolError.
+    Stored runs are shared; finished ones cost nothing. Raises ProtocolError.
     """
     started = []
     for this_noise in (0.0, noise):
@@ -184,11 +179,11 @@ def _start(store: Store, workers: Workers) -> None:
         noise = middle.slider("Wrong answers", 5, 50, 20, 5, format="%d%%", key="noise-share")
         seeds = right.text_input("Seeds", "1", key="noise-seeds")
         st.caption(
-            "Protocol `quick` on the embedded digits: about a minute a run. Runs already stored "
-            "are used again; the others go on in the background."
+            "Protocol `quick` on the built-in data set: about a minute per run. Stored runs are "
+            "reused; the others run in the background."
         )
         clicked = st.form_submit_button(
-            "Start in the queue", icon=":material/play_arrow:", type="primary"
+            "Add to queue", icon=":material/play_arrow:", type="primary"
         )
     if not clicked:
         return

@@ -1,9 +1,7 @@
-"""Replay: any stored run step by step, one run or two in step, and forking it from any step.
+"""Replay: any stored run step by step, alone or beside another, and a fork from any step.
 
-Draws only; one step is drawn by `replay_step`, the words are in `replay_words`. Nothing is
-trained for it: a step measured before its mistakes were recorded, or whose weights somebody wants,
-is computed again by a worker when asked for. The address says which runs and where:
-`?run=&beside=&step=`.
+Nothing is trained for it unless a person asks a worker to recompute a step. The address names the
+runs and the step: `?run=&beside=&step=`.
 """
 
 from __future__ import annotations
@@ -25,10 +23,10 @@ from dal_core.store.base import Store
 from dal_ui.replay import words
 from dal_ui.replay.noise import noise_section
 from dal_ui.replay.step import StepView, chart
-from dal_ui.shared.images import digits_are_here
+from dal_ui.shared.datasets import dataset_available
 from dal_ui.shared.widgets import accept, address_choice, key_for
 
-MOVING_SECONDS = 2.0  # between two looks while a run that is shown goes on
+MOVING_SECONDS = 2.0  # between two redraws while a shown run advances
 ALONE = "none"  # no second run; an empty value would not stay in the address
 
 
@@ -36,14 +34,14 @@ def replay_section(store: Store, workers: Workers, run_id: str | None) -> None:
     """Draw the replay of the run (or of one chosen here), and the noisy annotator below it."""
     runs = [run for run in store.runs() if run.spec.acquisition != FULL_DATA]
     if not runs:
-        st.info("No run is stored here yet: label some digits, or create the demo of the tour.")
+        st.info("No runs yet. Label some images, or create the runs of the tour.")
     else:
         left, right = st.columns(2, gap="medium")
         with left:
             first = _choose_first(runs, run_id)
         with right:
             second = _choose_second(runs, first)
-        if digits_are_here(first.spec.protocol.dataset, first.spec.fingerprint):
+        if dataset_available(first.spec.protocol.dataset, first.spec.fingerprint):
             _player(store, workers, first, second)
     st.divider()
     noise_section(store, workers)
@@ -63,7 +61,7 @@ def _choose_second(runs: Sequence[RunRow], first: RunRow) -> RunRow | None:
     named = st.query_params.get("beside")
     default = named if named in (*others, ALONE) else _partner(first, list(others.values()))
     chosen = _selectbox(
-        "Beside it, in step",
+        "Compare with",
         {ALONE: None, **others},
         default or ALONE,
         "beside",
@@ -75,7 +73,7 @@ def _choose_second(runs: Sequence[RunRow], first: RunRow) -> RunRow | None:
 def _selectbox(
     title: str, runs: Mapping[str, RunRow | None], default: str, parameter: str, name: str
 ) -> str:
-    """A choice of runs that the address names; a step of another run is another step."""
+    """A choice of runs in step with the address; another run clears the address's step."""
     titles = {
         run_id: "nothing" if run is None else words.run_title(run) for run_id, run in runs.items()
     }
@@ -83,12 +81,12 @@ def _selectbox(
 
 
 def _comparable(run: RunRow, first: RunRow) -> bool:
-    """Same digits; another seed or protocol may be looked at beside it, and is named so."""
+    """Whether both runs have the same data; the title names another seed or protocol."""
     return run.run_id != first.run_id and run.spec.fingerprint == first.spec.fingerprint
 
 
 def _partner(first: RunRow, others: Sequence[RunRow]) -> str | None:
-    """The run to look at beside it: its origin, else random with everything else the same."""
+    """The default comparison: the run's origin, else Random with everything else the same."""
     for run in others:
         if run.run_id == first.forked_from:
             return run.run_id
@@ -104,7 +102,7 @@ def _partner(first: RunRow, others: Sequence[RunRow]) -> str | None:
 
 
 def _player(store: Store, workers: Workers, first: RunRow, second: RunRow | None) -> None:
-    """The slider and what it shows, in a fragment: the rest of the page is not drawn again."""
+    """The slider and what it shows, as a fragment: the rest of the page is not redrawn."""
     shown = [run.run_id for run in (first, second) if run is not None]
     moving = any(_moves(store, workers, run_id) for run_id in shown)
 
@@ -129,7 +127,7 @@ def _player(store: Store, workers: Workers, first: RunRow, second: RunRow | None
 
 
 def _moves(store: Store, workers: Workers, run_id: str) -> bool:
-    """Whether a worker is at the run, or should be; it is asked then."""
+    """Whether a worker is advancing the run; a run with work left is queued."""
     try:
         has_work = next_task(store.log(run_id)).has_work
     except RunNotFound:
@@ -140,10 +138,10 @@ def _moves(store: Store, workers: Workers, run_id: str) -> bool:
 
 
 def _slider(histories: Sequence[Sequence[Moment]], run_id: str) -> int:
-    """The number of labels to look at."""
+    """The number of labels to show."""
     options = sorted({moment.n_labelled for moments in histories for moment in moments})
     if len(options) == 1:
-        st.caption(f"There is one step so far, at {options[0]} labels.")
+        st.caption(f"One step so far, at {options[0]} labels.")
         return options[0]
     named = st.query_params.get("step", "")
     reached = [n for n in options if named.isdecimal() and n <= int(named)]
@@ -162,7 +160,7 @@ def _slider(histories: Sequence[Sequence[Moment]], run_id: str) -> int:
             start,
             key=key,
             on_change=moved,
-            help="Every step of the run. The arrow keys go step by step.",
+            help="Every step of the run. The arrow keys move by one step.",
         )
     )
 
@@ -170,7 +168,11 @@ def _slider(histories: Sequence[Sequence[Moment]], run_id: str) -> int:
 def _curves(logs: Sequence[RunState], n_labelled: int) -> None:
     runs = [log.run for log in logs]
     names = [words.curve_name(run, other) for run, other in _each_with_other(runs)]
-    curves = {name: run_curve(log) for name, log in zip(names, logs, strict=True) if len(log.steps)}
+    curves = {
+        name: run_curve(log)
+        for name, log in zip(names, logs, strict=True)
+        if log.steps and log.run.has_test_set
+    }
     if curves:
         chart(steps_figure, curves, n_labelled, key="replay-curves", height=190)
 

@@ -1,7 +1,4 @@
-"""One step of one run on the page: its images, its mistakes, its balance, and what can be done.
-
-Draws only; what a step shows is `dal_core.results.run_history`'s, the words are in `replay_words`.
-"""
+"""One step of one run in the replay: its images, mistakes and class balance, and its actions."""
 
 from __future__ import annotations
 
@@ -23,7 +20,7 @@ from dal_core.run.splits import Split, split_of
 from dal_core.run.state import RunState
 from dal_core.store.base import Store
 from dal_ui.replay import words
-from dal_ui.replay.recompute_button import again_button
+from dal_ui.replay.recompute_button import recompute_button
 from dal_ui.runs.forking import can_be_forked, fork_form
 from dal_ui.shared import runtime, shell
 
@@ -75,43 +72,43 @@ class StepView:
         if images:
             st.image(
                 [_uri(self.dataset.name, image.image_id) for image in images],
-                caption=[words.caption(image) for image in images],
+                caption=[words.caption(image, self.dataset) for image in images],
                 width=IMAGE_WIDTH,
             )
 
     def _changes(self) -> None:
-        lines = words.changes(self.moment, self.before, self.confusion, self.confusion_before)
+        lines = words.changes(
+            *(self.moment, self.before, self.confusion, self.confusion_before),
+            self.dataset.class_names,
+        )
         wrong = run_history.n_wrong(self.log, self.moment, self.dataset)
         if wrong:
-            lines.append(f"{wrong} of its labels are not the data set's.")
+            lines.append(f"{wrong} of its labels differ from the data set's.")
         st.markdown("\n".join(f"- {line}" for line in lines))
 
     def _mistakes(self) -> None:
+        if not self.log.run.has_test_set:
+            st.caption("This data set has no test images.")
+            return
         if self.confusion is None:
             self._offer()
             return
         key, classes = f"replay-{self.run_id}", Classes.of(self.dataset)
-        st.caption("Test images by label (rows) and predicted class: mistakes are coloured.")
+        st.caption("Test images by label (rows) and prediction (columns); mistakes are coloured.")
         chart(confusion_figure, self.confusion, classes, key=f"{key}-confusion")
         has_before = self.confusion_before is not None
-        mark = " The mark: one step before." if has_before else ""
-        st.caption(f"How many of each class it gets right.{mark}")
-        chart(
-            class_accuracy_figure,
-            self.confusion,
-            classes,
-            self.confusion_before,
-            key=f"{key}-classes",
-        )
+        mark = " The mark shows the step before." if has_before else ""
+        st.caption(f"Share of each class it gets right.{mark}")
+        both = self.confusion, classes, self.confusion_before
+        chart(class_accuracy_figure, *both, key=f"{key}-classes")
 
     def _balance(self) -> None:
         spec = self.log.run.spec
         split = _split(spec.fingerprint, spec.protocol.model_dump_json(), spec.seed, self.log)
         labelled, pool = run_history.class_counts(self.log, self.moment, self.dataset, split)
-        st.caption("Classes of the labelled images beside those left in the pool.")
-        classes = Classes.of(self.dataset)
-        key = f"replay-{self.run_id}-balance"
-        chart(balance_figure, _ints(labelled), _ints(pool), classes, key=key)
+        st.caption("Classes of the labelled images and of those left in the pool.")
+        counts = _ints(labelled), _ints(pool), Classes.of(self.dataset)
+        chart(balance_figure, *counts, key=f"replay-{self.run_id}-balance")
 
     def _actions(self) -> None:
         made = None
@@ -132,22 +129,22 @@ class StepView:
         st.rerun(scope="app")
 
     def _network(self) -> None:
-        """The step's network: only the newest is kept, any other can be computed again."""
+        """The step's network: the newest is stored, any other can be recomputed."""
         after = self.moment.after
         corrected = corrected_at(self.log, after)
         if step_weights(self.store.home, self.run_id, after, corrected) is not None:
-            st.caption("Its network is kept: the other tabs can look at it.")
+            st.caption("Its network is stored: the other tabs can show it.")
         else:
-            self._again("Compute its network again")
+            self._recompute("Recompute its network")
 
-    def _again(self, label: str) -> None:
-        """Offers to compute the step again, or says how far that is; one such a step is shown."""
-        again_button(self.store, self.workers, self.run_id, self.moment.after, label)
+    def _recompute(self, label: str) -> None:
+        """The button that recomputes the step, or its progress."""
+        recompute_button(self.store, self.workers, self.run_id, self.moment.after, label)
 
     # -- what is not in the log ----------------------------------------------------------------
 
     def _confusion(self, moment: Moment) -> Confusion | None:
-        """As measured, else as computed again since."""
+        """The confusion counts as measured, else as recomputed since."""
         if moment.step is not None and moment.step.confusion is not None:
             return moment.step.confusion
         corrected = corrected_at(self.log, moment.after)
@@ -155,16 +152,16 @@ class StepView:
         return None if facts is None else tuple(tuple(row) for row in facts["confusion"])
 
     def _offer(self) -> None:
-        """This step's mistakes are not recorded; a worker can compute that one step again."""
-        st.info("Which images it gets wrong was not recorded at this step.")
-        self._again("Compute this step again")
+        """Offer to recompute a step whose mistakes were not recorded."""
+        st.info("The mistakes of this step were not recorded.")
+        self._recompute("Recompute this step")
 
 
 # -- drawing -----------------------------------------------------------------------------------
 
 
 def chart(figure: Callable[..., Any], *data: Any, key: str, **options: Any) -> None:
-    """Draw a figure; its specification is made once per change of its numbers."""
+    """Draw a figure; its specification is cached by its numbers."""
     st.vega_lite_chart(_spec(figure.__name__, figure, data, options), width="stretch", key=key)
 
 

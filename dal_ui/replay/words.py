@@ -1,4 +1,4 @@
-"""What the replay says of a step, as text: pure functions of what `run_history` reads."""
+"""The replay's texts: pure functions of what `run_history` reads."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from dal_core.data.base import UNKNOWN, ImageDataset
 from dal_core.protocol.presets import describe_protocol
 from dal_core.results.run_history import AskedImage, Moment, class_accuracy, worst_confusions
 from dal_core.results.titles import display_name, noise_name
-from dal_core.run.events import Confusion
+from dal_core.run.events import Confusion, Submission
 from dal_core.run.rows import RunRow
-from dal_ui.label.words import plain
+from dal_ui.shared.markdown import plain
 
-NEXT_IMAGES = "Asked for next, most wanted first"
+NEXT_IMAGES = "Asked for next, best first"
 
 
 def run_title(run: RunRow) -> str:
-    """A run where one is chosen among several; plain text."""
+    """A run as an option in a list; plain text."""
     spec = run.spec
     parts = [display_name(spec.acquisition), f"seed {spec.seed}", describe_protocol(spec.protocol)]
     if spec.protocol.dataset not in describe_protocol(spec.protocol):
@@ -30,7 +31,7 @@ def run_title(run: RunRow) -> str:
 
 
 def curve_name(run: RunRow, other: RunRow | None = None) -> str:
-    """What a chart calls the run: as short as tells it from the other."""
+    """The run's name in a chart: as short as possible, but different from the other's."""
     name = display_name(run.spec.acquisition)
     if run.spec.noise:
         name += f", {noise_name(run.spec.noise)}"
@@ -47,9 +48,12 @@ def headline(moment: Moment, before: Moment | None) -> str:
     line = f"**{moment.n_labelled} labels**"
     if moment.step is None:
         return f"{line} · not measured"
-    line += f" · **{moment.step.accuracy:.1%}** of the test images right"
-    if before is not None and before.step is not None:
-        line += f" ({points(moment.step.accuracy - before.step.accuracy)})"
+    accuracy = moment.step.accuracy
+    if accuracy is None:
+        return line
+    line += f" · **{accuracy:.1%}** of the test images right"
+    if before is not None and before.step is not None and before.step.accuracy is not None:
+        line += f" ({points(accuracy - before.step.accuracy)})"
     return line
 
 
@@ -58,17 +62,18 @@ def points(difference: float) -> str:
     return f"{100 * difference:+.1f} points"
 
 
-def caption(image: AskedImage) -> str:
-    """Under an image: what was said, and what is true where that is something else."""
-    if not image.answered:
-        return f"? ({image.truth})"
-    if image.given is None:
-        return f"– ({image.truth})"
-    return f"{image.given} ✗ {image.truth}" if image.is_wrong else f"{image.given}"
+def caption(image: AskedImage, dataset: ImageDataset) -> str:
+    """Under an image: the label it was given, and the true one where they differ."""
+    truth = dataset.class_name(image.truth)
+    if image.answered and image.given is not None:
+        given = dataset.class_name(image.given)
+        return f"{given} ✗ {truth}" if image.is_wrong else given
+    mark = "–" if image.answered else "?"
+    return mark if image.truth == UNKNOWN else f"{mark} ({truth})"
 
 
 def legend(images: Sequence[AskedImage]) -> str:
-    """What the captions under the images mean, as far as they occur."""
+    """What the captions under these images mean."""
     if not images:
         return "Nothing was asked after this step."
     parts = ["the label it was given"]
@@ -86,36 +91,40 @@ def changes(
     before: Moment | None,
     confusion: Confusion | None,
     confusion_before: Confusion | None,
+    class_names: Sequence[str],
 ) -> list[str]:
-    """What is different from the step before, a line each; Markdown."""
+    """What has changed since the step before, a line each; Markdown."""
     if before is None:
-        return ["The first step: the labels it starts with, the same for every function."]
-    lines = [_new_labels(before)] if before.submission is not None else []
+        return ["The first step: the initial labels, the same for every function."]
+    names = [plain(name) for name in class_names]
+    lines = [_new_labels(before.submission, names)] if before.submission is not None else []
     if confusion is not None and confusion_before is not None:
-        lines += _class_changes(class_accuracy(confusion) - class_accuracy(confusion_before))
+        difference = class_accuracy(confusion) - class_accuracy(confusion_before)
+        lines += _class_changes(difference, names)
     if confusion is not None and (mistakes := worst_confusions(confusion)):
-        listed = ", ".join(f"{label} taken for {said} ({n})" for label, said, n in mistakes)
+        listed = ", ".join(
+            f"{names[label]} taken for {names[said]} ({n})" for label, said, n in mistakes
+        )
         lines.append(f"Most frequent mistakes now: {listed}.")
     return lines
 
 
-def _new_labels(before: Moment) -> str:
-    assert before.submission is not None
-    counts = Counter(before.submission.labels.values())
-    listed = ", ".join(f"{n} × **{label}**" for label, n in sorted(counts.items()))
-    skipped = len(before.submission.skipped)
+def _new_labels(submission: Submission, names: Sequence[str]) -> str:
+    counts = Counter(submission.labels.values())
+    listed = ", ".join(f"{n} × **{names[label]}**" for label, n in sorted(counts.items()))
+    skipped = len(submission.skipped)
     more = f"; {skipped} skipped" if skipped else ""
-    who = plain(before.submission.annotator)
+    who = plain(submission.annotator)
     return f"{sum(counts.values())} new labels by {who}: {listed or 'none'}{more}."
 
 
-def _class_changes(difference: np.ndarray) -> list[str]:
-    """The class that gained most and the one that lost most, where any did."""
+def _class_changes(difference: np.ndarray, names: Sequence[str]) -> list[str]:
+    """The class whose accuracy rose most and the one whose accuracy fell most, if any did."""
     known = np.nan_to_num(difference)
     best, worst = int(known.argmax()), int(known.argmin())
     parts = []
     if known[best] > 0:
-        parts.append(f"most gained by **{best}** ({points(known[best])})")
+        parts.append(f"largest gain **{names[best]}** ({points(known[best])})")
     if known[worst] < 0:
-        parts.append(f"most lost by **{worst}** ({points(known[worst])})")
+        parts.append(f"largest loss **{names[worst]}** ({points(known[worst])})")
     return [f"By class: {', '.join(parts)}."] if parts else []

@@ -1,7 +1,6 @@
-"""What the reproduction page does, without drawing: choose, start, watch, steer, forget.
+"""What the Reproduce page does, without drawing: plan, start, watch and control experiments.
 
-Plain functions on the store and the engine (`experiments.control`), so that they are tested
-without a browser. How long an experiment will take is in `dal_ui.reproduce.estimate`.
+Plain functions on the store and `experiments.control`, so that they are tested without a browser.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""Record files from outside, and stored experiments and records side by side.
+"""Uploaded record files, and stored experiments and records side by side.
 
-An uploaded record is looked at and compared; it is never stored and never becomes a protocol to
-run. It lives as long as the browser's session.
+An uploaded record lives as long as the browser's session. It is never stored and never run.
 """
 
 from __future__ import annotations
@@ -24,22 +23,22 @@ from dal_core.results.formats import printed
 from dal_core.results.tables import tables
 from dal_core.results.titles import display_name, in_order
 from dal_core.store.base import Store
-from dal_ui.label.words import plain
 from dal_ui.reproduce import actions
 from dal_ui.reproduce.results import results
 from dal_ui.reproduce.start import name_of
 from dal_ui.reproduce.statistics import statistics_view
 from dal_ui.shared import runtime
+from dal_ui.shared.markdown import plain
 
 MAX_COMPARED = 4
 MAX_UPLOAD_MB = 50
 
 
 def record_view() -> None:
-    """Upload a record file and look at its numbers."""
+    """Upload a record file and read its numbers."""
     st.caption(
-        "A record (YAML) of this program, or one in the form published with the report. It is "
-        "only looked at: nothing is stored, and it never becomes a procedure to run."
+        "A record (YAML) of this program, or one in the format published with the report. It is "
+        "only displayed: nothing is stored or run."
     )
     upload = st.file_uploader(
         "Record file", type=["yaml", "yml"], max_upload_size=MAX_UPLOAD_MB, key="upload"
@@ -70,7 +69,7 @@ def _look(name: str, record: Record) -> None:
         f"{plain(functions) or 'no function'}; "
         f"seeds {', '.join(map(str, seeds)) or 'none'}; {len(bounds(record))} full-data bounds"
     )
-    with st.expander("Its parameters"):
+    with st.expander("Parameters"):
         st.dataframe(
             {"parameter": list(params), "value": [str(value) for value in params.values()]},
             hide_index=True,
@@ -83,7 +82,7 @@ def _look(name: str, record: Record) -> None:
 
 
 def sources(store: Store, uploads: Mapping[str, Record]) -> dict[str, Record]:
-    """What can be compared: stored experiments with measurements, and uploaded records, by name."""
+    """What can be compared, by name: stored experiments with measurements, uploaded records."""
     found: dict[str, Record] = {}
     for row in store.experiments.all():
         logs = [log for log, _ in store.experiments.summaries(row.experiment_id)]
@@ -100,13 +99,13 @@ def compare_view() -> None:
     there = sources(runtime.store(), uploaded())
     if len(there) < 2:
         st.info(
-            "Two are needed to compare: experiments with measured steps, or record files you "
-            "uploaded in this tab.",
+            "A comparison needs two experiments with measured steps, or record files uploaded in "
+            "this tab.",
             icon=":material/info:",
         )
         return
     chosen = st.multiselect(
-        "Side by side (the first is drawn solid)",
+        "Compare (the first is drawn solid)",
         list(there),
         default=list(there)[:2],
         max_selections=MAX_COMPARED,
@@ -129,7 +128,7 @@ def compare_view() -> None:
     )
     st.altair_chart(figures.compare_figure(runs, metric or "accuracy"), width="content")
     st.caption(
-        "One panel per function with Random's curve of the same record; band: one standard "
+        "One panel per function, with Random's curve of the same record. Band: one standard "
         "deviation over runs."
     )
     for table in needed_side_by_side(runs):
@@ -161,7 +160,7 @@ def _differences(records: Mapping[str, Record]) -> None:
     params = {name: protocol_params(record) for name, record in records.items()}
     found = actions.differing(params)
     if not found:
-        st.caption("Every parameter that all of them name is the same.")
+        st.caption("All parameters that every record names are the same.")
         return
     lines = [
         f"`{key}` " + plain(" / ".join(str(values[name]) for name in records))

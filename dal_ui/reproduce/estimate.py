@@ -1,7 +1,6 @@
-"""How long an experiment will take, judged by similar runs in the store; honest where none is.
+"""How long an experiment will take, estimated from similar runs in the store.
 
-Owns which runs are similar and the sentence a person reads. The extrapolation of a run's steps is
-`dal_core.experiments.forecast`.
+`dal_core.experiments.forecast` extrapolates the steps of one run.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ _FREE = {  # parameters that cost no time
     *("dropout", "initial_with_replacement", "entropy_eps", "ties", "n_acquisition_steps"),
     *("learning_rate", "betas", "weight_decay", "train_size"),
 }
-_LOOKED_AT = 8  # of similar runs, the newest; reading one takes about ten milliseconds
+_READ = 8  # of similar runs, the newest; reading one takes about ten milliseconds
 _LONG_EPOCHS = 200
 
 
@@ -30,10 +29,10 @@ class Estimate:
     """What is known before the start.
 
     Attributes:
-        seconds: of work for one core; None where no similar run was ever timed.
-        without_bounds: the full-data bounds are wanted, but not in `seconds`.
-        n_runs: of the experiment.
-        n_stored: of them are stored already and will be shared.
+        seconds: work for one core; None where no similar run was timed.
+        without_bounds: `seconds` leaves out the full-data bounds, which are wanted too.
+        n_runs: runs of the experiment.
+        n_stored: of them, runs that are stored already and will be shared.
     """
 
     seconds: float | None
@@ -43,7 +42,7 @@ class Estimate:
 
 
 def estimate(store: Store, fingerprint: str, plan: Plan) -> Estimate:
-    """Time the plan's runs by the store's. Raises ProtocolError as `Plan.specs` does."""
+    """Estimate the plan's time from stored runs. Raises ProtocolError as `Plan.specs` does."""
     specs = plan.specs(fingerprint)
     stored = {spec: store.find_oracle_run(spec) for spec in specs}
     similar = [
@@ -78,24 +77,22 @@ def sentence(found: Estimate, plan: Plan, n_workers: int) -> str:
     if found.seconds is None:
         return f"{runs}{shared}. {_unknown(plan.protocol)}"
     if found.seconds == 0 and not found.without_bounds:
-        return f"{runs}, all of them measured already: nothing is left to compute."
+        return f"{runs}: everything is already computed."
     at_once = max(1, min(n_workers, found.n_runs))
-    bounds = " (the training on all images comes on top: it was never timed here)"
+    bounds = ", plus full-data training (not timed yet)"
     return (
         f"{runs}{shared}: about **{duration(found.seconds / at_once)}** with {at_once} at a time, "
-        f"judged by similar runs stored here{bounds if found.without_bounds else ''}."
+        f"estimated from similar stored runs{bounds if found.without_bounds else ''}."
     )
 
 
 def _unknown(protocol: Protocol) -> str:
-    known = (
-        "How long it takes is not known before its first steps: no similar run is stored here yet."
-    )
+    known = "The time is unknown until its first steps are measured: no similar run is stored yet."
     if protocol.which_model == "gal_cnn":
-        return f"{known} This network is ten times the report's: expect days."
+        return f"{known} This network is ten times larger than the report's: expect days."
     if protocol.dataset == "mnist" and protocol.n_epochs >= _LONG_EPOCHS:
         return f"{known} The report's author needed about 30 hours for all 18 runs on a laptop."
-    return f"{known} You may close the page or the lid, it goes on where it was."
+    return f"{known} You can close this page; it resumes where it stopped."
 
 
 def _cost(protocol: Protocol) -> tuple[object, ...]:
@@ -103,15 +100,15 @@ def _cost(protocol: Protocol) -> tuple[object, ...]:
 
 
 def _points(store: Store, similar: Sequence[RunRow], name: str) -> list[tuple[int, float]]:
-    """(labels, seconds) of the longest similar run of the function, else of another's.
+    """(labels, seconds) of the longest similar run of the function, else of another function.
 
-    Another function's scoring costs about the same, save that Random has none.
+    Scoring costs about the same for every function but Random, which has none.
     """
     alike = [run for run in similar if run.spec.acquisition == name]
     if not alike and name != FULL_DATA:
         alike = [run for run in similar if run.spec.acquisition != FULL_DATA]
         alike.sort(key=lambda run: (run.spec.acquisition == "random") != (name == "random"))
-    logs: list[RunState] = [store.log(run.run_id) for run in alike[:_LOOKED_AT]]
+    logs: list[RunState] = [store.log(run.run_id) for run in alike[:_READ]]
     longest = max((log.steps for log in logs), key=len, default=())
     return [(step.n_labelled, sum(step.seconds.values())) for step in longest]
 

@@ -1,8 +1,7 @@
-"""An experiment at work: progress of every run, the curves as they come, pause, resume and stop.
+"""A running experiment: progress of every run, the curves so far, pause, resume and stop.
 
-Fragments look at the store while there is work, once a second and for the curves, which cost more
-to draw, every three; the page is drawn anew when the experiment's state changes. Nothing here
-computes results.
+While there is work, fragments read the store every second, and every three seconds for the curves,
+which cost more to draw. The page is redrawn when the experiment's state changes.
 """
 
 from __future__ import annotations
@@ -33,9 +32,9 @@ _COLUMNS = {
     "steps": st.column_config.TextColumn("Steps", width=90),
     "labels": st.column_config.NumberColumn("Labels", width=70),
     "accuracy": st.column_config.TextColumn("Accuracy", width=80),
-    "doing": st.column_config.TextColumn("At present", width=170),
+    "doing": st.column_config.TextColumn("Now", width=170),
     "left": st.column_config.TextColumn(
-        "Work left", width=90, help="Of one core; several runs advance at once."
+        "Work left", width=90, help="For one core; several runs advance at once."
     ),
 }
 
@@ -61,7 +60,7 @@ def live(now: ExperimentStatus) -> None:
     def runs() -> None:
         _runs(_look(experiment_id) or now, running and _is_held())
 
-    _look.clear()  # the page was drawn anew for a reason
+    _look.clear()  # whatever caused this redraw must be seen
     top()
     curves()
     with st.expander(f"The {len(now.runs)} runs", expanded=drawn is not State.COMPLETE):
@@ -70,7 +69,7 @@ def live(now: ExperimentStatus) -> None:
 
 @st.cache_resource(ttl=0.8 * LOOK_SECONDS, show_spinner=False, max_entries=16)
 def _look(experiment_id: str) -> ExperimentStatus | None:
-    """One look for all fragments and all tabs: 18 runs of 101 steps take a moment to read."""
+    """One reading for all fragments and tabs: 18 runs of 101 steps take a moment to read."""
     return actions.find(runtime.store(), experiment_id)
 
 
@@ -92,7 +91,7 @@ def _steer(now: ExperimentStatus, state: State) -> None:
         _overall(now, state)
     _controls(now, state, pause, stop)
     if state is State.UNFINISHED and _is_held():
-        st.info("Held for a moment: a person's next ten go first.", icon=":material/person:")
+        st.info("Paused while a person's next batch is prepared.", icon=":material/person:")
     _failures(now)
 
 
@@ -101,20 +100,20 @@ def _overall(now: ExperimentStatus, state: State) -> None:
     if state is State.UNFINISHED:
         text += _finish(actions.remaining(now, runtime.BACKGROUND_WORKERS))
     else:
-        text += f" · {state.value}, what was measured is kept"
+        text += f" · {state.value}; measured steps are kept"
     st.progress(now.n_done / max(now.n_steps, 1), text)
 
 
 def _finish(seconds: float | None) -> str:
     if seconds is None:
-        return " · the time is known after the first steps"
+        return " · the time left is known after the first steps"
     at = _local_now() + timedelta(seconds=seconds)
     day = "" if at.date() == _local_now().date() else at.strftime("%A ")
     return f" · {duration(seconds)} left, done about {day}{at:%H:%M}"
 
 
 def _local_now() -> datetime:
-    """The reader's clock, which need not be the server's."""
+    """The time where the reader is, which may differ from the server's."""
     try:
         return datetime.now(ZoneInfo(st.context.timezone or "UTC"))
     except (KeyError, ValueError, OSError):
@@ -144,7 +143,7 @@ def _controls(
         icon=":material/stop:",
         width="stretch",
         key="stop",
-        help="End it where it is: what was measured is the result. You may still resume it.",
+        help="Stop here and keep the results so far. You can resume it later.",
     ):
         control.stop(store, experiment_id)
         _redraw()
@@ -164,7 +163,7 @@ def _failures(now: ExperimentStatus) -> None:
 def _curves(now: ExperimentStatus) -> None:
     runs, bounds = actions.measured(now)
     if max(map(len, runs), default=0) < 2:
-        st.caption("The curves begin here with the second measured step.")
+        st.caption("The curves appear after the second measured step.")
         return
     shown = actions.caught_up(runs)
     for column, metric in zip(st.columns(2), METRICS, strict=True):
@@ -172,14 +171,14 @@ def _curves(now: ExperimentStatus) -> None:
         column.vega_lite_chart(spec, width="stretch", key=f"live-{metric}")
     if len(shown) < len(runs):
         st.caption(
-            f"Mean and band of {len(shown)} runs; {len(runs) - len(shown)} join when they are as "
-            "far as the others of their function."
+            f"Mean and band of {len(shown)} runs; {len(runs) - len(shown)} join once they catch up "
+            "with the others of their function."
         )
 
 
 @st.cache_data(show_spinner=False, max_entries=32)
 def _spec(runs: list[RunCurve], bounds: list[Bound], metric: Metric) -> dict[str, Any]:
-    """The chart as a specification, which takes longer to make than all else on the page."""
+    """The chart's specification, which takes longer to make than everything else on the page."""
     chart = figures.bands_figure(runs, bounds, metric, height=CHART_HEIGHT, legend_columns=3)
     return chart.to_dict()
 
@@ -195,4 +194,4 @@ def _runs(now: ExperimentStatus, held: bool) -> None:
     )
     deleted = actions.n_deleted(now)
     if deleted:
-        st.caption(f"{deleted} of its runs were deleted since; they are left out.")
+        st.caption(f"{deleted} of its runs have been deleted and are left out.")

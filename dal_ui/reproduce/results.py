@@ -1,7 +1,6 @@
-"""Tables, figures and statistics of one record, with everything to download.
+"""Tables, figures, statistics and downloads of one record, stored or uploaded.
 
-Draws what `results.tables`, `figures` and `report` compute, for a stored experiment and for an
-uploaded record alike. Files are rendered only when somebody clicks to have them.
+Files are rendered on the click that downloads them.
 """
 
 from __future__ import annotations
@@ -28,8 +27,8 @@ from dal_ui.reproduce.statistics import statistics_view
 
 _MIME = {"svg": "image/svg+xml", "png": "image/png", "pdf": "application/pdf"}
 _HOW_TO_READ = {
-    2: "How many labels a function needed before the network was wrong on fewer than one test "
-    "image in ten. Fewer is better; **bold** is the fewest of its column.",
+    2: "How many labels a function needed until the network was wrong on at most one test image "
+    "in ten. Fewer is better; **bold** marks the fewest in a column.",
     3: "The same for one test image in twenty.",
     4: "Table 2 divided by Random's labels: 0.60 means that 60% of the labels were enough.",
     5: "Table 3 divided by Random's labels.",
@@ -37,7 +36,7 @@ _HOW_TO_READ = {
 
 
 class Figure(NamedTuple):
-    """One chart: its number in the report, heading, how to read it, itself and its numbers."""
+    """One chart: its number in the report, heading, reading aid, the chart and its numbers."""
 
     number: int
     title: str
@@ -50,12 +49,12 @@ def results(record: Record, name: str, dataset: ImageDataset | None) -> None:
     """Everything about one record.
 
     Args:
-        name: of downloaded files and of widgets, unique on the page.
+        name: for downloaded files and widgets, unique on the page.
         dataset: for figure 1 in the report's folder; left out where it cannot be read.
     """
     runs = curves(record)
     if not runs:
-        st.info("There is no measured run yet, so there are no tables and figures.")
+        st.info("No run is measured yet, so there are no tables and figures.")
         return
     left, right = st.columns([3, 2], vertical_alignment="center")
     short = unfinished(record)
@@ -63,10 +62,10 @@ def results(record: Record, name: str, dataset: ImageDataset | None) -> None:
     right.toggle(
         "Published values beside ours",
         key="published",
-        help="Of the report and of Gal et al. (2017): columns in the tables, diamonds in figures.",
+        help="From the report and Gal et al. (2017): columns in tables, diamonds in figures.",
     )
     if short:
-        st.caption(f"{len(short)} of {len(runs)} runs are unfinished, counted as far as they are.")
+        st.caption(f"{len(short)} of {len(runs)} runs are unfinished; their steps so far count.")
     published = bool(st.session_state.get("published"))
     in_tables, in_figures, seeds, files = st.tabs(
         ["Tables 2–5", "Figures 2–6", "Statistics over seeds", "Downloads"], key=f"tabs-{name}"
@@ -87,25 +86,25 @@ def results(record: Record, name: str, dataset: ImageDataset | None) -> None:
 
 def _tables(record: Record, name: str, published: bool) -> None:
     st.caption(
-        "Step-Average: each run counted, then averaged (± one standard deviation). Average-Step: "
-        "the runs averaged, then counted once."
+        "Step-Average: labels counted in each run, then averaged (± one standard deviation). "
+        "Average-Step: the runs' accuracies averaged, then labels counted once."
     )
     sustained = st.toggle(
-        "Count only what lasts (sustained crossings)",
+        "Sustained crossings only",
         key=f"sustained-{name}",
-        help="The first crossing favours noisy curves; from the sustained one on, the accuracy "
-        "stays.",
+        help="The first crossing favours noisy curves. After a sustained crossing the accuracy "
+        "stays above the line.",
     )
     for table in tables(curves(record)):
         st.markdown(f"**{table.title}**")
         st.caption(_HOW_TO_READ[table.number])
         st.table(shown_columns(table, sustained, published))
-    with st.expander("How these are counted"):
+    with st.expander("How labels are counted"):
         st.markdown("\n".join(f"- {note}" for note in notes(unfinished(record))))
 
 
 def shown_columns(table: Table, sustained: bool, published: bool) -> pd.DataFrame:
-    """The table's columns that are wanted on the page, the function as the row's name."""
+    """The table's columns to show, with the function as the row's name."""
     all_columns = printed(table).set_index("Acq. func.")
     ways = ["Runs", "Step-Average", "Average-Step"]
     ours = [f"Sustained: {way}" for way in ways] if sustained else ways
@@ -124,16 +123,16 @@ def _figures(record: Record, published: bool) -> list[Figure]:
         Figure(
             2,
             "Test accuracy over labels",
-            "Higher and further left is better: the same accuracy for fewer labels. Band: one "
-            "standard deviation over the runs; thin line: trained on all images.",
+            "Higher and further left is better: the same accuracy with fewer labels. Band: one "
+            "standard deviation over the runs. Thin line: trained on all images.",
             figures.bands_figure(runs, full, published=published),
             figures.bands_data(runs, full, published=published),
         ),
         Figure(
             3,
             "Test mutual information over labels",
-            "How much the network's passes still disagree on test images, in nats; it falls as "
-            "the network becomes sure.",
+            "How much the network's passes disagree on test images, in nats. It falls as the "
+            "network becomes more certain.",
             figures.bands_figure(runs, full, "mutual_information"),
             figures.bands_data(runs, full, "mutual_information"),
         ),
@@ -143,15 +142,15 @@ def _figures(record: Record, published: bool) -> list[Figure]:
             Figure(
                 4,
                 "Where Random's runs reach 5% error",
-                "A vertical line per run and per way of averaging: the later, the more labels "
-                "choosing at random costs.",
+                "A vertical line for each run and each way of averaging. The further right, the "
+                "more labels random choice needs.",
                 figures.crossings_figure(random),
                 figures.crossings_data(random),
             )
         )
     readings = (
-        (5, False, "Labels needed", "Shorter bars are better; ours beside Gal et al. (2017)."),
-        (6, True, "Labels needed, against Random", "Left of 1 a function saves labels."),
+        (5, False, "Labels needed", "Shorter bars are better."),
+        (6, True, "Labels needed, against Random", "Below 1, a function saves labels."),
     )
     for number, relative, title, reading in readings:
         chart = figures.needed_figure(runs, relative, published=published)
@@ -187,7 +186,7 @@ def _figure(figure: Figure, name: str) -> None:
 
 
 def _rendered(figure: Figure, ending: str) -> Callable[[], bytes]:
-    """Renders on the click, which takes a moment; the page itself never waits for it."""
+    """Rendering takes a moment, so it happens on the click and never delays the page."""
 
     def render() -> bytes:
         with tempfile.TemporaryDirectory() as folder:
@@ -202,7 +201,7 @@ def _rendered(figure: Figure, ending: str) -> Callable[[], bytes]:
 
 
 def _downloads(record: Record, name: str, dataset: ImageDataset | None) -> None:
-    st.caption("The record opens in the report's notebook, and here again.")
+    st.caption("The record opens in the report's notebook and on this page.")
     found, remarks = tables(curves(record)), notes(unfinished(record))
     texts = {
         "Record (YAML)": (f"{name}.yaml", dump_record(record)),
@@ -230,8 +229,8 @@ def _downloads(record: Record, name: str, dataset: ImageDataset | None) -> None:
         icon=":material/folder_zip:",
         on_click="ignore",
         type="primary",
-        help="Tables, figures as SVG, PNG and PDF, the numbers behind them, statistics and the "
-        "record, as `dal report` writes them. Drawing them takes some seconds after the click.",
+        help="Tables, figures (SVG, PNG, PDF) with their numbers, statistics and the record, as "
+        "`dal report` writes them. This takes some seconds after the click.",
     )
 
 

@@ -1,4 +1,4 @@
-"""The reproduction page's first view: start an experiment, go on with one, forget one."""
+"""The Reproduce page's first view: start an experiment, continue one, remove one from the list."""
 
 from __future__ import annotations
 
@@ -19,14 +19,13 @@ from dal_core.protocol.presets import (
 )
 from dal_core.results.titles import display_name, noise_name
 from dal_core.store.experiments import ExperimentNotFound, ExperimentRow
-from dal_ui.label.words import plain
 from dal_ui.reproduce import actions
 from dal_ui.reproduce.actions import REPORT_FUNCTIONS, Plan
 from dal_ui.reproduce.estimate import estimate, sentence
 from dal_ui.shared import runtime
-from dal_ui.shared.images import digits_are_here
+from dal_ui.shared.datasets import dataset_available, dataset_title
+from dal_ui.shared.markdown import plain
 
-DATA_TITLES = {"mnist": "all 70,000 MNIST digits", "mnist5k": "5,000 MNIST digits (built in)"}
 STATE_BADGES = {
     State.UNFINISHED: ("running", ":material/play_arrow:", "blue"),
     State.PAUSED: ("paused", ":material/pause:", "orange"),
@@ -48,7 +47,7 @@ def start_view() -> None:
 
 
 def open_experiment(experiment_id: str) -> None:
-    """Have the address name the experiment, so that a reload and a second tab find it."""
+    """Put the experiment into the address, so that a reload and a second tab find it."""
     st.query_params["experiment"] = experiment_id
     st.rerun()
 
@@ -60,22 +59,22 @@ def _form() -> None:
     st.subheader("Start an experiment", divider="gray")
     left, right = st.columns([3, 2])
     protocol = left.selectbox(
-        "Which procedure (protocol)",
+        "Protocol",
         list(PRESETS),
         index=list(PRESETS).index("quick"),
         format_func=lambda name: f"{name} – {PRESET_TITLES[name]}",
         key="protocol",
     )
-    # A key of its own per protocol: choosing a protocol brings its data along.
+    # Another key for each protocol: choosing a protocol selects its data set.
     data = right.selectbox(
-        "Digits (data set)",
+        "Data set",
         dataset_names(),
         index=dataset_names().index(PRESETS[protocol].dataset),
-        format_func=DATA_TITLES.__getitem__,
+        format_func=dataset_title,
         key=f"data-{protocol}",
     )
     functions = st.multiselect(
-        "Ways to choose images (acquisition functions)",
+        "Acquisition functions",
         registry.names(),
         default=list(REPORT_FUNCTIONS),
         format_func=display_name,
@@ -86,23 +85,23 @@ def _form() -> None:
         "Seeds",
         "1, 2, 3",
         key="seeds",
-        help="One repetition each; 1-10 are ten. The same seed gives every function the same "
-        "first images.",
+        help="One run of each function per seed; 1-10 means ten seeds. With the same seed, all "
+        "functions start with the same images.",
     )
-    title = right.text_input("Name it, if you like (title)", "", max_chars=60, key="title")
+    title = right.text_input("Title (optional)", "", max_chars=60, key="title")
     noise = st.slider(
         "Wrong answers of the oracle (noise)",
         *(0, 50, 0, 5),
         format="%d%%",
         key="noise",
-        help="The simulated oracle answers wrongly with this probability, about the same images in "
-        "every run of a seed. The report's oracle is always right.",
+        help="The probability of a wrong answer. All runs of a seed get wrong answers for the same "
+        "images. The report's oracle is always right.",
     )
     full_data = st.checkbox(
         "Also train on all images (full-data bound)",
         True,
         key="full_data",
-        help="How well the network does when every image is labelled: the charts' thin line.",
+        help="The accuracy with every image labelled, drawn as a thin line in the charts.",
     )
     overrides = _overrides(PRESETS[protocol])
     try:
@@ -113,13 +112,13 @@ def _form() -> None:
         st.error(str(error), icon=":material/error:")
         return
     if changes_from_preset(plan.protocol):
-        st.caption(f"This is {describe_protocol(plan.protocol)}: not the preset's own procedure.")
-    if digits_are_here(data):
+        st.caption(f"This is {describe_protocol(plan.protocol)}, not the preset's own procedure.")
+    if dataset_available(data):
         _start(plan)
 
 
 def _overrides(base: Protocol) -> str:
-    with st.expander("Change single parameters"):
+    with st.expander("Change parameters"):
         text = st.text_area(
             "One KEY=VALUE a line",
             "",
@@ -127,7 +126,7 @@ def _overrides(base: Protocol) -> str:
             placeholder="weights=last\ndropout=[0.25, 0.5]",
             height=110,
         )
-        st.caption("The first five tell `report` and `released` apart; every other can be set too.")
+        st.caption("`report` and `released` differ in the first five; every parameter can be set.")
         values = base.model_dump()
         names = [*_SWITCHES, *(key for key in values if key not in (*_SWITCHES, "dataset"))]
         st.dataframe(
@@ -160,7 +159,7 @@ def _start(plan: Plan) -> None:
         "Start", type="primary", icon=":material/play_arrow:", width="stretch", key="start"
     )
     if same is not None:
-        right.caption(f"The very same is stored already: **{plain(name_of(same))}**, in the list.")
+        right.caption(f"The same experiment is already stored: **{plain(name_of(same))}**.")
     if not clicked:
         return
     try:
@@ -178,9 +177,7 @@ def _stored() -> None:
     rows = runtime.store().experiments.all()
     st.subheader("Stored experiments", divider="gray")
     if not rows:
-        st.caption(
-            "None yet. Those started with `dal reproduce` on the command line appear here too."
-        )
+        st.caption("None yet. Experiments started with `dal reproduce` appear here too.")
         return
     n_shown = len(rows) if st.session_state.get("list_all") else _N_LISTED
     for row in rows[:n_shown]:
@@ -203,7 +200,7 @@ def _entry(row: ExperimentRow) -> None:
         if opened.button("Open", key=f"open-{row.experiment_id}", width="stretch"):
             open_experiment(row.experiment_id)
         with forget.popover("Forget", width="stretch"):
-            st.caption("It leaves this list. Its runs and its record file stay on disk.")
+            st.caption("Removes it from this list. Its runs and its record file stay on disk.")
             if st.button("Forget it", key=f"forget-{row.experiment_id}"):
                 with suppress(ExperimentNotFound):  # forgotten in another tab
                     control.forget(runtime.store(), row.experiment_id)
@@ -211,12 +208,12 @@ def _entry(row: ExperimentRow) -> None:
 
 
 def name_of(row: ExperimentRow) -> str:
-    """The title a person gave, else the id."""
+    """The title, if there is one, else the id."""
     return row.title or row.experiment_id
 
 
 def describe(row: ExperimentRow) -> str:
-    """What was asked for, in one line."""
+    """What the experiment runs, in one line."""
     functions = [display_name(name, short=True) for name in row.acquisitions]
     which = ", ".join(functions) if len(functions) < 5 else f"{len(functions)} functions"
     n = len(row.seeds)

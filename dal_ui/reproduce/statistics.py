@@ -1,7 +1,4 @@
-"""Statistics over seeds on a page: means with intervals, pairs with Random, labels saved.
-
-Draws what `dal_core.report.write.statistics` computes, for one record or several side by side.
-"""
+"""Statistics over seeds: means with intervals, differences to Random, labels saved."""
 
 from __future__ import annotations
 
@@ -17,12 +14,9 @@ from dal_core.results.curves import RunCurve
 from dal_core.results.seeds import MIN_SEEDS
 from dal_core.results.statistics import Statistics, statistics
 from dal_core.results.titles import display_name
-from dal_ui.label.words import plain
+from dal_ui.shared.markdown import plain
 
-_FEW = (
-    f"With fewer than {MIN_SEEDS} seeds there are no intervals: three seeds can be drawn again in "
-    "ten ways only. More seeds give them."
-)
+_FEW = f"Intervals need at least {MIN_SEEDS} seeds: three seeds can be resampled in only ten ways."
 
 
 def statistics_view(records: Mapping[str, Sequence[RunCurve]], key: str) -> None:
@@ -33,13 +27,13 @@ def statistics_view(records: Mapping[str, Sequence[RunCurve]], key: str) -> None
     labels = sorted({int(n) for one in found.values() for n in one.means.n_labelled})
     if len(labels) > 1:
         at = st.select_slider(
-            "At how many labels", labels, value=labels[len(labels) // 2], key=f"at-{key}"
+            "Number of labels", labels, value=labels[len(labels) // 2], key=f"at-{key}"
         )
     else:
         at = labels[0]
     st.table(at_labels(found, at))
     st.caption(
-        "95% intervals: percentile bootstrap over seeds. Against Random: each run less Random's "
+        "95% intervals: percentile bootstrap over seeds. Against Random: each run minus Random's "
         "run of the same seed, which starts with the same images."
     )
     for name, one in found.items():
@@ -49,8 +43,8 @@ def statistics_view(records: Mapping[str, Sequence[RunCurve]], key: str) -> None
             "**Labels saved at each accuracy**" + (f", {plain(name)}" if len(found) > 1 else "")
         )
         st.caption(
-            "Above zero a function reached the accuracy with that many labels fewer than Random; "
-            "a line ends where not every pair of runs got there."
+            "Above zero, a function reached the accuracy with that many fewer labels than Random. "
+            "A line ends where not every pair of runs reached the accuracy."
         )
         chart = figures.savings_figure(one.mean_labels_saved)
         st.altair_chart(chart, width="stretch", key=f"saved-{key}-{name}")
@@ -102,5 +96,5 @@ def _packed(runs: Sequence[RunCurve]) -> str:
 
 @st.cache_data(show_spinner=False, max_entries=16)
 def _statistics(packed: str, _runs: tuple[RunCurve, ...]) -> Statistics:
-    """Cached by the runs' numbers: the bootstrap takes a moment, and a page is drawn often."""
+    """Cached by the runs' numbers: the bootstrap takes a moment and the page is redrawn often."""
     return statistics(_runs)

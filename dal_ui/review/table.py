@@ -1,10 +1,8 @@
-"""The review on the labelling page: a table of every label given, to search, sort and correct.
-
-Draws only; what is suspicious and what a correction does is in `dal_ui.review.rows`.
-"""
+"""The review on the labelling page: a table of every label given, to search, sort and correct."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,18 +14,20 @@ from dal_core.execution.predictions import load_predictions
 from dal_core.figures.png import image_data_uri
 from dal_core.store.home import run_dir
 from dal_ui.components.grid.submission import GridReview
-from dal_ui.label.actions import View, annotator
-from dal_ui.review import rows as review
-from dal_ui.review.rows import LABEL, ORDERS, SHOWN, ReviewRow
+from dal_ui.label.actions import annotator
+from dal_ui.label.view import View
+from dal_ui.review.actions import LABEL, correct, name_of, new_edits
+from dal_ui.review.rows import ORDERS, SHOWN, ReviewRow, chosen, review_rows, summary
 from dal_ui.shared import runtime
 
 ROW_HEIGHT, ROWS_SHOWN = 48, 8
 HOW = (
-    "Click or move to a label with the arrow keys, type the right digit, press Enter: it is saved. "
-    "Delete takes a label away (can't tell); a digit in an empty place labels a skipped image."
+    "Choose a label with the mouse or the arrow keys, type the right {noun} and press Enter to "
+    "save it. Delete removes a label (can't tell). Type into an empty cell to label that image."
 )
-_NOTED = "review-nonce"  # of the grid's last message that needs no more obeying
-DOUBT = "how much of the network's belief goes to other digits than your label"
+DOUBT = "the network's probability of all classes other than your label"
+_NOTED = "review-nonce"  # of the grid's last message that was handled
+_REGEX = re.compile(r"[\\^$.*+?()\[\]{}|/]")  # what a regular expression in the browser escapes
 
 
 def toggle() -> None:
@@ -36,7 +36,7 @@ def toggle() -> None:
 
 
 def obey(sent: GridReview | None) -> None:
-    """Open or close the review as the grid's key asked, once; called before the grid is drawn."""
+    """Open or close the review once, as the grid's key asked; called before the grid is drawn."""
     if sent is None or st.session_state.get(_NOTED, sent.nonce) == sent.nonce:
         return
     st.session_state[_NOTED] = sent.nonce
@@ -44,16 +44,16 @@ def obey(sent: GridReview | None) -> None:
 
 
 def note_kept(sent: GridReview | None) -> None:
-    """Take what is there once the grid was drawn first in this session for obeyed.
+    """Treat what the grid holds after this session's first drawing as handled.
 
-    The browser keeps what it sent last and gives it to a server that was restarted, too: it was
-    meant for a review of before, closed since perhaps by its button.
+    The browser keeps its last request and repeats it to a restarted server, where it is out of
+    date: the review may have been closed by its button since.
     """
     st.session_state.setdefault(_NOTED, None if sent is None else sent.nonce)
 
 
 def is_open() -> bool:
-    """Whether the person has asked for the review of this run; another run begins without it."""
+    """Whether the review of this run is open; another run begins without it."""
     return st.session_state.get("reviewing") == (st.query_params.get("run"), True)
 
 
@@ -62,7 +62,7 @@ def _show(is_wanted: bool) -> None:
 
 
 def review_section(view: View, dataset: ImageDataset) -> None:
-    """The review of a run, where it is open; typing in it draws only it anew."""
+    """The review of a run, where it is open; typing in it redraws only the review."""
     if not is_open():
         return
 
@@ -81,30 +81,30 @@ def review_section(view: View, dataset: ImageDataset) -> None:
 
 def _section(view: View, dataset: ImageDataset) -> None:
     log = runtime.store().log(view.log.run.run_id)
-    rows = review.review_rows(
+    rows = review_rows(
         log, dataset, load_predictions(run_dir(runtime.store().home, log.run.run_id))
     )
     if not rows:
-        st.info("No label was given yet. Answer the ten above: each will be listed here.")
+        st.info("There are no labels yet. Label the images above, and they are listed here.")
         return
-    for said in st.session_state.pop("review-said", []):
-        st.toast(said, icon=":material/edit:")
-    st.markdown(review.summary(rows))
-    kept = _frozen(log.run.run_id, rows, *_choices())
+    for notice in st.session_state.pop("review-said", []):
+        st.toast(notice, icon=":material/edit:")
+    st.markdown(summary(rows))
+    kept = _frozen(log.run.run_id, rows, dataset.class_names, *_choices(dataset.noun))
     if not kept:
-        st.info("No label is like that. Search for something else, or show all labels.")
+        st.info("No matching labels. Search for something else, or show all labels.")
         return
     _table(view, dataset, kept)
-    st.caption(HOW)
+    st.caption(HOW.format(noun=dataset.noun))
     st.caption(
-        f"Doubt: {DOUBT}. It has learnt from your labels, so what it still doubts is worth a look."
+        f"Doubt: {DOUBT}. The network has learned from your labels, so check what it still doubts."
     )
 
 
-def _choices() -> tuple[str, str, str]:
+def _choices(noun: str) -> tuple[str, str, str]:
     search, shown, order = st.columns(3)
     text = search.text_input(
-        "Search", placeholder="a digit, or an image's number", key="review-search"
+        "Search", placeholder=f"a {noun}, or an image's number", key="review-search"
     )
     what = shown.selectbox("Show", list(SHOWN), key="review-shown")
     how = order.selectbox("Order", list(ORDERS), key="review-order")
@@ -112,16 +112,21 @@ def _choices() -> tuple[str, str, str]:
 
 
 def _frozen(
-    run_id: str, rows: Sequence[ReviewRow], shown: str, order: str, search: str
+    run_id: str,
+    rows: Sequence[ReviewRow],
+    class_names: Sequence[str],
+    shown: str,
+    order: str,
+    search: str,
 ) -> list[ReviewRow]:
-    """The rows asked for, in an order that a correction or a new model does not disturb.
+    """The chosen rows, in an order that a correction or a new model does not change.
 
-    A row that moved while somebody types would take the correction of another.
+    A row that moved while somebody types would receive the correction of another.
     """
-    answered = frozenset(row.image_id for row in rows)  # an undo elsewhere may exchange some
+    answered = frozenset(row.image_id for row in rows)  # an undo elsewhere may replace some
     asked = (run_id, shown, order, search, answered)
     if st.session_state.get("review-asked") != asked:
-        kept = review.chosen(rows, shown, order, search)
+        kept = chosen(rows, shown, order, search, class_names)
         st.session_state["review-asked"] = asked
         st.session_state["review-ids"] = tuple(row.image_id for row in kept)
         st.session_state["review-seen"] = {}
@@ -134,41 +139,38 @@ def _table(view: View, dataset: ImageDataset, rows: list[ReviewRow]) -> None:
     key = f"review-table-{st.session_state['review-table']}"
     ids = tuple(row.image_id for row in rows)
     st.data_editor(
-        _frame(dataset.name, rows),
+        _frame(dataset, rows),
         key=key,
         hide_index=True,
         num_rows="fixed",
         row_height=ROW_HEIGHT,
         height=ROW_HEIGHT * min(len(rows), ROWS_SHOWN) + 38,
-        disabled=[name for name in _COLUMNS if name != LABEL],
-        column_config=_COLUMNS,
+        disabled=list(_COLUMNS),
+        column_config=_COLUMNS | {LABEL: _label_column(dataset)},
         on_change=_edited,
-        args=(view, key, ids),
+        args=(view, key, ids, dataset.class_names),
     )
 
 
-def _edited(view: View, key: str, ids: tuple[int, ...]) -> None:
+def _edited(view: View, key: str, ids: tuple[int, ...], class_names: tuple[str, ...]) -> None:
     """Store what was typed into the table, before anything is drawn."""
-    seen: dict[int, int | None] = st.session_state["review-seen"]
-    changes = review.new_edits(st.session_state[key]["edited_rows"], seen, ids)
-    for image_id, label in changes.items():
-        seen[image_id] = label
-        said = review.correct(runtime.store(), view.log, image_id, label, annotator(view.log))
-        st.session_state.setdefault("review-said", []).append(said)
+    seen: dict[int, str | None] = st.session_state["review-seen"]
+    store, log = runtime.store(), view.log
+    for image_id, typed in new_edits(st.session_state[key]["edited_rows"], seen, ids).items():
+        seen[image_id] = typed
+        notice = correct(store, log, image_id, typed, class_names, annotator(log))
+        st.session_state.setdefault("review-said", []).append(notice)
 
 
 _COLUMNS: dict[str, Any] = {
     "image": st.column_config.ImageColumn("image", width="small"),
-    LABEL: st.column_config.NumberColumn(
-        "your label", min_value=0, max_value=9, step=1, format="%d", help="Type a digit."
-    ),
     "network": st.column_config.TextColumn("network now"),
     "doubt": st.column_config.ProgressColumn(
         "doubt", min_value=0.0, max_value=100.0, format="%.0f%%", help=f"{DOUBT.capitalize()}."
     ),
-    "MNIST": st.column_config.NumberColumn("MNIST", format="%d"),
+    "data set": st.column_config.TextColumn("data set"),
     "differs": st.column_config.TextColumn("differs from you"),
-    "at first": st.column_config.TextColumn("at first", help="What a correction has replaced."),
+    "at first": st.column_config.TextColumn("at first", help="Previous label"),
     "asked at": st.column_config.NumberColumn("asked at", format="%d labels"),
     "seconds": st.column_config.NumberColumn("seconds", format="%.1f"),
     "by": st.column_config.TextColumn("by"),
@@ -176,18 +178,29 @@ _COLUMNS: dict[str, Any] = {
 }
 
 
-def _frame(dataset: str, rows: Sequence[ReviewRow]) -> pd.DataFrame:
+def _label_column(dataset: ImageDataset) -> Any:
+    """The column to type into; the browser refuses anything but a class."""
+    names = "|".join(_REGEX.sub(r"\\\g<0>", name) for name in dataset.class_names)
+    return st.column_config.TextColumn(
+        LABEL, validate=f"^({names})$", help=f"Type a {dataset.noun}."
+    )
+
+
+def _frame(dataset: ImageDataset, rows: Sequence[ReviewRow]) -> pd.DataFrame:
+    names = dataset.class_names
     return pd.DataFrame(
         {
-            "image": [_image(dataset, row.image_id) for row in rows],
-            LABEL: pd.array([row.label for row in rows], dtype="Int64"),
-            "network": [_belief(row) for row in rows],
+            "image": [_image(dataset.name, row.image_id) for row in rows],
+            LABEL: pd.array(
+                [None if row.label is None else names[row.label] for row in rows], dtype="string"
+            ),
+            "network": [_prediction(row, names) for row in rows],
             "doubt": pd.array(
                 [None if row.doubt is None else 100 * row.doubt for row in rows], dtype="Float64"
             ),
-            "MNIST": [row.truth for row in rows],
+            "data set": ["" if row.truth is None else names[row.truth] for row in rows],
             "differs": [_differs(row) for row in rows],
-            "at first": [_first(row) for row in rows],
+            "at first": [name_of(row.first, names) if row.corrected else "" for row in rows],
             "asked at": [row.asked_at for row in rows],
             "seconds": pd.array([row.seconds for row in rows], dtype="Float64"),
             "by": [row.source for row in rows],
@@ -201,18 +214,12 @@ def _image(dataset: str, image_id: int) -> str:
     return image_data_uri(runtime.dataset(dataset).images[image_id])
 
 
-def _belief(row: ReviewRow) -> str:
-    if row.believed is None or row.confidence is None:
+def _prediction(row: ReviewRow, names: Sequence[str]) -> str:
+    if row.predicted is None or row.confidence is None:
         return ""
-    return f"{row.believed} at {row.confidence:.0%}"
+    return f"{names[row.predicted]} at {row.confidence:.0%}"
 
 
 def _differs(row: ReviewRow) -> str:
-    sides = (("network", row.network_differs), ("MNIST", row.data_differs))
+    sides = (("network", row.network_differs), ("data set", row.data_differs))
     return " and ".join(name for name, differs in sides if differs)
-
-
-def _first(row: ReviewRow) -> str:
-    if not row.corrected:
-        return ""
-    return "can't tell" if row.first is None else str(row.first)

@@ -1,4 +1,4 @@
-"""Forking a run from the page: another function, protocol or oracle from one of its steps on."""
+"""Forking a run: another function, protocol or oracle from one of its steps on."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from dal_ui.shared import runtime
 
 AS_HERE = "as in this run"
 ORACLE, PERSON = "the simulated oracle", "me"
-MOST_NOISE = 50  # percent, on the slider; Streamlit takes it as far as the origin has it
+MOST_NOISE = 50  # percent, on the slider
 
 
 @dataclass(frozen=True)
 class ForkPlan:
-    """What a fork is to be; `protocol` is the origin's unless a preset is named."""
+    """What to fork; the protocol is the origin's unless a preset is named."""
 
     acquisition: str
     person: bool = False
@@ -53,7 +53,7 @@ def fork(
     plan: ForkPlan,
     device: str = "cpu",
 ) -> RunRow:
-    """Make the fork; one for the oracle is ready to be worked on. Raises ValueError, one line."""
+    """Create the fork. Raises ValueError, one line."""
     spec = plan.spec(log.run.spec)
     return control.fork_run(
         *(store, dataset, log.run.run_id, after, spec),
@@ -64,20 +64,20 @@ def fork(
 
 
 def can_be_forked(log: RunState) -> bool:
-    """Whether the run asks questions at all; the full-data bound does not."""
+    """Whether the run has queries; the full-data bound has none."""
     return log.run.spec.acquisition != FULL_DATA
 
 
 def fork_form(store: Store, workers: Workers, log: RunState, moment: Moment) -> RunRow | None:
-    """Draw the form; returns the fork when one was made just now, already in the queue."""
+    """Draw the form; returns the fork that a click has just created and queued."""
     origin, key = log.run.spec, f"fork-{log.run.run_id}"
     st.markdown(
-        f"A new run that shares the first **{moment.n_labelled}** labels with this one and goes "
-        "its own way from there. This run stays as it is."
+        f"A new run that shares the first **{moment.n_labelled}** labels with this one and "
+        "continues independently. This run does not change."
     )
     others = [name for name in registry.names() if name != origin.acquisition]
     function = st.selectbox(
-        "Chooses by (acquisition function)",
+        "Acquisition function",
         [*others, origin.acquisition],
         format_func=display_name,
         key=f"{key}-function",
@@ -92,8 +92,8 @@ def fork_form(store: Store, workers: Workers, log: RunState, moment: Moment) -> 
             key=f"{key}-overrides",
             height=80,
         )
-        st.caption("It must divide the images as this run does: same validation and test images.")
-    asks_name = "Your name" if who == PERSON else "Name it, if you like"  # stored with the labels
+        st.caption("It must split the images as this run does: same validation and test images.")
+    asks_name = "Your name" if who == PERSON else "Title (optional)"
     title = st.text_input(asks_name, max_chars=40, key=f"{key}-title")
     if not st.button("Fork", type="primary", icon=":material/fork_right:", key=f"{key}-go"):
         return None
@@ -110,7 +110,7 @@ def fork_form(store: Store, workers: Workers, log: RunState, moment: Moment) -> 
 
 
 def _noise(own: float, disabled: bool, key: str) -> float:
-    """The fork's noise: the origin's to the last digit unless the slider is moved."""
+    """The fork's noise: exactly the origin's unless the slider is moved."""
     percent = round(100 * own)
     chosen = st.slider(
         "Wrong answers of the oracle (noise)",

@@ -1,4 +1,4 @@
-"""What the runs page does, without drawing: every run as one row, and deleting one."""
+"""What the Runs page does, without drawing: list every run, delete one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dal_core.results.titles import display_name
 from dal_core.run.rows import RunInUse, RunNotFound, RunRow
 from dal_core.store.base import Store
 from dal_core.store.run_lock import RunBusy
-from dal_ui.label.words import plain
+from dal_ui.shared.markdown import plain
 
 
 def run_lines(store: Store) -> list[RunLine]:
@@ -16,12 +16,12 @@ def run_lines(store: Store) -> list[RunLine]:
 
 
 def name(run: RunRow) -> str:
-    """The run in Markdown: its title, if it has one, and its id once."""
+    """The run in Markdown: its title, if it has one, and its id."""
     return f"**{plain(run.title)}** · `{run.run_id}`" if run.title else f"`{run.run_id}`"
 
 
 def describe(run: RunRow, n_labelled: int) -> str:
-    """A run in one line of Markdown, to choose among several."""
+    """A run as an option in a list, one line of Markdown."""
     function = display_name(run.spec.acquisition)
     return (
         f"{plain(run.title or run.run_id)}: {function}, {n_labelled} labels, {run.created_at[:10]}"
@@ -29,11 +29,11 @@ def describe(run: RunRow, n_labelled: int) -> str:
 
 
 def delete_run(store: Store, run_id: str) -> str | None:
-    """Delete a run for good; returns None, or one line on why it was not deleted."""
+    """Delete a run permanently; returns None, or one line on why it was not deleted."""
     try:
         store.delete_run(run_id)
     except (RunBusy, RunInUse):
-        return f"Run {run_id} is being worked on: wait until it rests. Nothing was deleted."
+        return f"Run {run_id} is in use: wait until its work is done. Nothing was deleted."
     except RunNotFound as error:
         return str(error)
     return None

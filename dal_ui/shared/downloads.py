@@ -11,7 +11,7 @@ from dal_core.exchange.labels_out import render
 from dal_core.exchange.model import has_model, model_bytes, predict_script
 from dal_core.run.state import RunState
 from dal_ui.shared import runtime
-from dal_ui.shared.images import why_unreadable
+from dal_ui.shared.datasets import why_unavailable
 
 _FORMATS = {  # form: (what it is called, file name, MIME type)
     "csv": ("Labels (CSV)", "labels.csv", "text/csv"),
@@ -21,10 +21,10 @@ _FORMATS = {  # form: (what it is called, file name, MIME type)
 
 
 def download_buttons(log: RunState) -> None:
-    """One button a format; the text is made when it is asked for."""
+    """One button for each format; the file is made on the click."""
     protocol, fingerprint = log.run.spec.protocol, log.run.spec.fingerprint
-    if problem := why_unreadable(protocol.dataset, fingerprint):
-        st.warning(f"Its digits cannot be read, so the labels have no images: {problem}")
+    if problem := why_unavailable(protocol.dataset, fingerprint):
+        st.warning(f"The data set cannot be read, so the labels have no images: {problem}")
         return
     for form, (title, file_name, mime) in _FORMATS.items():
         st.download_button(

@@ -1,8 +1,8 @@
-"""The frame around every page: title, navigation, and the way in through a deep link.
+"""The frame around every page: title, navigation, deep links.
 
-`app.py` is the entry. A page's file may also be run alone, outside the navigation (a deep link on
-a server nobody has opened yet): it then calls `enter`, which builds the same frame and opens the
-page the address names, its `?run=` kept.
+`app.py` is the entry. A deep link to a server that nobody has opened yet runs a page's file alone,
+outside the navigation. The page then calls `enter`, which builds the same frame, opens the page in
+the address and keeps its `?run=`.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from PIL import Image, ImageDraw
 
 PAGES_FOLDER = Path(__file__).resolve().parents[2] / "pages"
 _INSIDE = "dal_inside_navigation"
-_CARRIED = ("run", "plain", "experiment", "tour")  # what the address says besides the page
+_CARRIED = ("run", "plain", "experiment", "tour")  # the address's parameters
 
 
 def enter() -> None:
-    """Draw the frame and run the page the address names."""
+    """Draw the frame and run the page in the address."""
     st.set_page_config(page_title="dal", page_icon=_favicon(), layout="wide")
     chosen = st.navigation(
         [
@@ -45,7 +45,7 @@ def is_alone() -> bool:
 
 
 def current_run(page: str) -> str | None:
-    """The run in the address. The navigation drops it: coming from another page it is put back."""
+    """The run in the address. The navigation drops it, so a visit from another page restores it."""
     state = st.session_state
     if state.get("dal_page", page) != page:
         for name, value in state.get("dal_address", {}).items():
@@ -72,7 +72,7 @@ def _page(name: str, title: str, icon: str, **options: object) -> st.Page:
 
 @cache
 def _favicon() -> Image.Image:
-    """A rising curve; drawn, since a named icon would be fetched from elsewhere."""
+    """A rising curve. It is drawn here because a named icon would be fetched from the internet."""
     icon = Image.new("RGBA", (64, 64))
     draw = ImageDraw.Draw(icon)
     draw.rounded_rectangle((0, 0, 63, 63), 14, fill="#1d4ed8")

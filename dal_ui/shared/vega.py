@@ -1,8 +1,4 @@
-"""Charts on a page whose numbers change while their form stays: the browser exchanges the tables.
-
-Owns what `st.vega_lite_chart` needs to notice that it has to. What the charts look like is
-`dal_core.figures`'.
-"""
+"""Charts whose numbers change while their form stays: the browser only swaps the data."""
 
 from __future__ import annotations
 
@@ -20,17 +16,17 @@ def draw(
 
     Args:
         key: one per chart on a page; under the same key the chart is kept and its tables
-            exchanged, in a third of the time of drawing it anew.
+            exchanged, which takes a third of the time of a new chart.
     """
     tables = {name: stamped(table) for name, table in spec.get("datasets", {}).items()}
     st.vega_lite_chart({**spec, "datasets": tables}, width=width, key=key)
 
 
 def stamped(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with an empty column named after its contents.
+    """The table with an empty column whose name is a hash of the contents.
 
-    The browser takes a table for the one it has when size and names of columns are the same,
-    whatever stands in it (Streamlit 1.64): other contents need another name.
+    Streamlit 1.64 keeps the browser's table when size and column names are unchanged, whatever the
+    cells hold. Other contents therefore need another column name.
     """
     cells = pd.util.hash_pandas_object(table, index=False).to_numpy()
     return table.assign(**{f"contents_{hashlib.md5(cells.tobytes()).hexdigest()[:12]}": 0})

@@ -1,9 +1,9 @@
-"""Widgets whose value the program sets: it goes with every draw, as the widget's default.
+"""Widgets whose value the program sets, through the widget's default.
 
-Streamlit (1.64) sends a value set through the session state to the browser once, with the draw
-that set it. A click during that draw interrupts it: the widget then stands at its least value or
-its first option, and the next draw takes that for the person's choice. A default is sent with
-every draw; a widget that shall start anew gets another key.
+Streamlit 1.64 sends a value set through the session state to the browser only once, with the draw
+that set it. A click that interrupts this draw leaves the widget at its least value or first option,
+which the next draw takes for the person's choice. A default is sent with every draw. To make a
+widget start at its default again, give it another key.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ Option = TypeVar("Option", bound=Hashable)
 
 
 def key_for(name: str, wanted: Hashable) -> str:
-    """The key of a widget that starts at `wanted`: another one whenever `wanted` is another.
+    """The key of a widget that starts at `wanted`; it changes whenever `wanted` does.
 
     Args:
         name: one per widget of the page; the first key is the name itself.
-        wanted: what the widget's default is made of.
+        wanted: what the widget's default depends on.
     """
     held = st.session_state.get(f"{name}-wanted")
     if held is not None and held != (wanted,):
@@ -32,20 +32,20 @@ def key_for(name: str, wanted: Hashable) -> str:
 
 
 def renew(name: str) -> None:
-    """Have the widget start at its default again."""
+    """Make the widget start at its default again."""
     st.session_state[f"{name}-turn"] = st.session_state.get(f"{name}-turn", 0) + 1
 
 
 def accept(name: str, value: Hashable) -> None:
-    """The person moved the widget to this value: wanting it next is no reason to start anew."""
+    """Note that the person chose this value: wanting it next does not reset the widget."""
     st.session_state[f"{name}-wanted"] = (value,)
 
 
 def choice(title: str, options: Mapping[Option, str], *, name: str, **more: Any) -> Option:
-    """A selectbox that keeps what was chosen by what it is, however the list changes.
+    """A selectbox that keeps its choice by value when the list of options changes.
 
     Args:
-        options: what can be chosen -> its title, no two alike; without a choice it is the first.
+        options: value -> title, all different; before a choice the first is selected.
         name: one per widget of the page.
         more: further arguments of `st.selectbox`.
     """
@@ -66,13 +66,13 @@ def address_choice(
     forgets: Sequence[str] = (),
     **more: Any,
 ) -> str:
-    """A selectbox that follows the address, and the address it.
+    """A selectbox in step with a parameter of the address, both ways.
 
     Args:
-        options, name, more: as of `choice`.
-        start: what the address asks for; where that cannot be chosen it is the first.
-        parameter: where the address says it.
-        forgets: parameters that mean nothing once another is chosen.
+        options, name, more: as in `choice`.
+        start: the address's value; where it is not an option the first is selected.
+        parameter: the address's parameter.
+        forgets: parameters to remove when another value is chosen.
     """
 
     def say(chosen: str) -> None:
@@ -91,10 +91,10 @@ def _select(
     chose: Callable[[Option], None],
     more: Mapping[str, Any],
 ) -> Option:
-    """A selectbox at `start`.
+    """A selectbox that starts at `start`.
 
-    The browser knows an option only by its title: were titles exchanged under one key, it would
-    take the new owner of the title for the person's choice.
+    The browser knows an option only by its title. If titles were exchanged under one key, it would
+    take the title's new owner for the person's choice.
     """
     values, titles = list(options), tuple(options.items())
     place = next((place for place, value in enumerate(values) if value == start), 0)

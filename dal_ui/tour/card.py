@@ -1,11 +1,10 @@
-"""The guided tour: about ten minutes, six stops, on the demo's stored runs.
+"""The guided tour: six stops on the demo's stored runs, about ten minutes.
 
-Drawn above the page's tabs, so that what to do stands beside what to see. `?tour=3` is its third
-stop: the address is enough to come back to it. A stop opens its tab and, for the replay, its runs
-and step; from there on the page is the visitor's. Words are in `tour_stops`.
+Drawn above the page's tabs. `?tour=3` opens the third stop. A stop opens its tab and, for the
+replay, its runs and step; after that the visitor controls the page.
 
-The page has its tabs as `st.tabs(titles, key=VIEW_KEY, on_change="rerun")` with the titles that
-`tour_stops` names, and calls `tour` before them.
+The page draws its tabs as `st.tabs(titles, key=VIEW_KEY, on_change="rerun")`, with the titles from
+`stops`, and calls `tour` before them.
 """
 
 from __future__ import annotations
@@ -29,10 +28,10 @@ _APPLIED = "tour-applied"
 
 
 def tour(store: Store, workers: Workers, run_id: str | None) -> None:
-    """Draw the way in, or the stop that the address names.
+    """Draw the button that starts the tour, or the stop in the address.
 
     Args:
-        run_id: the run the page looks at; a stop looks at the demo's.
+        run_id: the run the page shows; a stop changes it to the demo's.
     """
     number = current_stop()
     if number is None:
@@ -48,26 +47,26 @@ def tour(store: Store, workers: Workers, run_id: str | None) -> None:
 
 
 def current_stop() -> int | None:
-    """The stop in the address, from 1; None outside the tour or for one that is not there."""
+    """The stop in the address, from 1; None outside the tour or for an unknown stop."""
     text = st.query_params.get("tour", "")
     return int(text) if text in {str(n + 1) for n in range(len(STOPS))} else None
 
 
 def fact(found: Demo, number: int) -> str:
-    """What the demo's own runs say at a stop; empty where there is nothing to add."""
+    """What the demo's runs show at a stop; empty where there is nothing to add."""
     if number == 1:
         bald, random = (f"{log.steps[0].accuracy:.1%}" for log in (found.bald, found.random))
         return f"Here: {bald} (BALD) and {random} (Random)."
     if number == len(STOPS):
         bald_needs, random_needs = (_needed(log, 0.10) for log in (found.bald, found.random))
-        return f"Here: first 90% right with {bald_needs} (BALD) and {random_needs} (Random)."
+        return f"Here, 90% accuracy: {bald_needs} (BALD), {random_needs} (Random)."
     return ""
 
 
 def _needed(log: RunState, error: float) -> str:
-    steps = log.steps
-    n = first_crossing([s.n_labelled for s in steps], [s.accuracy for s in steps], error)
-    return f"{n} labels" if n is not None else "no number of labels it had"
+    measured = [(s.n_labelled, s.accuracy) for s in log.steps if s.accuracy is not None]
+    n = first_crossing([n for n, _ in measured], [accuracy for _, accuracy in measured], error)
+    return f"{n} labels" if n is not None else "not reached"
 
 
 # -- drawing -----------------------------------------------------------------------------------
@@ -124,12 +123,12 @@ def _make_demo(store: Store, workers: Workers, dataset: ImageDataset, found: Dem
             _progress(store, workers, dataset)
             return
         st.markdown(
-            "Six short stops, about ten minutes. The tour runs on two stored runs on the embedded "
-            "digits: one that chooses its images, one that draws lots. Making them takes about "
-            "two minutes, in the background."
+            "Six short stops, about ten minutes. The tour needs two runs on the built-in data set: "
+            "one chooses its images, the other picks at random. Creating them takes about two "
+            "minutes, in the background."
         )
         create, leave, _ = st.columns([2, 1, 4])
-        title = "Create the two runs" if found is None else "Go on with the two runs"
+        title = "Create the two runs" if found is None else "Continue the two runs"
         if create.button(title, type="primary", icon=":material/play_arrow:", width="stretch"):
             row = demo.create(store, dataset, runtime.device())
             control.ask_workers(workers, status(store, row.experiment_id))
@@ -146,13 +145,13 @@ def _is_going(workers: Workers, found: Demo | None) -> bool:
 
 def _progress(store: Store, workers: Workers, dataset: ImageDataset) -> None:
     first = STOPS[0]
-    st.markdown(f"Making the two runs. Meanwhile, what the first stop is about: {first.text}")
+    st.markdown(f"Creating the two runs. Meanwhile, about the first stop: {first.text}")
 
     @st.fragment(run_every=WAITING_SECONDS)
     def look() -> None:
         now = demo.find(store, dataset)
         if now is None or now.is_complete or not _is_going(workers, now):
-            st.rerun(scope="app")  # the first stop, or what to do where it failed or was stopped
+            st.rerun(scope="app")  # to the first stop, or to the button after a failure
         else:
             st.progress(now.share, f"{now.share:.0%} of both runs measured")
 
@@ -163,7 +162,7 @@ def _progress(store: Store, workers: Workers, dataset: ImageDataset) -> None:
 
 
 def _open(found: Demo, number: int, run_id: str | None) -> None:
-    """Bring the page to the stop, once: from there on it is the visitor's."""
+    """Bring the page to the stop, once; after that the visitor controls it."""
     if st.session_state.get(_APPLIED) == number:
         return
     stop = STOPS[number - 1]

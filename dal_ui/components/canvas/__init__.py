@@ -1,7 +1,6 @@
-"""A small canvas to draw a digit on: a Streamlit component (v2).
+"""A small canvas to draw on: a Streamlit component (v2).
 
-Owns the canvas on the page and the reading of what it sends. What becomes of the ink is
-`dal_core.data.mnist_drawing`'s business.
+`ImageDataset.from_drawing` makes an image of the data set's kind out of the drawing.
 """
 
 from __future__ import annotations
@@ -16,31 +15,37 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
-SIDE = 140  # pixels of what is sent: five for each of MNIST's
+SIDE = 140  # pixels of the drawing that is sent
 MAX_CHARACTERS = 60_000  # of base64: a canvas full of noise has fewer
 _PREFIX = "data:image/png;base64,"
 
 
-def digit_canvas(key: str = "digit_canvas") -> np.ndarray | None:
-    """Draw the canvas; returns the ink drawn so far, sent after every stroke.
+def drawing_canvas(noun: str, key: str = "drawing_canvas") -> np.ndarray | None:
+    """Show the canvas; returns the drawing so far, which is sent after every stroke.
+
+    Args:
+        noun: what to draw, such as "digit".
 
     Returns:
-        uint8 [SIDE, SIDE], 0 where there is no ink; None while nothing is drawn.
+        uint8 [SIDE, SIDE], 0 where nothing is drawn; None for an empty canvas.
 
     Raises:
-        ValueError: the browser sent something else than a drawing.
+        ValueError: the browser sent something other than a drawing.
     """
     # Registered here and not on import: a registration outside a script run is lost to it.
-    component = st.components.v2.component("dal_digit_canvas", js=_asset("js"), css=_asset("css"))
-    result = component(key=key, data={"side": SIDE}, on_drawing_change=_nothing)
+    component = st.components.v2.component("dal_drawing_canvas", js=_asset("js"), css=_asset("css"))
+    result = component(key=key, data={"side": SIDE, "noun": noun}, on_drawing_change=_nothing)
     return read_drawing(result.drawing)
 
 
 def read_drawing(raw: object) -> np.ndarray | None:
-    """The ink of a message of the canvas: a PNG of SIDE x SIDE as a data URI, or None.
+    """The drawing in a message of the canvas, which is a PNG of SIDE x SIDE as a data URI.
+
+    Returns:
+        As `drawing_canvas`.
 
     Raises:
-        ValueError: anything else; one line.
+        ValueError: the message is something else; one line.
     """
     if raw is None or raw == "":
         return None
@@ -63,4 +68,4 @@ def _asset(kind: str) -> str:
 
 
 def _nothing() -> None:
-    """The page reads the drawing from the return value of `digit_canvas`."""
+    """The page reads the drawing from the return value of `drawing_canvas`."""

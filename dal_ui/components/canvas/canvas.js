@@ -1,12 +1,11 @@
-// A canvas to draw a digit on with mouse, pen or finger: white ink on black, as MNIST has it. Sends
-// the ink as a small PNG after every stroke. What becomes of it is Python's business.
+// A canvas to draw on with mouse, pen or finger, white on black. Sends the drawing as a small PNG
+// after every stroke; Python decides what to do with it.
 
 const SHELL = `
-  <canvas width="280" height="280" aria-label="Draw a digit here with mouse, pen or finger"
-          role="img"></canvas>
+  <canvas width="280" height="280" role="img"></canvas>
   <button type="button">Clear</button>
-  <p role="status" aria-live="polite">Draw a digit.</p>`;
-const PEN = 24; // of 280 pixels: about as thick as MNIST's strokes once scaled
+  <p role="status" aria-live="polite"></p>`;
+const PEN = 24; // of 280 pixels: about as thick as a pen's stroke once scaled
 
 const boards = new WeakMap();
 
@@ -14,6 +13,7 @@ export default function render({ data, parentElement, setStateValue }) {
   if (!boards.has(parentElement)) boards.set(parentElement, mount(parentElement));
   const board = boards.get(parentElement);
   board.side = data.side;
+  ask(board, `Draw a ${data.noun}`);
   board.send = (drawing) => setStateValue("drawing", drawing);
   return () => {
     board.root.remove();
@@ -22,9 +22,9 @@ export default function render({ data, parentElement, setStateValue }) {
 }
 
 function mount(parentElement) {
-  parentElement.querySelector(".digit-canvas")?.remove();
+  parentElement.querySelector(".drawing-canvas")?.remove();
   const root = document.createElement("div");
-  root.className = "digit-canvas";
+  root.className = "drawing-canvas";
   root.innerHTML = SHELL;
   parentElement.append(root);
   const canvas = root.querySelector("canvas");
@@ -33,6 +33,7 @@ function mount(parentElement) {
   pen.lineCap = pen.lineJoin = "round";
   pen.strokeStyle = "#fff";
   const board = { root, canvas, pen, status: root.querySelector("p"), pointer: null, at: null };
+  board.request = ""; // what the person is asked to draw
   wipe(board);
   canvas.addEventListener("pointerdown", (event) => begin(board, event));
   canvas.addEventListener("pointermove", (event) => move(board, event));
@@ -40,10 +41,17 @@ function mount(parentElement) {
   canvas.addEventListener("pointercancel", (event) => end(board, event));
   root.querySelector("button").addEventListener("click", () => {
     wipe(board);
-    board.status.textContent = "Draw a digit.";
+    board.status.textContent = `${board.request}.`;
     board.send("");
   });
   return board;
+}
+
+function ask(board, request) {
+  if (board.request === request) return;
+  board.request = request;
+  board.canvas.setAttribute("aria-label", `${request} here with mouse, pen or finger`);
+  board.status.textContent = `${request}.`;
 }
 
 function wipe({ pen, canvas }) {

@@ -1,7 +1,7 @@
-"""The labelling grid: a Streamlit component (v2) with which a person answers one query.
+"""The labelling grid: a Streamlit component (v2) with which a person labels one query.
 
-Owns the grid on the page and the reading of what it sends. It neither stores answers nor decides
-which images are shown: the page passes a query in, and a submission or its undoing on.
+The page passes a query in and reads what was sent back. What the browser sends is parsed in
+`submission`; storing it is the page's business.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from dal_ui.components.grid.submission import (
     GridReview,
     GridSubmission,
     GridUndo,
-    check_answers_query,
     parse_review,
     parse_submission,
     parse_undo,
@@ -25,18 +24,8 @@ from dal_ui.components.grid.submission import (
 
 Sent = TypeVar("Sent")
 
-__all__ = [
-    "GridReview",
-    "GridSubmission",
-    "GridUndo",
-    "label_grid",
-    "parse_review",
-    "parse_submission",
-    "parse_undo",
-    "sent_review",
-    "sent_submission",
-    "sent_undo",
-]
+DIGITS = "0123456789"
+LETTERS = "abcdefghijklmnopqtvwxyz"  # without r, s and u: review, skip and undo
 
 
 def label_grid(
@@ -44,6 +33,7 @@ def label_grid(
     query_id: str,
     images: Sequence[tuple[int, str]],
     batch_size: int,
+    class_names: Sequence[str],
     saved: bool = False,
     stored: Mapping[int, int] | None = None,
     disabled: bool = False,
@@ -51,45 +41,38 @@ def label_grid(
     message: str = "",
     reviewing: bool = False,
     key: str = "label_grid",
-) -> GridSubmission | None:
-    """Show a query and return what the person submitted for it.
-
-    The submission is component state, so every rerun returns it again until another query is
-    shown: whoever stores it must take the same nonce twice as one.
+) -> None:
+    """Draw a query. Read what the person sent with `sent_submission`, before drawing.
 
     Args:
-        query_id: names the query. Labels not yet submitted are kept in the browser under it; the
-            grid is drawn anew only when it changes.
-        images: (image id, data URI), best first. The first `batch_size` are shown, the rest
-            replace skipped images. None yet: as many empty places, so that nothing moves when
-            they come.
+        query_id: names the query. The browser keeps labels not yet submitted under it, and the
+            grid is rebuilt only when it changes.
+        images: (image id, data URI), best first. The first `batch_size` are shown; the rest
+            replace skipped images. Empty: the places are drawn without images, so that nothing
+            moves when the images arrive.
         batch_size: images shown at a time.
-        saved: the submission for this query is stored. The grid says "saved" only then.
-        stored: with `saved`, the labels that are stored, by image id. The grid shows them, whoever
-            gave them.
-        disabled: grey, takes no keys (the oracle answers, or a model is training).
+        class_names: what a person calls each class; a label is an index into it.
+        saved: the submission for this query is stored. Only then does the grid say "Saved".
+        stored: with `saved`, the stored labels by image id, which the grid then shows.
+        disabled: the grid is grey and ignores keys (the oracle answers, or a model is training).
         last: number of the submission that the undo key takes back; None where there is none.
-        message: said over the empty places.
-        reviewing: the review is open: when it opens, its first field gets the keyboard.
+        message: text over the empty places.
+        reviewing: whether the review is open. Its first field gets the keyboard when it opens.
         key: Streamlit's key; one per grid on a page.
 
-    Returns:
-        The submission for this query, or None while there is none.
-
     Raises:
-        ValueError: the arguments make no query, or the browser sent something else than answers
-            to this query.
+        ValueError: the arguments do not make a query.
     """
-    image_ids = [image_id for image_id, _ in images]
-    _check_query(query_id, image_ids, batch_size)
+    _check_query(query_id, [image_id for image_id, _ in images], batch_size)
     # Registered here and not on import: a registration outside a script run is lost to it.
     component = st.components.v2.component("dal_label_grid", js=_asset("js"), css=_asset("css"))
-    result = component(
+    component(
         key=key,
         data={
             "query_id": query_id,
             "images": [{"id": image_id, "src": source} for image_id, source in images],
             "batch_size": batch_size,
+            "classes": class_keys(class_names),
             "saved": saved,
             "stored": None if stored is None else {str(i): stored[i] for i in stored},
             "disabled": disabled,
@@ -97,47 +80,56 @@ def label_grid(
             "message": message,
             "reviewing": reviewing,
         },
-        # without a callback the result lacks the attribute
+        # Without a callback the component's state lacks the attribute.
         on_submission_change=_nothing,
         on_undo_change=_nothing,
         on_review_change=_nothing,
     )
-    submission = parse_submission(result.submission)
-    if submission is None or submission.query_id != query_id:
-        return None
-    check_answers_query(submission, image_ids, batch_size)
-    return submission
+
+
+def class_keys(class_names: Sequence[str]) -> list[dict[str, str]]:
+    """The key and the name of each class, in the order of the classes.
+
+    Up to ten classes have the digits from 0, more have letters. A class without a key left has an
+    empty one: it is labelled with its button.
+    """
+    keys = DIGITS if len(class_names) <= len(DIGITS) else LETTERS
+    return [
+        {"key": keys[index] if index < len(keys) else "", "name": name}
+        for index, name in enumerate(class_names)
+    ]
 
 
 def sent_submission(key: str = "label_grid") -> GridSubmission | None:
-    """What the browser sent last, for whichever query: known before the grid is drawn.
+    """The newest submission the browser sent, for any query; it is known before the grid is drawn.
 
-    So a page can store it first and draw once, and can tell a person whose query another tab has
-    answered meanwhile. None when nothing was sent, or nothing that can be read: `label_grid`
-    names what is wrong with it.
+    It is component state: every rerun returns it again, so the caller must treat a nonce it has
+    seen as the same submission.
+
+    Raises:
+        ValueError: the browser sent something that is not a submission; one line.
     """
-    return _sent(key, "submission", parse_submission)
+    return parse_submission(_state(key, "submission"))
 
 
 def sent_undo(key: str = "label_grid") -> GridUndo | None:
-    """What the undo key asked for last; it stays, so whoever obeys must know what it has done.
-
-    None when nothing was asked for, or nothing that can be read.
-    """
-    return _sent(key, "undo", parse_undo)
+    """The newest request of the undo key, which stays until the next; None where unreadable."""
+    return _readable(_state(key, "undo"), parse_undo)
 
 
 def sent_review(key: str = "label_grid") -> GridReview | None:
-    """What the review key asked for last; it stays, and its nonce says whether it is new.
-
-    None when nothing was asked for, or nothing that can be read.
-    """
-    return _sent(key, "review", parse_review)
+    """The newest request of the review key, which stays until the next; None where unreadable."""
+    return _readable(_state(key, "review"), parse_review)
 
 
-def _sent(key: str, name: str, parse: Callable[[object], Sent | None]) -> Sent | None:
+def _state(key: str, name: str) -> object:
+    """What the browser sent under a name; None before it has sent anything."""
+    return getattr(st.session_state.get(key), name, None)
+
+
+def _readable(raw: object, parse: Callable[[object], Sent | None]) -> Sent | None:
     try:
-        return parse(getattr(st.session_state.get(key), name, None))
+        return parse(raw)
     except ValueError:
         return None
 
@@ -153,11 +145,11 @@ def _check_query(query_id: str, image_ids: Sequence[int], batch_size: int) -> No
 
 @cache
 def _asset(kind: str) -> str:
-    """The component's script or style sheet; the script's files make one module."""
+    """The component's script or style sheet; the three script files make one module."""
     names = {"js": ("state.js", "mirror.js", "grid.js"), "css": ("grid.css",)}[kind]
     folder = files(__package__)
     return "\n".join((folder / name).read_text(encoding="utf-8") for name in names)
 
 
 def _nothing() -> None:
-    """The page reads what was sent before it draws."""
+    """The page reads what was sent before it draws the grid."""

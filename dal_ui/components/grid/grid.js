@@ -1,7 +1,7 @@
-// The labelling grid on the page: draws the state, hears keys and taps, sends one submission per
-// query and takes the last one back. What a key does to the labels is in state.js, what survives a
-// reload in mirror.js; both stand before this file in one module. Nothing here decides that a
-// submission is saved or taken back: Python says so.
+// The labelling grid on the page: draws the state, handles keys and taps, sends one submission per
+// query and requests its undo. state.js defines what a key does to the labels and mirror.js what
+// survives a reload; both precede this file in one module. Only Python decides whether a submission
+// is saved or taken back.
 
 const FIRST_RETRY_MS = 3000;
 const LAST_RETRY_MS = 60000;
@@ -14,7 +14,7 @@ const SHELL = `
     <p class="message" hidden></p>
   </div>
   <div class="pad">
-    <div class="digits" role="group" aria-label="Label of the marked image"></div>
+    <div class="classes" role="group" aria-label="Label of the marked image"></div>
     <button type="button" data-do="skip">Can’t tell</button>
     <button type="button" data-do="clear" aria-label="Clear the previous label">Clear</button>
   </div>
@@ -24,7 +24,7 @@ const SHELL = `
   </div>
   <p class="hint" id="hint">
     <span class="texts">
-      <span class="with-keys"><kbd>0</kbd>–<kbd>9</kbd> label, <kbd>S</kbd> can’t tell,
+      <span class="with-keys"><span class="range"></span> label, <kbd>S</kbd> can’t tell,
       <kbd>Backspace</kbd> clear, <kbd>Enter</kbd> submit</span>
       <span class="without-keys">Click an image to label with the keyboard.</span>
     </span>
@@ -33,13 +33,13 @@ const SHELL = `
   </p>
   <div class="keys" id="keys" role="region" aria-label="Keys" hidden>
     <dl>
-      <dt><kbd>0</kbd>–<kbd>9</kbd></dt><dd>label the marked image and go to the next</dd>
+      <dt class="range"></dt><dd>label the marked image and go to the next</dd>
       <dt><kbd>←</kbd> <kbd>→</kbd> <kbd>↑</kbd> <kbd>↓</kbd></dt><dd>mark another image</dd>
       <dt><kbd>Backspace</kbd></dt><dd>clear the previous label</dd>
-      <dt><kbd>S</kbd> or <kbd>Space</kbd></dt><dd>can’t tell: take another image instead</dd>
+      <dt><kbd>S</kbd> or <kbd>Space</kbd></dt><dd>can’t tell: show another image instead</dd>
       <dt><kbd>Enter</kbd></dt><dd>submit when every image has a label</dd>
-      <dt><kbd>U</kbd></dt><dd>take back the ten submitted last, to answer them again</dd>
-      <dt><kbd>R</kbd></dt><dd>review and correct all labels given; again to go back</dd>
+      <dt><kbd>U</kbd></dt><dd>take back the last batch, to label it again</dd>
+      <dt><kbd>R</kbd></dt><dd>review and correct your labels; again to close the review</dd>
       <dt><kbd>?</kbd></dt><dd>show or hide this list</dd>
     </dl>
   </div>`;
@@ -65,13 +65,14 @@ function mount(parentElement) {
   const root = document.createElement("div");
   root.className = "label-grid";
   root.innerHTML = SHELL;
-  root.querySelector(".digits").replaceChildren(...Array.from({ length: 10 }, (_, d) => digit(d)));
   parentElement.append(root);
 
   const grid = { root, cells: root.querySelector(".cells"), queryId: null, pending: null };
-  grid.undoing = null; // what is being taken back, until Python has done it
-  grid.asked = null; // whether the review is to be open, until Python has drawn it so
-  grid.note = ""; // said instead of the count until the next key
+  grid.classes = []; // [{key, name}], by class index
+  grid.keys = new Map(); // key -> class index
+  grid.undoing = null; // the undo that was requested, until Python has done it
+  grid.asked = null; // the review state that was requested, until Python has drawn it
+  grid.note = ""; // shown instead of the count until the next key
   grid.since = performance.now();
   const countTime = () => {
     if (document.hidden) grid.state = spend(grid.state, elapsed(grid));
@@ -95,6 +96,7 @@ function mount(parentElement) {
 function update(grid, data) {
   const isNew = data.query_id !== grid.queryId;
   const wasLocked = isLocked(grid);
+  setClasses(grid, data.classes);
   if (isNew) open(grid, data);
   grid.saved = data.saved;
   grid.disabled = data.disabled;
@@ -112,6 +114,28 @@ function update(grid, data) {
   takeFocus(grid);
 }
 
+function setClasses(grid, classes) {
+  if (JSON.stringify(classes) === JSON.stringify(grid.classes)) return;
+  grid.classes = classes;
+  grid.keys = new Map(classes.flatMap(({ key }, index) => (key ? [[key, index]] : [])));
+  const pad = grid.root.querySelector(".classes");
+  pad.replaceChildren(...classes.map(classButton));
+  pad.style.setProperty("--row", String(Math.min(classes.length, 10)));
+  pad.style.setProperty("--short-row", String(Math.min(classes.length, 5)));
+  pad.classList.toggle("named", classes.some(({ key, name }) => key !== name));
+  for (const place of grid.root.querySelectorAll(".range")) place.replaceChildren(...range(grid));
+}
+
+/** The keys that label, as "0-9". */
+function range({ keys }) {
+  const [first, ...others] = [...keys.keys()].map((key) => {
+    const shown = document.createElement("kbd");
+    shown.textContent = key.toUpperCase();
+    return shown;
+  });
+  return others.length ? [first, "–", others.at(-1)] : [first ?? ""];
+}
+
 function open(grid, data) {
   const ids = data.images.map(({ id }) => id);
   if (grid.pending) settle(grid); // the server has moved on to this query
@@ -122,13 +146,13 @@ function open(grid, data) {
   grid.note = "";
   grid.sources = new Map(data.images.map(({ id, src }) => [id, src]));
   grid.state = ids.length
-    ? restore(mirrored?.state, ids, data.batch_size)
+    ? restore(mirrored?.state, ids, data.batch_size, data.classes.length)
     : empty(data.batch_size);
   grid.pending = (isComplete(grid.state) && mirrored?.pending) || null;
   grid.cells.replaceChildren(...grid.state.slots.map((_, slot) => cell(slot)));
 }
 
-/** What Python holds, whoever gave it: this tab, another one, or the oracle. */
+/** Shows the labels Python has stored; they may come from another tab or from the oracle. */
 function showStored(grid, { images, stored }) {
   if (!stored) return;
   const shown = withStored(grid.state, images.map(({ id }) => id), stored);
@@ -136,7 +160,7 @@ function showStored(grid, { images, stored }) {
   grid.state = shown;
 }
 
-/** Python has the submission, or no longer wants it: nothing is left to send. */
+/** Python has the submission, or no longer asks for it: nothing is left to send. */
 function settle(grid) {
   clearTimeout(grid.retry);
   grid.pending = null;
@@ -144,7 +168,7 @@ function settle(grid) {
   forget(grid.queryId);
 }
 
-/** Python has taken the submission back, or another one is the last by now. */
+/** Python has taken the submission back, or another submission has followed it. */
 function settleUndo(grid) {
   clearTimeout(grid.retry);
   grid.undoing = null;
@@ -160,7 +184,7 @@ function isLocked(grid) {
 function onKey(grid, event) {
   const onButton = event.target.closest("button") !== null;
   if (onButton && (event.key === "Enter" || event.key === " ")) return; // presses that button
-  const action = actionFor(event);
+  const action = actionFor(event, grid.keys);
   if (!action) return;
   event.preventDefault();
   event.stopPropagation();
@@ -170,7 +194,7 @@ function onKey(grid, event) {
 function onClick(grid, event) {
   const button = event.target.closest("button");
   const clicked = event.target.closest(".cell");
-  if (button?.dataset.digit) act(grid, { type: "label", digit: Number(button.dataset.digit) });
+  if (button?.dataset.class) act(grid, { type: "label", label: Number(button.dataset.class) });
   else if (button) act(grid, { type: button.dataset.do });
   else if (clicked) act(grid, { type: "focus", slot: Number(clicked.dataset.slot) });
   if (button?.dataset.do !== "help") grid.cells.focus({ preventScroll: true });
@@ -201,7 +225,7 @@ function act(grid, action) {
   return draw(grid);
 }
 
-/** Sends the labels; while no confirmation comes, Enter sends the very same message again. */
+/** Sends the labels. Until they are confirmed, Enter sends the same message again. */
 function submit(grid) {
   if (!canSubmit(grid)) return;
   grid.pending ??= submissionOf(grid.state, grid.queryId, newNonce());
@@ -211,14 +235,14 @@ function submit(grid) {
 }
 
 /**
- * Takes the last submission back; labels typed since are dropped only when the key comes twice.
- * It is named, so that a message delivered twice takes back one submission and not two.
+ * Requests that the last submission be taken back. Labels typed since are dropped only when the key
+ * is pressed twice. The message names the submission, so that one delivered twice undoes only one.
  */
 function undo(grid) {
   if (grid.pending || (grid.undoing && !grid.late)) return;
-  if (!grid.last) grid.note = "Nothing was submitted yet: there is nothing to take back.";
+  if (!grid.last) grid.note = "Nothing was submitted yet, so there is nothing to take back.";
   else if (!isLocked(grid) && isTouched(grid.state) && !grid.note) {
-    grid.note = "U again takes back the last ten and drops what is typed here.";
+    grid.note = "Press U again to take back the last batch and drop these labels.";
   } else {
     grid.note = "";
     grid.undoing ??= { nonce: newNonce(), submission_id: grid.last };
@@ -232,9 +256,9 @@ function canSubmit({ state, saved, disabled, pending, undoing, late }) {
 }
 
 /**
- * Sends until Python confirms. A message sent to a server that is down is dropped, and one that
- * has restarted does not ask for it; the nonce makes the copies one. Waits grow, since every copy
- * makes the page's script start over.
+ * Sends until Python confirms. A server that is down drops messages, and one that has restarted does
+ * not ask for them again; the nonce makes all copies one submission. The waits grow because every
+ * copy makes the page's script start over.
  */
 function transmit(grid, wait = FIRST_RETRY_MS) {
   clearTimeout(grid.retry);
@@ -260,8 +284,10 @@ function takeFocus(grid) {
   grid.cells.focus({ preventScroll: true });
 }
 
-/** What it is to be, not a change: a message that comes twice leaves it so. */
-/** Pressed again before Python has answered, the key means the other way round. */
+/**
+ * Requests the review to be open or closed, never "the other way", so that a message may come twice.
+ * Pressed again before Python has answered, the key reverses the request.
+ */
 function askForReview(grid) {
   const now = performance.now();
   const isAsked = grid.asked && now < grid.asked.until;
@@ -280,7 +306,7 @@ function switchReview(grid, reviewing) {
   else focusWhenDrawn(grid, ".st-key-review input", performance.now() + REVIEW_DRAWN_MS);
 }
 
-/** Streamlit draws the review after the grid: looked for until it is there. */
+/** Streamlit draws the review after the grid: look for it until it is there. */
 function focusWhenDrawn(grid, selector, until) {
   const found = document.querySelector(selector);
   if (found) found.focus();
@@ -301,12 +327,17 @@ function newNonce() {
 
 // ---- drawing -----------------------------------------------------------------------------------
 
-function digit(value) {
+function classButton({ key, name }, index) {
   const button = document.createElement("button");
   button.type = "button";
-  button.tabIndex = -1; // the digit keys do the same: no ten stops for the tab key
-  button.dataset.digit = String(value);
-  button.textContent = String(value);
+  button.tabIndex = key ? -1 : 0; // where a key does the same, the tab key need not stop here
+  button.dataset.class = String(index);
+  button.textContent = name;
+  if (key && key !== name) {
+    const shown = document.createElement("kbd");
+    shown.textContent = key.toUpperCase();
+    button.prepend(shown);
+  }
   return button;
 }
 
@@ -368,16 +399,16 @@ function drawCell(grid, element, id, slot) {
   element.dataset.label = given ?? "";
   if (image.getAttribute("src") !== grid.sources.get(id)) image.src = grid.sources.get(id);
   image.alt = `image ${slot + 1} of ${state.slots.length}`;
-  setText(label, given === undefined ? "" : String(given));
+  setText(label, given === undefined ? "" : grid.classes[given].name);
 }
 
 function statusText({ state, saved, elsewhere, pending, undoing, late, note, message }) {
   if (note) return note;
-  if (undoing) return late ? "Not taken back yet, trying again." : "Taking back the last ten…";
+  if (undoing) return late ? "Not taken back yet, trying again." : "Taking back the last batch…";
   if (message) return "";
   const skipped = state.skipped.length ? `, ${state.skipped.length} skipped` : "";
   const count = `${labelledCount(state)} of ${shownIds(state).length} labelled${skipped}`;
-  if (saved && elsewhere) return "Answered elsewhere. Shown is what is stored.";
+  if (saved && elsewhere) return "Answered elsewhere. These are the stored labels.";
   if (saved) return "Saved.";
   if (pending && late) return "Not confirmed yet, trying again. Your labels are kept.";
   if (pending) return "Sending…";

@@ -1,5 +1,5 @@
-// Labels the server has not confirmed, mirrored in sessionStorage under their query: they survive a
-// reload, a lost connection and a restarted server, and go once the server has moved on.
+// Labels the server has not confirmed, mirrored in sessionStorage under their query. They survive a
+// reload, a lost connection and a restarted server, and are removed once the server has moved on.
 
 const STORE_PREFIX = "dal:labels:";
 
@@ -16,7 +16,7 @@ function forget(queryId) {
   withStorage((storage) => storage.removeItem(STORE_PREFIX + queryId));
 }
 
-/** Sent labels of another query were received: a server without them would still be asking it. */
+/** Labels sent for another query were received, or the server would still be asking that query. */
 function forgetOtherSentQueries(queryId) {
   withStorage((storage) =>
     Object.keys(storage)
@@ -26,7 +26,7 @@ function forgetOtherSentQueries(queryId) {
   );
 }
 
-/** A browser may deny storage or hold nonsense there: labelling goes on without the mirror. */
+/** Without storage, or with nonsense in it, labelling goes on without the mirror. */
 function withStorage(use) {
   try {
     return use(window.sessionStorage);

@@ -3,11 +3,11 @@
 // state = {
 //   slots:   image id or null for each cell, in reading order (null: the ranking is exhausted)
 //   reserve: ids that replace skipped images, best first
-//   labels:  {id: digit}
+//   labels:  {id: index of its class}
 //   given:   labelled ids, in the order in which they were labelled
-//   skipped: ids the person cannot tell
+//   skipped: ids the person skipped ("can't tell")
 //   ms:      {id: milliseconds spent on it}
-//   focus:   index into slots, or null (nothing left to label: a stray digit must hit no image)
+//   focus:   index into slots, or null (nothing left to label: a stray key must hit no image)
 // }
 
 export const COLUMNS = 5;
@@ -19,10 +19,14 @@ const MOVES = {
   ArrowDown: [0, 1],
 };
 
-/** The action a key press stands for, or null if the grid leaves the key alone. */
-export function actionFor({ key, repeat, ctrlKey, metaKey, altKey }) {
+/**
+ * The action a key press stands for, or null if the grid leaves the key alone.
+ * @param keys Map: key -> index of the class it labels with
+ */
+export function actionFor({ key, repeat, ctrlKey, metaKey, altKey }, keys) {
   if (repeat || ctrlKey || metaKey || altKey) return null;
-  if (/^[0-9]$/.test(key)) return { type: "label", digit: Number(key) };
+  const label = keys.get(key.length === 1 ? key.toLowerCase() : key);
+  if (label !== undefined) return { type: "label", label };
   if (key in MOVES) return { type: "move", by: MOVES[key] };
   if (key === "Backspace") return { type: "clear" };
   if (key === " " || key === "s" || key === "S") return { type: "skip" };
@@ -51,7 +55,7 @@ export function empty(batchSize) {
 export function next(state, action) {
   switch (action.type) {
     case "label":
-      return label(state, action.digit);
+      return withLabel(state, action.label);
     case "skip":
       return skip(state);
     case "clear":
@@ -65,12 +69,12 @@ export function next(state, action) {
   }
 }
 
-function label(state, digit) {
+function withLabel(state, label) {
   const id = focused(state);
   if (id === null) return state;
   const labelled = {
     ...state,
-    labels: { ...state.labels, [id]: digit },
+    labels: { ...state.labels, [id]: label },
     given: [...without(state.given, id), id],
   };
   return withFocus(labelled, nextUnlabelled(labelled, state.focus));
@@ -140,12 +144,12 @@ export function labelledCount(state) {
   return state.given.length;
 }
 
-/** Whether there is work in it that an undo would throw away. */
+/** Whether it holds work that an undo would throw away. */
 export function isTouched(state) {
   return state.given.length + state.skipped.length > 0;
 }
 
-/** Every image that is left has a label, and there is something to send. */
+/** Whether every remaining image has a label and there is something to send. */
 export function isComplete(state) {
   const shown = shownIds(state);
   return shown.length + state.skipped.length > 0 && shown.every((id) => id in state.labels);
@@ -163,7 +167,7 @@ export function submissionOf(state, queryId, nonce) {
   };
 }
 
-/** The answered query: its stored labels on their images, which stay where they are if they can. */
+/** The answered query with its stored labels; the images stay in place where possible. */
 export function withStored(state, ids, stored) {
   const given = ids.filter((id) => id in stored);
   const shown = shownIds(state);
@@ -177,20 +181,21 @@ export function sameLabels(one, other) {
   return ids.every((id) => one.labels[id] === other.labels[id]);
 }
 
-/** A mirrored state if it is whole and about these very images, else a fresh one. */
-export function restore(mirrored, ids, batchSize) {
-  return belongsTo(mirrored, ids) ? mirrored : start(ids, batchSize);
+/** A mirrored state if it is whole and about exactly these images, else a fresh one. */
+export function restore(mirrored, ids, batchSize, classCount) {
+  return belongsTo(mirrored, ids, classCount) ? mirrored : start(ids, batchSize);
 }
 
-function belongsTo(state, ids) {
+function belongsTo(state, ids, classCount) {
   const lists = [state?.slots, state?.reserve, state?.skipped, state?.given];
   if (!lists.every(Array.isArray) || !state.labels || !state.ms) return false;
   const known = [...shownIds(state), ...state.reserve, ...state.skipped];
   if (known.length !== ids.length || !ids.every((id) => known.includes(id))) return false;
   const labelled = Object.entries(state.labels);
+  const isClass = (label) => Number.isInteger(label) && label >= 0 && label < classCount;
   return (
     labelled.length === state.given.length &&
-    labelled.every(([id, digit]) => state.given.includes(Number(id)) && /^[0-9]$/.test(digit)) &&
+    labelled.every(([id, label]) => state.given.includes(Number(id)) && isClass(label)) &&
     (state.focus === null || (state.slots[state.focus] ?? null) !== null)
   );
 }

@@ -1,17 +1,16 @@
-"""What the grid sends, a labelled query or its undoing: records, and the checks at the door.
+"""What the grid sends (labels, an undo, a review request): the records, and their parsing.
 
-Owns the shape of a submission, not its meaning: whether it is stored, refused or a repeat is the
-store's business.
+Only the shape of a message is checked here. The store decides whether labels fit their query.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-N_DIGITS = 10
+MAX_CLASSES = 1000  # a label beyond it is nonsense in any data set
 MAX_TEXT = 200
 _NONCE = re.compile(r"[A-Za-z0-9-]{8,64}")
 _IMAGE_ID = re.compile(r"0|[1-9][0-9]{0,8}")
@@ -19,22 +18,22 @@ _IMAGE_ID = re.compile(r"0|[1-9][0-9]{0,8}")
 
 @dataclass(frozen=True)
 class GridSubmission:
-    """What one person answered to one query."""
+    """A person's labels for one query."""
 
     nonce: str
-    """Made once per submission: the same message sent again carries the same one."""
+    """Made once per submission: a message sent twice carries the same nonce."""
     query_id: str
     answers: dict[int, int]
-    """Image id -> digit."""
+    """Image id -> class index."""
     skipped: tuple[int, ...]
-    """Image ids the person cannot tell, in the order in which they were skipped."""
+    """Ids of the images the person skipped, in that order."""
     seconds: dict[int, float]
-    """Image id -> time spent on it, for answered and skipped images."""
+    """Image id -> seconds spent on it, for labelled and skipped images."""
 
 
 @dataclass(frozen=True)
 class GridUndo:
-    """A person takes back the submission they know as the last one."""
+    """A request to take back a submission, named so that a message sent twice undoes only one."""
 
     nonce: str
     submission_id: int
@@ -42,7 +41,7 @@ class GridUndo:
 
 @dataclass(frozen=True)
 class GridReview:
-    """A person wants the review open, or closed."""
+    """A request to open the review, or to close it."""
 
     nonce: str
     open: bool
@@ -67,7 +66,7 @@ def parse_undo(raw: object) -> GridUndo | None:
     """Read the message `{nonce, submission_id}` of the undo key.
 
     Args:
-        raw: whatever came from the browser; None when nothing was taken back yet.
+        raw: what came from the browser; None before the first undo.
 
     Raises:
         ValueError: one line naming the field, its value and what is allowed.
@@ -85,7 +84,7 @@ def parse_submission(raw: object) -> GridSubmission | None:
     """Read the message `{nonce, query_id, answers, skipped, ms}` of the grid.
 
     Args:
-        raw: whatever came from the browser; None when nothing was submitted yet.
+        raw: what came from the browser; None before the first submission.
 
     Raises:
         ValueError: one line naming the field, its value and what is allowed.
@@ -98,7 +97,7 @@ def parse_submission(raw: object) -> GridSubmission | None:
     if not isinstance(query_id, str) or not 0 < len(query_id) <= MAX_TEXT:
         raise ValueError(_wrong("query_id", query_id, f"a text of 1 to {MAX_TEXT} characters"))
     answers = {
-        _image_id("answers", key): _digit(value)
+        _image_id("answers", key): _label(value)
         for key, value in _mapping("answers", message.get("answers")).items()
     }
     skipped = _skipped(message.get("skipped"), answers)
@@ -111,27 +110,6 @@ def parse_submission(raw: object) -> GridSubmission | None:
     if not answers and not skipped:
         raise ValueError(_wrong("answers", {}, "at least one image answered or skipped"))
     return GridSubmission(nonce, query_id, answers, skipped, seconds)
-
-
-def check_answers_query(
-    submission: GridSubmission, image_ids: Sequence[int], batch_size: int
-) -> None:
-    """Check that a submission is about the images offered, and about all that were shown.
-
-    Args:
-        image_ids: the query's ranking as the grid was given it, best first.
-        batch_size: images shown at a time; fewer answers complete a query only when skips have
-            used the ranking up.
-
-    Raises:
-        ValueError: an image was not on screen, or an answer is missing.
-    """
-    reached = image_ids[: batch_size + len(submission.skipped)]
-    given = {*submission.answers, *submission.skipped}
-    if strangers := sorted(given - set(reached)):
-        raise ValueError(_wrong("answers", strangers, f"only images shown: {list(reached)}"))
-    if missing := sorted(set(reached) - given):
-        raise ValueError(_wrong("answers", sorted(submission.answers), f"also {missing}"))
 
 
 def _nonce(value: object) -> str:
@@ -165,10 +143,10 @@ def _image_id(field: str, value: object) -> int:
     raise ValueError(_wrong(field, value, "an image id, 0 or larger"))
 
 
-def _digit(value: object) -> int:
-    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < N_DIGITS:
+def _label(value: object) -> int:
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < MAX_CLASSES:
         return value
-    raise ValueError(_wrong("answers", value, f"a digit 0 to {N_DIGITS - 1}"))
+    raise ValueError(_wrong("answers", value, "the index of a class, 0 or larger"))
 
 
 def _seconds(value: object) -> float:

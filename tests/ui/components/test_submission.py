@@ -7,12 +7,11 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dal_ui.components.grid import label_grid
+from dal_ui.components.grid import class_keys, label_grid
 from dal_ui.components.grid.submission import (
     GridReview,
     GridSubmission,
     GridUndo,
-    check_answers_query,
     parse_review,
     parse_submission,
     parse_undo,
@@ -83,7 +82,7 @@ def test_a_review_is_open_or_not() -> None:
         ({"query_id": "q" * 201}, "query_id"),
         ({"answers": None}, "answers"),
         ({"answers": [1, 2]}, "answers"),
-        ({"answers": {"7": 10}}, "answers"),
+        ({"answers": {"7": 1000}}, "answers"),
         ({"answers": {"7": -1}}, "answers"),
         ({"answers": {"7": True}}, "answers"),
         ({"answers": {"7": "1"}}, "answers"),
@@ -127,39 +126,18 @@ def test_a_huge_value_does_not_make_a_huge_error() -> None:
     assert len(str(refusal.value)) < 400
 
 
-def submission(answers: dict[int, int], skipped: tuple[int, ...] = ()) -> GridSubmission:
-    return GridSubmission("0123456789abcdef", "q1", answers, skipped, {})
-
-
-@pytest.mark.parametrize(
-    ("answers", "skipped"),
-    [
-        ({5: 0, 6: 1}, ()),
-        ({6: 0, 7: 1}, (5,)),
-        ({8: 1}, (5, 6, 7)),  # the ranking is exhausted: one image is left
-        ({}, (5, 6, 7, 8)),
-    ],
-)
-def test_answers_to_all_images_shown_are_accepted(
-    answers: dict[int, int], skipped: tuple[int, ...]
-) -> None:
-    check_answers_query(submission(answers, skipped), image_ids=[5, 6, 7, 8], batch_size=2)
-
-
-@pytest.mark.parametrize(
-    ("answers", "skipped"),
-    [
-        ({5: 0}, ()),  # one missing
-        ({5: 0, 7: 1}, ()),  # 7 is in the reserve and was never shown
-        ({5: 0, 6: 1, 99: 2}, ()),  # not of this query
-        ({6: 1}, (5,)),  # 7 replaced the skipped one and has no answer
-    ],
-)
-def test_answers_to_other_images_than_those_shown_are_refused(
-    answers: dict[int, int], skipped: tuple[int, ...]
-) -> None:
-    with pytest.raises(ValueError, match=r"^submission: answers is "):
-        check_answers_query(submission(answers, skipped), image_ids=[5, 6, 7, 8], batch_size=2)
+def test_up_to_ten_classes_have_digits_as_keys_and_more_have_letters() -> None:
+    assert class_keys(("cat", "dog", "cow")) == [
+        {"key": "0", "name": "cat"},
+        {"key": "1", "name": "dog"},
+        {"key": "2", "name": "cow"},
+    ]
+    digits = tuple("0123456789")
+    assert [(one["key"], one["name"]) for one in class_keys(digits)] == [(d, d) for d in digits]
+    keys = [one["key"] for one in class_keys([str(number) for number in range(30)])]
+    assert keys[:3] == ["a", "b", "c"] and len(set(keys[:23])) == 23
+    assert not set(keys) & {"r", "s", "u"}  # review, skip, undo
+    assert keys[23:] == [""] * 7  # no key left: by button only
 
 
 @pytest.mark.parametrize(
@@ -172,6 +150,7 @@ def test_answers_to_other_images_than_those_shown_are_refused(
 )
 def test_arguments_that_make_no_query_are_refused(changes: dict[str, Any], named: str) -> None:
     valid: dict[str, Any] = {"query_id": "q", "images": [(1, "data:,")], "batch_size": 1}
+    valid["class_names"] = ("a", "b")
     with pytest.raises(ValueError, match=f"^{named} "):
         label_grid(**{**valid, **changes})
 
@@ -180,10 +159,10 @@ def test_a_page_with_the_grid_runs_on_every_rerun_and_starts_without_a_submissio
     def script() -> None:
         import streamlit as st
 
-        from dal_ui.components.grid import label_grid
+        from dal_ui.components.grid import label_grid, sent_submission
 
-        submission = label_grid(query_id="q", images=[(3, "data:,")], batch_size=1)
-        st.write(f"submission: {submission}")
+        st.write(f"submission: {sent_submission()}")
+        label_grid(query_id="q", images=[(3, "data:,")], batch_size=1, class_names=("a", "b"))
 
     app = AppTest.from_function(script).run().run()
     assert not app.exception

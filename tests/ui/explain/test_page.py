@@ -86,7 +86,7 @@ def of_step(store: Store, run_id: str, dataset: ImageDataset) -> Step:
 def test_without_a_network_the_page_says_what_to_do(store: Store, mnist5k: ImageDataset) -> None:
     new_run(store, mnist5k)  # not trained yet
     page = explain_page()
-    assert "It needs a run with a trained network" in texts(page)
+    assert "This page needs a run with a trained network" in texts(page)
     assert "Start a run" in [button.label for button in page.button]
 
 
@@ -98,8 +98,8 @@ def test_the_first_image_is_the_one_the_run_asks_for_first(
     assert page.query_params["run"] == [run_id]
     query = open_query(store.log(run_id))
     said = texts(page)
-    assert f"Image {query.ranking[0]}. MNIST says" in said
-    assert "These are the very passes the run scored this image with." in said
+    assert f"Image {query.ranking[0]}. The data set says" in said
+    assert "The run used exactly these passes." in said
     n_pool = len(of_step(store, run_id, mnist5k).model.pool_subset)
     assert f"**{query.scores[0]:.3f}** | 1st of {n_pool}" in said
 
@@ -137,10 +137,10 @@ def test_other_dropout_rates_are_said_to_be_none_of_the_runs(
     first = next(slider for slider in page.slider if slider.label.startswith("Dropout"))
     first.set_value(0.6).run()
     assert not page.exception
-    assert "Passes of the page's own" in texts(page)
-    (reset,) = [button for button in page.button if button.label == "As the run has them"]
+    assert "Computed for this page" in texts(page)
+    (reset,) = [button for button in page.button if button.label == "Reset to this run's settings"]
     reset.click().run()
-    assert "These are the very passes" in texts(page)
+    assert "exactly these passes" in texts(page)
 
 
 @pytest.mark.parametrize("source", ["Ambiguous", "Quarrel", "Any", "By number"])
@@ -152,14 +152,14 @@ def test_every_way_to_choose_an_image_shows_one(
     page.session_state["explain-source"] = source
     page.run()
     assert not page.exception
-    assert "passes say" in texts(page) and "MNIST says" in texts(page)
+    assert "passes say" in texts(page) and "The data set says" in texts(page)
 
 
-@pytest.mark.parametrize("view", ["Five functions, one model", "A map of the pool"])
+@pytest.mark.parametrize("view", ["Several functions, one model", "A map of the pool"])
 def test_the_other_views_are_drawn(store: Store, mnist5k: ImageDataset, view: str) -> None:
     run_id, _ = asked_run(store, mnist5k)
     said = texts(explain_page(run_id, view))
-    words = explain_words.FUNCTIONS if view.startswith("Five") else explain_words.MAP
+    words = explain_words.FUNCTIONS if view.startswith("Several") else explain_words.MAP
     assert words in said
 
 
@@ -174,7 +174,7 @@ def test_a_run_in_training_shows_the_network_before(store: Store, mnist5k: Image
 
 
 def again(page: AppTest) -> list[Any]:
-    return [button for button in page.button if button.label == "Compute it again"]
+    return [button for button in page.button if button.label == "Recompute it"]
 
 
 def progress_bars(page: AppTest) -> list[tuple[int, str]]:
@@ -187,14 +187,14 @@ def test_a_run_whose_weights_are_gone_can_have_them_computed_again(
     run_id, _ = asked_run(store, mnist5k)
     (store.run_dir(run_id) / "weights.safetensors").unlink()
     page = explain_page(run_id)
-    assert "No network of this run is stored at present" in texts(page)
+    assert "No network of this run is stored now" in texts(page)
     assert not progress_bars(page)
     again(page)[0].click().run()
     assert workers.asked_weights == [(run_id, 0)]
-    assert progress_bars(page) == [(0, "Computing this network again ...")] and not again(page)
+    assert progress_bars(page) == [(0, "Recomputing this network ...")] and not again(page)
     store.set_progress(run_id, Progress("train", n_labelled=20, epoch=3, n_epochs=4))
     page.run()
-    assert progress_bars(page) == [(75, "Computing this network again ...")]
+    assert progress_bars(page) == [(75, "Recomputing this network ...")]
     workers.work()
     page.run()
     assert "Its network of **20** labels." in texts(page)
@@ -210,10 +210,10 @@ def test_a_network_that_could_not_be_computed_again_is_said_and_may_be_asked_for
     again(page)[0].click().run()
     workers.refuse(f"run {run_id} is being worked on")
     page.run()
-    assert f"It was not computed: run {run_id} is being worked on." in texts(page)
+    assert f"Could not compute it: run {run_id} is being worked on." in texts(page)
     assert not progress_bars(page)
     again(page)[0].click().run()
-    assert "It was not computed" not in texts(page) and progress_bars(page)
+    assert "Could not compute it" not in texts(page) and progress_bars(page)
 
 
 def test_after_an_undo_the_network_of_the_labels_left_is_shown_once_it_is_computed(
@@ -274,7 +274,10 @@ def test_networks_of_as_many_labels_are_told_apart_and_are_not_the_same(
     then, now = (stored_step(store.home, log, mnist5k, after, c) for c in (0, log.corrected))
     assert then is not None and now is not None
     (wrong,) = (one.image_id for one in log.corrections)
-    of_then, of_now = (dict(zip(*one.training_set(), strict=True))[wrong] for one in (then, now))
+    of_then, of_now = (
+        dict(zip(one.labelled.ids.tolist(), one.labelled.labels.tolist(), strict=True))[wrong]
+        for one in (then, now)
+    )
     assert of_then == mnist5k.labels[wrong] != of_now
 
 
@@ -364,18 +367,18 @@ def test_rates_beyond_the_sliders_usual_end_are_shown(store: Store, mnist5k: Ima
     run_id, _ = asked_run(store, mnist5k, dropout=(0.95, 0.25))
     page = explain_page(run_id)
     assert [slider.value for slider in page.slider][1:3] == [0.95, 0.25]
-    assert "very passes the run scored" in texts(page)
+    assert "exactly these passes" in texts(page)
 
 
 def test_an_unknown_run_is_said(store: Store) -> None:
     assert "There is no run “nobody” here." in texts(explain_page("nobody"))
 
 
-def test_a_run_on_other_digits_is_not_explained(store: Store, mnist5k: ImageDataset) -> None:
+def test_a_run_on_other_data_is_not_explained(store: Store, mnist5k: ImageDataset) -> None:
     spec = actions.RunSpec("0" * 64, fast.protocol(), "bald", 1)
     run = store.create_run(spec, kind="person", n_initial=20, split_sizes={"pool": 100})
     said = texts(explain_page(run.run_id))
-    assert "This run was made on other digits than mnist5k holds now" in said
+    assert "This run was made on other data than mnist5k holds now" in said
 
 
 # -- its numbers -------------------------------------------------------------------------------
@@ -472,7 +475,7 @@ def test_the_sums_are_those_of_the_equations() -> None:
     parts = parts_of(torch.tensor([[0.8, 0.2], [0.4, 0.6], [0.8, 0.2], [0.8, 0.2]]))
     assert explain_words.sum_of("variation_ratios", parts) == "1 − 3 of 4 votes"
     assert explain_words.sum_of("variation_ratios_mean", parts) == "1 − 0.700"
-    assert explain_words.votes(parts) == "**3 of 4 passes say 0**, 1 say 1"
+    assert explain_words.votes(parts, ("cat", "dog")) == "**3 of 4 passes say cat**, 1 say dog"
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,8 @@ from dal_core.store.base import Store
 from dal_core.store.opening import open_store
 from dal_ui.label import actions, words
 from dal_ui.label.charts import baseline_beside
+from dal_ui.label.last_batch import agreement, reveal
+from dal_ui.label.view import batch_on_screen, find_view, has_moved, read_pulse, read_view
 from tests import fast
 from tests.ui_kit import InlineWorkers, asked_run, new_run, open_query, right_labels, submission
 
@@ -34,14 +36,14 @@ def answer(store: Store, dataset: ImageDataset, run_id: str, offset: int = 0) ->
     assert actions.submit(store, log, submission(query, labels)).status == "saved"
 
 
-def test_a_new_run_is_a_persons_and_asks_for_ten_that_are_in_no_other_part_of_the_split(
+def test_a_new_run_is_a_persons_and_asks_for_ten_different_images(
     store: Store, mnist5k: ImageDataset
 ) -> None:
     run_id, _ = asked_run(store, mnist5k)
-    view = actions.look(store, run_id)
+    view = read_view(store, run_id)
     assert view.log.run.kind == "person"
     assert view.log.run.title == "Ann"
-    query, answered = actions.batch_on_screen(view.log) or (None, None)
+    query, answered = batch_on_screen(view.log) or (None, None)
     assert query is not None and answered is None
     assert len(set(query.shown())) == 10
     assert view.latest is not None and view.latest.n_labelled == 20
@@ -59,20 +61,20 @@ def test_a_protocol_too_large_for_the_digits_makes_no_run(
 
 def test_listening_ends_with_news_or_with_patience(store: Store, mnist5k: ImageDataset) -> None:
     run_id, _ = asked_run(store, mnist5k)
-    heard = actions.pulse(store, run_id, None)
-    assert not actions.has_moved(store, run_id, None, heard, patience=0)
+    seen = read_pulse(store, run_id, None)
+    assert not has_moved(store, run_id, None, seen, patience=0)
     with ThreadPoolExecutor(1) as listener:
         # Far more patience than a test has: it ends because there is news.
-        moved = listener.submit(actions.has_moved, store, run_id, None, heard, patience=600)
+        moved = listener.submit(has_moved, store, run_id, None, seen, patience=600)
         answer(store, mnist5k, run_id)
         assert moved.result()
 
 
 def test_nothing_is_on_screen_before_the_first_query(store: Store, mnist5k: ImageDataset) -> None:
     run_id = new_run(store, mnist5k)
-    view = actions.look(store, run_id)
-    assert actions.batch_on_screen(view.log) is None
-    assert "first 20 digits" in words.first_fit(view.log)
+    view = read_view(store, run_id)
+    assert batch_on_screen(view.log) is None
+    assert "from 20 images" in words.first_fit(view.log)
     assert words.accuracy(view) == "accuracy: not measured yet"
 
 
@@ -81,15 +83,15 @@ def test_answered_images_stay_on_screen_until_the_next_query_comes(
 ) -> None:
     run_id, workers = asked_run(store, mnist5k)
     first = open_query(store.log(run_id))
-    before = actions.look(store, run_id).pulse
+    before = read_view(store, run_id).pulse
     answer(store, mnist5k, run_id)
-    view = actions.look(store, run_id)
+    view = read_view(store, run_id)
     assert view.pulse != before
-    query, answered = actions.batch_on_screen(view.log) or (None, None)
+    query, answered = batch_on_screen(view.log) or (None, None)
     assert query == first and answered is not None
     assert words.working(view, None)[1] == "Saved. Starting ..."
     workers.work(run_id)
-    second, answered = actions.batch_on_screen(store.log(run_id)) or (None, None)
+    second, answered = batch_on_screen(store.log(run_id)) or (None, None)
     assert second is not None and answered is None
     assert not set(second.shown()) & set(first.shown())
 
@@ -102,7 +104,7 @@ def test_wrong_labels_are_what_the_run_holds(store: Store, mnist5k: ImageDataset
     assert held == {i: (int(mnist5k.labels[i]) + 1) % 10 for i in query.shown()}
 
 
-def test_the_reveal_sets_what_was_said_beside_the_truth_and_the_models_belief(
+def test_the_reveal_sets_each_label_beside_the_truth_and_the_prediction(
     store: Store, mnist5k: ImageDataset
 ) -> None:
     run_id, _ = asked_run(store, mnist5k)
@@ -115,17 +117,19 @@ def test_the_reveal_sets_what_was_said_beside_the_truth_and_the_models_belief(
     labels[wrong] = (labels[wrong] + 1) % 10
     actions.submit(store, store.log(run_id), submission(query, labels, skipped))
     log = store.log(run_id)
-    revealed = actions.reveal(store, mnist5k, log)
+    revealed = reveal(store, mnist5k, log)
     assert [one.image_id for one in revealed] == list(query.ranking[:11])
-    assert revealed[0].said is None and not revealed[0].agrees
+    assert revealed[0].given is None and not revealed[0].agrees
     assert revealed[1].image_id == wrong and not revealed[1].agrees
     assert all(one.agrees for one in revealed[2:])
     mean = probs.mean(0)
-    assert revealed[1].believed == int(mean[1].argmax())
+    assert revealed[1].predicted == int(mean[1].argmax())
     assert revealed[1].confidence == pytest.approx(float(mean[1].max()))
-    assert actions.agreement(mnist5k, log) == (9, 10)
-    assert words.last_ten(revealed, "person").startswith("Last 10: MNIST agrees with you on 9;")
-    assert "can't tell" in words.revealed(revealed[0], "person")
+    assert agreement(mnist5k, log) == (9, 10)
+    assert words.last_batch(revealed, "person").startswith(
+        "Last 10: the data set agrees with you on 9;"
+    )
+    assert "can't tell" in words.revealed(revealed[0], "person", mnist5k)
 
 
 def test_the_oracles_answers_are_no_agreement_of_the_person(
@@ -135,8 +139,8 @@ def test_the_oracles_answers_are_no_agreement_of_the_person(
     actions.hand_over(store, store.log(run_id), 1)
     workers.work(run_id)
     log = store.log(run_id)
-    assert actions.agreement(mnist5k, log) == (0, 0)
-    assert "the oracle on 10" in words.last_ten(actions.reveal(store, mnist5k, log), "oracle")
+    assert agreement(mnist5k, log) == (0, 0)
+    assert "the oracle on 10" in words.last_batch(reveal(store, mnist5k, log), "oracle")
 
 
 def test_the_oracle_answers_so_many_batches_and_hands_back(
@@ -156,17 +160,17 @@ def test_the_oracle_answers_so_many_batches_and_hands_back(
 def test_a_run_taken_back_waits_for_the_person(store: Store, mnist5k: ImageDataset) -> None:
     run_id, workers = asked_run(store, mnist5k)
     actions.hand_over(store, store.log(run_id), None)
-    actions.take_back(store, store.log(run_id))
+    actions.take_back(store, run_id)
     workers.work(run_id)
     assert store.log(run_id).n_labelled == 20
-    assert not actions.look(store, run_id).next_task.has_work
+    assert not read_view(store, run_id).next_task.has_work
 
 
 def test_to_the_end_means_the_protocols_last_step(store: Store, mnist5k: ImageDataset) -> None:
     run_id, workers = asked_run(store, mnist5k, n_acquisition_steps=2)
     actions.hand_over(store, store.log(run_id), None)
     workers.work(run_id)
-    view = actions.look(store, run_id)
+    view = read_view(store, run_id)
     assert view.log.n_labelled == 40
     assert view.next_task.finished and not view.next_task.has_work
     assert [step.n_labelled for step in view.log.steps] == [20, 30, 40]
@@ -180,14 +184,14 @@ def test_undo_asks_the_same_ten_again_and_stops_the_oracle(
     first = open_query(store.log(run_id))
     answer(store, mnist5k, run_id)
     actions.hand_over(store, store.log(run_id), None)
-    assert words.set_aside(store.log(run_id)) == "0 images skipped, 0 batches taken back"
+    assert words.left_out(store.log(run_id)) == "0 images skipped, 0 batches taken back"
     actions.undo(store, store.log(run_id))
     log = store.log(run_id)
-    assert words.set_aside(log) == "0 images skipped, 1 batch taken back"
+    assert words.left_out(log) == "0 images skipped, 1 batch taken back"
     again = open_query(log)
     assert again.query_id != first.query_id and again.ranking == first.ranking
     assert log.n_labelled == 20 and not answers_itself(log)
-    assert not actions.is_of(log, submission(first, {}))
+    assert actions.take(store, run_id, submission(first, {})) is None
     with pytest.raises(NothingToUndo):
         actions.undo(store, log)
     workers.work(run_id)
@@ -219,11 +223,11 @@ def test_the_second_of_two_different_answers_is_told_what_is_stored(
     assert actions.submit(store, log, submission(query, labels)).status == "already"
     other = actions.submit(store, log, submission(query, dict.fromkeys(labels, 0)))
     assert other.status == "refused"
-    stored = " ".join(str(label) for label in labels.values())
-    assert f"Stored is: {stored}, by Ann at" in words.refused(other)
+    stored = ", ".join(str(label) for label in labels.values())
+    assert f"Stored labels: {stored}, by Ann at" in words.refused(other, mnist5k)
     assert other.submission is not None
     foreign = replace(other, submission=replace(other.submission, annotator="[Ann](http://x)"))
-    assert "by \\[Ann\\]" in words.refused(foreign)  # a name is shown as text
+    assert "by \\[Ann\\]" in words.refused(foreign, mnist5k)  # a name is shown as text
     assert dict(store.log(run_id).labels()) == labels
 
 
@@ -233,13 +237,13 @@ def test_the_baseline_has_the_same_start_and_comes_as_far_as_the_run(
     run_id, workers = asked_run(store, mnist5k)
     answer(store, mnist5k, run_id)
     workers.work(run_id)
-    actions.ask_baseline(store, mnist5k, actions.look(store, run_id))
-    view = actions.look(store, run_id)
+    actions.ask_baseline(store, mnist5k, read_view(store, run_id))
+    view = read_view(store, run_id)
     actions.ask_workers(store, workers, view)  # type: ignore[arg-type]
     assert view.baseline is not None
     assert workers.asked == {view.baseline.run.run_id: False}
     workers.work()
-    view = actions.look(store, run_id)
+    view = read_view(store, run_id)
     assert view.baseline is not None
     assert [step.n_labelled for step in view.baseline.steps] == [20, 30]
     assert view.baseline.steps[0].accuracy == view.log.steps[0].accuracy
@@ -251,14 +255,14 @@ def test_a_baseline_that_is_further_than_the_run_is_drawn_as_far_as_the_run(
     store: Store, mnist5k: ImageDataset
 ) -> None:
     run_id, workers = asked_run(store, mnist5k)
-    actions.ask_baseline(store, mnist5k, actions.look(store, run_id))
-    view = actions.look(store, run_id)
+    actions.ask_baseline(store, mnist5k, read_view(store, run_id))
+    view = read_view(store, run_id)
     assert view.baseline is not None
     assert baseline_beside(view) is None  # not measured yet
     store.set_directives(view.baseline.run.run_id, oracle_until=40)  # by an experiment, say
     workers.work(view.baseline.run.run_id)
     answer(store, mnist5k, run_id)
-    view = actions.look(store, run_id)
+    view = read_view(store, run_id)
     assert view.baseline is not None
     assert [step.n_labelled for step in view.baseline.steps] == [20, 30, 40]
     drawn = baseline_beside(view)
@@ -271,11 +275,11 @@ def test_a_baseline_that_an_experiment_paused_goes_on_as_far_as_the_run_and_no_f
     store: Store, mnist5k: ImageDataset
 ) -> None:
     run_id, _ = asked_run(store, mnist5k)
-    actions.ask_baseline(store, mnist5k, actions.look(store, run_id))
-    view = actions.look(store, run_id)
+    actions.ask_baseline(store, mnist5k, read_view(store, run_id))
+    view = read_view(store, run_id)
     assert view.baseline is not None
     store.set_directives(view.baseline.run.run_id, oracle_until=1000, paused=True)
-    actions.ask_baseline(store, mnist5k, actions.look(store, run_id))
+    actions.ask_baseline(store, mnist5k, read_view(store, run_id))
     baseline = store.run(view.baseline.run.run_id)
     assert (baseline.oracle_until, baseline.paused) == (20, False)
 
@@ -285,10 +289,10 @@ def test_equal_runs_share_one_baseline_and_a_random_one_of_the_oracle_needs_none
 ) -> None:
     for acquisition in ("bald", "max_entropy", "random"):
         run_id = new_run(store, mnist5k, acquisition)
-        actions.ask_baseline(store, mnist5k, actions.look(store, run_id))
+        actions.ask_baseline(store, mnist5k, read_view(store, run_id))
     baselines = [run for run in store.runs() if run.baseline]
     assert len(baselines) == 1
-    actions.ask_baseline(store, mnist5k, actions.look(store, baselines[0].run_id))
+    actions.ask_baseline(store, mnist5k, read_view(store, baselines[0].run_id))
     assert len([run for run in store.runs() if run.baseline]) == 1
 
 
@@ -296,10 +300,10 @@ def test_a_person_who_waits_comes_first_and_an_oracles_run_does_not(
     store: Store, mnist5k: ImageDataset
 ) -> None:
     run_id, workers = new_run(store, mnist5k), InlineWorkers(store)
-    actions.ask_workers(store, workers, actions.look(store, run_id))  # type: ignore[arg-type]
+    actions.ask_workers(store, workers, read_view(store, run_id))  # type: ignore[arg-type]
     assert workers.asked == {run_id: True}
     actions.hand_over(store, store.log(run_id), None)
-    actions.ask_workers(store, workers, actions.look(store, run_id))  # type: ignore[arg-type]
+    actions.ask_workers(store, workers, read_view(store, run_id))  # type: ignore[arg-type]
     assert workers.asked == {run_id: False}
 
 
@@ -308,11 +312,11 @@ def test_in_continuous_mode_nobody_is_held_up_once_there_is_something_to_label(
 ) -> None:
     run_id = actions.start_run(store, mnist5k, fast.protocol(), "bald", 1, "Ann", mode="continuous")
     workers = InlineWorkers(store)
-    actions.ask_workers(store, workers, actions.look(store, run_id))  # type: ignore[arg-type]
+    actions.ask_workers(store, workers, read_view(store, run_id))  # type: ignore[arg-type]
     assert workers.asked == {run_id: True}
     workers.work(run_id)
     answer(store, mnist5k, run_id)
-    actions.ask_workers(store, workers, actions.look(store, run_id))  # type: ignore[arg-type]
+    actions.ask_workers(store, workers, read_view(store, run_id))  # type: ignore[arg-type]
     assert workers.asked == {run_id: False}
 
 
@@ -321,10 +325,10 @@ def test_work_that_failed_is_left_alone_until_somebody_asks_again(
 ) -> None:
     run_id, workers = new_run(store, mnist5k), InlineWorkers(store)
     store.add_failure(run_id, "ValueError: no")
-    actions.ask_workers(store, workers, actions.look(store, run_id))  # type: ignore[arg-type]
+    actions.ask_workers(store, workers, read_view(store, run_id))  # type: ignore[arg-type]
     assert workers.asked == {}
     store.retry(run_id)
-    actions.ask_workers(store, workers, actions.look(store, run_id))  # type: ignore[arg-type]
+    actions.ask_workers(store, workers, read_view(store, run_id))  # type: ignore[arg-type]
     assert workers.asked == {run_id: True}
 
 
@@ -336,7 +340,7 @@ def test_an_answer_sets_failed_work_going_again(store: Store, mnist5k: ImageData
 
 
 def test_an_unknown_run_has_no_view(store: Store) -> None:
-    assert actions.find_view(store, "bald-s1-nobody") is None
+    assert find_view(store, "bald-s1-nobody") is None
 
 
 @pytest.mark.parametrize(
@@ -352,7 +356,7 @@ def test_an_unknown_run_has_no_view(store: Store) -> None:
             0.01,
             "Training on 30 labels: epoch 1 of 100, training loss 0.000, 3 s left",
         ),
-        (Progress("score", 30, 500, 2000), 0.25, "Looking for the next ten: 500 of 2,000 images"),
+        (Progress("score", 30, 500, 2000), 0.25, "Choosing the next batch: 500 of 2,000 images"),
         (Progress("evaluate", 30, 10, 10), 1.0, "Measuring on test images: 10 of 10 images"),
         (Progress("idle"), 0.0, "Starting ..."),
         (None, 0.0, "Starting ..."),
@@ -361,7 +365,7 @@ def test_an_unknown_run_has_no_view(store: Store) -> None:
 def test_the_state_line_says_what_is_being_done(
     store: Store, mnist5k: ImageDataset, progress: Progress | None, share: float, text: str
 ) -> None:
-    view = actions.look(store, new_run(store, mnist5k))
+    view = read_view(store, new_run(store, mnist5k))
     assert words.working(view, progress) == (share, text)
 
 
@@ -370,5 +374,5 @@ def test_the_state_line_says_how_far_the_oracle_answers(
 ) -> None:
     run_id, _ = asked_run(store, mnist5k)
     actions.hand_over(store, store.log(run_id), 3)
-    text = words.working(actions.look(store, run_id), None)[1]
+    text = words.working(read_view(store, run_id), None)[1]
     assert text == "The oracle answers up to 50 labels. Starting ..."

@@ -43,7 +43,10 @@ def app(store: Store, monkeypatch: pytest.MonkeyPatch) -> tuple[Callable[..., Ap
     def make(script: str, **parameters: str) -> AppTest:
         text = (
             "import streamlit as st\n"
-            "from dal_ui import noise, replay, runtime, tour\n"
+            "from dal_ui.replay.noise import noise_section\n"
+            "from dal_ui.replay.section import replay_section\n"
+            "from dal_ui.shared import runtime\n"
+            "from dal_ui.tour.card import tour\n"
             "store, workers = runtime.store(), runtime.workers()\n"
             "run = st.query_params.get('run')\n" + script
         )
@@ -55,8 +58,8 @@ def app(store: Store, monkeypatch: pytest.MonkeyPatch) -> tuple[Callable[..., Ap
     return make, workers
 
 
-REPLAY = "replay.replay_section(store, workers, run)"
-TOUR = "tour.tour(store, workers, run)"
+REPLAY = "replay_section(store, workers, run)"
+TOUR = "tour(store, workers, run)"
 
 
 def _pair(store: Store, dataset: ImageDataset) -> tuple[RunRow, RunRow]:
@@ -76,7 +79,7 @@ def _text(test: AppTest) -> str:
 
 
 def test_without_a_run_the_replay_says_what_to_do(app: Any) -> None:
-    assert "No run is stored here yet" in _text(app[0](REPLAY))
+    assert "No runs yet" in _text(app[0](REPLAY))
 
 
 def test_two_runs_go_in_step_and_start_equal(app: Any, store: Store, mnist5k: ImageDataset) -> None:
@@ -130,16 +133,16 @@ def test_a_step_without_recorded_mistakes_is_computed_again_when_asked(
     store.add_step(bald.run_id, replace(step, confusion=None))  # as an older version wrote it
     make, workers = app
     test = make(REPLAY, run=bald.run_id, beside="none", step="40")
-    assert "was not recorded" in _text(test)
+    assert "were not recorded" in _text(test)
     test.button(key=f"again-{bald.run_id}-{step.after}").click().run()
     assert workers.asked_weights == [(bald.run_id, step.after)]
-    assert [bar.proto.text for bar in test.get("progress")] == ["Computing this network again ..."]
+    assert [bar.proto.text for bar in test.get("progress")] == ["Recomputing this network ..."]
     workers.refuse("no room")
-    assert "It was not computed: no room." in test.run().error[0].value
+    assert "Could not compute it: no room." in test.run().error[0].value
     test.button(key=f"again-{bald.run_id}-{step.after}").click().run()
     workers.work()
     test.run()
-    assert "was not recorded" not in _text(test)
+    assert "were not recorded" not in _text(test)
     assert "mistakes are coloured" in _text(test)
 
 
@@ -269,10 +272,10 @@ def test_pairs_with_and_without_noise_are_started_and_shown(
 ) -> None:
     make, workers = app
     monkeypatch.setattr(
-        noise.experiments, "preset", lambda name: experiment_kit.protocol()
+        noise.actions, "preset", lambda name: experiment_kit.protocol()
     )  # quick, in a second
-    test = make("noise.noise_section(store, workers)")
-    assert "No pair of runs" in _text(test)
+    test = make("noise_section(store, workers)")
+    assert "No runs with and without noise" in _text(test)
     test.multiselect(key="noise-functions").set_value(["bald", "random"])
     test.slider(key="noise-share").set_value(50)
     test.button[0].click().run()
@@ -283,7 +286,7 @@ def test_pairs_with_and_without_noise_are_started_and_shown(
     ]
     workers.work()
     text = _text(test.run())
-    assert "Right without and with the wrong answers" in text and "50% wrong answers" in str(
+    assert "Accuracy without and with the wrong answers" in text and "50% wrong answers" in str(
         test.selectbox(key="noise-comparison").options
     )
     again = noise.start_pairs(store, workers, ["bald", "random"], "1", 0.5)
@@ -294,7 +297,7 @@ def test_the_comparison_that_was_chosen_stays_when_another_is_stored(
     app: Any, store: Store, mnist5k: ImageDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make, workers = app
-    monkeypatch.setattr(noise.experiments, "preset", lambda name: experiment_kit.protocol())
+    monkeypatch.setattr(noise.actions, "preset", lambda name: experiment_kit.protocol())
 
     def start(wrong: float, seeds: str = "1") -> None:
         noise.start_pairs(store, workers, ["random"], seeds, wrong)
@@ -306,7 +309,7 @@ def test_the_comparison_that_was_chosen_stays_when_another_is_stored(
 
     start(0.1)
     start(0.2)
-    test = make("noise.noise_section(store, workers)")
+    test = make("noise_section(store, workers)")
     assert looked_at().startswith("20% wrong")  # the newest, while nobody has chosen
     test.selectbox(key="noise-comparison").select_index(1).run()
     assert looked_at().startswith("10% wrong")
@@ -335,10 +338,10 @@ def test_the_tour_offers_to_make_its_runs_and_then_begins(
     test = make(TOUR)
     test.button(key="tour-start").click().run()
     assert test.query_params["tour"] == ["1"]
-    assert "two stored runs" in _text(test)
+    assert "two runs on the built-in data set" in _text(test)
     next(b for b in test.button if b.label == "Create the two runs").click().run()
     assert {run.spec.acquisition for run in store.runs()} == {"bald", "random"}
-    assert "Making the two runs" in _text(test)
+    assert "Creating the two runs" in _text(test)
     workers.work()
     text = _text(test.run())
     assert f"1 of {len(stops.STOPS)}" in text
@@ -356,7 +359,7 @@ def test_a_demo_that_stops_half_way_offers_to_go_on(
     monkeypatch.setattr(workers, "is_active", lambda run_id: next(looks, False))
     test = make(TOUR, tour="1")
     assert not test.exception
-    assert "Go on with the two runs" in [button.label for button in test.button]
+    assert "Continue the two runs" in [button.label for button in test.button]
 
 
 def test_every_stop_says_one_thing_to_do_and_one_to_see(

@@ -140,7 +140,7 @@ def test_without_a_similar_run_the_time_is_said_to_be_unknown(store: Store) -> N
     plan = tiny_plan()
     found = estimate(store, "nothing of this data", plan)
     assert (found.seconds, found.n_runs, found.n_stored) == (None, 2, 0)
-    assert "not known" in sentence(found, plan, 2)
+    assert "unknown" in sentence(found, plan, 2)
 
 
 def test_similar_runs_in_the_store_give_an_estimate(store: Store, mnist5k: ImageDataset) -> None:
@@ -150,7 +150,7 @@ def test_similar_runs_in_the_store_give_an_estimate(store: Store, mnist5k: Image
     found = estimate(store, mnist5k.fingerprint, plan)
     assert found.seconds is not None
     assert 0.2 < found.seconds / (4 * sum(took)) < 5
-    assert "judged by similar runs" in sentence(found, plan, 2)
+    assert "estimated from similar stored runs" in sentence(found, plan, 2)
 
 
 def test_runs_measured_already_cost_nothing(store: Store, mnist5k: ImageDataset) -> None:
@@ -158,7 +158,7 @@ def test_runs_measured_already_cost_nothing(store: Store, mnist5k: ImageDataset)
     finished_experiment(store, mnist5k, plan)
     found = estimate(store, mnist5k.fingerprint, plan)
     assert (found.seconds, found.n_stored) == (0.0, 1)
-    assert "nothing is left" in sentence(found, plan, 2)
+    assert "everything is already computed" in sentence(found, plan, 2)
 
 
 def test_a_bound_never_timed_is_left_out_and_said_so(store: Store, mnist5k: ImageDataset) -> None:
@@ -166,7 +166,7 @@ def test_a_bound_never_timed_is_left_out_and_said_so(store: Store, mnist5k: Imag
     plan = tiny_plan("random", full_data=True)
     found = estimate(store, mnist5k.fingerprint, plan)
     assert found.without_bounds and found.seconds == 0.0
-    assert "on all images comes on top" in sentence(found, plan, 2)
+    assert "plus full-data training" in sentence(found, plan, 2)
 
 
 # -- how an experiment stands ----------------------------------------------------------------------
@@ -361,7 +361,7 @@ def test_the_page_starts_an_experiment_and_shows_it_to_its_end(
 ) -> None:
     app = open_page()
     assert not app.exception
-    assert "not known before its first steps" in texts(app)
+    assert "unknown until its first steps" in texts(app)
     app.multiselect(key="functions").set_value(["bald", "random"])
     app.text_input(key="seeds").set_value("1")
     app.text_input(key="title").set_value("tiny")
@@ -442,7 +442,7 @@ def test_a_failed_run_shows_its_message_and_a_person_goes_first_is_said(
     workers.held = True
     app = open_page(experiment=experiment_id)
     assert app.error[0].value == "BALD, seed 1 failed: OSError: disk full"
-    assert "a person's next ten go first" in app.info[0].value
+    assert "a person's next batch is prepared" in app.info[0].value
     app.button(key=f"again-{failing}").click().run()
     assert not app.error and failing in workers.asked
 

@@ -15,9 +15,11 @@ from dal_core.run.state import RunState
 from dal_core.store.base import Store
 from dal_core.store.opening import open_store
 from dal_ui.label import actions
-from dal_ui.review import rows as review
-from dal_ui.review.rows import LABEL, ORDERS, SHOWN, ReviewRow
+from dal_ui.review.actions import LABEL, correct, new_edits
+from dal_ui.review.rows import ORDERS, SHOWN, ReviewRow, chosen, review_rows, summary
 from tests.ui_kit import asked_run, open_query, right_labels, submission
+
+DIGITS = tuple("0123456789")
 
 
 @pytest.fixture
@@ -47,7 +49,7 @@ def predictions(log: RunState, dataset: ImageDataset) -> Predictions:
 
 
 def rows(log: RunState, dataset: ImageDataset) -> list[ReviewRow]:
-    return review.review_rows(log, dataset, predictions(log, dataset))
+    return review_rows(log, dataset, predictions(log, dataset))
 
 
 def test_every_answer_is_listed_with_what_network_and_data_set_say(
@@ -61,7 +63,7 @@ def test_every_answer_is_listed_with_what_network_and_data_set_say(
         log.labels()
     )
     (wrong,) = [row for row in listed if row.data_differs]
-    assert wrong.network_differs and wrong.believed == wrong.truth != wrong.label
+    assert wrong.network_differs and wrong.predicted == wrong.truth != wrong.label
     assert wrong.doubt == pytest.approx(0.95) and wrong.confidence == pytest.approx(0.55)
     right = next(row for row in listed if row.label == row.truth)
     assert right.doubt == pytest.approx(0.45) and not right.network_differs
@@ -73,19 +75,21 @@ def test_every_answer_is_listed_with_what_network_and_data_set_say(
 def test_without_a_model_there_is_no_doubt_and_nothing_the_network_differs_on(
     store: Store, mnist5k: ImageDataset
 ) -> None:
-    listed = review.review_rows(answered(store, mnist5k), mnist5k, None)
-    assert all(row.doubt is None and row.believed is None for row in listed)
+    listed = review_rows(answered(store, mnist5k), mnist5k, None)
+    assert all(row.doubt is None and row.predicted is None for row in listed)
     assert not any(row.network_differs for row in listed)
-    assert review.summary(listed) == "10 labels, 1 skipped, 0 corrected, MNIST on 1."
+    assert (
+        summary(listed) == "10 labels, 1 skipped, 0 corrected. Different labels: the data set on 1."
+    )
 
 
 def test_the_most_suspicious_label_comes_first_and_skipped_images_last(
     store: Store, mnist5k: ImageDataset
 ) -> None:
     listed = rows(answered(store, mnist5k), mnist5k)
-    first, *_, last = review.chosen(listed, "All labels", "Most suspicious first", "")
+    first, *_, last = chosen(listed, "All labels", "Most suspicious first", "", DIGITS)
     assert first.data_differs and last.label is None
-    assert len(review.chosen(listed, "All labels", "Most suspicious first", " ")) == 11
+    assert len(chosen(listed, "All labels", "Most suspicious first", " ", DIGITS)) == 11
 
 
 @pytest.mark.parametrize("order", list(ORDERS))
@@ -94,7 +98,7 @@ def test_every_order_of_every_choice_shows_its_rows_once(
     store: Store, mnist5k: ImageDataset, order: str, shown: str
 ) -> None:
     listed = rows(answered(store, mnist5k), mnist5k)
-    found = review.chosen(listed, shown, order, "")
+    found = chosen(listed, shown, order, "", DIGITS)
     assert len(set(row.image_id for row in found)) == len(found)
     assert {row.image_id for row in found} == {r.image_id for r in listed if SHOWN[shown](r)}
 
@@ -106,10 +110,10 @@ def test_a_digit_finds_what_anybody_calls_so_and_a_number_the_image(
     listed = [replace(row, image_id=1000 + row.position) for row in rows(log, mnist5k)]
     wrong = next(row for row in listed if row.data_differs)
     for digit in (wrong.label, wrong.truth):
-        assert wrong in review.chosen(listed, "All labels", "Newest first", str(digit))
-    assert review.chosen(listed, "All labels", "Newest first", "1004") == [listed[3]]
-    assert review.chosen(listed, "All labels", "Newest first", "#1004") == [listed[3]]
-    assert review.chosen(listed, "All labels", "Newest first", "999999") == []
+        assert wrong in chosen(listed, "All labels", "Newest first", str(digit), DIGITS)
+    assert chosen(listed, "All labels", "Newest first", "1004", DIGITS) == [listed[3]]
+    assert chosen(listed, "All labels", "Newest first", "#1004", DIGITS) == [listed[3]]
+    assert chosen(listed, "All labels", "Newest first", "999999", DIGITS) == []
 
 
 def test_a_correction_is_stored_and_shown_with_what_was_said_at_first(
@@ -117,14 +121,14 @@ def test_a_correction_is_stored_and_shown_with_what_was_said_at_first(
 ) -> None:
     log = answered(store, mnist5k)
     wrong = next(row for row in rows(log, mnist5k) if row.data_differs)
-    said = review.correct(store, log, wrong.image_id, wrong.truth, "Ann")
+    said = correct(store, log, wrong.image_id, str(wrong.truth), DIGITS, "Ann")
     assert said.startswith(f"Image {wrong.image_id}: {wrong.label} is now {wrong.truth}.")
     now = store.log(log.run.run_id)
     assert dict(now.labels())[wrong.image_id] == wrong.truth
     row = next(r for r in rows(now, mnist5k) if r.image_id == wrong.image_id)
     assert (row.label, row.first, row.corrected) == (wrong.truth, wrong.label, True)
     assert SHOWN["Corrected"](row)
-    review.correct(store, now, wrong.image_id, wrong.label, "Ann")  # and back again
+    correct(store, now, wrong.image_id, str(wrong.label), DIGITS, "Ann")  # and back again
     row = next(r for r in rows(store.log(log.run.run_id), mnist5k) if r.image_id == wrong.image_id)
     assert not row.corrected
 
@@ -134,10 +138,10 @@ def test_a_skipped_image_is_labelled_and_a_label_taken_away(
 ) -> None:
     log = answered(store, mnist5k)
     skipped = next(row for row in rows(log, mnist5k) if row.label is None)
-    said = review.correct(store, log, skipped.image_id, skipped.truth, "Ann")
+    said = correct(store, log, skipped.image_id, str(skipped.truth), DIGITS, "Ann")
     assert f"can't tell is now {skipped.truth}" in said
     assert store.log(log.run.run_id).n_labelled == log.n_labelled + 1
-    assert "is now can't tell" in review.correct(store, log, skipped.image_id, None, "Ann")
+    assert "is now can't tell" in correct(store, log, skipped.image_id, None, DIGITS, "Ann")
     assert store.log(log.run.run_id).n_labelled == log.n_labelled
 
 
@@ -147,24 +151,24 @@ def test_a_correction_that_is_none_or_no_digit_changes_nothing_and_says_why(
     log = answered(store, mnist5k)
     row = next(r for r in rows(log, mnist5k) if r.label is not None)
     for label in (row.label, 10):
-        said = review.correct(store, log, row.image_id, label, "Ann")
+        said = correct(store, log, row.image_id, str(label), DIGITS, "Ann")
         assert said.startswith("Nothing was changed: ")
     assert store.log(log.run.run_id) == log
 
 
 def test_an_edit_of_the_table_is_obeyed_once() -> None:
-    ids, seen = (7, 3, 9), dict[int, int | None]()
-    first = review.new_edits({1: {LABEL: 4}}, seen, ids)
-    assert first == {3: 4}
+    ids, seen = (7, 3, 9), dict[int, str | None]()
+    first = new_edits({1: {LABEL: "4"}}, seen, ids)
+    assert first == {3: "4"}
     seen.update(first)
-    assert review.new_edits({1: {LABEL: 4}, 2: {LABEL: None}}, seen, ids) == {9: None}
-    assert review.new_edits({1: {LABEL: 5}}, seen, ids) == {3: 5}
-    assert review.new_edits({0: {"network": "2"}}, seen, ids) == {}
+    assert new_edits({1: {LABEL: "4"}, 2: {LABEL: None}}, seen, ids) == {9: None}
+    assert new_edits({1: {LABEL: "5"}}, seen, ids) == {3: "5"}
+    assert new_edits({0: {"network": "2"}}, seen, ids) == {}
 
 
 OBEYING = """
 import streamlit as st
-from dal_ui.components.grid import GridReview
+from dal_ui.components.grid.submission import GridReview
 from dal_ui.review.table import is_open, note_kept, obey, toggle
 
 sent = st.session_state.get("sent")  # the nonce and what is wanted, as the component holds it

@@ -1,4 +1,4 @@
-"""Whether a data set's digits can be read, and what a person can do when they cannot."""
+"""Whether a data set can be read here, and what a person can do when it cannot."""
 
 from __future__ import annotations
 
@@ -9,24 +9,31 @@ from dal_core.data.base import DataError
 from dal_ui.shared import runtime
 
 
-def digits_are_here(name: str, fingerprint: str | None = None) -> bool:
-    """Whether the digits can be read; otherwise says why not and offers what can be done.
+def dataset_title(name: str) -> str:
+    """What people call the data set."""
+    return catalogue.DATASETS[name].title
+
+
+def dataset_available(name: str, fingerprint: str | None = None) -> bool:
+    """Whether the data set can be read; otherwise draws the reason and offers the download.
 
     Args:
-        fingerprint: of the digits a run was made on; others under the same name will not do.
+        fingerprint: of the data a run was made on; other data of the same name do not count.
     """
-    problem = why_unreadable(name, fingerprint)
+    problem = why_unavailable(name, fingerprint)
     if problem is None:
         return True
     st.warning(problem, icon=":material/image_not_supported:")
-    fetchable = catalogue.DATASETS[name].needs_download and why_unreadable(name) is not None
-    if fetchable and st.button("Download MNIST (11 MB)", icon=":material/download:"):
+    fetchable = catalogue.DATASETS[name].needs_download and why_unavailable(name) is not None
+    if fetchable and st.button(f"Download {dataset_title(name)}", icon=":material/download:"):
         _download(name)
     return False
 
 
-def why_unreadable(name: str, fingerprint: str | None = None) -> str | None:
-    """None where the digits can be read (and are those of the fingerprint), else one line."""
+def why_unavailable(name: str, fingerprint: str | None = None) -> str | None:
+    """None where the data set can be read and has the fingerprint; else the reason in one line."""
+    if name not in catalogue.DATASETS:
+        return f"The data set {name!r} is not installed here. Nothing was changed."
     try:
         dataset = runtime.dataset(name)
     except DataError as error:
@@ -34,7 +41,7 @@ def why_unreadable(name: str, fingerprint: str | None = None) -> str | None:
     if fingerprint in (None, dataset.fingerprint):
         return None
     return (
-        f"This run was made on other digits than {name} holds now: fingerprint "
+        f"This run was made on other data than {name} holds now: fingerprint "
         f"{str(fingerprint)[:12]}, now {dataset.fingerprint[:12]}. Nothing was changed."
     )
 
