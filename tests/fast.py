@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from dal_core.cli.computing_commands import replay
 from dal_core.data.base import ImageDataset, build
 from dal_core.explain.step import ModelStep
 from dal_core.learner.base import Fitted, ImageProgress
@@ -46,7 +45,13 @@ class Run:
 
     @property
     def state(self) -> RunState:
-        return replay(self.row, self.queries, self.submissions, self.retracted, ())
+        return RunState.from_events(
+            self.row,
+            queries=self.queries,
+            submissions=self.submissions,
+            retracted=self.retracted,
+            steps=(),
+        )
 
     @property
     def labelled(self) -> Labelled:
@@ -92,7 +97,7 @@ class Run:
         assert query is not None, "ask first"
         if isinstance(answers, Mapping):
             answers = [Answer(image_id, label) for image_id, label in answers.items()]
-        given = check_answers(query, list(answers))
+        given = check_answers(query, list(answers), self.learner.dataset.n_classes)
         number = len(self.submissions) + 1
         self.submissions.append(Submission(number, query.query_id, "ann", "person", "", given))
 
