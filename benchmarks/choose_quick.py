@@ -47,6 +47,7 @@ def run(candidate: str, acquisition: str, seed: int) -> dict[int, tuple[float, f
         result = learner.evaluate(fitted)
         assert result.accuracy is not None  # these digits have a test set
         query, _ = learner.query(fitted, labelled)
+        assert result.accuracy is not None
         measured[result.n_labelled] = result.accuracy, time.process_time() - started
         ids = np.concatenate([ids, query.shown()])
     return measured

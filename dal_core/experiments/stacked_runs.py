@@ -13,46 +13,39 @@ import time
 import traceback
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from dal_core.acquisition import registry
 from dal_core.execution.job import GivenUp, Job, Workbench, settle
 from dal_core.experiments.control import POLL_SECONDS
+from dal_core.experiments.stacked_member import Entrant, Member
 from dal_core.experiments.status import ExperimentStatus, RunStatus, is_bound, status
-from dal_core.learner.base import Fitted, ImageProgress
-from dal_core.learner.bayesian_cnn import BayesianCNNLearner, FittedCNN
+from dal_core.learner.bayesian_cnn import FittedCNN
 from dal_core.models.networks import BayesianCNN, normalise
 from dal_core.posterior.base import CHUNK, CPU
-from dal_core.posterior.mc_dropout import McDropout, McDropoutModel
+from dal_core.posterior.mc_dropout import McDropoutModel
 from dal_core.posterior.stacked import passes_together
 from dal_core.protocol.randomness import Purpose
 from dal_core.protocol.run_spec import FULL_DATA, RunSpec
 from dal_core.record_file.sync import experiment_dir
-from dal_core.run.events import Query, StepResult
-from dal_core.run.labelled import Labelled
-from dal_core.run.next_task import Task, answers_itself, next_task
+from dal_core.run.next_task import Task, next_task
 from dal_core.run.rows import Progress
-from dal_core.run.state import RunState
-from dal_core.run.stop_rules import finished
 from dal_core.store.base import Store
 from dal_core.store.run_lock import RunBusy, run_lock
 from dal_core.training.device import free_memory
-from dal_core.training.loop import Training, Watch
+from dal_core.training.loop import Training
 from dal_core.training.stacked.capacity import in_groups, runs_at_once, runs_that_fit
 from dal_core.training.stacked.graph import GraphFailed
 from dal_core.training.stacked.train import Look, StackedSet, train_together
 
-LOOK_SECONDS = 0.5  # between two looks of a fit at its runs' directives, and reports of progress
-SHOW_SECONDS = 1.0  # between two looks at the whole experiment while it is worked on
-MEMORY_SHARE = 0.8  # of the free memory that a group of runs may be expected to take
+LOOK_SECONDS = 0.5  # how often a fit looks at its runs' directives and writes their progress
+SHOW_SECONDS = 1.0  # how often the status of the whole experiment is shown
+MEMORY_SHARE = 0.8  # share of the free memory that a group of runs may take by estimate
 
 
 def conduct(
@@ -64,7 +57,7 @@ def conduct(
     """Work on an experiment until all its runs are complete, failed, paused or stopped.
 
     Args:
-        device: where tensors are computed, `cpu` or `cuda`.
+        device: where tensors are computed: `cpu` or `cuda`.
         show: called with the experiment's status about once a second.
     """
     shown = time.monotonic()
@@ -85,129 +78,13 @@ def conduct(
             if not now.has_work:
                 return
             if not together.advance(now.runs):
-                time.sleep(POLL_SECONDS)  # others work on them
+                time.sleep(POLL_SECONDS)  # other processes are working on the runs
     finally:
         together.records.write_all()
 
 
-class Member(BayesianCNNLearner):
-    """A learner whose model and passes may have been computed already, with those of others.
-
-    `trained` and `passes` are used once; what is missing is computed as by any learner.
-    """
-
-    def __init__(self, *args: Any, **more: Any) -> None:
-        super().__init__(*args, **more)
-        self.trained: McDropoutModel | None = None
-        self.passes: dict[int, list[Tensor]] = {}  # chunks [T, n, C] by the seed of their masks
-        self.seconds: dict[str, float] = {}  # share of the time that the passes took, by part
-        self._candidates_now: tuple[tuple[int, int], np.ndarray] | None = None
-
-    @property
-    def is_stackable(self) -> bool:
-        """Whether its posterior is the one that can be trained with others."""
-        return isinstance(self.posterior, McDropout)
-
-    def forget(self) -> None:
-        """Drop what was not used."""
-        self.trained, self.passes, self.seconds = None, {}, {}
-
-    def untrained(self, n_labelled: int) -> BayesianCNN:
-        """The network with the initial weights of a step."""
-        assert isinstance(self.posterior, McDropout)
-        return self.posterior.untrained(self.seed(Purpose.INITIAL_WEIGHTS, n_labelled))
-
-    def fit(self, labelled: Labelled, watch: Watch | None = None) -> FittedCNN:
-        if self.trained is None:
-            return super().fit(labelled, watch)
-        model, self.trained = self.trained, None
-        return self.fitted(model, labelled)
-
-    def evaluate(self, fitted: Fitted, progress: ImageProgress | None = None) -> StepResult:
-        result = super().evaluate(fitted, progress)
-        return replace(result, seconds=self._with_share(result.seconds, fitted, "evaluate"))
-
-    def query(
-        self,
-        fitted: Fitted,
-        labelled: Labelled,
-        progress: ImageProgress | None = None,
-        n_kept: int | None = None,
-    ) -> tuple[Query, np.ndarray | None]:
-        asked = super().query(fitted, labelled, progress, n_kept)
-        self._with_share({}, fitted, "score")
-        return asked
-
-    def pool_subset(self, labelled: Labelled) -> np.ndarray:
-        """Needed twice a step, and not cheap: it permutes all ids."""
-        state = labelled.after, labelled.corrected
-        if self._candidates_now is None or self._candidates_now[0] != state:
-            self._candidates_now = state, super().pool_subset(labelled)
-        return self._candidates_now[1]
-
-    def _passes(
-        self, fitted: FittedCNN, ids: np.ndarray, purpose: Purpose, progress: ImageProgress | None
-    ) -> Iterable[Tensor]:
-        ready = self.passes.pop(self.seed(purpose, fitted.n_labelled), None)
-        return super()._passes(fitted, ids, purpose, progress) if ready is None else ready
-
-    def _with_share(
-        self, seconds: Mapping[str, float], fitted: Fitted, part: str
-    ) -> dict[str, float]:
-        """Add the time that the stacked passes took to what the model knows of its durations."""
-        assert isinstance(fitted, FittedCNN)
-        share = self.seconds.pop(part, None)
-        if share is not None:
-            fitted.seconds[part] += share
-        return {**seconds, **fitted.seconds}
-
-
-@dataclass(frozen=True)
-class Entrant:
-    """A run that takes part in the step, in the state it was found in."""
-
-    state: RunState
-    learner: Member
-    labelled: Labelled
-    fitted: FittedCNN | None
-
-    @property
-    def run_id(self) -> str:
-        return self.state.run.run_id
-
-    @property
-    def task(self) -> Task:
-        return next_task(self.state).task
-
-    @property
-    def network(self) -> BayesianCNN:
-        """The trained network, from this step's fit or from an earlier one."""
-        model = self.learner.trained or (self.fitted and self.fitted.model)
-        assert isinstance(model, McDropoutModel)
-        return model.network
-
-    @property
-    def will_ask(self) -> bool:
-        """Whether its task scores the pool, as far as can be told beforehand."""
-        function = registry.find(self.state.run.spec.acquisition)
-        if function is None or function.needs == "nothing" or self.state.is_asked:
-            return False
-        after_measuring = answers_itself(self.state) and not finished(self.state)
-        return self.task is Task.QUERY or (self.task is Task.EVALUATE and after_measuring)
-
-    def seed(self, purpose: Purpose) -> int:
-        """The seed of a purpose at this step."""
-        return self.learner.seed(purpose, self.labelled.n_labelled)
-
-    def images(self, purpose: Purpose) -> np.ndarray:
-        """Ids of the images that passes of a purpose are made over."""
-        if purpose is Purpose.MC_DROPOUT_TEST:
-            return self.learner.test_subset(self.labelled.n_labelled)
-        return self.learner.pool_subset(self.labelled)
-
-
 class Together(Workbench):
-    """Advances runs together; keeps the learners of all of them and the images on the device.
+    """Advances runs together; keeps all their learners, and the images on the device.
 
     Args:
         tick: called between epochs, and after each run's own work.
@@ -221,9 +98,9 @@ class Together(Workbench):
     ) -> None:
         super().__init__(store, device)
         self.tick, self.log = tick, log
-        self.with_graph = True  # until it fails: a failed capture may keep its memory for good
+        self.with_graph = True  # until a capture fails, since it may keep its memory for good
         self._images: dict[str, Tensor] = {}
-        self._at_work: set[str] = set()  # runs whose row of progress may say what is being done
+        self._at_work: set[str] = set()  # runs whose stored progress may say that work is going on
 
     def new_learner(self, spec: RunSpec) -> Member:
         return Member(spec, self.dataset(spec.protocol.dataset), self.device)
@@ -237,12 +114,10 @@ class Together(Workbench):
         return self._images[name]
 
     def advance(self, runs: Sequence[RunStatus]) -> bool:
-        """Bring those of the runs that are least far one task on, all at once.
-
-        Runs that other processes are working on are left to them for the moment.
+        """Do one task of each of the least advanced runs, all at once.
 
         Returns:
-            False where that is all of them.
+            False if other processes are working on all of them.
         """
         groups = defaultdict(list)
         for log in (run.log for run in runs if run.has_work):
@@ -257,17 +132,17 @@ class Together(Workbench):
                 self._answer([one for one in entrants if one.task is Task.ANSWER])
                 self._measure([one for one in entrants if one.task is not Task.ANSWER])
             except GivenUp:
-                pass  # all of them are unwanted; the store says what is wanted now
+                pass  # none is wanted any more; the store says what is wanted now
             finally:
                 for one in entrants:
                     one.learner.forget()
-                for run_id in sorted(self._at_work):  # given up, like a worker's
+                for run_id in sorted(self._at_work):  # the work was given up
                     self._settle(run_id)
                 self.records.write_due()
         return bool(entrants)
 
     def _enter(self, locks: ExitStack, run_id: str) -> Entrant | None:
-        """Take the run's lock; None where another process has it, or there is nothing to do."""
+        """Take the run's lock; None if another process has it, or there is nothing to do."""
         try:
             locks.enter_context(run_lock(self.store.home, run_id))
         except RunBusy:
@@ -287,7 +162,7 @@ class Together(Workbench):
                 self._do(one)
 
     def _measure(self, entrants: list[Entrant]) -> None:
-        """What is computed for all, then each run's own work."""
+        """Compute what is computed for all runs together, then do each run's own work."""
         self._at_work.update(one.run_id for one in entrants)
         ready = list[Entrant]()
         with self._failing(entrants):
@@ -398,7 +273,7 @@ class Together(Workbench):
     # -- watching ------------------------------------------------------------------------------
 
     def _look(self, entrants: Sequence[Entrant]) -> Look:
-        """Between epochs: give up when nobody wants the group any more, report how far it is."""
+        """What happens between epochs: give up if no run is wanted any more, show progress."""
         looked = time.perf_counter()
 
         def look(epochs_done: int, losses: Sequence[float], left: float) -> None:
@@ -422,9 +297,9 @@ class Together(Workbench):
         return look
 
     def _is_wanted(self, one: Entrant) -> bool:
-        """Whether the run still exists, goes on, and has the labels it was found with.
+        """Whether the run still exists, is not paused and has the labels it was found with.
 
-        One that is not gives nothing up for the others: what was computed for it is dropped.
+        The others go on without it; what was computed for it is dropped.
         """
         control = self.store.control(one.run_id)
         unchanged = control.revision == one.state.revision
@@ -432,7 +307,7 @@ class Together(Workbench):
 
     @contextmanager
     def _failing(self, entrants: Sequence[Entrant]) -> Iterator[None]:
-        """Whoever fails is marked and left alone, as by a worker; the others go on."""
+        """Record a failure of these runs; the others go on."""
         try:
             yield
         except GivenUp:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from dal_core.explain.pool import PoolScores
+if TYPE_CHECKING:
+    from dal_core.explain.pool import PoolScores
 
 
 def choices(pool: PoolScores, n: int) -> dict[str, tuple[int, ...]]:
@@ -16,7 +18,7 @@ def choices(pool: PoolScores, n: int) -> dict[str, tuple[int, ...]]:
 
 
 def overlap(chosen: Mapping[str, Sequence[int]]) -> pd.DataFrame:
-    """[F, F] how many images two functions both ask for; the diagonal has their own number."""
+    """[F, F] number of images that two functions both ask for; the diagonal is their own number."""
     sets = {name: set(image_ids) for name, image_ids in chosen.items()}
     rows = [[len(one & other) for other in sets.values()] for one in sets.values()]
     return pd.DataFrame(rows, index=list(sets), columns=list(sets))
@@ -43,8 +45,8 @@ def redundancy(features: np.ndarray) -> float:
         features: [n, F], a row per image.
 
     Returns:
-        -1 .. 1 (0 .. 1 for features after a relu); NaN for fewer than two images. A row of zeros
-        is like no other: its similarities are 0.
+        -1 to 1 (0 to 1 for features after a relu); NaN for fewer than two images. The
+        similarities of a row of zeros are 0.
     """
     n = len(features)
     if n < 2:
@@ -52,7 +54,7 @@ def redundancy(features: np.ndarray) -> float:
     rows = features.astype(np.float64)
     norms = np.linalg.norm(rows, axis=1, keepdims=True)
     units = np.divide(rows, norms, out=np.zeros_like(rows), where=norms > 0)
-    # The sum over all ordered pairs is the squared length of the sum, less each with itself.
+    # The sum over ordered pairs is the squared length of the sum less each row with itself.
     total = float((units.sum(0) ** 2).sum() - (units**2).sum())
     return total / (n * (n - 1))
 

@@ -24,12 +24,12 @@ class Parts:
 
     Attributes:
         probs: [T, C] softmax outputs, a row per pass.
-        mean: [C] their mean over the passes.
+        mean: [C] mean over the passes.
         entropy_terms: [C] -m log m of the mean; their sum is the max-entropy score.
-        entropies: [T] entropy of each pass; BALD takes their mean off.
-        votes: [C] passes whose likeliest class it is.
+        entropies: [T] entropy of each pass; BALD subtracts their mean.
+        votes: [C] number of passes in which the class is the likeliest.
         spreads: [C] population standard deviation over the passes.
-        scores: by name, of every function that scores probabilities.
+        scores: by function, for every function that scores single images from passes.
     """
 
     probs: np.ndarray

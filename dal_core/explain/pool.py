@@ -16,7 +16,7 @@ from dal_core.explain.parts import scored_functions
 from dal_core.explain.step import ModelStep
 from dal_core.protocol.randomness import Purpose, numpy_generator
 
-HIGH_ENTROPY_SHARE = 0.05  # of the pool: what counts as "high" when an example is looked for
+HIGH_ENTROPY_SHARE = 0.05  # of the pool; counts as "high" when examples are chosen
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,8 @@ class PoolScores:
 
     Attributes:
         image_ids: [N] int64, the images scored.
-        scores: [N] by function, `random` among them.
-        priority: [N] which of equally scored images comes first: the lower number.
+        scores: [N] by function, `random` included.
+        priority: [N]; of equally scored images the one with the lower number comes first.
         mean: [N, C] mean softmax output.
         n_passes: T.
         n_labelled: labels the model was trained on.
@@ -48,14 +48,14 @@ class PoolScores:
         return self.image_ids[order[:n]]
 
     def score_of(self, name: str, image_id: int) -> float | None:
-        """The image's score, None where it was not scored."""
+        """The image's score, or None if it was not scored."""
         found = np.flatnonzero(self.image_ids == image_id)
         return float(self.scores[name][found[0]]) if len(found) else None
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a score stands among the pool's: `rank` 1 is the best; `equal` others share it."""
+    """The rank of a score among the pool's: 1 is the best; `equal` others share it."""
 
     rank: int
     equal: int
@@ -95,7 +95,7 @@ def score_pool(step: ModelStep, progress: Callable[[int, int], None] | None = No
 
 
 def _drawn_scores(seed: int, n_labelled: int, n_images: int) -> dict[str, np.ndarray]:
-    """[N] by function, of those that need nothing of the model."""
+    """Scores [N] by function, of the functions that need nothing of the model."""
     return {
         entry.name: entry.score(n_images, numpy_generator(seed, Purpose.RANDOM_SCORES, n_labelled))
         for entry in registry.functions()
@@ -104,14 +104,14 @@ def _drawn_scores(seed: int, n_labelled: int, n_images: int) -> dict[str, np.nda
 
 
 def place_of(pool: PoolScores, name: str, score: float, image_id: int | None = None) -> Place:
-    """The place a score takes among the pool's, the image itself left out.
+    """The rank of a score among the pool's other images.
 
     Args:
-        image_id: whose score it is, None for an image outside the pool.
+        image_id: the image scored; None for one outside the pool.
     """
     others = pool.scores[name][pool.image_ids != image_id] if image_id is not None else None
     others = pool.scores[name] if others is None else others
-    value = others.dtype.type(score)  # as the pool's are stored: float32 must not miss an equal
+    value = others.dtype.type(score)  # float32, as stored, or equals would differ
     return Place(
         rank=1 + int((others > value).sum()),
         equal=int((others == value).sum()),
@@ -120,10 +120,13 @@ def place_of(pool: PoolScores, name: str, score: float, image_id: int | None = N
 
 
 def ambiguous_image(pool: PoolScores) -> int:
-    """Passes agree that it could be several classes: high entropy, of that the least BALD share.
+    """An image with high entropy of which BALD is the smallest share.
 
-    Report, section 2.2.2: max entropy would ask for it, BALD would not. Raises ValueError for an
-    empty pool.
+    The passes agree that it could be of several classes: max entropy would ask for it, BALD would
+    not (report, section 2.2.2).
+
+    Raises:
+        ValueError: the pool is empty.
     """
     high = _high_entropy(pool)
     share = pool.scores["bald"][high] / pool.scores["max_entropy"][high]
@@ -131,13 +134,17 @@ def ambiguous_image(pool: PoolScores) -> int:
 
 
 def quarrel_image(pool: PoolScores) -> int:
-    """Passes contradict each other: high entropy, of that the most BALD. Raises ValueError."""
+    """An image with high entropy and the most BALD: the passes contradict each other.
+
+    Raises:
+        ValueError: the pool is empty.
+    """
     high = _high_entropy(pool)
     return int(pool.image_ids[high[pool.scores["bald"][high].argmax()]])
 
 
 def _high_entropy(pool: PoolScores) -> np.ndarray:
-    """Positions of the share of the pool with the highest entropy, at least one."""
+    """Positions of the images with the highest entropy, HIGH_ENTROPY_SHARE of the pool."""
     if not len(pool):
         raise ValueError("the pool is empty: there is no image to show")
     n = max(1, round(HIGH_ENTROPY_SHARE * len(pool)))

@@ -10,13 +10,18 @@ import pandas as pd
 from dal_core.explain.step import ModelStep
 
 INITIAL, UNASKED = -1, -2  # in place of a step
-MAX_POINTS = 5000  # pool images on a map: what a browser draws and finds without stutter
+MAX_POINTS = 5000  # pool images on a map; a browser draws and searches these without stutter
 _OVERSAMPLING, _ITERATIONS = 8, 12
 
 
 @dataclass(frozen=True)
 class Projection:
-    """Rows in two dimensions: `coordinates` [N, 2], and the share of variance of each axis [2]."""
+    """Rows in two dimensions.
+
+    Attributes:
+        coordinates: [N, 2].
+        explained: [2] share of the variance along each axis.
+    """
 
     coordinates: np.ndarray
     explained: np.ndarray
@@ -25,10 +30,10 @@ class Projection:
 def project(features: np.ndarray) -> Projection:
     """Principal components 1 and 2 of [N, F] features (Pearson 1901).
 
-    A randomised singular value decomposition with power iterations (Halko, Martinsson and Tropp
-    2011): for 5,000 images and 4,608 features seconds instead of minutes, and equal to the full
-    one to about six digits. Its start is fixed, and each axis points to where its largest
-    loading is positive, so the same features give the same map.
+    Computed by a randomised singular value decomposition with power iterations (Halko, Martinsson
+    and Tropp 2011), which takes seconds instead of minutes for 5,000 images and 4,608 features and
+    agrees with the full one to about six digits. The start is fixed and the largest loading of
+    each axis is positive, so the same features always give the same map.
 
     Raises:
         ValueError: fewer than three rows, or fewer than two features.
