@@ -27,6 +27,7 @@ from dal_core.run.rows import RunNotFound
 from dal_core.run.state import RunState
 from dal_core.store.base import Store
 from dal_core.store.home import default_home
+from dal_core.store.opening import has_store
 from dal_core.store.run_lock import RunBusy, is_locked
 
 
@@ -90,7 +91,7 @@ def _begin(
 def _stored(labels: str, home: Path | None) -> RunState:
     """The run that `labels` names if it is no file."""
     allowed = "a file of labels (CSV or JSON lines), or the id of a run"
-    if not (Path(home or default_home()) / "dal.db").is_file():
+    if not has_store(home or default_home()):
         raise WrongUse(f"LABELS is {labels!r}, which is not a file; allowed: {allowed}")
     store = values.open_store(home, create=False)
     try:
