@@ -22,7 +22,7 @@ from dal_core.exchange import labels_in
 from dal_core.exchange.labels_out import label_rows
 from dal_core.protocol.parameters import Protocol
 from dal_core.protocol.run_spec import FULL_DATA, MAX_SEED, RunSpec
-from dal_core.run.events import Batch
+from dal_core.run.events import AnsweredBatch
 from dal_core.run.rows import RunNotFound
 from dal_core.run.state import RunState
 from dal_core.store.base import Store
@@ -74,7 +74,7 @@ def _begin(
     store: Store,
     data: ImageDataset,
     spec: RunSpec,
-    batches: Sequence[Batch],
+    batches: Sequence[AnsweredBatch],
     title: str,
     device: str,
 ) -> str:
@@ -114,7 +114,7 @@ def _of(source: RunState | None, name: str, default: object) -> str:
 
 def _batches(
     labels: str, wanted: Wanted, source: RunState | None, data: ImageDataset, spec: RunSpec
-) -> list[Batch]:
+) -> list[AnsweredBatch]:
     try:
         if source is None:
             rows = labels_in.read_labels(Path(labels).read_bytes(), data.n_classes)
