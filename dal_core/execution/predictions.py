@@ -44,7 +44,7 @@ class Predictions:
 
 def save_predictions(run_dir: Path, predictions: Predictions) -> None:
     """Write the file atomically, in place of an earlier one. Raises OSError."""
-    arrays = {
+    arrays: dict[str, np.ndarray] = {
         "image_ids": predictions.image_ids.astype(np.int64),
         "mean": predictions.mean.astype(np.float32),
     }
