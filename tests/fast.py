@@ -16,7 +16,7 @@ from dal_core.protocol.parameters import Protocol, override
 from dal_core.protocol.presets import PRESETS
 from dal_core.protocol.run_spec import RunSpec
 from dal_core.run import oracle
-from dal_core.run.answers import check_answers
+from dal_core.run.answers import check_complete, clean_answers
 from dal_core.run.events import Answer, Query, StepResult, Submission
 from dal_core.run.labelled import Labelled, labelled_of
 from dal_core.run.rows import RunRow
@@ -97,7 +97,8 @@ class Run:
         assert query is not None, "ask first"
         if isinstance(answers, Mapping):
             answers = [Answer(image_id, label) for image_id, label in answers.items()]
-        given = check_answers(query, list(answers), self.learner.dataset.n_classes)
+        given = clean_answers(list(answers), self.learner.dataset.n_classes)
+        check_complete(query, given)
         number = len(self.submissions) + 1
         self.submissions.append(Submission(number, query.query_id, "ann", "person", "", given))
 

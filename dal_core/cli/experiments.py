@@ -16,13 +16,13 @@ from dal_core.results.titles import noise_name
 from dal_core.store.base import Store
 from dal_core.store.experiments import ExperimentRow
 from dal_core.store.home import default_home
-from dal_core.store.sqlite.schema import DATABASE_FILE
+from dal_core.store.opening import has_store
 
 
 def show_all(home: Path | None, as_json: bool) -> None:
     """Print all experiments, newest first."""
     found: list[dict[str, Any]] = []
-    if home is not None or (default_home() / DATABASE_FILE).exists():
+    if home is not None or has_store(default_home()):
         store = values.open_store(home, create=False)
         ids = [row.experiment_id for row in store.experiments.all()]
         found = [_as_object(store, status(store, one)) for one in ids]

@@ -13,13 +13,13 @@ from dal_core.experiments import control
 from dal_core.results.run_rows import RunLine, run_line
 from dal_core.store.base import Store
 from dal_core.store.home import default_home
-from dal_core.store.sqlite.schema import DATABASE_FILE
+from dal_core.store.opening import has_store
 
 
 def runs(home: Path | None, as_json: bool) -> None:
     """Print all runs, newest first; `WrongUse` if a `--home` that was given holds none."""
     lines: list[RunLine] = []
-    if home is not None or (default_home() / DATABASE_FILE).exists():
+    if home is not None or has_store(default_home()):
         store = values.open_store(home, create=False)
         lines = [run_line(store.log(run.run_id)) for run in store.runs()]
     if as_json:

@@ -22,11 +22,12 @@ from dal_core.exchange import labels_in
 from dal_core.exchange.labels_out import label_rows
 from dal_core.protocol.parameters import Protocol
 from dal_core.protocol.run_spec import FULL_DATA, MAX_SEED, RunSpec
-from dal_core.run.events import Batch
+from dal_core.run.events import AnsweredBatch
 from dal_core.run.rows import RunNotFound
 from dal_core.run.state import RunState
 from dal_core.store.base import Store
 from dal_core.store.home import default_home
+from dal_core.store.opening import has_store
 from dal_core.store.run_lock import RunBusy, is_locked
 
 
@@ -73,7 +74,7 @@ def _begin(
     store: Store,
     data: ImageDataset,
     spec: RunSpec,
-    batches: Sequence[Batch],
+    batches: Sequence[AnsweredBatch],
     title: str,
     device: str,
 ) -> str:
@@ -90,7 +91,7 @@ def _begin(
 def _stored(labels: str, home: Path | None) -> RunState:
     """The run that `labels` names if it is no file."""
     allowed = "a file of labels (CSV or JSON lines), or the id of a run"
-    if not (Path(home or default_home()) / "dal.db").is_file():
+    if not has_store(home or default_home()):
         raise WrongUse(f"LABELS is {labels!r}, which is not a file; allowed: {allowed}")
     store = values.open_store(home, create=False)
     try:
@@ -113,7 +114,7 @@ def _of(source: RunState | None, name: str, default: object) -> str:
 
 def _batches(
     labels: str, wanted: Wanted, source: RunState | None, data: ImageDataset, spec: RunSpec
-) -> list[Batch]:
+) -> list[AnsweredBatch]:
     try:
         if source is None:
             rows = labels_in.read_labels(Path(labels).read_bytes(), data.n_classes)

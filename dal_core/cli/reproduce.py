@@ -7,7 +7,6 @@ batch. Results are in the store as soon as they are measured.
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from dal_core.cli.resuming import check_same_data, other_dataset, other_versions
 from dal_core.cli.run import say
 from dal_core.cli.table_of_runs import watching
 from dal_core.data import catalogue
-from dal_core.execution.pool import Workers
+from dal_core.execution.pool import Workers, n_cores
 from dal_core.experiments import control
 from dal_core.experiments.status import ExperimentStatus, status
 from dal_core.record_file.sync import experiment_dir, refresh_records, write_experiment_record
@@ -111,7 +110,7 @@ def with_workers(n_workers: int, device: str) -> Work:
 def n_processes(text: str | None) -> int:
     """`--workers` as a number. Raises WrongUse."""
     if text is None:
-        return os.cpu_count() or 1
+        return n_cores()
     return values.whole_number("--workers", text, 1, MAX_WORKERS)
 
 

@@ -21,7 +21,7 @@ from dal_core.data.base import ImageDataset
 from dal_core.exchange.labels_out import LabelRow, image_sha256, spreadsheet_plain
 from dal_core.protocol.run_spec import RunSpec
 from dal_core.run.answers import is_amount
-from dal_core.run.events import Answer, Batch
+from dal_core.run.events import Answer, AnsweredBatch
 from dal_core.run.splits import Split, split_of
 
 MAX_BYTES = 50_000_000
@@ -90,7 +90,9 @@ def given_labels(rows: Sequence[LabelRow]) -> list[GivenLabel]:
     ]
 
 
-def to_batches(rows: Sequence[GivenLabel], dataset: ImageDataset, spec: RunSpec) -> list[Batch]:
+def to_batches(
+    rows: Sequence[GivenLabel], dataset: ImageDataset, spec: RunSpec
+) -> list[AnsweredBatch]:
     """The rows as one batch of answers per step.
 
     Raises:
@@ -120,7 +122,7 @@ def to_batches(rows: Sequence[GivenLabel], dataset: ImageDataset, spec: RunSpec)
     return batches
 
 
-def _batch(rows: list[GivenLabel]) -> Batch:
+def _batch(rows: list[GivenLabel]) -> AnsweredBatch:
     first = rows[0]
     for row in rows:
         for name in ("annotator", "source"):
@@ -128,7 +130,7 @@ def _batch(rows: list[GivenLabel]) -> Batch:
             if said != allowed:
                 _refuse(row, name, said, f"{allowed!r}, as in the rest of step {first.step}")
     answers = tuple(Answer(row.image_id, row.label, row.seconds) for row in rows)
-    return Batch(first.annotator, first.source, first.at, answers)  # type: ignore[arg-type]
+    return AnsweredBatch(first.annotator, first.source, first.at, answers)  # type: ignore[arg-type]
 
 
 def _check_image(row: GivenLabel, dataset: ImageDataset, roles: Mapping[int, str]) -> None:

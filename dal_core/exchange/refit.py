@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dal_core.data.base import ImageDataset
 from dal_core.execution.job import GivenUp, Job, Wait, Workbench, settle
 from dal_core.protocol.run_spec import RunSpec
-from dal_core.run.events import Batch, StepResult
+from dal_core.run.events import AnsweredBatch, StepResult
 from dal_core.run.next_task import Task
 from dal_core.run.rows import RunRow
 from dal_core.run.splits import split_of
@@ -27,7 +27,7 @@ def begin(
     store: Store,
     dataset: ImageDataset,
     spec: RunSpec,
-    batches: Sequence[Batch],
+    batches: Sequence[AnsweredBatch],
     *,
     title: str = "",
     device: str = "cpu",
@@ -101,6 +101,6 @@ def _is_untouched(log: RunState, n_batches: int) -> bool:
     return not log.revision and log.n_submissions == n_batches
 
 
-def _nonce(spec: RunSpec, batches: Sequence[Batch], title: str) -> str:
+def _nonce(spec: RunSpec, batches: Sequence[AnsweredBatch], title: str) -> str:
     parts = repr((spec.key, title, [(one.annotator, one.source, one.answers) for one in batches]))
     return "replay-" + hashlib.sha256(parts.encode()).hexdigest()

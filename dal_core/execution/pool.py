@@ -224,8 +224,11 @@ class Workers:
 
     def _finish(self, worker: _Worker, job: QueuedJob, event: dict[str, Any]) -> None:
         self._deaths.pop(job.run_id, None)
-        if job.after is not None and event.get("message"):
-            self._problems[job.key] = event["message"]
+        message = event.get("message", "")
+        if job.after is not None and message:
+            self._problems[job.key] = message
+        elif event["event"] == "failed" and not event.get("recorded", True):
+            self._failed[job.run_id] = message
         if event.get("more"):
             person_waits = worker is self._interactive and bool(event.get("waits"))
             n_labelled = event.get("n_labelled", job.n_labelled)

@@ -12,7 +12,8 @@ Lines in:  {"do": "work", "run": ID, "steps": N | null}   advance the run by N s
            {"do": "hold"} / {"do": "go"}   pause between two epochs while a person waits; go on
 Lines out: {"event": "ready" | "done" | "busy" | "failed", "run": ID, "message": TEXT,
             "more": whether the run has work left, "n_labelled": labels it has now,
-            "waits": whether a person waits for that work}
+            "waits": whether a person waits for that work,
+            "recorded": whether the store has the failure}
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from dal_core.execution.recompute import NoSuchStep
 from dal_core.learner import bayesian_cnn  # noqa: F401  imported before anyone waits for it
 from dal_core.run.next_task import next_task, person_waits
 from dal_core.run.rows import RunNotFound
+from dal_core.store.base import Store
 from dal_core.store.opening import open_store
 from dal_core.store.run_lock import RunBusy
 from dal_core.training.device import choose_device
@@ -110,8 +112,17 @@ def do(bench: Workbench, job: dict[str, Any], wait: Wait) -> None:
         traceback.print_exc()
         message = f"{type(error).__name__}: {error}"
         # A step's weights that cannot be computed again are no failure of the run.
-        settle(bench.store, run_id, "" if job["do"] == "weights" else message)
-        _send("failed", run_id, message)
+        recorded = _try_to_settle(bench.store, run_id, "" if job["do"] == "weights" else message)
+        _send("failed", run_id, message, recorded=recorded)
+
+
+def _try_to_settle(store: Store, run_id: str, message: str) -> bool:
+    try:
+        settle(store, run_id, message)
+    except Exception:  # a full disk, most likely; the pool records it when it can
+        traceback.print_exc()
+        return False
+    return True
 
 
 _events: TextIO | None = None  # None: standard output, as where a test calls `do`

@@ -17,20 +17,6 @@ class AnswerError(ValueError):
     """Answers that do not fit their query; the message is one line and nothing was written."""
 
 
-def check_answers(query: Query, answers: Sequence[Answer], n_classes: int) -> tuple[Answer, ...]:
-    """The answers as plain numbers, if each is valid and together they complete the query.
-
-    Args:
-        n_classes: labels are 0 to n_classes - 1.
-
-    Raises:
-        AnswerError: naming the image, the value and what is allowed.
-    """
-    clean = clean_answers(answers, n_classes)
-    check_complete(query, clean)
-    return clean
-
-
 def clean_answers(answers: Sequence[Answer], n_classes: int) -> tuple[Answer, ...]:
     """The answers as plain numbers, each checked by itself. Raises AnswerError."""
     clean = tuple(_clean_answer(answer, n_classes) for answer in answers)

@@ -72,8 +72,8 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Batch:
-    """Answers from a label file that a new run starts with, in place of one submission.
+class AnsweredBatch:
+    """Answers from a label file that a new run starts with: one submission of it.
 
     Attributes:
         at: when they were given (ISO 8601); None: now.

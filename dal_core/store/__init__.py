@@ -1,1 +1,1 @@
-"""Runs on disk: the log, its locks, schema and migrations (SQLite through SQLAlchemy Core)."""
+"""Runs on disk: the interface of a store, SQLite behind it, artefacts and locks."""

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from dal_core.protocol.run_spec import RunSpec
-from dal_core.run.events import Answer, Batch, Correction, Query, StepResult
+from dal_core.run.events import Answer, AnsweredBatch, Correction, Query, StepResult
 from dal_core.run.rows import Control, Kind, Mode, Progress, RunRow, SubmitOutcome
 from dal_core.run.state import RunState, RunSummary
 from dal_core.store.experiments import Experiments
@@ -60,7 +60,7 @@ class Store(ABC):
         until_accuracy: float | None = None,
         device: str = "cpu",
         mode: Mode = "strict",
-        answered: Sequence[Batch] = (),
+        answered: Sequence[AnsweredBatch] = (),
         nonce: str = "",
     ) -> RunRow:
         """Make a new run. The fields of `RunRow` say what most arguments mean.

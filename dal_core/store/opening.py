@@ -1,4 +1,4 @@
-"""How a store is opened."""
+"""How a store is found and opened."""
 
 from __future__ import annotations
 
@@ -6,6 +6,12 @@ from pathlib import Path
 
 from dal_core.store.base import Store
 from dal_core.store.sqlite.commands import SqliteStore
+from dal_core.store.sqlite.schema import DATABASE_FILE
+
+
+def has_store(home: Path) -> bool:
+    """Whether there is a store in the home."""
+    return (home / DATABASE_FILE).is_file()
 
 
 def open_store(home: Path, create: bool = True) -> Store:

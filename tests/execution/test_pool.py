@@ -250,6 +250,50 @@ def test_a_worker_that_does_not_start_fails_its_run_and_nothing_else(
     assert not pool.is_active(run_id) and not pool.weights_active("another", 3)
 
 
+def test_a_failure_that_a_worker_could_not_record_is_recorded_by_the_pool(
+    store: Store, pool: Workers, mnist5k: ImageDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = new_run(store, mnist5k).run_id
+
+    def work(worker: workers._Worker, job: workers.QueuedJob, max_steps: int | None) -> None:
+        worker.job = job
+
+    monkeypatch.setattr(workers._Worker, "work", work)
+    pool.ask(run_id, person_waits=True)
+    failed = {"event": "failed", "run": run_id, "message": "OSError: no space", "recorded": False}
+    pool._on_event(pool._interactive, failed)
+    failure = store.log(run_id).failure
+    assert failure is not None and failure.reason == "OSError: no space"
+    assert not pool.is_active(run_id)
+
+
+STRAY = """
+import os, threading, time
+def stray():
+    while True:
+        os.write(1, b"stray")
+        time.sleep(0.02)
+threading.Thread(target=stray, daemon=True).start()
+"""
+
+
+def test_what_is_printed_in_a_worker_does_not_reach_its_events(
+    store: Store, mnist5k: ImageDataset, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text(STRAY)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
+    run_id = new_run(store, mnist5k).run_id
+    pool = Workers(store.home, 1, log=tmp_path / "log")
+    try:
+        pool.ask(run_id, person_waits=False)
+        until(lambda: not pool.is_active(run_id))
+    finally:
+        pool.close()
+    assert len(store.log(run_id).steps) == 3
+    assert "straystray" in (tmp_path / "log").read_text()
+
+
 @pytest.mark.parametrize("line", ["a stray print", "[]", '{"event": "other"}', "{" * 9999, '"', ""])
 def test_a_line_that_is_no_event_is_passed_over(pool: Workers, line: str) -> None:
     pool._interactive._hear(line + "\n")

@@ -10,7 +10,7 @@ import pytest
 
 from dal_core.data.base import ImageDataset
 from dal_core.execution.checkpoints import load_fitted
-from dal_core.execution.job import Workbench, advance
+from dal_core.execution.job import Workbench, advance, recompute_weights
 from dal_core.execution.recompute import (
     corrected_at,
     labelled_at,
@@ -93,6 +93,14 @@ def test_the_newest_steps_weights_are_the_runs_own(store: Store, mnist5k: ImageD
     assert fast.same(stored_weights(stored_step(store.home, log, mnist5k, log.after)), had[-1])
     assert step_weights(store.home, run_id, 0) is None
     assert stored_step(store.home, log, mnist5k, 0) is None
+
+
+def test_a_step_computed_again_clears_no_failure(store: Store, mnist5k: ImageDataset) -> None:
+    run_id, _ = _watched_run(store, mnist5k)
+    store.add_failure(run_id, "OSError: the disk is full")
+    before = store.log(run_id)
+    recompute_weights(Workbench(store), run_id, 0)
+    assert store.log(run_id) == before and before.failure is not None
 
 
 def test_what_is_kept_is_not_computed_again(store: Store, mnist5k: ImageDataset) -> None:

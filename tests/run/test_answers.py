@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dal_core.run.answers import AnswerError, check_answers
+from dal_core.run.answers import AnswerError, check_complete, clean_answers
 from dal_core.run.events import Answer, Query
 
 QUERY = Query("q", 20, 20, (7, 3, 9, 4, 1), (0.5, 0.4, 0.3, 0.2, 0.1), batch_size=3)
@@ -14,6 +14,11 @@ QUERY = Query("q", 20, 20, (7, 3, 9, 4, 1), (0.5, 0.4, 0.3, 0.2, 0.1), batch_siz
 
 def answers(labels: dict[int, Any]) -> list[Answer]:
     return [Answer(image_id, label) for image_id, label in labels.items()]
+
+
+def check_answers(query: Query, answers: list[Answer], n_classes: int) -> None:
+    """As the store checks them."""
+    check_complete(query, clean_answers(answers, n_classes))
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from dal_core.execution.job import Workbench, advance
 from dal_core.experiments import control
 from dal_core.protocol.parameters import override
 from dal_core.protocol.run_spec import RunSpec
-from dal_core.run.events import Answer, Batch
+from dal_core.run.events import Answer, AnsweredBatch
 from dal_core.run.rows import RunNotFound, RunRow
 from dal_core.run.splits import split_of
 from dal_core.store.base import Store
@@ -140,7 +140,7 @@ def test_a_fork_is_not_the_run_that_its_answers_were_given_to(
 ) -> None:
     spec = RunSpec(mnist5k.fingerprint, experiment_kit.protocol(), "bald", 1)
     split = split_of(spec, mnist5k)
-    given = Batch("ann", "person", None, tuple(Answer(int(i), 3) for i in split.pool[:10]))
+    given = AnsweredBatch("ann", "person", None, tuple(Answer(int(i), 3) for i in split.pool[:10]))
     run = store.create_run(
         spec,
         kind="person",

@@ -18,7 +18,7 @@ from sqlalchemy.exc import IntegrityError
 from dal_core.data import catalogue
 from dal_core.protocol.run_spec import RunSpec
 from dal_core.run.answers import AnswerError, check_complete, clean_answers, same_answers
-from dal_core.run.events import Answer, Batch, Correction, Query, StepResult, Submission
+from dal_core.run.events import Answer, AnsweredBatch, Correction, Query, StepResult, Submission
 from dal_core.run.rows import (
     Kind,
     Mode,
@@ -53,7 +53,7 @@ class SqliteStore(Queries):
         until_accuracy: float | None = None,
         device: str = "cpu",
         mode: Mode = "strict",
-        answered: Sequence[Batch] = (),
+        answered: Sequence[AnsweredBatch] = (),
         nonce: str = "",
     ) -> RunRow:
         for batch in answered:

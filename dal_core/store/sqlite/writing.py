@@ -12,7 +12,7 @@ import numpy as np
 from sqlalchemy import Connection, func, insert, select, update
 from sqlalchemy.dialects import sqlite
 
-from dal_core.run.events import Answer, Batch, Query, StepResult
+from dal_core.run.events import Answer, AnsweredBatch, Query, StepResult
 from dal_core.run.rows import Progress, RunRow, now
 from dal_core.store.sqlite import schema
 
@@ -70,7 +70,7 @@ def insert_retraction(connection: Connection, run_id: str, submission_id: int) -
 
 
 def insert_batches(
-    connection: Connection, run: RunRow, batches: Sequence[Batch], nonce: str
+    connection: Connection, run: RunRow, batches: Sequence[AnsweredBatch], nonce: str
 ) -> None:
     """Append answers from a label file, and a query for each batch of them."""
     n_labelled, after = run.n_initial, 0

@@ -284,6 +284,30 @@ def test_a_baseline_that_an_experiment_paused_goes_on_as_far_as_the_run_and_no_f
     assert (baseline.oracle_until, baseline.paused) == (20, False)
 
 
+def test_a_baseline_that_fails_is_tried_again_once_a_batch_and_not_by_drawing_the_page(
+    store: Store, mnist5k: ImageDataset
+) -> None:
+    run_id, workers = asked_run(store, mnist5k)
+
+    def draw() -> None:
+        view = read_view(store, run_id)
+        if actions.ask_baseline(store, mnist5k, view):
+            view = read_view(store, run_id)
+        actions.ask_workers(store, workers, view)  # type: ignore[arg-type]
+
+    draw()
+    (baseline,) = (run.run_id for run in store.runs() if run.baseline)
+    assert baseline in workers.asked
+    workers.asked.clear()
+    store.add_failure(baseline, "OSError: the disk is full")
+    draw()
+    draw()
+    assert baseline not in workers.asked
+    answer(store, mnist5k, run_id)
+    draw()
+    assert baseline in workers.asked
+
+
 def test_equal_runs_share_one_baseline_and_a_random_one_of_the_oracle_needs_none(
     store: Store, mnist5k: ImageDataset
 ) -> None:
