@@ -23,7 +23,7 @@ class LabelledImages(Protocol):
 
     @property
     def labels(self) -> NDArray[np.int64]:
-        """Their labels [n]; negative where nobody knows."""
+        """Their labels [n]; negative where unknown."""
 
     @property
     def test_ids(self) -> NDArray[np.int64] | None:

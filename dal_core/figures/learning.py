@@ -147,7 +147,7 @@ def _random_layers(base: alt.Chart, at: _Place, data: pd.DataFrame) -> Iterator[
         yield band.encode(x=at.x, y=alt.Y("low:Q"), y2="high:Q")
     yield base.mark_line(strokeWidth=2, clip=True).encode(x=at.x, y=at.y, strokeDash=at.dash)
     yield ends(base, "series").mark_circle(size=24, opacity=1).encode(x=at.x, y=at.y)
-    yield _unseen(base, at)
+    yield _invisible(base, at)
 
 
 def _bound_layers(base: alt.Chart, at: _Place, data: pd.DataFrame) -> Iterator[alt.Chart]:
@@ -157,7 +157,7 @@ def _bound_layers(base: alt.Chart, at: _Place, data: pd.DataFrame) -> Iterator[a
 
 def _published_layers(base: alt.Chart, at: _Place, data: pd.DataFrame) -> Iterator[alt.Chart]:
     yield base.mark_line(strokeWidth=2, clip=True).encode(x=at.x, y=at.y, strokeDash=at.dash)
-    yield _unseen(base, at)
+    yield _invisible(base, at)
     points = base.mark_point(shape="diamond", size=45, strokeWidth=1.75, opacity=1)
     yield points.encode(x=at.x, y=at.y)
 
@@ -176,7 +176,7 @@ def _run_layers(base: alt.Chart, at: _Place, data: pd.DataFrame) -> Iterator[alt
         yield hollow.encode(x=at.x, y=at.y, tooltip=at.tooltip)
 
 
-def _unseen(base: alt.Chart, at: _Place) -> alt.Chart:
+def _invisible(base: alt.Chart, at: _Place) -> alt.Chart:
     """Invisible points for the pointer."""
     return base.mark_circle(size=90, opacity=0).encode(x=at.x, y=at.y, tooltip=at.tooltip)
 

@@ -112,7 +112,7 @@ def _place(name: str, points: pd.DataFrame) -> Any:
 
 def _colour(points: pd.DataFrame, by: str, classes: Classes) -> alt.Color:
     if by == CLASS:
-        others = sorted({*points["class"]} - {*classes.names})  # images whose class nobody knows
+        others = sorted({*points["class"]} - {*classes.names})  # images of unknown class
         scale = alt.Scale(
             domain=[*classes.names, *others],
             range=classes.colours() + [PALETTE["grey"]] * len(others),

@@ -47,7 +47,7 @@ def save(
     """
     stem = Path(path)
     stem.parent.mkdir(parents=True, exist_ok=True)
-    spec = _without_unseen(chart.to_dict())
+    spec = _without_invisible(chart.to_dict())
     spec["config"] = {**_PRINT}
     if spec.get("width") == "container":
         spec["width"] = width or 640
@@ -63,18 +63,18 @@ def save(
     return [*written, table]
 
 
-def _without_unseen(spec: dict[str, Any]) -> dict[str, Any]:
+def _without_invisible(spec: dict[str, Any]) -> dict[str, Any]:
     """The chart without its invisible marks, which only a pointer needs."""
     kept = dict(spec)
     for part in ("layer", "hconcat"):
         if part in kept:
-            kept[part] = [_without_unseen(one) for one in kept[part] if not _is_unseen(one)]
+            kept[part] = [_without_invisible(one) for one in kept[part] if not _is_invisible(one)]
     if "spec" in kept:  # of a facet
-        kept["spec"] = _without_unseen(kept["spec"])
+        kept["spec"] = _without_invisible(kept["spec"])
     return kept
 
 
-def _is_unseen(spec: dict[str, Any]) -> bool:
+def _is_invisible(spec: dict[str, Any]) -> bool:
     mark = spec.get("mark")
     return isinstance(mark, dict) and mark.get("opacity") == 0
 

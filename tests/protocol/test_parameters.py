@@ -22,6 +22,7 @@ from dal_core.protocol.presets import (
     with_dataset,
 )
 from dal_core.protocol.run_spec import MAX_SEED, RunSpec
+from tests import toys
 
 REPORT, RELEASED, QUICK = (PRESETS[name] for name in ("report", "released", "quick"))
 
@@ -226,6 +227,24 @@ def test_a_small_validation_set_stays_small_on_another_data_set() -> None:
 def test_an_unknown_data_set_is_one_line() -> None:
     with pytest.raises(ProtocolError, match="dataset is 'emnist'; allowed: mnist, mnist5k"):
         with_dataset(QUICK, "emnist")
+
+
+def test_any_registered_data_set_can_be_named_and_its_classes_decide_the_initial_set() -> None:
+    with toys.registered():
+        signs = with_dataset(REPORT, toys.NAME)
+        assert (signs.train_size, signs.test_size, signs.val_size) == (21, None, 500)
+        assert (signs.pool_subset_size, signs.test_subset_size) == ("all", "all")
+        with pytest.raises(ProtocolError) as error:
+            override(signs, {"train_size": 20})
+        allowed = "a whole number, at least 3 and a multiple of 3"
+        assert str(error.value) == f"train_size is 20; allowed: {allowed}"
+        with pytest.raises(ProtocolError) as error:
+            override(signs, {"test_size": 50})
+        assert str(error.value) == "test_size is 50; allowed: null, for toy has no test set"
+        with pytest.raises(ProtocolError, match="dataset is 'x'; allowed: mnist, mnist5k, toy"):
+            override(signs, {"dataset": "x"})
+    with pytest.raises(ProtocolError, match=r"dataset is 'toy'; allowed: mnist, mnist5k$"):
+        override(REPORT, {"dataset": toys.NAME})
 
 
 SPEC = RunSpec("f" * 64, QUICK, "bald", 1)
