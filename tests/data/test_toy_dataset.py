@@ -30,6 +30,7 @@ from dal_core.record_file.schema import bounds, curves
 from dal_core.record_file.sync import experiment_record
 from dal_core.results import run_history
 from dal_core.run import stop_rules
+from dal_core.run.answers import AnswerError
 from dal_core.run.events import Answer
 from dal_core.run.next_task import next_task
 from dal_core.run.rows import Mode
@@ -198,6 +199,32 @@ def test_a_target_accuracy_is_refused_where_nothing_measures_it(
         "dal: --until-accuracy is '0.9'; allowed: with a data set that has a test set, "
         "and toy has none"
     )
+
+
+def test_the_store_refuses_a_target_accuracy_too(toy: ImageDataset, dal_home: Path) -> None:
+    store, protocol = open_store(dal_home), override(PRESETS["quick"], toys.SETTINGS)
+    spec = RunSpec(toy.fingerprint, protocol, "bald", seed=1)
+    words = "until_accuracy is 0.9; allowed: None, since this data set has no test set"
+    with pytest.raises(ValueError, match=words):
+        control.create_run(store, toy, spec, until_accuracy=0.9)
+    assert store.runs() == []
+    run = control.create_run(store, toy, spec)
+    with pytest.raises(ValueError, match=words):
+        store.set_directives(run.run_id, until_accuracy=0.9)
+
+
+def test_answers_beyond_the_classes_of_the_toy_are_refused(
+    toy: ImageDataset, dal_home: Path
+) -> None:
+    store, protocol = open_store(dal_home), override(PRESETS["quick"], toys.SETTINGS)
+    spec = RunSpec(toy.fingerprint, protocol, "random", seed=1)
+    run = control.create_run(store, toy, spec, person=True)
+    list(advance(Workbench(store), run.run_id))
+    query = store.log(run.run_id).open_query
+    assert query is not None
+    answers = [Answer(image_id, 3) for image_id in query.shown()]
+    with pytest.raises(AnswerError, match="is 3; allowed: 0 to 2, or None"):
+        store.submit(query.query_id, answers, annotator="Ann", source="person")
 
 
 def test_the_oracle_stops_in_one_line_where_it_does_not_know_the_label(
