@@ -30,6 +30,7 @@ from dal_core.record_file.schema import bounds, curves
 from dal_core.record_file.sync import experiment_record
 from dal_core.results import run_history
 from dal_core.run import stop_rules
+from dal_core.run.answers import AnswerError
 from dal_core.run.events import Answer
 from dal_core.run.next_task import next_task
 from dal_core.run.rows import Mode
@@ -37,8 +38,16 @@ from dal_core.run.splits import make_split, split_of
 from dal_core.store.opening import open_store
 from tests import toys
 
-SETTINGS = [f"--set={key}={json.dumps(value)}" for key, value in toys.SETTINGS.items()]
-RUN = ["run", "--protocol", "quick", *SETTINGS, "--seed", "1"]
+
+def on_toy(**changes: Any) -> list[str]:
+    """The options that make a run on the toy a short one."""
+    settings = {**toys.SETTINGS, **changes}
+    sets = [f"--set={key}={json.dumps(value)}" for key, value in settings.items()]
+    return ["--protocol", "quick", *sets, "--seed", "1"]
+
+
+def run_on_toy(acquisition: str = "bald", **changes: Any) -> list[str]:
+    return ["run", *on_toy(**changes), "--acquisition", acquisition]
 
 
 @pytest.fixture(autouse=True)
@@ -58,7 +67,7 @@ def dal(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> s
 @pytest.fixture
 def finished(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
     """`dal run` to its end, as `--json` prints it."""
-    run: dict[str, Any] = json.loads(dal(capsys, *RUN, "--acquisition", "bald", "--json"))
+    run: dict[str, Any] = json.loads(dal(capsys, *run_on_toy(), "--json"))
     return run
 
 
@@ -67,8 +76,7 @@ def finished(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
 def test_a_run_goes_to_its_end_and_accuracy_is_absent(
     capsys: pytest.CaptureFixture[str], model: str, weights: str
 ) -> None:
-    changes = [f"--set=which_model={model}", f"--set=weights={weights}"]
-    run = json.loads(dal(capsys, *RUN, *changes, "--acquisition", "bald", "--json"))
+    run = json.loads(dal(capsys, *run_on_toy(which_model=model, weights=weights), "--json"))
     assert [step["n_labelled"] for step in run["steps"]] == [6, 11, 16]
     assert all(step.keys() == {"step", "n_labelled", "seconds"} for step in run["steps"])
 
@@ -81,7 +89,7 @@ def test_what_is_shown_of_a_run_leaves_accuracy_out(
     assert "accuracy" not in shown and "mutual information" not in shown and "nan" not in shown
     (row,) = json.loads(dal(capsys, "runs", "--json"))
     assert (row["dataset"], row["n_labelled"], row["accuracy"]) == ("toy", 16, None)
-    line = dal(capsys, *RUN, "--acquisition", "random").splitlines()[-1]
+    line = dal(capsys, *run_on_toy("random")).splitlines()[-1]
     assert line == "16 labels (no test set)"
 
 
@@ -108,12 +116,12 @@ def test_labels_are_classes_of_the_toy_and_fit_again(
     assert [row["class_name"] for row in rows] == [
         toys.CLASS_NAMES[int(row["label"])] for row in rows
     ]
-    refit = ["replay", str(path), "--protocol", "quick", *SETTINGS, "--acquisition", "bald"]
-    again = json.loads(dal(capsys, *refit, "--seed", "1", "--json"))
+    refit = ["replay", str(path), *on_toy(), "--acquisition", "bald"]
+    again = json.loads(dal(capsys, *refit, "--json"))
     assert [step["n_labelled"] for step in again["steps"]] == [6, 11, 16]
 
     path.write_text(path.read_text().replace(f",{rows[0]['label']},", ",3,", 1))
-    error = dal(capsys, *refit, "--seed", "1", code=2)
+    error = dal(capsys, *refit, code=2)
     assert "label is '3'; allowed: 0 to 2, or empty for a skipped image" in error
 
 
@@ -150,7 +158,7 @@ def test_an_exported_model_names_the_classes(
 def test_a_noisy_oracle_answers_with_classes_of_the_toy(
     capsys: pytest.CaptureFixture[str], dal_home: Path
 ) -> None:
-    noisy = [*RUN, "--acquisition", "bald", "--noise", "1", "--json"]
+    noisy = [*run_on_toy(), "--noise", "1", "--json"]
     labels = open_store(dal_home).log(json.loads(dal(capsys, *noisy))["id"]).labels()
     truth = toys.truth()
     assert len(labels) == 10 and {label for _, label in labels} <= {0, 1, 2}
@@ -186,18 +194,44 @@ def test_every_preset_fits_the_toy_once_it_is_on_the_toy(toy: ImageDataset) -> N
 def test_a_target_accuracy_is_refused_where_nothing_measures_it(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    error = dal(capsys, *RUN, "--acquisition", "bald", "--until-accuracy", "0.9", code=2)
+    error = dal(capsys, *run_on_toy(), "--until-accuracy", "0.9", code=2)
     assert error == (
         "dal: --until-accuracy is '0.9'; allowed: with a data set that has a test set, "
         "and toy has none"
     )
 
 
+def test_the_store_refuses_a_target_accuracy_too(toy: ImageDataset, dal_home: Path) -> None:
+    store, protocol = open_store(dal_home), override(PRESETS["quick"], toys.SETTINGS)
+    spec = RunSpec(toy.fingerprint, protocol, "bald", seed=1)
+    words = "until_accuracy is 0.9; allowed: None, since this data set has no test set"
+    with pytest.raises(ValueError, match=words):
+        control.create_run(store, toy, spec, until_accuracy=0.9)
+    assert store.runs() == []
+    run = control.create_run(store, toy, spec)
+    with pytest.raises(ValueError, match=words):
+        store.set_directives(run.run_id, until_accuracy=0.9)
+
+
+def test_answers_beyond_the_classes_of_the_toy_are_refused(
+    toy: ImageDataset, dal_home: Path
+) -> None:
+    store, protocol = open_store(dal_home), override(PRESETS["quick"], toys.SETTINGS)
+    spec = RunSpec(toy.fingerprint, protocol, "random", seed=1)
+    run = control.create_run(store, toy, spec, person=True)
+    list(advance(Workbench(store), run.run_id))
+    query = store.log(run.run_id).open_query
+    assert query is not None
+    answers = [Answer(image_id, 3) for image_id in query.shown()]
+    with pytest.raises(AnswerError, match="is 3; allowed: 0 to 2, or None"):
+        store.submit(query.query_id, answers, annotator="Ann", source="person")
+
+
 def test_the_oracle_stops_in_one_line_where_it_does_not_know_the_label(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    partly = [*RUN, "--set=dataset=toy-partly", "--set=n_samples_to_acquire=100"]
-    error = dal(capsys, *partly, "--acquisition", "random", code=1)
+    partly = run_on_toy("random", dataset=toys.PARTLY, n_samples_to_acquire=100)
+    error = dal(capsys, *partly, code=1)
     assert error.startswith("dal: the oracle cannot answer for image ")
     assert error.endswith("toy-partly does not know its sign; allowed: a person's run")
 
