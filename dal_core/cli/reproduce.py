@@ -66,8 +66,8 @@ def reproduce(
     """
     n_workers, where = n_processes(workers), values.device(device)
     work: Work = with_workers(n_workers, where)
-    if _is_lockstep(lockstep, where, workers):
-        work = partial(_work_in_lockstep, device=where)
+    if _is_stacked(lockstep, where, workers):
+        work = partial(_work_stacked, device=where)
     if resume is None:
         store, row = _begin(Wanted(**given), where, home)
     else:
@@ -114,14 +114,14 @@ def n_processes(text: str | None) -> int:
     return values.whole_number("--workers", text, 1, MAX_WORKERS)
 
 
-def _is_lockstep(wanted: bool | None, device: str, workers: str | None) -> bool:
+def _is_stacked(wanted: bool | None, device: str, workers: str | None) -> bool:
     """Whether to train all runs as one batch. Raises WrongUse for options that contradict it."""
     chosen = device == "cuda" if wanted is None else wanted
     if chosen and device not in ("cpu", "cuda"):
         raise WrongUse(f"--lockstep with --device {device}; allowed: cpu, cuda")
     if chosen and workers is not None:
         raise WrongUse(
-            f"--workers is {workers!r} but lock-step uses one process; allowed: no --workers, or "
+            f"--workers is {workers!r} but --lockstep uses one process; allowed: no --workers, or "
             "--no-lockstep with it"
         )
     return chosen
@@ -174,7 +174,7 @@ def _work(store: Store, experiment_id: str, n_workers: int, device: str) -> None
         pool.close()
 
 
-def _work_in_lockstep(store: Store, experiment_id: str, device: str) -> None:
+def _work_stacked(store: Store, experiment_id: str, device: str) -> None:
     import torch
 
     from dal_core.experiments.stacked_runs import conduct

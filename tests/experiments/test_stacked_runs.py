@@ -1,4 +1,4 @@
-"""An experiment in lock-step: the same log as by workers, also after a kill, a pause, a failure."""
+"""An experiment of stacked runs has the log of workers, also after a kill, pause or failure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import torch
 
 from dal_core.cli import main
 from dal_core.cli.errors import WrongUse
-from dal_core.cli.reproduce import _is_lockstep
+from dal_core.cli.reproduce import _is_stacked
 from dal_core.data.base import ImageDataset
 from dal_core.execution.job import Workbench, advance
 from dal_core.experiments import control, stacked_runs
@@ -381,21 +381,21 @@ def test_a_killed_command_is_resumed_to_the_same_record(
             assert one[0] == pytest.approx(other[0], rel=1e-4)
 
 
-def test_lock_step_is_the_default_on_cuda_alone() -> None:
-    assert _is_lockstep(None, "cuda", None)
-    assert not _is_lockstep(False, "cuda", "2")
-    assert _is_lockstep(True, "cpu", None)
-    assert not _is_lockstep(None, "cpu", "2") and not _is_lockstep(None, "mps", None)
+def test_stacked_runs_are_the_default_on_cuda_alone() -> None:
+    assert _is_stacked(None, "cuda", None)
+    assert not _is_stacked(False, "cuda", "2")
+    assert _is_stacked(True, "cpu", None)
+    assert not _is_stacked(None, "cpu", "2") and not _is_stacked(None, "mps", None)
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((True, "cpu", "2"), "--workers is '2' but in lock-step one process does it all"),
-        ((None, "cuda", "2"), "--workers is '2' but in lock-step one process does it all"),
+        ((True, "cpu", "2"), "--workers is '2' but --lockstep uses one process"),
+        ((None, "cuda", "2"), "--workers is '2' but --lockstep uses one process"),
         ((True, "mps", None), "--lockstep with --device mps; allowed: cpu, cuda"),
     ],
 )
-def test_what_does_not_go_with_lock_step_is_refused(arguments: Any, message: str) -> None:
+def test_options_that_exclude_stacked_runs_are_refused(arguments: Any, message: str) -> None:
     with pytest.raises(WrongUse, match=message):
-        _is_lockstep(*arguments)
+        _is_stacked(*arguments)

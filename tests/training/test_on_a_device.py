@@ -145,7 +145,7 @@ def test_passes_stay_on_the_device(mnist5k: ImageDataset, device: PretendDevice)
     assert torch.equal(probs.cpu(), passes(CPU))
 
 
-def test_an_experiment_in_lock_step_on_a_device_is_that_on_the_cpu(
+def test_a_stacked_experiment_on_a_device_is_that_on_the_cpu(
     mnist5k: ImageDataset, device: PretendDevice, tmp_path: Path
 ) -> None:
     wanted = protocol(weights="best", n_acquisition_steps=1)

@@ -1,9 +1,9 @@
 """A cache of logs: of a log read before, only what was added since is read again.
 
 A log grows by a few rows a step and is read several times a step. Parsing all of it each time
-took a third of the host's time in a lock-step experiment (`benchmarks/gpu.md`). Rows of the log
-never change and their numbers are never used twice, so what was read stays true. What can change
-(directives, retractions, failures) is read each time.
+took a third of the host's time in an experiment of stacked runs (`benchmarks/gpu.md`). Rows of the
+log never change and their numbers are never used twice, so what was read stays true. What can
+change (directives, retractions, failures) is read each time.
 """
 
 from __future__ import annotations
