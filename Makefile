@@ -22,7 +22,7 @@ help:
 	@echo 'make run        start the app on http://localhost:$(PORT)'
 	@echo 'make test       run the tests (PYTEST_ARGS="-k word" passes options on)'
 	@echo 'make test-slow  run the slow tests too'
-	@echo 'make lint       ruff and mypy'
+	@echo 'make lint       ruff, mypy and the floors of the rooms'
 	@echo 'make bench      measure this machine against the reference implementation'
 	@echo '                (BENCH_ARGS="--scaling --write FOLDER" adds workers, memory, JSON and plots)'
 	@echo 'make clean      remove $(VENV) and what tools left behind; data/ and runs/ stay'
@@ -40,6 +40,7 @@ lint: $(VENV)/.dev-stamp
 	$(BIN)/python -m ruff check
 	$(BIN)/python -m ruff format --check
 	$(BIN)/python -m mypy $(SOURCES)
+	$(BIN)/lint-imports
 
 bench: $(VENV)/.run-stamp
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)

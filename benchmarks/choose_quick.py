@@ -38,12 +38,14 @@ def run(candidate: str, acquisition: str, seed: int) -> dict[int, tuple[float, f
     data = catalogue.load("mnist5k")
     protocol = override(preset("quick"), CANDIDATES[candidate])
     learner = BayesianCNNLearner(RunSpec(data.fingerprint, protocol, acquisition, seed), data)
-    measured, ids = {}, learner.split.initial
+    measured: dict[int, tuple[float, float]] = {}
+    ids = learner.split.initial
     while len(ids) <= max(LABELS):
         labelled = Labelled(ids, data.labels[ids], frozenset(), len(measured), 0, len(measured))
         started = time.process_time()  # CPU time, since other work may share the machine
         fitted = learner.fit(labelled)
         result = learner.evaluate(fitted)
+        assert result.accuracy is not None  # these digits have a test set
         query, _ = learner.query(fitted, labelled)
         measured[result.n_labelled] = result.accuracy, time.process_time() - started
         ids = np.concatenate([ids, query.shown()])

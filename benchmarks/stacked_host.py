@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -37,7 +38,6 @@ from dal_core.training.loop import Training
 from dal_core.training.malloc import keep_freed_memory
 
 FUNCTIONS = ("max_entropy", "bald", "variation_ratios", "mean_std", "random")
-N_CLASSES = 10
 FIRST_LOSS = 3.0  # nats; the value does not matter
 
 
@@ -83,7 +83,7 @@ def measure(
     made = create_experiment(store, dataset, protocol, functions, seeds, full_data=False)
     with (
         patch.object(stacked_runs, "train_together", _train),
-        patch.object(stacked_runs, "passes_together", _passes),
+        patch.object(stacked_runs, "passes_together", partial(_passes, dataset.n_classes)),
     ):
         cpu, clock = time.process_time(), time.perf_counter()
         if profile:
@@ -105,11 +105,16 @@ def _train(
 
 
 def _passes(
-    models: Sequence[BayesianCNN], images: Tensor, ids: Tensor, n_passes: int, *_: Any
+    n_classes: int,
+    models: Sequence[BayesianCNN],
+    images: Tensor,
+    ids: Tensor,
+    n_passes: int,
+    *_: Any,
 ) -> Iterator[Tensor]:
     """The same probabilities for every chunk of images."""
     generator = torch.Generator().manual_seed(1)
-    logits = torch.randn(1, n_passes, CHUNK, N_CLASSES, generator=generator)
+    logits = torch.randn(1, n_passes, CHUNK, n_classes, generator=generator)
     probs = torch.softmax(logits, -1)
     for chunk in ids.split(CHUNK, dim=1):
         yield probs[:, :, : chunk.shape[1]].expand(len(models), -1, -1, -1)

@@ -1,4 +1,4 @@
-"""Every score once more, as float64 loops written from the formulas of SPEC section 3.
+"""Every score once more, as float64 loops written from the formulas of docs/method.md, section 3.
 
 Slow on purpose: no vector operation, no library entropy, so that a slip in the fast code is not
 repeated here. probs[t][n][c], as everywhere.

@@ -94,6 +94,7 @@ def loader(name: str) -> Loader:
         image_shape=SHAPE,
         pixel_mean=MEAN,
         pixel_std=STD,
+        protocol_defaults={"val_size": 12, "pool_subset_size": "all", "test_subset_size": "all"},
     )
 
 

@@ -1,1 +1,1 @@
-"""Data sets, class names, splits, caches and downloads."""
+"""Data sets: images, labels and class names, found, read, cached and downloaded."""

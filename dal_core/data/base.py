@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -104,6 +104,8 @@ class Loader:
     Attributes:
         test_set: Where the test images come from.
         class_names, noun, image_shape, pixel_mean, pixel_std: As in `ImageDataset`.
+        protocol_defaults: Values of protocol parameters that fit this data set, where those of
+            MNIST do not; `test_size` where the test set is drawn.
     """
 
     name: str
@@ -119,6 +121,7 @@ class Loader:
     image_shape: tuple[int, ...] = (28, 28)
     pixel_mean: tuple[float, ...] = (MNIST_MEAN,)
     pixel_std: tuple[float, ...] = (MNIST_STD,)
+    protocol_defaults: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def n_classes(self) -> int:

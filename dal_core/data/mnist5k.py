@@ -80,4 +80,11 @@ LOADER = Loader(
     fetch=fetch,
     test_set="drawn",
     noun="digit",
+    # 5,000 images cannot spare 1,000 for validation and 3,000 for testing.
+    protocol_defaults={
+        "test_size": 1000,
+        "val_size": 500,
+        "pool_subset_size": "all",
+        "test_subset_size": "all",
+    },
 )

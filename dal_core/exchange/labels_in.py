@@ -109,9 +109,7 @@ def to_batches(rows: Sequence[GivenLabel], dataset: ImageDataset, spec: RunSpec)
         seen[row.image_id] = row.where
     for earlier, later in pairwise(rows):
         if later.step < earlier.step:
-            _refuse(
-                later, "step", later.step, f"{earlier.step} or more, rows are in order of steps"
-            )
+            _refuse(later, "step", later.step, f"{earlier.step} or more, rows follow the steps")
     batches = [_batch(list(group)) for _, group in groupby(rows, key=lambda row: row.step)]
     most = spec.protocol.n_acquisition_steps
     if len(batches) > most:

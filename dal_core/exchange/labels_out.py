@@ -10,7 +10,7 @@ import csv
 import hashlib
 import io
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -42,6 +42,7 @@ class LabelRow:
         n_labelled: labels in the training set before those of this query.
         position: place in the order of training, from 0; skipped images have one too.
         corrected: whether the label was corrected after its submission.
+        class_name: of the label, where that says more than the label.
     """
 
     run: str
@@ -58,6 +59,7 @@ class LabelRow:
     n_labelled: int
     position: int
     corrected: bool
+    class_name: str | None = None
 
 
 COLUMNS = tuple(field.name for field in fields(LabelRow))
@@ -97,6 +99,7 @@ def label_rows(log: RunState, dataset: ImageDataset) -> list[LabelRow]:
                     n_labelled=n_labelled,
                     position=len(rows),
                     corrected=answer.image_id in corrected,
+                    class_name=_name_beside(answer.label, dataset),
                 )
             )
         n_labelled += len(submission.labels)
@@ -106,16 +109,30 @@ def label_rows(log: RunState, dataset: ImageDataset) -> list[LabelRow]:
 def to_csv(rows: list[LabelRow]) -> str:
     """A header and one line per row; no text cell can be read as a formula."""
     file = io.StringIO()
-    writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+    columns = _columns(rows)
+    writer = csv.DictWriter(file, columns, lineterminator="\n")
     writer.writeheader()
     for row in rows:
-        writer.writerow({name: spreadsheet_safe(value) for name, value in asdict(row).items()})
+        writer.writerow({name: spreadsheet_safe(getattr(row, name)) for name in columns})
     return file.getvalue()
 
 
 def to_jsonl(rows: list[LabelRow]) -> str:
     """One JSON object per row, with the columns of the CSV as keys and text unchanged."""
-    return "".join(json.dumps(asdict(row), ensure_ascii=False) + "\n" for row in rows)
+    columns = _columns(rows)
+    objects = ({name: getattr(row, name) for name in columns} for row in rows)
+    return "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in objects)
+
+
+def _name_beside(label: int | None, dataset: ImageDataset) -> str | None:
+    """The name of a class, None where names are the labels themselves, as for digits."""
+    named = dataset.class_names != tuple(map(str, range(dataset.n_classes)))
+    return dataset.class_name(label) if named and label is not None else None
+
+
+def _columns(rows: list[LabelRow]) -> tuple[str, ...]:
+    """All columns; without `class_name` where no row has one."""
+    return COLUMNS if any(row.class_name is not None for row in rows) else COLUMNS[:-1]
 
 
 def render(log: RunState, dataset: ImageDataset, form: str) -> str:

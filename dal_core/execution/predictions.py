@@ -1,20 +1,23 @@
-"""What a run's newest model believes of the images that were answered, on disk.
+"""What a run's newest model predicts for the images that were answered, on disk.
 
-One file, `beliefs.npz` in the run's folder, written after each fit of a person's run, so that a
-page can set a person's labels beside the model's without a model of its own. It is a
-convenience, never the truth: a missing or foreign file only means that there is nothing to show.
+The file is written after each fit of a person's run, so that pages can show a person's labels
+beside the model's predictions without loading the model. A file that is missing or damaged only
+means that there is nothing to show.
 """
 
 from __future__ import annotations
 
-import os
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-FILE_NAME = "beliefs.npz"  # the name that homes of every version have
+from dal_core.store import artefacts
+from dal_core.store.artefacts import ArtefactDamaged, ArtefactMissing
+
+FILE_NAME = "predictions.safetensors"
+OLD_NAME = "beliefs.npz"  # in homes of the first versions
 
 
 @dataclass(frozen=True)
@@ -24,8 +27,8 @@ class Predictions:
     Attributes:
         image_ids: int64 [n].
         mean: float32 [n, C]; rows sum to 1.
-        n_labelled: labels the model had.
-        after, corrected: the last submission and correction in its training set; 0: none.
+        n_labelled: labels the model was fitted to.
+        after, corrected: the last submission and correction among them; 0 for none.
     """
 
     image_ids: np.ndarray
@@ -40,23 +43,31 @@ class Predictions:
 
 
 def save_predictions(run_dir: Path, predictions: Predictions) -> None:
-    """Write the file under a temporary name, then rename, so a reader never sees half of it."""
-    run_dir.mkdir(parents=True, exist_ok=True)
-    temporary = run_dir / (FILE_NAME + ".tmp")
-    with temporary.open("wb") as file:
-        np.savez(
-            file,
-            image_ids=predictions.image_ids.astype(np.int64),
-            mean=predictions.mean.astype(np.float32),
-            model=np.array([predictions.n_labelled, predictions.after, predictions.corrected]),
-        )
-    os.replace(temporary, run_dir / FILE_NAME)
+    """Write the file atomically, in place of an earlier one. Raises OSError."""
+    arrays = {
+        "image_ids": predictions.image_ids.astype(np.int64),
+        "mean": predictions.mean.astype(np.float32),
+    }
+    facts = {name: getattr(predictions, name) for name in ("n_labelled", "after", "corrected")}
+    artefacts.save(run_dir / FILE_NAME, arrays, facts)
+    (run_dir / OLD_NAME).unlink(missing_ok=True)
 
 
 def load_predictions(run_dir: Path) -> Predictions | None:
-    """The newest predictions; None when there are none, or none that can be read."""
+    """The newest predictions; None if there are none, or none that can be read."""
     try:
-        with np.load(run_dir / FILE_NAME, allow_pickle=False) as file:
+        arrays, facts = artefacts.load(run_dir / FILE_NAME)
+        found = Predictions(arrays["image_ids"], arrays["mean"], **facts)
+    except ArtefactMissing:
+        return _load_old(run_dir / OLD_NAME)
+    except (ArtefactDamaged, KeyError, TypeError):
+        return None
+    return found if len(found.image_ids) == len(found.mean) else None
+
+
+def _load_old(path: Path) -> Predictions | None:
+    try:
+        with np.load(path, allow_pickle=False) as file:
             n_labelled, after, corrected = file["model"].tolist()
             found = Predictions(file["image_ids"], file["mean"], n_labelled, after, corrected)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):

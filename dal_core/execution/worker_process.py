@@ -1,7 +1,8 @@
 """The worker process: `python -m dal_core.execution.worker_process HOME DEVICE [THREADS]`.
 
 It reads one JSON line per job from standard input and writes one JSON line per event to standard
-output. It ends when its input ends, so no worker outlives its server. Results go to the store;
+output; what else is printed goes to standard error. It ends when its input ends, so no worker
+outlives its server. Results go to the store;
 the lines only say that there is something to read. With THREADS 2 a second thread uses the
 second core; results are the same to the last bit.
 
@@ -25,7 +26,7 @@ import traceback
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import torch
 
@@ -66,6 +67,8 @@ class _Inbox(threading.Thread):
 
 def main(home: str, device: str = "cpu", threads: str = "1") -> None:
     """Serve jobs until the input ends."""
+    global _events
+    _events = _take_stdout()
     keep_freed_memory()
     torch.set_num_threads(1)
     where = choose_device(device)
@@ -111,8 +114,20 @@ def do(bench: Workbench, job: dict[str, Any], wait: Wait) -> None:
         _send("failed", run_id, message)
 
 
+_events: TextIO | None = None  # None: standard output, as where a test calls `do`
+
+
+def _take_stdout() -> TextIO:
+    """Standard output for events alone: prints of libraries and of C code go to standard error."""
+    events = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    sys.stdout = sys.stderr
+    return events
+
+
 def _send(event: str, run_id: str = "", message: str = "", **more: Any) -> None:
-    print(json.dumps({"event": event, "run": run_id, "message": message, **more}), flush=True)
+    line = json.dumps({"event": event, "run": run_id, "message": message, **more})
+    print(line, file=_events or sys.stdout, flush=True)
 
 
 def warm_up() -> None:

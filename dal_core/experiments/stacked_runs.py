@@ -229,7 +229,7 @@ class Together(Workbench):
         return Member(spec, self.dataset(spec.protocol.dataset), self.device)
 
     def images(self, name: str) -> Tensor:
-        """[M, 1, 28, 28] all images of a data set, normalised, on the device; made once."""
+        """[M, channels, H, W] all images of a data set, normalised, on the device; made once."""
         if name not in self._images:
             data = self.dataset(name)
             images = normalise(data.images, data.pixel_mean, data.pixel_std)
@@ -310,7 +310,8 @@ class Together(Workbench):
         self._fit([one for one in stackable if one.fitted is None])
         wanted = [one for one in entrants if self._is_wanted(one)]
         stackable = [one for one in wanted if one.learner.is_stackable]
-        measured = [one for one in stackable if one.task is Task.EVALUATE]
+        evaluated = [one for one in stackable if one.task is Task.EVALUATE]
+        measured = [one for one in evaluated if one.state.run.has_test_set]
         self._pass("evaluate", measured, Purpose.MC_DROPOUT_TEST)
         self._pass("score", [one for one in stackable if one.will_ask], Purpose.MC_DROPOUT_POOL)
         return wanted

@@ -1,4 +1,4 @@
-"""Axes and legends that all charts share: titles, number formats, reach and spacing."""
+"""Axes and legends that all charts share: titles, number formats, domains and spacing."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ METRIC_TITLES: dict[Metric, str] = {
 VALUE_FORMATS: dict[Metric, str] = {"accuracy": ".1%", "mutual_information": ".3f"}
 _AXIS_FORMATS: dict[Metric, str] = {"accuracy": ".0%", "mutual_information": ".2f"}
 
-FEW_MINUTES = 2.0  # an axis of minutes shows at least these
-ROOM = 100  # labels an axis shows at least: ten steps lie ahead of a run that has just begun
+FEW_MINUTES = 2.0  # an axis of minutes shows at least this many
+ROOM = 100  # an axis shows at least this many labels, so that a new run has steps ahead
 PADDING = {"left": 5, "top": 5, "right": 5, "bottom": 5}
-"""Pixels around a chart. Each side by name: Streamlit's theme fails on a single number, and given
-none it leaves much room below.
+"""Pixels around a chart. Streamlit's theme fails on a single number, and leaves much room below a
+chart without padding.
 """
 
 
 def axis(**options: Any) -> alt.Axis:
-    """An axis that keeps close, also where a page's theme would push it away."""
+    """An axis close to its chart, whatever the page's theme."""
     return alt.Axis(**{"titlePadding": 6, "labelPadding": 4, **options})
 
 
 def legend(orient: Any = "top", **options: Any) -> alt.Legend:
-    """A legend of lines above (or below) the chart, at full strength whatever the band's is."""
+    """A legend of lines, opaque even if the marks are not."""
     return plain_legend(
         orient, **{"symbolType": "stroke", "symbolStrokeWidth": 2.5, "symbolOpacity": 1, **options}
     )
 
 
 def plain_legend(orient: Any = "top", **options: Any) -> alt.Legend:
-    """A legend that keeps close to its chart, with symbols of the caller's choice."""
+    """A legend close to its chart, with symbols of the caller's choice."""
     defaults = {
         "padding": 0,
         "offset": 8,
@@ -59,7 +59,7 @@ def labels_axis(values: Iterable[float], at_least: int = 0, title: str = "Labels
 
 
 def minutes_axis(values: Iterable[float]) -> alt.X:
-    """The x axis: minutes a person has labelled, from none."""
+    """The x axis: minutes of labelling, from 0."""
     domain = [0.0, max([*values, FEW_MINUTES])]
     scale = alt.Scale(domain=domain, nice=False, zero=True)
     title = "Minutes of labelling"
@@ -67,17 +67,17 @@ def minutes_axis(values: Iterable[float]) -> alt.X:
 
 
 def ends(chart: alt.Chart, *groups: str) -> alt.Chart:
-    """The last point of each curve: a line of one point would not be seen at all."""
+    """The last point of each curve: a line of one point would be invisible."""
     return chart.transform_joinaggregate(
         end="max(n_labelled)", groupby=list(groups)
     ).transform_filter(alt.datum.n_labelled == alt.datum.end)
 
 
 def metric_axis(values: Iterable[float], metric: Metric, field: str = "value") -> alt.Y:
-    """The y axis of accuracy (up to 1) or of mutual information (from 0), never squashed.
+    """The y axis of accuracy (up to 1) or of mutual information (from 0).
 
-    Accuracy starts at the whole tenth below the lowest value, and never shows less than the last
-    fifth: a curve at 97% does not look like a mountain range.
+    Accuracy starts at the tenth below the lowest value, and at 0.8 at most: small differences at
+    97% should look small.
     """
     known = [value for value in values if math.isfinite(value)]
     if metric == "accuracy":

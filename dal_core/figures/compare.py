@@ -39,7 +39,7 @@ def compare_figure(
     Args:
         records: runs by the record's name, such as {"report": ..., "released": ...}; the first
             is drawn solid, the second dashed.
-        up_to: labels to show at most, where the early part is the interesting one.
+        up_to: the largest number of labels shown.
 
     Raises:
         ValueError: fewer than two records, or more than four.
@@ -92,7 +92,7 @@ def compare_data(
 
     Returns:
         Columns `panel` (the function the panel is about), `record`, and those of `bands_data`.
-        Random stands in every panel; alone, it has a panel of its own.
+        Random is in every panel; if it is the only function, it has its own panel.
     """
     frames = []
     for record, runs in records.items():

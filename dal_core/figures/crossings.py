@@ -27,9 +27,9 @@ def crossings_figure(
 ) -> alt.LayerChart | alt.FacetChart:
     """The error of a function's runs and of their mean, with the crossings of `error`.
 
-    Solid vertical lines: each run's first crossing; dashed: their average, Step-Average; dotted:
-    where the averaged curve crosses, Average-Step. What is never reached has no line: the legend
-    says so.
+    Vertical lines: each run's first crossing (solid), their average, Step-Average (dashed), and
+    the crossing of the averaged curve, Average-Step (dotted). A crossing that is never reached
+    has no line; the legend says "never".
     """
     data = crossings_data(runs, error)
     curves = data[data.kind == "error"]
@@ -71,7 +71,7 @@ def crossings_figure(
     reached = alt.expr.isValid(alt.datum.n_labelled)
     errors, found = data[data.kind == "error"], data[data.kind != "error"]
     of_runs, of_mean = errors.series != _MEAN, errors.series == _MEAN
-    # aria: a layer that holds nothing would be read out as a nameless one
+    # aria: a screen reader would announce an empty layer as one without a name
     layers = [
         alt.Chart(pd.DataFrame({"value": [error]}))
         .mark_rule(strokeWidth=1, color=PALETTE["grey"])

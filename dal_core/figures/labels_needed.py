@@ -1,4 +1,4 @@
-"""Figures 5 and 6 of the report: labels needed, ours beside Gal et al.'s; absolute or by Random."""
+"""Figures 5 and 6 of the report: labels needed, beside Gal et al.'s; absolute or against Random."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ def needed_figure(
 ) -> alt.HConcatChart:
     """Figure 5 (labels) or 6 (shares of Random's): one panel for 10% error, one for 5%.
 
-    Error bars: one population standard deviation over runs, for Step-Average only. What is never
-    reached has no bar and says "never".
+    Error bars: one population standard deviation over runs, for Step-Average only. An error that
+    was never reached has the word "never" in place of a bar.
 
     Args:
-        published: also show the report's own values, as diamonds on the bars.
+        published: also show the report's values, as diamonds on the bars.
         width: of one panel, in pixels.
     """
     data = needed_data(runs, relative)
@@ -56,7 +56,7 @@ def needed_data(runs: Sequence[RunCurve], relative: bool = False) -> pd.DataFram
 
     Returns:
         Columns `error`, `acquisition`, `function` (its name for people), `counted`, `value`
-        (missing for never, or when unknown), `low`, `high` (value -+ std), `report` (the value
+        (missing for never, or if unknown), `low`, `high` (value -+ std), `report` (the value
         the report gives) and `note` ("never" where it was not reached).
     """
     chosen = [table for table in tables(runs) if table.relative == relative]
@@ -130,13 +130,13 @@ def _panel(
         alt.Tooltip("report:Q", title="The report's", format=number),
     ]
     base = alt.Chart(data).encode(y=y, yOffset=offset)
-    # a layer that holds nothing would be read out as a nameless one
+    # aria: a screen reader would announce an empty layer as one without a name
     intervals = bool((data.low.notna() & data.high.notna()).any())
     layers: list[Any] = [
         base.mark_bar(height=alt.RelativeBandSize(0.92)).encode(
             x=x, color=fill, opacity=strength, tooltip=tooltip
         ),
-        # light around dark, to be seen on bars of any colour and on a light and a dark page
+        # light around dark: visible on bars of any colour, on light and dark pages
         base.mark_rule(strokeWidth=4, color=_LIGHT, aria=intervals).encode(x="low:Q", x2="high:Q"),
         base.mark_rule(strokeWidth=1.75, color=_DARK, aria=intervals).encode(
             x="low:Q", x2="high:Q"

@@ -133,7 +133,7 @@ def learning_curve_data(
 
 @dataclass(frozen=True)
 class _Place:
-    """Where a value is drawn and what the pointer finds there."""
+    """Axes, dashes and tooltip of every layer."""
 
     x: alt.X
     y: alt.Y
@@ -177,7 +177,7 @@ def _run_layers(base: alt.Chart, at: _Place, data: pd.DataFrame) -> Iterator[alt
 
 
 def _unseen(base: alt.Chart, at: _Place) -> alt.Chart:
-    """Something for the pointer to find."""
+    """Invisible points for the pointer."""
     return base.mark_circle(size=90, opacity=0).encode(x=at.x, y=at.y, tooltip=at.tooltip)
 
 

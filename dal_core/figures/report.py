@@ -23,7 +23,7 @@ from dal_core.results.curves import Bound, RunCurve
 from dal_core.results.published import CURVE_POINTS
 from dal_core.results.titles import FULL_DATA, colour, display_name, in_order
 
-FULL_DATA_NAME = "All images"
+FULL_DATA_NAME = display_name("full_data")
 _COLUMNS = [
     *("kind", "acquisition", "series", "seed", "n_labelled"),
     *("mean", "std", "low", "high", "n_runs"),
@@ -46,13 +46,13 @@ def bands_figure(
 ) -> alt.LayerChart | alt.FacetChart:
     """Figure 2 (accuracy) or 3 (mutual information) of the report.
 
-    Mean over a function's runs with a band of one population standard deviation, up to the end of
-    its shortest run; the full-data bound's mean as a thin line.
+    The mean over a function's runs, with a band of one population standard deviation, up to the
+    end of its shortest run. The mean of the full-data bounds is a thin line.
 
     Args:
         published: also show the published points (of accuracy, BALD and Random) as diamonds.
-        each_run: also show every run, as far as it is, as a thin line: the picture of an
-            experiment under way, whose means end with the seed begun last.
+        each_run: also show every run so far as a thin line. This suits an unfinished experiment,
+            whose means end with the newest seed.
     """
     data = bands_data(runs, bounds, metric, published=published, each_run=each_run)
     x = labels_axis(data.n_labelled.dropna(), at_least=ROOM, title="Labels in the training set")
@@ -64,7 +64,7 @@ def bands_figure(
     kind = alt.datum.kind
     has = {name: name in set(data.kind) for name in ("mean", "bound", "run", "published")}
     tooltip = _tooltips(metric)
-    # aria: a layer that holds nothing would be read out as a nameless one
+    # aria: a screen reader would announce an empty layer as one without a name
     layers = [
         base.transform_filter(kind == "mean")
         .mark_area(opacity=0.18, clip=True, aria=has["mean"])
@@ -85,9 +85,7 @@ def bands_figure(
         .mark_circle(size=20, opacity=1, aria=has["mean"])
         .encode(x=x, y=y),
         base.transform_filter(kind == "mean")
-        .mark_circle(
-            size=60, opacity=0, aria=has["mean"]
-        )  # unseen: something for the pointer to find
+        .mark_circle(size=60, opacity=0, aria=has["mean"])  # invisible, for the pointer
         .encode(x=x, y=y, tooltip=tooltip),
         base.transform_filter(kind == "published")
         .mark_point(shape="diamond", size=70, strokeWidth=2, opacity=1, aria=has["published"])
@@ -134,7 +132,7 @@ def bands_data(
 
 
 def series_colour(data: pd.DataFrame, names: Sequence[str], columns: int = 6) -> alt.Color:
-    """Colour by series, each function's own, with the legend above the chart."""
+    """Each function's colour, with the legend above the chart."""
     of = dict(zip(data.series, data.acquisition, strict=True))
     return alt.Color(
         "series:N",

@@ -1,4 +1,4 @@
-"""A chart on disk: SVG, PNG and PDF through vl-convert, and the numbers behind it as CSV."""
+"""Saving a chart: SVG, PNG and PDF through vl-convert, and its numbers as CSV."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pandas as pd
 import vl_convert
 
 FORMATS = ("svg", "png", "pdf")
-_PRINT: dict[str, Any] = {  # the look on paper; on a page the page's theme decides
+_PRINT: dict[str, Any] = {  # on paper; on a page, the page's theme decides
     "background": "white",
     "font": "Liberation Sans, Arial, Helvetica, sans-serif",
     "view": {"stroke": None},
@@ -38,9 +38,9 @@ def save(
     """Write `<path>.svg`, `.png` (at 2x), `.pdf` and the numbers behind them, `<path>.csv`.
 
     Args:
-        path: without an ending; folders are made.
+        path: without a suffix; folders are made.
         data: the numbers the chart shows.
-        width: in pixels, for a chart that otherwise fills its page's column (default 640).
+        width: in pixels, for a chart that fills its column on a page (default 640).
 
     Returns:
         The files written.
@@ -64,7 +64,7 @@ def save(
 
 
 def _without_unseen(spec: dict[str, Any]) -> dict[str, Any]:
-    """The chart without the marks that only a pointer finds: nobody points at a file."""
+    """The chart without its invisible marks, which only a pointer needs."""
     kept = dict(spec)
     for part in ("layer", "hconcat"):
         if part in kept:

@@ -13,12 +13,12 @@ from dal_core.results.titles import PALETTE, display_name, in_order
 def savings_figure(
     saved: pd.DataFrame, *, width: int | str = "container", height: int = 280
 ) -> alt.LayerChart | alt.FacetChart:
-    """Mean labels saved over the accuracy to reach, with its interval where there is one.
+    """Mean labels saved over the accuracy to reach, with its interval if there is one.
 
-    A line ends where not every pair of runs reached the accuracy.
+    A line ends where a pair of runs did not reach the accuracy.
 
     Args:
-        saved: as `comparison.mean_labels_saved` returns it.
+        saved: as `results.seeds.mean_labels_saved` returns it.
     """
     acquisitions = in_order(list(saved.acquisition))
     data = saved.assign(series=[display_name(name) for name in saved.acquisition])
@@ -29,7 +29,7 @@ def savings_figure(
         "accuracy:Q",
         title="Test accuracy to reach",
         scale=alt.Scale(zero=False, nice=False),
-        axis=axis(format=".0%", grid=False, tickMinStep=0.01),  # or two ticks would read 71%
+        axis=axis(format=".0%", grid=False, tickMinStep=0.01),  # else two ticks could both read 71%
     )
     y = alt.Y("mean:Q", title="Labels saved against Random", axis=axis())
     tooltip = [

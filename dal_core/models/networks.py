@@ -30,7 +30,7 @@ class ImageTooSmall(ValueError):
 class BayesianCNN(nn.Module):
     """A convolutional network whose dense head has dropout before two of its layers.
 
-    Subclasses define `trunk`, `dense_layers` and the memory layout that is fastest for them.
+    Subclasses define `trunk`, `dense_layers`, `image_size` and the fastest memory layout.
 
     Args:
         dropout: probability before the first and the second dropped-out dense layer.
@@ -38,6 +38,7 @@ class BayesianCNN(nn.Module):
         hidden_size: units before the second.
     """
 
+    image_size: tuple[int, int, int]  # channels, H, W
     memory_format: torch.memory_format = torch.contiguous_format
 
     def __init__(self, dropout: tuple[float, float], feature_size: int, hidden_size: int) -> None:
@@ -94,6 +95,7 @@ class LeNet5(BayesianCNN):
         channels, height, width = _check_size("lenet5", image_shape, smallest=12)
         features = 16 * ((height // 2 - 4) // 2) * ((width // 2 - 4) // 2)
         super().__init__(dropout, features, 120)
+        self.image_size = channels, height, width
         self.conv1 = nn.Conv2d(channels, 6, 5, padding=2)
         self.conv2 = nn.Conv2d(6, 16, 5)
         self.dense1 = nn.Linear(features, 120)
@@ -126,6 +128,7 @@ class GalCNN(BayesianCNN):
         channels, height, width = _check_size("gal_cnn", image_shape, smallest=5)
         features = 32 * ((height - 3) // 2) * ((width - 3) // 2)
         super().__init__(dropout, features, 128)
+        self.image_size = channels, height, width
         self.conv1 = nn.Conv2d(channels, 32, 4)
         self.conv2 = nn.Conv2d(32, 32, 4)
         self.dense1 = nn.Linear(features, 128)

@@ -140,7 +140,7 @@ def stochastic_passes(
 
     Args:
         network: its trunk runs once, its head `n_passes` times.
-        images: [N, 1, H, W] normalised, on the network's device.
+        images: [N, channels, H, W] normalised, on the network's device.
         n_passes: T.
         generator: every mask comes from it.
         consistent: one mask per pass for all images; False draws one per pass and image.

@@ -89,14 +89,8 @@ def with_dataset(base: Protocol, dataset: str) -> Protocol:
     changes: dict[str, Any] = {"dataset": dataset, "test_size": None}
     per_class = max(1, round(base.train_size / loader.n_classes))
     changes["train_size"] = per_class * loader.n_classes
-    if loader.test_set != "own":
-        # 5,000 images cannot spare 1,000 for validation and 3,000 for testing.
-        changes |= {
-            "test_size": _QUICK.test_size if loader.test_set == "drawn" else None,
-            "val_size": min(base.val_size, _QUICK.val_size),
-            "pool_subset_size": "all",
-            "test_subset_size": "all",
-        }
+    changes |= loader.protocol_defaults
+    changes["val_size"] = min(base.val_size, changes.get("val_size", base.val_size))
     return override(base, changes)
 
 

@@ -1,8 +1,8 @@
-"""Where every random number of a run comes from.
+"""Where every random number of a run comes from (docs/method.md, section 13).
 
-Each use has a purpose of its own and a stream that depends only on (seed, purpose, number of
-labels): nothing draws from a global generator, and no draw depends on what was drawn before for
-another purpose or on how work was divided (DESIGN section 3).
+Each purpose has its own stream, which depends only on (seed, purpose, number of labels). No draw
+depends on draws for another purpose or on how work was divided, and nothing uses a global
+generator.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 
 
 class Purpose(IntEnum):
-    """What the numbers are for. The values are part of every stored run: never renumber."""
+    """What random numbers are for. Stored runs depend on the values: never renumber."""
 
     SPLIT = 1
     INITIAL_WEIGHTS = 2
@@ -32,13 +32,13 @@ class Purpose(IntEnum):
 def sequence(seed: int, purpose: Purpose, n_labelled: int = 0) -> np.random.SeedSequence:
     """The seed sequence of one purpose at one training set size.
 
-    `NOISE` has the image's id in place of the number of labels: see `oracle`.
+    For `NOISE`, `n_labelled` is the image's id (see `run.oracle`).
     """
     return np.random.SeedSequence(seed, spawn_key=(int(purpose), n_labelled))
 
 
 def numpy_generator(seed: int, purpose: Purpose, n_labelled: int = 0) -> np.random.Generator:
-    """A generator for draws on the host: splits, subsets, ties, random scores."""
+    """A generator for NumPy draws: splits, subsets, ties, random scores."""
     return np.random.default_rng(sequence(seed, purpose, n_labelled))
 
 

@@ -10,9 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 N_CLASSES = 10  # of a record that does not name `n_classes`
-TOLERANCE = (
-    1e-5  # float32 scores may overstep their bounds by this much (docs/method.md, section 3)
-)
+TOLERANCE = 1e-5  # by which float32 scores may exceed their bounds (docs/method.md, section 3)
 
 Ranges = Mapping[str, tuple[float, float]]  # of each measured value, by its name in a record
 

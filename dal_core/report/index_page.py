@@ -1,7 +1,4 @@
-"""The page of a report to open first: what was run, what it says against Random, where it is.
-
-Owns its words and links. It computes nothing.
-"""
+"""The first page of a report: what was run, how it compares with Random, links to every file."""
 
 from __future__ import annotations
 
@@ -19,7 +16,7 @@ from dal_core.results.seeds import MIN_SEEDS
 from dal_core.results.statistics import Statistics
 from dal_core.results.titles import display_name, in_order
 
-_AT_LABELS = (50, 100, 200, 300, 500, 1000)  # where differences are told, as far as runs go
+_AT_LABELS = (50, 100, 200, 300, 500, 1000)  # differences are given at these, as far as the runs go
 _AT_ACCURACIES = (0.80, 0.90, 0.95)
 _TITLES = {
     "figure1": "Figure 1: examples of the images with their labels",
@@ -37,7 +34,7 @@ _TITLES = {
 def index_page(
     record: Record, runs: Sequence[RunCurve], found: Statistics, files: Sequence[str]
 ) -> str:
-    """Markdown.
+    """The page as Markdown.
 
     Args:
         files: names of the report's files, all in the page's folder.
@@ -74,7 +71,7 @@ def _what_was_run(record: Record, runs: Sequence[RunCurve]) -> list[str]:
 
 
 def _against_random(found: Statistics) -> list[str]:
-    """Two small tables: accuracy above Random's at some labels, labels saved at some accuracies."""
+    """Two tables: accuracy above Random's at some labels, labels saved at some accuracies."""
     differences, saved = found.mean_differences, found.mean_labels_saved
     if differences.empty:
         return []

@@ -1,8 +1,4 @@
-"""Everything that `dal report` writes: tables, figures and statistics of records, in one folder.
-
-Owns the names of the files and what goes into them. Numbers come from `tables.py` and
-`comparison.py`, charts from `figures/`, the page that introduces them from `report_page.py`.
-"""
+"""What `dal report` writes: tables, figures and statistics of records, in one folder."""
 
 from __future__ import annotations
 
@@ -37,20 +33,20 @@ def write_report(
     """Write tables 2-5, figures 1-6 and the statistics of records into a folder.
 
     Args:
-        records: read (or to be read); several are merged by (function, seed).
-        folder: made if needed; files of an earlier report in it are replaced, others left alone.
-        dataset: for figure 1, which is left out without one.
-        against: other records by name, to be drawn beside these (`compare`), such as
-            {"released": [record]}; each is merged on its own.
-        name: what these records are called there.
-        formats: of the figures, of svg, png and pdf.
+        records: records or their files; several are merged by (function, seed).
+        folder: made if needed; files of an earlier report are replaced, other files stay.
+        dataset: for figure 1; without it, figure 1 is left out.
+        against: other records by name, drawn beside these (`compare`), such as
+            {"released": [record]}; each entry is merged by itself.
+        name: the name of `records` in that comparison.
+        formats: of the figures; any of svg, png and pdf.
 
     Returns:
         The files written, `index.md` first.
 
     Raises:
-        RecordError: a record cannot be read or merged, or holds no run; nothing is written.
-        ValueError: too many records to compare, or two of one name; nothing is written.
+        RecordError: a record cannot be read or merged, or has no run; nothing is written.
+        ValueError: too many records to compare, or two with one name; nothing is written.
     """
     record = _merged(records)
     runs = curves(record)

@@ -1,7 +1,6 @@
-"""What the curves of runs say: crossings of an error, averages over runs, bands.
+"""Labels needed to reach an error, averages over runs and bands (docs/method.md, section 8).
 
-Owns the definitions of SPEC 8 as pure functions of `RunCurve`s. It draws and prints nothing, and
-compares no functions (`comparison.py`). `None` stands for "never reached".
+Pure functions of `RunCurve`s. `None` stands for "never reached".
 """
 
 from __future__ import annotations
@@ -22,20 +21,20 @@ METRICS: tuple[Metric, ...] = ("accuracy", "mutual_information")
 THRESHOLD_TOLERANCE = 1e-9
 """An error counts as reached when 1 - accuracy <= error + this.
 
-In floating point 1 - 0.95 is a little more than 0.05; without it 2,850 right of 3,000 would miss
-5%. It is a hundred thousand times finer than one test image of 10,000.
+In floating point, 1 - 0.95 is slightly more than 0.05. Without a tolerance, 2,850 right of 3,000
+would miss 5%. The tolerance is 100,000 times smaller than one test image of 10,000.
 """
 
 
 @dataclass(frozen=True)
 class StepAverage:
-    """Labels needed by each run, then their average (SPEC 8).
+    """Labels needed by each run, and their average (docs/method.md, section 8).
 
     Attributes:
-        labels: by run in the order given, None for a run that never reached the error.
-        mean: over the runs; None unless every run reached it, since the mean of the lucky ones
+        labels: of each run, in the order given; None for a run that never reached the error.
+        mean: over the runs; None unless all reached the error, because a mean over the others
             would favour a function that often fails.
-        std: population standard deviation over the runs (ddof 0), None where `mean` is.
+        std: population standard deviation over the runs (ddof 0); None where `mean` is.
     """
 
     labels: tuple[int | None, ...]
@@ -51,7 +50,7 @@ class StepAverage:
 def first_crossing(
     n_labelled: Sequence[int], accuracy: Sequence[float], error: float
 ) -> int | None:
-    """Labels at the first step with 1 - accuracy <= error; None when there is none."""
+    """Labels at the first step with 1 - accuracy <= error; None if there is none."""
     reached = _reached(accuracy, error)
     return int(n_labelled[int(reached.argmax())]) if reached.any() else None
 
@@ -59,9 +58,10 @@ def first_crossing(
 def sustained_crossing(
     n_labelled: Sequence[int], accuracy: Sequence[float], error: float
 ) -> int | None:
-    """Labels from which on every step has 1 - accuracy <= error; None when there are none.
+    """Labels from which every step has 1 - accuracy <= error; None if there is no such step.
 
-    With redrawn test images the first crossing favours noisy curves; this one does not.
+    When test images are redrawn at each step, the first crossing favours noisy curves; this one
+    does not.
     """
     reached = _reached(accuracy, error)
     if not reached.size or not reached[-1]:
@@ -83,7 +83,7 @@ def step_average(runs: Sequence[RunCurve], error: float, sustained: bool = False
 
 
 def average_labels(labels: Iterable[int | None]) -> StepAverage:
-    """The Step-Average of counts that are known already."""
+    """The Step-Average of known counts."""
     counts = tuple(labels)
     known = [count for count in counts if count is not None]
     if not known or len(known) < len(counts):
@@ -98,18 +98,18 @@ def average_step(runs: Sequence[RunCurve], error: float, sustained: bool = False
 
 
 def normalise(labels: float | None, random: float | None) -> float | None:
-    """`labels` as a share of Random's of the same kind; None where either was never reached."""
+    """`labels` divided by Random's, counted the same way; None if either was never reached."""
     return None if labels is None or not random else labels / random
 
 
 def band(runs: Sequence[RunCurve], metric: Metric = "accuracy") -> pd.DataFrame:
-    """Mean and one population standard deviation over runs, up to the end of the shortest.
+    """Mean and population standard deviation over runs, up to the end of the shortest run.
 
     Returns:
-        Columns `n_labelled`, `mean`, `std`, `low`, `high` (mean -+ std) and `n_runs`.
+        Columns `n_labelled`, `mean`, `std`, `low` (mean - std), `high` (mean + std), `n_runs`.
 
     Raises:
-        ValueError: the runs were not measured at the same numbers of labels.
+        ValueError: the runs were measured at different numbers of labels.
     """
     labels, values = aligned(runs, metric)
     mean, std = values.mean(0), values.std(0)
@@ -128,7 +128,7 @@ def band(runs: Sequence[RunCurve], metric: Metric = "accuracy") -> pd.DataFrame:
 def aligned(
     runs: Sequence[RunCurve], metric: Metric = "accuracy"
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Labels [K] and values [S, K] of S runs, up to the end of the shortest."""
+    """Labels [K] and values [S, K] of S runs, up to the end of the shortest; see `band`."""
     length = min((len(run) for run in runs), default=0)
     if not length:
         return np.empty(0, np.int64), np.empty((1, 0))
@@ -143,7 +143,7 @@ def aligned(
 
 
 def by_function(runs: Iterable[RunCurve]) -> dict[str, list[RunCurve]]:
-    """Runs grouped by acquisition function, in the order they come."""
+    """Runs grouped by acquisition function, in the order of their first run."""
     groups: dict[str, list[RunCurve]] = {}
     for run in runs:
         groups.setdefault(run.acquisition, []).append(run)

@@ -1,8 +1,4 @@
-"""What one run measured, as plain numbers: the common currency of records, tables and figures.
-
-Owns the two small records `RunCurve` and `Bound`. It knows neither where the numbers come from
-(the store, a record file, a person's run) nor what is made of them.
-"""
+"""The measurements of one run as plain numbers, as records, tables and figures use them."""
 
 from __future__ import annotations
 
@@ -13,16 +9,16 @@ from typing import Any
 
 @dataclass(frozen=True)
 class RunCurve:
-    """The measurements of one run, one value per step; all three tuples have the same length.
+    """The measurements of one run: three tuples of the same length, one value per step.
 
     Attributes:
-        acquisition: our name of the acquisition function, such as "bald".
-        seed: the run's seed; runs of the same seed share validation, initial and test images.
+        acquisition: name of the acquisition function, such as "bald".
+        seed: runs of the same seed share validation, initial and test images.
         n_labelled: labels in the training set at each step.
         accuracy: test accuracy at each step, 0 .. 1.
         mutual_information: test mutual information at each step, nats.
-        seconds: time the run has taken, None when the source does not tell it run by run.
-        dataset: name of the data set, "" when the source does not tell.
+        seconds: time the run has taken; None if the source does not give it for each run.
+        dataset: name of the data set; "" if the source does not give it.
     """
 
     acquisition: str
@@ -39,14 +35,14 @@ class RunCurve:
             raise ValueError(
                 f"{self.acquisition} seed {self.seed}: labels, accuracy and information have "
                 f"{len(self.n_labelled)}, {len(self.accuracy)} and {len(self.mutual_information)} "
-                "values, they must have as many"
+                "values; allowed: the same number"
             )
 
     def __len__(self) -> int:
         return len(self.n_labelled)
 
     def up_to(self, n_labelled: int) -> RunCurve:
-        """Its steps with at most so many labels."""
+        """The steps with at most this many labels."""
         n_steps = sum(n <= n_labelled for n in self.n_labelled)
         return replace(
             self,
@@ -58,7 +54,7 @@ class RunCurve:
 
 @dataclass(frozen=True)
 class Bound:
-    """The same model trained once on all images but the validation set (SPEC 7)."""
+    """The model trained once on all images but the validation set (docs/method.md, section 7)."""
 
     seed: int
     accuracy: float

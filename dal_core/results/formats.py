@@ -1,7 +1,7 @@
-"""Tables 2-5 printed: Markdown and LaTeX for readers, CSV for machines.
+"""Tables 2-5 as Markdown, LaTeX and CSV.
 
-Owns rounding as in the report (whole labels and one decimal; two decimals for shares, three for
-their deviation), bold for the lowest value of a column, and "never". It computes nothing.
+Rounding is the report's: labels as whole numbers, their mean with one decimal; shares with two
+decimals, their deviation with three. The lowest value of a column is bold.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ _WAYS = (  # column group, the row's cells
 )
 _LATEX = {
     **{character: "\\" + character for character in "%&_#$"},
-    **{character: "{}" for character in "\\{}~^"},  # only a foreign function's name has them
+    **{character: "{}" for character in "\\{}~^"},  # only in names that are not ours
     "±": r"$\pm$",
     UNKNOWN: "--",
 }
 
 
 def to_markdown(tables: Iterable[Table], notes: Sequence[str] = ()) -> str:
-    """All tables and the notes below them."""
+    """All tables, with the notes below."""
     parts = []
     for table in tables:
         header, rows = _grid(table, lambda text: f"**{text}**", lambda t: t.replace("|", r"\|"))
@@ -42,7 +42,7 @@ def to_markdown(tables: Iterable[Table], notes: Sequence[str] = ()) -> str:
 
 
 def to_latex(tables: Iterable[Table], notes: Sequence[str] = ()) -> str:
-    """One `table` environment each (packages booktabs and graphicx), notes as comments on top."""
+    """One `table` environment each (packages booktabs and graphicx); notes are comments on top."""
     parts = [f"% {note}" for note in notes]
     for table in tables:
         header, rows = _grid(table, lambda text: rf"\textbf{{{text}}}", _escape)
@@ -67,7 +67,8 @@ def to_latex(tables: Iterable[Table], notes: Sequence[str] = ()) -> str:
 def to_frame(tables: Iterable[Table]) -> pd.DataFrame:
     """One row per table, function and way of counting (first, sustained, report, gal), unrounded.
 
-    Missing numbers are never reached (or, in tables 4 and 5, Random's to divide by was not).
+    A number is missing where the error was never reached or, in tables 4 and 5, where Random never
+    reached it.
     """
     rows = []
     for table in tables:
@@ -94,17 +95,17 @@ def to_frame(tables: Iterable[Table]) -> pd.DataFrame:
 
 
 def printed(table: Table) -> pd.DataFrame:
-    """One table as texts, a row per function, for a page; the lowest of a column in ** **.
+    """One table as text for a page, a row per function; the lowest of a column in ** **.
 
-    Columns: `Acq. func.`; `Runs`, `Step-Average` and `Average-Step`, then those with `Sustained: `
-    and with `Report: ` before them; `Gal et al.`.
+    Columns: `Acq. func.`; `Runs`, `Step-Average` and `Average-Step`, then the same three with the
+    prefixes `Sustained: ` and `Report: `; `Gal et al.`.
     """
     header, rows = _grid(table, lambda text: f"**{text}**", lambda t: t)
     return pd.DataFrame(rows, columns=header)
 
 
 def notes(unfinished: Sequence[tuple[RunCurve, int]] = ()) -> list[str]:
-    """What a reader has to know to read the tables; unfinished runs are named."""
+    """How to read the tables, and which runs are unfinished."""
     known = [
         (
             "Labels are those in the training set at the first step with 1 - accuracy <= error "
@@ -138,7 +139,7 @@ def notes(unfinished: Sequence[tuple[RunCurve, int]] = ()) -> list[str]:
 def _grid(
     table: Table, bold: Callable[[str], str], escape: Callable[[str], str]
 ) -> tuple[list[str], list[list[str]]]:
-    """Header and rows as text, escaped before bold is put around it."""
+    """Header and rows as text; text is escaped, then made bold."""
     header = ["Acq. func."]
     texts = [[display_name(row.acquisition) for row in table.rows]]
     values: list[Sequence[float | None]] = [[None] * len(table.rows)]  # names are never bold
@@ -196,10 +197,6 @@ def _step(cells: Cells | None, relative: bool) -> str:
 
 def _labels(value: float, relative: bool) -> str:
     return f"{value:.2f}" if relative else f"{value:.0f}"
-
-
-def _plain(run: float | None) -> str:
-    return NEVER if run is None else f"{run:g}"
 
 
 def _ways(row: Row) -> dict[str, Cells]:

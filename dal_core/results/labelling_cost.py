@@ -1,6 +1,6 @@
-"""What labelling cost a person: seconds by image, minutes along the curve.
+"""A person's labelling time: seconds for each image, minutes along the curve.
 
-Only what stands is counted: the time for a batch that was taken back is not, nor is a correction's.
+Retracted batches and corrections are not counted.
 """
 
 from __future__ import annotations
@@ -8,13 +8,11 @@ from __future__ import annotations
 from dal_core.run.state import RunState
 
 
-def has_times(log: RunState) -> bool:
-    """Whether any answer says how long it took; the oracle's do not."""
-    return bool(labelling_seconds(log))
-
-
 def labelling_seconds(log: RunState) -> dict[int, float]:
-    """Image id -> seconds it took, skipped images included, in the order of the submissions."""
+    """Image id -> seconds, in the order of the submissions; empty for the oracle's answers.
+
+    Skipped images are included.
+    """
     return {
         answer.image_id: answer.seconds
         for submission in log.submissions
@@ -26,10 +24,8 @@ def labelling_seconds(log: RunState) -> dict[int, float]:
 def labelling_minutes(log: RunState) -> dict[int, float]:
     """Labels of each measured step -> minutes of labelling until then, never falling.
 
-    Labels and time grow together: results overtaken by corrections are no steps of the log.
-
-    The initial labels came with the data, so the first step costs none; an answer without a time
-    (the oracle's) costs none either.
+    The initial labels come with the data and cost nothing, and neither does an answer without a
+    time. A result that a correction made obsolete is not a step of the log.
     """
     return {step.n_labelled: _minutes_until(log, step.after) for step in log.steps}
 

@@ -1,7 +1,8 @@
-"""The numbers others have published, each with its source, to stand beside ours.
+"""Published numbers that stand beside ours; none of them is computed here.
 
-Owns nothing else: a number here was printed somewhere (or, for the points of curves, read from the
-record published with the report), never computed by us.
+`LABELS_NEEDED`: Pilz (2025), "Deep Active Learning for Image Data", tables 2 and 3. Its column
+`gal`: Gal, Islam and Ghahramani (2017), "Deep Bayesian Active Learning with Image Data", table 1.
+`CURVE_POINTS` and `FULL_DATA`: three-run means and bounds of the record published with Pilz (2025).
 """
 
 from __future__ import annotations
@@ -11,28 +12,16 @@ from dataclasses import dataclass
 
 from dal_core.results.curves import Bound
 
-REPORT = 'Pilz (2025), "Deep Active Learning for Image Data"'
-GAL = 'Gal, Islam and Ghahramani (2017), "Deep Bayesian Active Learning with Image Data"'
-
-SOURCES: Mapping[str, str] = {
-    "LABELS_NEEDED.runs": f"{REPORT}, tables 2 and 3, Runs (sorted, not by seed)",
-    "LABELS_NEEDED.step_average": f"{REPORT}, tables 2 and 3, Step-Average, Mean and Std",
-    "LABELS_NEEDED.average_step": f"{REPORT}, tables 2 and 3, Average-Step, Ours",
-    "LABELS_NEEDED.gal": f"{GAL}, table 1; also in {REPORT}, tables 2 and 3",
-    "CURVE_POINTS": f"three-run means of the record published with {REPORT}",
-    "FULL_DATA": f"bounds of the record published with {REPORT}",
-}
-
 
 @dataclass(frozen=True)
 class LabelsNeeded:
-    """Labels one function needed to reach one error, as printed.
+    """Labels that one function needed to reach one error, as printed.
 
     Attributes:
-        runs: the report's three runs, sorted.
+        runs: the report's three runs, sorted by labels, not by seed.
         step_average: their mean, one decimal.
         std: their population standard deviation, one decimal.
-        average_step: the count of the report's averaged curve.
+        average_step: counted on the report's averaged curve.
         gal: Gal et al.'s number.
     """
 

@@ -1,8 +1,4 @@
-"""A run step by step, read off its log: what was known, asked, said and measured at each.
-
-Pure: nothing is trained or scored. Owns what a step shows and how two steps differ; which labels
-count is the log's business (`store.log`), how it is drawn `figures.history`'s.
-"""
+"""A run step by step, read from its log: what was known, asked, answered and measured at each."""
 
 from __future__ import annotations
 
@@ -11,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dal_core.data.base import ImageDataset
+from dal_core.data.base import UNKNOWN, ImageDataset
 from dal_core.run.events import Confusion, Query, StepResult, Submission
 from dal_core.run.splits import Split
 from dal_core.run.state import RunState
@@ -19,14 +15,14 @@ from dal_core.run.state import RunState
 
 @dataclass(frozen=True)
 class Moment:
-    """One state of a run: so many labels, the model trained on them, what came next.
+    """One state of a run: its labels, the model trained on them, and what came next.
 
     Attributes:
         number: labelled batches before it (k in the report).
         after: the last submission in the training set; 0 for the initial set alone.
-        step: what was measured; None where that was left out or is still to come.
-        query: what was asked next; None when nothing was.
-        submission: the answers to it; None while it waits for them.
+        step: what was measured; None if it was left out or has not happened yet.
+        query: what was asked next; None if nothing was.
+        submission: the answers to the query; None while it waits for them.
     """
 
     number: int
@@ -39,21 +35,27 @@ class Moment:
 
 @dataclass(frozen=True)
 class AskedImage:
-    """One image of a query; `given` is None for skipped, `answered` tells it from not yet."""
+    """One image of a query.
+
+    Attributes:
+        answered: it was labelled or skipped.
+        given: the label; None if it was skipped or not answered yet.
+        truth: the data set's label; None if that is unknown.
+    """
 
     image_id: int
     answered: bool
     given: int | None
-    truth: int
+    truth: int | None
 
     @property
     def is_wrong(self) -> bool:
-        """Whether it was given a label that is not the data set's."""
-        return self.given is not None and self.given != self.truth
+        """Whether its label differs from the data set's."""
+        return None not in (self.given, self.truth) and self.given != self.truth
 
 
 def moments(log: RunState) -> tuple[Moment, ...]:
-    """Every state of the run, by growing labels."""
+    """Every state of the run, by ascending number of labels."""
     steps = {step.after: step for step in log.steps}
     found, after, n_labelled = [], 0, log.run.n_initial
     for number, submission in enumerate(log.submissions):
@@ -65,26 +67,34 @@ def moments(log: RunState) -> tuple[Moment, ...]:
 
 
 def at_labels(moments: Sequence[Moment], n_labelled: int) -> Moment:
-    """The last of the moments with at most so many labels; the first where all have more."""
+    """The last moment with at most this many labels; the first if all have more."""
     return next((one for one in reversed(moments) if one.n_labelled <= n_labelled), moments[0])
 
 
 def asked_images(moment: Moment, dataset: ImageDataset) -> list[AskedImage]:
-    """The images asked for next, in the order of the ranking: those answered, else those shown."""
+    """The images asked for next, by rank: those answered or, before an answer, those shown."""
     if moment.query is None:
         return []
     said = {a.image_id: a.label for a in moment.submission.answers} if moment.submission else {}
     ids = [i for i in moment.query.ranking if i in said] if said else moment.query.shown()
-    return [AskedImage(i, i in said, said.get(i), int(dataset.labels[i])) for i in ids]
+    return [AskedImage(i, i in said, said.get(i), _truth(dataset, i)) for i in ids]
+
+
+def _truth(dataset: ImageDataset, image_id: int) -> int | None:
+    label = int(dataset.labels[image_id])
+    return None if label == UNKNOWN else label
 
 
 def class_counts(
     log: RunState, moment: Moment, dataset: ImageDataset, split: Split
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(labels by class in the training set, images by true class left in the pool), int64 [C].
+    """Labels of each class in the training set, and images of each true class in the pool.
 
-    The training set is counted by the labels it was given, wrong ones included; an initial image
-    drawn twice counts twice.
+    The training set is counted by the labels given, wrong ones included; an initial image drawn
+    twice counts twice. Pool images of unknown class are not counted.
+
+    Returns:
+        Two int64 [C].
     """
     given: list[int] = dataset.labels[split.initial].tolist()
     gone: list[int] = []
@@ -93,26 +103,26 @@ def class_counts(
             given += submission.labels.values()
             gone += [answer.image_id for answer in submission.answers]
     pool = split.pool[~np.isin(split.pool, gone)]
-    classes = dataset.n_classes
+    pool, n_classes = pool[dataset.known[pool]], dataset.n_classes
     return (
-        np.bincount(given, minlength=classes),
-        np.bincount(dataset.labels[pool], minlength=classes),
+        np.bincount(given, minlength=n_classes),
+        np.bincount(dataset.labels[pool], minlength=n_classes),
     )
 
 
 def n_wrong(log: RunState, moment: Moment, dataset: ImageDataset) -> int:
-    """Labels of the training set, beyond the initial ones, that are not the data set's."""
+    """Given labels in the training set that differ from the data set's, where that is known."""
     given = [
         pair
         for submission in log.submissions
         if submission.submission_id <= moment.after
         for pair in submission.labels.items()
     ]
-    return sum(label != int(dataset.labels[image_id]) for image_id, label in given)
+    return sum(_truth(dataset, image_id) not in (None, label) for image_id, label in given)
 
 
 def class_accuracy(confusion: Confusion) -> np.ndarray:
-    """[C] share of each class's test images given their class; NaN for a class without images."""
+    """[C] share of each class's test images predicted right; NaN for a class without images."""
     counts = np.array(confusion, dtype=np.float64)
     of_class = counts.sum(1)
     right = np.diag(counts)

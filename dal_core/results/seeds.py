@@ -1,7 +1,6 @@
-"""Functions compared over seeds: intervals, differences to Random in pairs, labels saved.
+"""Functions compared over seeds: intervals, paired differences to Random, labels saved.
 
-Owns the statistics a reader asks for when there are more seeds than the report's three. They are
-pure functions; whoever calls passes the generator (or its seed) that the bootstrap draws from.
+Pure functions: the caller passes the generator (or its seed) for the bootstrap.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from dal_core.results.crossings import Metric, aligned, by_function, crossing
 from dal_core.results.curves import RunCurve
 
 MIN_SEEDS = 4
-"""Fewer seeds get no bootstrap interval: three can be drawn in ten ways only."""
+"""Fewer seeds get no bootstrap interval: there are only ten ways to draw three."""
 
 
 def bootstrap_interval(
@@ -25,8 +24,7 @@ def bootstrap_interval(
     """Percentile bootstrap interval of the mean over seeds.
 
     Args:
-        values: [S] or [S, K]; the S seeds are drawn with replacement, all K values of a seed
-            together.
+        values: [S] or [S, K]; the S seeds are drawn with replacement, each with all its K values.
         rng: a generator, or the seed of one.
 
     Returns:
@@ -45,11 +43,11 @@ def bootstrap_interval(
 def means(
     runs: Iterable[RunCurve], rng: np.random.Generator | int, metric: Metric = "accuracy"
 ) -> pd.DataFrame:
-    """Mean over seeds of every function at every number of labels, with its interval.
+    """Mean over seeds for each function and number of labels, with its interval.
 
     Returns:
-        Columns `acquisition`, `n_labelled`, `mean`, `low`, `high`, `n_seeds`; up to the end of
-        each function's shortest run. `low` and `high` are missing below `MIN_SEEDS` seeds.
+        Columns `acquisition`, `n_labelled`, `mean`, `low`, `high`, `n_seeds`, up to the
+        end of each function's shortest run. `low` and `high` are missing below `MIN_SEEDS` seeds.
     """
     generator = np.random.default_rng(rng)
     rows = {name: aligned(group, metric) for name, group in by_function(runs).items()}
@@ -59,9 +57,9 @@ def means(
 def paired_differences(
     runs: Iterable[RunCurve], metric: Metric = "accuracy", baseline: str = "random"
 ) -> pd.DataFrame:
-    """Each run less the baseline's run of the same seed, up to the end of the shorter.
+    """Each run minus the baseline's run of the same seed, up to the end of the shorter.
 
-    Pairs share validation, initial and test images, so what a seed does to both cancels out.
+    Both share validation, initial and test images, so the seed's effect on both cancels out.
 
     Returns:
         Columns `acquisition`, `seed`, `n_labelled`, `difference`.
@@ -88,7 +86,7 @@ def paired_differences(
 
 
 def mean_differences(differences: pd.DataFrame, rng: np.random.Generator | int) -> pd.DataFrame:
-    """`paired_differences` averaged over seeds; columns as those of `means`."""
+    """`paired_differences` averaged over seeds, with the columns of `means`."""
     generator = np.random.default_rng(rng)
     rows = {}
     for name, group in differences.groupby("acquisition", sort=False):
@@ -108,7 +106,7 @@ def labels_saved(
 
     Returns:
         Columns `acquisition`, `seed`, `accuracy`, `labels`, `baseline_labels` and `saved`, their
-        difference (negative: it needed more); `<NA>` where a run never reached the accuracy.
+        difference (negative if the run needed more). `<NA>` where a run never reached the accuracy.
     """
     runs = list(runs)
     partners = {run.seed: run for run in runs if run.acquisition == baseline}
@@ -132,7 +130,7 @@ def mean_labels_saved(saved: pd.DataFrame, rng: np.random.Generator | int) -> pd
 
     Returns:
         Columns `acquisition`, `accuracy`, `mean`, `low`, `high`, `n_reached` and `n_seeds`. The
-        mean is missing unless every pair reached the accuracy, its interval below `MIN_SEEDS`.
+        mean is missing unless all pairs reached the accuracy; its interval also below `MIN_SEEDS`.
     """
     generator = np.random.default_rng(rng)
     rows = []

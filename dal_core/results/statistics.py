@@ -1,7 +1,4 @@
-"""The statistics of a report in one go: means, paired differences to Random, labels saved.
-
-Owns which accuracies are asked for and the bootstrap's seed; the sums are in `comparison.py`.
-"""
+"""The statistics of a report: means, paired differences to Random, labels saved."""
 
 from __future__ import annotations
 
@@ -20,7 +17,7 @@ _BOOTSTRAP_SEED = 0  # the same records give the same intervals
 
 @dataclass(frozen=True)
 class Statistics:
-    """What stands beside the tables: data frames as `comparison.py` describes them."""
+    """Data frames, each as the function of that name in `seeds` returns it."""
 
     means: pd.DataFrame
     differences: pd.DataFrame
@@ -30,7 +27,7 @@ class Statistics:
 
 
 def statistics(runs: Sequence[RunCurve], sustained: bool = False) -> Statistics:
-    """Means, paired differences to Random and labels saved, with intervals from four seeds on."""
+    """All statistics; intervals need at least four seeds."""
     rng = np.random.default_rng(_BOOTSTRAP_SEED)
     differences = seeds.paired_differences(runs)
     saved = seeds.labels_saved(runs, LEVELS, sustained)

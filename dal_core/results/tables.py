@@ -1,7 +1,6 @@
 """The report's tables 2-5: labels needed to reach 10% and 5% error, absolute and against Random.
 
-Owns which numbers stand in a table, as plain values; how they are printed is `table_formats.py`.
-Beside ours stand the report's values and those of Gal et al. (2017), from `published.py`.
+Our values stand beside those of the report and of Gal et al. (2017); `formats` prints them.
 """
 
 from __future__ import annotations
@@ -26,15 +25,15 @@ ERRORS = (0.10, 0.05)
 
 @dataclass(frozen=True)
 class Cells:
-    """One function's labels needed by one way of counting, or their share of Random's.
+    """Labels that one function needed, counted one way, or their share of Random's.
 
     Attributes:
-        runs: by run, None where it never reached the error.
-        mean, std: Step-Average with its population standard deviation; None unless every run
+        runs: one value per run; None if it never reached the error.
+        mean, std: Step-Average with its population standard deviation; None unless all runs
             reached the error.
-        average_step: Average-Step, None for never.
-        defined, average_step_defined: False where Random's value to divide by is missing, so that
-            nothing is known: not a value, and not "never" either.
+        average_step: Average-Step; None for never.
+        defined, average_step_defined: False if Random's value is missing, so that there is no
+            share: neither a value nor "never".
     """
 
     runs: tuple[float | None, ...]
@@ -110,7 +109,7 @@ def _published_cells(published: LabelsNeeded) -> Cells:
 
 
 def _relative(table: Table) -> Table:
-    """The same table divided by Random's values: its mean for runs and Step-Average (SPEC 8)."""
+    """The same table divided by Random's values: its mean for runs and Step-Average."""
     random = next((row for row in table.rows if row.acquisition == "random"), None)
     published = LABELS_NEEDED[table.error]["random"]
     report = _published_cells(published)

@@ -1,9 +1,7 @@
-"""How acquisition functions are called and coloured wherever a person sees them.
+"""Names and colours of acquisition functions, the same in every table, chart and page.
 
-Owns display names and the one palette; tables, figures and pages ask here. It draws nothing.
-
-The colours are Okabe and Ito's (2008), which stay apart for the common colour deficiencies; their
-black and yellow are left out, since one is lost on a dark page and the other on a light one.
+The palette is that of Okabe and Ito (2008), which people with the common colour deficiencies can
+tell apart. Black and yellow are left out: one is lost on a dark page, the other on a light one.
 """
 
 from __future__ import annotations
@@ -21,11 +19,11 @@ PALETTE: Mapping[str, str] = {
     "vermillion": "#D55E00",
     "grey": "#8C8C8C",
 }
-PRIMARY = PALETTE["blue"]  # this run, on the labelling page
-TEXT = "#7b7f87"  # for words inside a chart: 4 to 1 against a light page and against a dark one
-FULL_DATA = PALETTE["vermillion"]  # the full-data bound, a thin line everywhere
+PRIMARY = PALETTE["blue"]  # what a chart is about, where that is no function
+TEXT = "#7b7f87"  # in charts: contrast 4 to 1 against a light page and a dark one
+FULL_DATA = PALETTE["vermillion"]  # the full-data bound, a thin line in every chart
 
-_BOUND = "full_data"  # a run as any other, but of no acquisition function
+_BOUND = "full_data"  # a run without an acquisition function
 
 
 def display_name(acquisition: str, short: bool = False) -> str:
@@ -48,7 +46,7 @@ def colour(acquisition: str) -> str:
 
 
 def noise_name(noise: float) -> str:
-    """What people call a simulated oracle's noise; empty for one that is always right."""
+    """Noise of the simulated oracle in words; empty for an oracle that is always right."""
     return f"{100 * noise:g}% wrong answers" if noise else ""
 
 

@@ -64,7 +64,7 @@ def points(difference: float) -> str:
 
 def caption(image: AskedImage, dataset: ImageDataset) -> str:
     """Under an image: the label it was given, and the true one where they differ."""
-    truth = dataset.class_name(image.truth)
+    truth = "?" if image.truth is None else dataset.class_name(image.truth)
     if image.answered and image.given is not None:
         given = dataset.class_name(image.given)
         return f"{given} ✗ {truth}" if image.is_wrong else given

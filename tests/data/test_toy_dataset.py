@@ -13,11 +13,27 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from PIL import Image
 
 from dal_core.cli import main
 from dal_core.data.base import ImageDataset
+from dal_core.execution.job import Workbench, advance
+from dal_core.experiments import control
+from dal_core.experiments.stacked_runs import conduct
+from dal_core.experiments.status import status
+from dal_core.protocol.parameters import override
+from dal_core.protocol.presets import PRESETS, with_dataset
+from dal_core.protocol.run_spec import RunSpec
+from dal_core.record_file.schema import bounds, curves
+from dal_core.record_file.sync import experiment_record
+from dal_core.results import run_history
+from dal_core.run import stop_rules
+from dal_core.run.events import Answer
+from dal_core.run.next_task import next_task
+from dal_core.run.rows import Mode
+from dal_core.run.splits import make_split, split_of
 from dal_core.store.opening import open_store
 from tests import toys
 
@@ -89,6 +105,9 @@ def test_labels_are_classes_of_the_toy_and_fit_again(
     truth = toys.truth()
     assert len(rows) == 10
     assert all(int(row["label"]) == truth[int(row["image_id"])] for row in rows)
+    assert [row["class_name"] for row in rows] == [
+        toys.CLASS_NAMES[int(row["label"])] for row in rows
+    ]
     refit = ["replay", str(path), "--protocol", "quick", *SETTINGS, "--acquisition", "bald"]
     again = json.loads(dal(capsys, *refit, "--seed", "1", "--json"))
     assert [step["n_labelled"] for step in again["steps"]] == [6, 11, 16]
@@ -128,14 +147,40 @@ def test_an_exported_model_names_the_classes(
     assert name in toys.CLASS_NAMES
 
 
-def test_functions_and_seeds_are_compared_without_a_test_set(
+def test_a_noisy_oracle_answers_with_classes_of_the_toy(
     capsys: pytest.CaptureFixture[str], dal_home: Path
 ) -> None:
-    spec = ["--protocol", "quick", *SETTINGS, "--acquisition", "bald", "--noise", "0.2"]
-    run = json.loads(dal(capsys, "run", *spec, "--seed", "2", "--json"))
-    log = open_store(dal_home).log(run["id"])
-    given = np.array([label for _, label in log.labels()])
-    assert len(given) == 10 and set(given) <= {0, 1, 2}
+    noisy = [*RUN, "--acquisition", "bald", "--noise", "1", "--json"]
+    labels = open_store(dal_home).log(json.loads(dal(capsys, *noisy))["id"]).labels()
+    truth = toys.truth()
+    assert len(labels) == 10 and {label for _, label in labels} <= {0, 1, 2}
+    assert all(label != truth[image_id] for image_id, label in labels)
+
+
+@pytest.mark.parametrize("stacked", [False, True])
+def test_an_experiment_is_complete_without_a_test_set(
+    toy: ImageDataset, dal_home: Path, stacked: bool
+) -> None:
+    store, protocol = open_store(dal_home), override(PRESETS["quick"], toys.SETTINGS)
+    made = control.create_experiment(store, toy, protocol, ["bald", "random"], [1], full_data=True)
+    if stacked:
+        conduct(store, made.experiment_id, torch.device("cpu"), lambda _: None)
+    else:
+        bench = Workbench(store)
+        for log, _ in store.experiments.summaries(made.experiment_id):
+            list(advance(bench, log.run.run_id))
+    assert status(store, made.experiment_id).is_complete
+    logs = [log for log, _ in store.experiments.summaries(made.experiment_id)]
+    record = experiment_record(made, logs)
+    assert curves(record) == bounds(record) == []
+
+
+def test_every_preset_fits_the_toy_once_it_is_on_the_toy(toy: ImageDataset) -> None:
+    for name, preset in PRESETS.items():
+        protocol = with_dataset(preset, toys.NAME)
+        assert (protocol.test_size, protocol.train_size) == (None, 21), name
+        sizes = make_split(toy, protocol, seed=1).sizes()
+        assert sizes["validation"] == 12 and sizes["test"] == 0
 
 
 def test_a_target_accuracy_is_refused_where_nothing_measures_it(
@@ -155,3 +200,31 @@ def test_the_oracle_stops_in_one_line_where_it_does_not_know_the_label(
     error = dal(capsys, *partly, "--acquisition", "random", code=1)
     assert error.startswith("dal: the oracle cannot answer for image ")
     assert error.endswith("toy-partly does not know its sign; allowed: a person's run")
+
+
+@pytest.mark.parametrize("mode", ["strict", "continuous"])
+def test_a_person_labels_images_that_the_data_set_does_not_know(dal_home: Path, mode: Mode) -> None:
+    partly, store = toys.dataset(toys.PARTLY), open_store(dal_home)
+    protocol = override(PRESETS["quick"], {**toys.SETTINGS, "dataset": toys.PARTLY})
+    spec = RunSpec(partly.fingerprint, protocol, "random", seed=1)
+    run = control.create_run(store, partly, spec, person=True, mode=mode)
+    bench, truth = Workbench(store), toys.truth()
+    for _ in range(protocol.n_acquisition_steps):
+        list(advance(bench, run.run_id))
+        query = store.log(run.run_id).open_query
+        assert query is not None
+        answers = [Answer(i, int(truth[i])) for i in query.shown()]
+        store.submit(query.query_id, answers, annotator="Ann", source="person")
+    list(advance(bench, run.run_id))
+    log = store.log(run.run_id)
+    assert stop_rules.finished(log) is not None and not next_task(log).has_work
+    assert log.steps[-1].n_labelled == 16 and log.steps[-1].accuracy is None
+    asked = [image_id for image_id, _ in log.labels()]
+    assert not partly.known[asked].all()
+
+    moments, split = run_history.moments(log), split_of(spec, partly)
+    assert run_history.n_wrong(log, moments[-1], partly) == 0
+    assert not any(image.is_wrong for image in run_history.asked_images(moments[0], partly))
+    labelled, pool = run_history.class_counts(log, moments[-1], partly, split)
+    left = np.setdiff1d(split.pool, asked)
+    assert labelled.sum() == 16 and pool.sum() == partly.known[left].sum()

@@ -163,3 +163,20 @@ def test_a_model_can_be_written_to_standard_output(
     expected = load(model_bytes(dal_home, store.log(run_id)))
     assert written.keys() == expected.keys()
     assert all(torch.equal(written[name], expected[name]) for name in expected)
+
+
+def test_the_script_reads_models_exported_before_they_named_shape_and_classes(
+    mnist5k: ImageDataset, dal_home: Path
+) -> None:
+    store, run_id = fitted(dal_home, mnist5k, "lenet5")
+    path = dal_home / "model.safetensors"
+    path.write_bytes(model_bytes(dal_home, store.log(run_id)))
+    weights, about = predict.read_model(path)
+    assert (about["image_shape"], about["classes"]) == ("28 28", "0 1 2 3 4 5 6 7 8 9")
+    old = {key: about[key] for key in about if key not in ("image_shape", "class_names")}
+    assert predict.image_shape(old) == predict.image_shape(about) == (28, 28)
+    assert predict.class_names(old) == predict.class_names(about) == list("0123456789")
+    images = mnist5k.images[:5]
+    assert torch.equal(
+        predict.predict(weights, old, images), predict.predict(weights, about, images)
+    )

@@ -47,8 +47,8 @@ def test_a_function_registered_later_appears_by_itself(fitted: ModelStep) -> Non
     def least_likely(probs):  # type: ignore[no-untyped-def]
         return 1 - probs.mean(0).amin(-1)
 
-    names = {"name": "least_likely", "record_name": "least_likely"}
-    registry.register(replace(registry.get("variation_ratios"), **names, score=least_likely))
+    entry = replace(registry.get("variation_ratios"), name="least_likely", score=least_likely)
+    registry.register(replace(entry, record_name="least_likely"))
     try:
         assert "least_likely" in choices(score_pool(fitted), 10)
     finally:

@@ -38,7 +38,7 @@ def test_no_two_uses_share_a_stream() -> None:
 def test_a_stream_depends_on_seed_purpose_and_size_alone() -> None:
     one, again = (numpy_generator(3, Purpose.TIES, 40).random(5).tolist() for _ in range(2))
     assert one == again
-    # numpy promises this value for good; the spawn key is DESIGN's (purpose, n_labelled).
+    # numpy promises this value for good; spawn key: docs/method.md, section 13.
     words = np.random.SeedSequence(3, spawn_key=(8, 40)).generate_state(1, np.uint64)
     assert torch_seed(3, Purpose.TIES, 40) == int(words[0]) >> 1 < 2**63
 

@@ -203,6 +203,24 @@ def test_an_impossible_record_is_refused_in_one_line(old: str, new: str, message
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(("n_classes", "most"), [(2, 0.68), (100, 4.6), (None, 2.3)])
+def test_information_is_bounded_by_the_classes_that_the_record_names(
+    n_classes: int | None, most: float
+) -> None:
+    classes = "" if n_classes is None else f"    n_classes: {n_classes}\n"
+    named = changed("    val_size: 1000\n", f"    val_size: 1000\n{classes}")
+    read_record(named.replace("0.25", str(most)))
+    with pytest.raises(RecordError, match=r"test_inf\[0\]\[1\] is .*, it must lie between"):
+        read_record(named.replace("0.25", f"{most + 0.02:.2f}"))
+
+
+@pytest.mark.parametrize("n_classes", ["1", "-3", "ten", "2.5"])
+def test_a_number_of_classes_that_cannot_be_is_refused(n_classes: str) -> None:
+    text = changed("    val_size: 1000\n", f"    n_classes: {n_classes}\n")
+    with pytest.raises(RecordError, match=r"params.exp.n_classes is .* whole number from 2"):
+        read_record(text)
+
+
 @pytest.mark.parametrize("text", ["\n", "just\nwords", "- a\n- list\n", "a: [1,\n", b"\xff\xfe\n"])
 def test_what_is_no_record_is_refused(text: str | bytes) -> None:
     with pytest.raises(RecordError):

@@ -205,7 +205,7 @@ def test_labels_saved_have_a_mean_only_where_every_pair_reached() -> None:
 
 
 def test_a_curve_needs_as_many_values_as_labels() -> None:
-    with pytest.raises(ValueError, match="must have as many"):
+    with pytest.raises(ValueError, match="allowed: the same number"):
         RunCurve("bald", 1, (20, 30), (0.5,), (0.1, 0.1))
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dal_core.results.labelling_cost import has_times, labelling_minutes, labelling_seconds
+from dal_core.results.labelling_cost import labelling_minutes, labelling_seconds
 from dal_core.run.events import Answer
 from dal_core.store.base import Store
 from dal_core.store.opening import open_store
@@ -39,7 +39,7 @@ def test_minutes_add_up_along_the_measured_steps(store: Store) -> None:
         store.add_step(run_id, new_result(20 + 10 * k, states[k]))
     log = store.log(run_id)
     assert labelling_minutes(log) == pytest.approx({20: 0, 30: 33 / 60, 50: 99 / 60})
-    assert has_times(log)
+    assert labelling_seconds(log)
     seconds = labelling_seconds(log)
     assert list(seconds)[:2] == [0, 1] and seconds[105] == 6.0
     assert 55 not in seconds
@@ -57,7 +57,7 @@ def test_the_oracle_takes_no_time(store: Store) -> None:
     state = answer(store, run_id, 0, None)
     store.add_step(run_id, new_result(30, state))
     log = store.log(run_id)
-    assert not has_times(log)
+    assert not labelling_seconds(log)
     assert labelling_minutes(log) == {30: 0}
 
 

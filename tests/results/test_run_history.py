@@ -24,10 +24,10 @@ from dal_core.learner.bayesian_cnn import confusion_counts
 from dal_core.record_file.sync import run_curve
 from dal_core.results import run_history
 from dal_core.run.labelled import labelled_of, state_at
-from dal_core.run.splits import split_of
+from dal_core.run.splits import Split, split_of
 from dal_core.run.state import RunState
 from dal_core.store.opening import open_store
-from tests import experiment_kit, store_kit
+from tests import experiment_kit, store_kit, toys
 
 CONFUSION = ((3, 1, 0), (0, 0, 0), (2, 2, 4))
 
@@ -167,3 +167,18 @@ def test_a_step_whose_mistakes_were_not_recorded_says_so(tmp_path: Path) -> None
     recorded = replace(store_kit.new_result(), confusion=CONFUSION)
     store.add_step(run.run_id, recorded)
     assert store.log(run.run_id).steps == (recorded,)
+
+
+def test_images_of_unknown_class_are_neither_wrong_nor_counted(tmp_path: Path) -> None:
+    dataset = toys.dataset(toys.PARTLY)
+    unknown = int(np.flatnonzero(dataset.labels < 0)[0])
+    known = int(np.flatnonzero(dataset.labels == 1)[0])
+    store = open_store(tmp_path)
+    log = store.log(store_kit.new_run(store).run_id)
+    moment = replace(run_history.moments(log)[0], query=store_kit.new_query([unknown, known]))
+    asked = run_history.asked_images(moment, dataset)
+    assert [one.truth for one in asked] == [None, 1]
+    assert [replace(one, answered=True, given=0).is_wrong for one in asked] == [False, True]
+    nothing = np.array([], dtype=np.int64)
+    split = Split(nothing, nothing, np.array([known, unknown]), nothing)
+    assert run_history.class_counts(log, moment, dataset, split)[1].tolist() == [0, 1, 0]

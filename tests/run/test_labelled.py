@@ -8,7 +8,6 @@ import sys
 import numpy as np
 import pytest
 
-from dal_core.cli.computing_commands import replay
 from dal_core.data.base import ImageDataset
 from dal_core.run.events import Answer, Correction, Query, Submission
 from dal_core.run.labelled import Labelled, labelled_of, state_at
@@ -42,7 +41,14 @@ def state_of(mnist5k: ImageDataset, split: Split, n_corrections: int = 0) -> Run
     ]
     spec = fast.learner(mnist5k).spec
     row = RunRow("run-1", "", "person", False, spec, 20, {}, {}, "")
-    return replay(row, [first, second], given, set(), (), corrections[:n_corrections])
+    return RunState.from_events(
+        row,
+        queries=[first, second],
+        submissions=given,
+        retracted=set(),
+        steps=(),
+        corrections=corrections[:n_corrections],
+    )
 
 
 def answered(labelled: Labelled) -> list[tuple[int, int]]:

@@ -66,8 +66,8 @@ def test_an_unknown_name_is_refused_with_what_is_allowed(name: str) -> None:
 
 def test_naming_the_cpu_changes_no_bit(mnist5k: ImageDataset) -> None:
     spec = RunSpec(mnist5k.fingerprint, fast.protocol(weights="best"), "bald", 1)
-    devices = {}, {"device": choose_device("cpu")}
-    learners = (BayesianCNNLearner(spec, mnist5k, **device) for device in devices)
+    cpu = choose_device("cpu")
+    learners = BayesianCNNLearner(spec, mnist5k), BayesianCNNLearner(spec, mnist5k, device=cpu)
     (one, query), (two, again) = (fast.steps(fast.Run(one), 1)[0] for one in learners)
     assert fast.measured(one) == fast.measured(two)
     assert (query.ranking, query.scores) == (again.ranking, again.scores)

@@ -133,6 +133,32 @@ def test_the_larger_network_trains_alike(
     assert_equal(ones, others, rtol=1e-7, atol=1e-9)
 
 
+@pytest.mark.parametrize("name", ["lenet5", "gal_cnn"])
+def test_images_may_have_colour_and_any_shape(name: str) -> None:
+    """Three classes of 20 x 12 pixels."""
+    protocol = fast.protocol(weights="best", n_epochs=3, dropout=[0.25, 0.5])
+    draws = np.random.default_rng(1)
+    images = torch.from_numpy(draws.normal(size=(90, 3, 20, 12)))
+    ids = [torch.from_numpy(draws.integers(0, 90, (2, n))) for n in (N, V)]
+    training, validation = (StackedSet(one, one % 3) for one in ids)
+    ones, others = (
+        [build_model(name, (0.25, 0.5), seed, (20, 12, 3), 3).double() for seed in (1, 2)]
+        for _ in "ab"
+    )
+    mine = train_together(ones, images, training, protocol, [7, 8], validation)
+    theirs = [
+        train(
+            *(model, images[training.ids[run]], training.labels[run], protocol),
+            torch.Generator().manual_seed(7 + run),
+            (images[validation.ids[run]], validation.labels[run]),
+            full_curve=True,
+        )
+        for run, model in enumerate(others)
+    ]
+    assert_same_training(mine, theirs, rel=1e-9)
+    assert_equal(ones, others, rtol=1e-7, atol=1e-9)
+
+
 def test_an_epoch_in_float32_agrees_within_rounding(mnist5k: ImageDataset, images: Tensor) -> None:
     protocol = fast.protocol(weights="best", n_epochs=1)
     ones, others = models_of("lenet5", protocol, 15), models_of("lenet5", protocol, 15)
@@ -178,9 +204,20 @@ def test_as_many_runs_go_together_as_memory_and_libraries_allow() -> None:
     assert runs_that_fit(model, 1000, 1000, 1000 * each) == 65
 
 
-@pytest.mark.parametrize(("name", "n_runs"), [("lenet5", 65), ("gal_cnn", 6)])
-def test_no_tensor_of_a_group_has_more_elements_than_32_bits_number(name: str, n_runs: int) -> None:
-    model = build_model(name, (0.5, 0.25), seed=1)
+@pytest.mark.parametrize(
+    ("name", "shape", "n_runs"),
+    [
+        ("lenet5", (28, 28), 65),
+        ("lenet5", (20, 12, 3), 65),
+        ("lenet5", (100, 96), 7),
+        ("gal_cnn", (28, 28), 6),
+        ("gal_cnn", (20, 12, 40), 13),
+    ],
+)
+def test_no_tensor_of_a_group_has_more_elements_than_32_bits_number(
+    name: str, shape: tuple[int, ...], n_runs: int
+) -> None:
+    model = build_model(name, (0.5, 0.25), seed=1, image_shape=shape)
     assert runs_that_fit(model, 1000, 1000, 10**18) == n_runs
     sizes = list[int]()
 
@@ -194,8 +231,8 @@ def test_no_tensor_of_a_group_has_more_elements_than_32_bits_number(name: str, n
 
     stacked = stack([model])
     with Watch():
-        stacked.trunk(stacked.unfold(torch.zeros(1, 4, 1, 28, 28)))
-    assert max(sizes) == 4 * stacked.largest_floats
+        stacked.trunk(stacked.unfold(torch.zeros(1, 4, *model.image_size)))
+    assert max(sizes) == 4 * stacked.largest_tensor(*model.image_size)
 
 
 def test_stacking_copies(mnist5k: ImageDataset) -> None:

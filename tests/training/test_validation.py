@@ -76,7 +76,7 @@ def test_hopeless_epochs_look_at_few_images(validation_set: Labelled) -> None:
             return logits
 
     images, labels = validation_set
-    model, validation = Counting((0, 0)), Validation(images, labels)
+    model, validation = Counting((0, 0), 0, 0), Validation(images, labels)
     assert validation.measure(model).is_lowest
     assert sum(seen) == len(labels)
     seen.clear()

@@ -12,6 +12,7 @@ from dal_core.training.stacked.model import STACKED
 
 MATRICES = 65_535  # in one batched product: a limit of some kernels
 ELEMENTS = 2**31 - 1  # of one tensor: some kernels index with 32 bits
+PIXELS = 28 * 28  # of the image that a stacked model's `training_floats` are stated for
 
 T = TypeVar("T")
 
@@ -23,8 +24,14 @@ def memory_of_a_run(model: BayesianCNN, n_images: int, n_validation: int) -> int
         n_images: of one batch.
         n_validation: 0 where the last weights are kept.
     """
-    kind = STACKED[type(model)]
-    return 4 * (kind.training_floats * n_images + kind.forward_floats * n_validation)
+    kind, (channels, height, width) = STACKED[type(model)], model.image_size
+    pixels = height * width
+    more_patches = (channels - 1) * kind.kernel**2 * pixels  # of colour
+    training, forward = (
+        floats * pixels // PIXELS + more_patches
+        for floats in (kind.training_floats, kind.forward_floats)
+    )
+    return 4 * (training * n_images + forward * n_validation)
 
 
 def runs_that_fit(model: BayesianCNN, n_images: int, n_validation: int, n_bytes: int) -> int:
@@ -35,7 +42,7 @@ def runs_that_fit(model: BayesianCNN, n_images: int, n_validation: int, n_bytes:
 
 def runs_at_once(model: BayesianCNN, n_images: int) -> int:
     """How many runs of `n_images` each the kernels can index, at least one."""
-    largest = STACKED[type(model)].largest_floats * n_images
+    largest = STACKED[type(model)].largest_tensor(*model.image_size) * n_images
     return max(1, min(MATRICES // n_images, ELEMENTS // largest))
 
 

@@ -24,15 +24,15 @@ class StackedModel:
     Attributes:
         parameters: [R, ...] by the names they have in a single model.
         dense: names of the head's layers, in order.
-        training_floats: float32 numbers alive at once for one image of one run, at the peak of a
-            training step. Counted from the shapes, like the next two.
+        kernel: k of the first convolution.
+        training_floats: float32 numbers alive at the peak of a training step, for one image of one
+            run; a grey image of 28 x 28 pixels.
         forward_floats: the same at the peak of a validation.
-        largest_floats: float32 numbers of the largest tensor, for one image of one run.
     """
 
+    kernel: int
     training_floats: int
     forward_floats: int
-    largest_floats: int
 
     def __init__(self, models: Sequence[BayesianCNN]) -> None:
         states = [dict(model.named_parameters()) for model in models]
@@ -42,6 +42,11 @@ class StackedModel:
         }
         layers = models[0].named_children()
         self.dense = [name for name, layer in layers if isinstance(layer, nn.Linear)]
+
+    @staticmethod
+    def largest_tensor(channels: int, height: int, width: int) -> int:
+        """Elements of the largest tensor, for one image of one run."""
+        raise NotImplementedError
 
     def unfold(self, images: Tensor) -> Tensor:
         """[R, n, C, H, W] images -> the patches that the first convolution multiplies."""
@@ -84,8 +89,12 @@ class StackedModel:
 
 
 class _StackedLeNet5(StackedModel):
-    training_floats, forward_floats = 80_000, 45_000
-    largest_floats = 25 * 784  # patches of the first layer
+    kernel, training_floats, forward_floats = 5, 80_000, 45_000
+
+    @staticmethod
+    def largest_tensor(channels: int, height: int, width: int) -> int:
+        first = 25 * channels * height * width  # patches of the first layer
+        return max(first, 25 * 6 * (height // 2 - 4) * (width // 2 - 4))
 
     def unfold(self, images: Tensor) -> Tensor:
         return patches_of(F.pad(images, (2, 2, 2, 2)), 5)  # [R, n, 25 C, H, W]
@@ -99,8 +108,12 @@ class _StackedLeNet5(StackedModel):
 
 
 class _StackedGalCNN(StackedModel):
-    training_floats, forward_floats = 850_000, 420_000
-    largest_floats = 512 * 625  # patches of the second layer
+    kernel, training_floats, forward_floats = 4, 850_000, 420_000
+
+    @staticmethod
+    def largest_tensor(channels: int, height: int, width: int) -> int:
+        first = 16 * channels * height * width
+        return max(first, 16 * 32 * (height - 3) * (width - 3))  # patches of the second layer
 
     def unfold(self, images: Tensor) -> Tensor:
         return patches_of(F.pad(images, (1, 2, 1, 2)), 4)  # [R, n, 16 C, H, W]
