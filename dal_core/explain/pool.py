@@ -120,7 +120,7 @@ def place_of(pool: PoolScores, name: str, score: float, image_id: int | None = N
 
 
 def ambiguous_image(pool: PoolScores) -> int:
-    """Passes agree that it could be several digits: high entropy, of that the least BALD share.
+    """Passes agree that it could be several classes: high entropy, of that the least BALD share.
 
     Report, section 2.2.2: max entropy would ask for it, BALD would not. Raises ValueError for an
     empty pool.
