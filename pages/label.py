@@ -123,7 +123,7 @@ def _draw(view: View, dataset: ImageDataset) -> None:
         controls(view, dataset)
     with right:
         charts(view)
-    review_section(view, dataset)
+    review_section(view.log, dataset, actions.annotator(view.log))
     last_batch(view, dataset, revealed)
     _details(view, dataset)
 

@@ -23,7 +23,7 @@ from dal_core.figures.score_histograms import histograms_data, histograms_spec
 from dal_ui.components.canvas import drawing_canvas
 from dal_ui.explain import model, words
 from dal_ui.explain.model import MAX_PASSES, Step
-from dal_ui.label.last_batch import true_label
+from dal_ui.shared.datasets import true_label
 from dal_ui.shared.markdown import plain
 from dal_ui.shared.vega import draw
 from dal_ui.shared.widgets import key_for, renew

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dal_core.data.base import UNKNOWN, ImageDataset
+from dal_core.data.base import ImageDataset
 from dal_core.run.events import Query
 from dal_core.run.state import RunState
 from dal_core.store.base import Store
+from dal_ui.shared.datasets import true_label
 
 
 @dataclass(frozen=True)
@@ -55,12 +56,6 @@ def agreement(dataset: ImageDataset, log: RunState) -> tuple[int, int]:
     given = [pair for s in log.submissions if s.source == "person" for pair in s.labels.items()]
     judged = [(truth, label) for i, label in given if (truth := true_label(dataset, i)) is not None]
     return sum(truth == label for truth, label in judged), len(judged)
-
-
-def true_label(dataset: ImageDataset, image_id: int) -> int | None:
-    """The data set's label of an image; None where it is unknown."""
-    label = int(dataset.labels[image_id])
-    return None if label == UNKNOWN else label
 
 
 def _predictions(store: Store, query: Query) -> dict[int, tuple[int, float]]:

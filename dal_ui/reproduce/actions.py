@@ -31,7 +31,7 @@ REPORT_FUNCTIONS = tuple(LABELS_NEEDED[0.10])
 
 @dataclass(frozen=True)
 class Plan:
-    """What the form asks for; `specs` are the runs it amounts to."""
+    """An experiment as the form describes it."""
 
     protocol: Protocol
     acquisitions: tuple[str, ...]
@@ -41,7 +41,7 @@ class Plan:
     noise: float = 0.0
 
     def specs(self, fingerprint: str) -> list[RunSpec]:
-        """One per run. Raises ProtocolError for a function or seed out of range."""
+        """One for each run. Raises ProtocolError for a function or seed out of range."""
         return control.run_specs(
             *(fingerprint, self.protocol, self.acquisitions, self.seeds),
             *(self.full_data, self.noise),
@@ -61,7 +61,7 @@ def make_plan(
     title: str = "",
     noise: float = 0.0,
 ) -> Plan:
-    """A plan from a form's values. Raises ProtocolError, one line, for what cannot be run."""
+    """The plan of a form's values. Raises ProtocolError, one line, if it cannot be run."""
     if not acquisitions:
         raise ProtocolError("no acquisition function is chosen; allowed: at least one")
     settings = parse_setting_lines(overrides)
@@ -72,7 +72,7 @@ def make_plan(
 
 
 def same_plan(store: Store, plan: Plan) -> ExperimentRow | None:
-    """The newest stored experiment that asks for exactly this."""
+    """The newest stored experiment with exactly this plan."""
     wanted = (plan.protocol, set(plan.acquisitions), set(plan.seeds), plan.full_data, plan.noise)
     return next(
         (
@@ -86,7 +86,7 @@ def same_plan(store: Store, plan: Plan) -> ExperimentRow | None:
 
 
 def start(store: Store, dataset: ImageDataset, plan: Plan, device: str = "cpu") -> str:
-    """Create the experiment, set it going and return its id. Raises ProtocolError."""
+    """Create and start the experiment; returns its id. Raises ProtocolError."""
     row = control.create_experiment(
         store,
         dataset,
@@ -105,7 +105,7 @@ def start(store: Store, dataset: ImageDataset, plan: Plan, device: str = "cpu") 
 
 
 def find(store: Store, experiment_id: str) -> ExperimentStatus | None:
-    """One look at an experiment; None when it is not stored (any more)."""
+    """The experiment's present status; None if it is not stored."""
     try:
         return status(store, experiment_id)
     except ExperimentNotFound:
@@ -113,13 +113,13 @@ def find(store: Store, experiment_id: str) -> ExperimentStatus | None:
 
 
 def run_name(run: RunStatus) -> str:
-    """What people call the run's function; the full-data bound has its own name."""
+    """The title of the run's function, or of the full-data bound."""
     name = run.log.run.spec.acquisition
     return FULL_DATA_NAME if name == FULL_DATA else display_name(name)
 
 
 def run_rows(now: ExperimentStatus, held: bool) -> list[dict[str, object]]:
-    """A row per run for the table on the page, in the order of functions, then seeds."""
+    """One row for each run, in the order of functions, then seeds."""
     runs = sorted(now.runs, key=lambda run: _place(now.experiment, run))
     return [
         {
@@ -137,38 +137,38 @@ def run_rows(now: ExperimentStatus, held: bool) -> list[dict[str, object]]:
 
 
 def doing(run: RunStatus, held: bool) -> str:
-    """What happens to the run at present, in a person's words."""
+    """What is happening to the run, in a person's words."""
     progress = run.progress
     if run.state is State.COMPLETE:
         return "done"
     if run.state is not State.UNFINISHED:
         return run.state.value
     if held:
-        return "held: a person goes first"
+        return "paused: a person's batch first"
     if progress is None or progress.part == "idle":
-        return "waits for its turn"
+        return "waiting"
     if progress.part == "train":
-        return f"learns, epoch {progress.epoch} of {progress.n_epochs}"
-    return "looks through the pool" if progress.part == "score" else "is tested"
+        return f"training, epoch {progress.epoch} of {progress.n_epochs}"
+    return "scoring the pool" if progress.part == "score" else "testing"
 
 
 def remaining(now: ExperimentStatus, n_workers: int) -> float | None:
-    """Seconds to the end; no more workers help than there are runs left."""
+    """Seconds to the end, with no more workers than unfinished runs."""
     n_left = sum(not run.is_complete for run in now.runs)
     return now.seconds_left(max(1, min(n_workers, n_left)))
 
 
 def measured(now: ExperimentStatus) -> tuple[list[RunCurve], list[Bound]]:
-    """Curves and bounds as far as they have come."""
+    """Curves and bounds measured so far."""
     record = record_of(now)
     return curves(record), bounds(record)
 
 
 def caught_up(runs: Sequence[RunCurve]) -> list[RunCurve]:
-    """The runs nearly as far as the furthest of their function.
+    """The runs that have nearly caught up with the furthest run of their function.
 
-    A mean ends with its shortest run, so while runs advance one that has just begun would take
-    the curve of the finished ones off the chart.
+    A mean ends with its shortest run, so a run that has just begun would cut off the curve of the
+    finished ones.
     """
     furthest: dict[str, int] = {}
     for run in runs:
@@ -177,12 +177,12 @@ def caught_up(runs: Sequence[RunCurve]) -> list[RunCurve]:
 
 
 def record_of(now: ExperimentStatus) -> Record:
-    """The experiment's record at this moment; runs deleted since are left out."""
+    """The experiment's present record; deleted runs are left out."""
     return experiment_record(now.experiment, [run.log for run in now.runs])
 
 
 def n_deleted(now: ExperimentStatus) -> int:
-    """Runs of the experiment that were deleted since it was made."""
+    """How many of the experiment's runs have been deleted."""
     row = now.experiment
     return len(row.seeds) * (len(row.acquisitions) + row.full_data) - len(now.runs)
 
@@ -191,7 +191,7 @@ def n_deleted(now: ExperimentStatus) -> int:
 
 
 def try_again(store: Store, run: RunStatus) -> None:
-    """Let a failed run be worked on once more."""
+    """Clear a run's failure, so that workers try again."""
     store.retry(run.log.run.run_id)
 
 
@@ -199,9 +199,9 @@ def try_again(store: Store, run: RunStatus) -> None:
 
 
 def differing(params: Mapping[str, Mapping[str, object]]) -> list[tuple[str, dict[str, object]]]:
-    """Parameters that are not the same in all records, each with its value by record.
+    """Parameters that differ between records, each with its value by record.
 
-    A parameter that one of the records does not name is no difference: it is not known there.
+    A parameter that one of the records lacks does not count: its value there is unknown.
     """
     shared = set.intersection(*(set(values) for values in params.values())) if params else set()
     first = next(iter(params.values()), {})

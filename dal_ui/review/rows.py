@@ -13,7 +13,7 @@ from dal_core.data.base import ImageDataset
 from dal_core.execution.predictions import Predictions
 from dal_core.run.events import Source
 from dal_core.run.state import RunState
-from dal_ui.label.last_batch import true_label
+from dal_ui.shared.datasets import true_label
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,9 @@ import streamlit as st
 from dal_core.data.base import ImageDataset
 from dal_core.execution.predictions import load_predictions
 from dal_core.figures.png import image_data_uri
+from dal_core.run.state import RunState
 from dal_core.store.home import run_dir
 from dal_ui.components.grid.submission import GridReview
-from dal_ui.label.actions import annotator
-from dal_ui.label.view import View
 from dal_ui.review.actions import LABEL, correct, name_of, new_edits
 from dal_ui.review.rows import ORDERS, SHOWN, ReviewRow, chosen, review_rows, summary
 from dal_ui.shared import runtime
@@ -61,7 +60,7 @@ def _show(is_wanted: bool) -> None:
     st.session_state["reviewing"] = (st.query_params.get("run"), is_wanted)
 
 
-def review_section(view: View, dataset: ImageDataset) -> None:
+def review_section(log: RunState, dataset: ImageDataset, annotator: str) -> None:
     """The review of a run, where it is open; typing in it redraws only the review."""
     if not is_open():
         return
@@ -74,27 +73,25 @@ def review_section(view: View, dataset: ImageDataset) -> None:
             if close.button("Close", width="stretch", key="review-close"):
                 toggle()
                 st.rerun(scope="app")
-            _section(view, dataset)
+            _section(log.run.run_id, dataset, annotator)
 
     section()
 
 
-def _section(view: View, dataset: ImageDataset) -> None:
-    log = runtime.store().log(view.log.run.run_id)
-    rows = review_rows(
-        log, dataset, load_predictions(run_dir(runtime.store().home, log.run.run_id))
-    )
+def _section(run_id: str, dataset: ImageDataset, annotator: str) -> None:
+    log = runtime.store().log(run_id)
+    rows = review_rows(log, dataset, load_predictions(run_dir(runtime.store().home, run_id)))
     if not rows:
         st.info("There are no labels yet. Label the images above, and they are listed here.")
         return
     for notice in st.session_state.pop("review-said", []):
         st.toast(notice, icon=":material/edit:")
     st.markdown(summary(rows))
-    kept = _frozen(log.run.run_id, rows, dataset.class_names, *_choices(dataset.noun))
+    kept = _frozen(run_id, rows, dataset.class_names, *_choices(dataset.noun))
     if not kept:
         st.info("No matching labels. Search for something else, or show all labels.")
         return
-    _table(view, dataset, kept)
+    _table(log, dataset, kept, annotator)
     st.caption(HOW.format(noun=dataset.noun))
     st.caption(
         f"Doubt: {DOUBT}. The network has learned from your labels, so check what it still doubts."
@@ -135,7 +132,7 @@ def _frozen(
     return [by_id[image_id] for image_id in st.session_state["review-ids"] if image_id in by_id]
 
 
-def _table(view: View, dataset: ImageDataset, rows: list[ReviewRow]) -> None:
+def _table(log: RunState, dataset: ImageDataset, rows: list[ReviewRow], annotator: str) -> None:
     key = f"review-table-{st.session_state['review-table']}"
     ids = tuple(row.image_id for row in rows)
     st.data_editor(
@@ -148,17 +145,23 @@ def _table(view: View, dataset: ImageDataset, rows: list[ReviewRow]) -> None:
         disabled=list(_COLUMNS),
         column_config=_COLUMNS | {LABEL: _label_column(dataset)},
         on_change=_edited,
-        args=(view, key, ids, dataset.class_names),
+        args=(log, key, ids, dataset.class_names, annotator),
     )
 
 
-def _edited(view: View, key: str, ids: tuple[int, ...], class_names: tuple[str, ...]) -> None:
+def _edited(
+    log: RunState,
+    key: str,
+    ids: tuple[int, ...],
+    class_names: tuple[str, ...],
+    annotator: str,
+) -> None:
     """Store what was typed into the table, before anything is drawn."""
     seen: dict[int, str | None] = st.session_state["review-seen"]
-    store, log = runtime.store(), view.log
+    store = runtime.store()
     for image_id, typed in new_edits(st.session_state[key]["edited_rows"], seen, ids).items():
         seen[image_id] = typed
-        notice = correct(store, log, image_id, typed, class_names, annotator(log))
+        notice = correct(store, log, image_id, typed, class_names, annotator)
         st.session_state.setdefault("review-said", []).append(notice)
 
 

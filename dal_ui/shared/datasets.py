@@ -5,13 +5,19 @@ from __future__ import annotations
 import streamlit as st
 
 from dal_core.data import catalogue
-from dal_core.data.base import DataError
+from dal_core.data.base import UNKNOWN, DataError, ImageDataset
 from dal_ui.shared import runtime
 
 
 def dataset_title(name: str) -> str:
     """What people call the data set."""
     return catalogue.DATASETS[name].title
+
+
+def true_label(dataset: ImageDataset, image_id: int) -> int | None:
+    """The data set's label of an image; None where it is unknown."""
+    label = int(dataset.labels[image_id])
+    return None if label == UNKNOWN else label
 
 
 def dataset_available(name: str, fingerprint: str | None = None) -> bool:

@@ -28,12 +28,16 @@ _QUERY_FIELDS = tuple(field.name for field in fields(Query))
 _PROGRESS_FIELDS = tuple(field.name for field in fields(Progress))
 
 
-def read_run(connection: Connection, run_id: str) -> RunRow:
-    """The run. Raises RunNotFound."""
+def read_run(connection: Connection, run_id: str, known: RunRow | None = None) -> RunRow:
+    """The run. Raises RunNotFound.
+
+    Args:
+        known: the run as read before. A spec never changes, so it is not parsed again.
+    """
     row = connection.execute(select(schema.runs).filter_by(run_id=run_id)).one_or_none()
     if row is None:
         raise RunNotFound(_not_found(connection, run_id))
-    return _to_run(row)
+    return _to_run(row, known)
 
 
 def read_runs(
@@ -107,7 +111,7 @@ def read_rows(connection: Connection, run_id: str, known: LogRows | None = None)
         known: what was read before, from a snapshot no newer than this one; only what was added
             since is read.
     """
-    run = read_run(connection, run_id)
+    run = read_run(connection, run_id, known.run if known else None)
     if known is None or known.run.created_at != run.created_at:
         known = LogRows(run)
     queries = _added(connection, schema.queries, run_id, known.last_query)
@@ -258,18 +262,15 @@ def to_progress(row: Row[Any]) -> Progress:
     return Progress(**{name: row._mapping[name] for name in _PROGRESS_FIELDS})
 
 
-def _to_run(row: Row[Any]) -> RunRow:
+def _to_run(row: Row[Any], known: RunRow | None = None) -> RunRow:
     """Raises ProtocolError if the stored protocol or function is not valid."""
     values = dict(row._mapping)
     del values["number"]
-    protocol = make_protocol(values.pop("protocol"))
-    spec = RunSpec(
-        values.pop("fingerprint"),
-        protocol,
-        values.pop("acquisition"),
-        values.pop("seed"),
-        values.pop("noise"),
-    )
+    names = ("fingerprint", "protocol", "acquisition", "seed", "noise")
+    fingerprint, protocol, acquisition, seed, noise = (values.pop(name) for name in names)
+    if known is not None and known.created_at == row.created_at:
+        return RunRow(spec=known.spec, **values)
+    spec = RunSpec(fingerprint, make_protocol(protocol), acquisition, seed, noise)
     return RunRow(spec=spec, **values)
 
 

@@ -145,8 +145,8 @@ def _check_query(query_id: str, image_ids: Sequence[int], batch_size: int) -> No
 
 @cache
 def _asset(kind: str) -> str:
-    """The component's script or style sheet; the three script files make one module."""
-    names = {"js": ("state.js", "mirror.js", "grid.js"), "css": ("grid.css",)}[kind]
+    """The component's script or style sheet; the script files make one module."""
+    names = {"js": ("state.js", "mirror.js", "view.js", "grid.js"), "css": ("grid.css",)}[kind]
     folder = files(__package__)
     return "\n".join((folder / name).read_text(encoding="utf-8") for name in names)
 

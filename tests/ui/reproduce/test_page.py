@@ -242,11 +242,11 @@ def test_a_row_says_what_its_run_is_doing(store: Store, mnist5k: ImageDataset) -
             "progress": 0,
             "labels": 20,
             "accuracy": "",
-            "doing": "learns, epoch 1 of 2",
+            "doing": "training, epoch 1 of 2",
             "left": "",
         }
     ]
-    assert actions.run_rows(now, held=True)[0]["doing"] == "held: a person goes first"
+    assert actions.run_rows(now, held=True)[0]["doing"] == "paused: a person's batch first"
 
 
 def test_a_run_that_has_just_begun_does_not_cut_the_live_curve_short() -> None:
