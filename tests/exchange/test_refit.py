@@ -25,6 +25,7 @@ from tests.cli.test_cli import read_until, start
 SETTINGS = [
     part for key, value in experiment_kit.FAST.items() for part in ("--set", f"{key}={value}")
 ]
+SLOW = [part if not part.startswith("n_epochs=") else "n_epochs=300" for part in SETTINGS]
 STEPS = 2
 
 
@@ -151,7 +152,7 @@ def test_a_killed_replay_goes_on_where_it_was(
     labelled: RunState, mnist5k: ImageDataset, tmp_path: Path
 ) -> None:
     path, home = export_to(labelled, mnist5k, tmp_path / "labels.csv"), tmp_path / "home"
-    slow: list[str | Path] = [*SETTINGS, "--set", "n_epochs=300", "--seed", "3", "--home", home]
+    slow: list[str | Path] = [*SLOW, "--seed", "3", "--home", home]
     process = start("replay", path, *slow)
     read_until(process, "20 labels")
     process.kill()
@@ -171,7 +172,7 @@ def test_an_interrupted_replay_says_how_to_go_on(
     labelled: RunState, mnist5k: ImageDataset, tmp_path: Path
 ) -> None:
     path = export_to(labelled, mnist5k, tmp_path / "labels.csv")
-    process = start("replay", path, *SETTINGS, "--set", "n_epochs=300", "--seed", "3")
+    process = start("replay", path, *SLOW, "--seed", "3")
     read_until(process, "20 labels")
     process.send_signal(signal.SIGINT)
     _, err = process.communicate()
