@@ -196,7 +196,30 @@ def test_a_toy_function_can_be_chosen_on_the_start_form(
     assert "Toy function – asks where some class is out of the question" in box.options
 
 
-def test_a_toy_function_is_scored_on_the_explain_page(toy: AcquisitionFunction) -> None:
+def test_the_label_and_explain_pages_show_a_run_of_a_toy_function(
+    toy: AcquisitionFunction, dal_home: Path
+) -> None:
+    sizes = ["n_epochs=2", "n_acquisition_steps=1", "num_mc_samples=2", "pool_subset_size=100"]
+    options = [text for size in sizes for text in ("--set", size)]
+    assert main(["run", "--acquisition", "toy", *options, "--home", str(dal_home)]) == 0
+    (run,) = open_store(dal_home).runs()
+    page = AppTest.from_file(APP, default_timeout=60)
+    page.query_params["run"] = run.run_id
+    page.run()
+    assert not page.exception
+    page.switch_page("pages/explain.py")
+    page.query_params["run"] = run.run_id
+    page.session_state["explain-view"] = "One image"
+    page.run()
+    assert not page.exception
+    assert any(toy.title in text.value and toy.source in text.value for text in page.markdown)
+    assert toy.equation in [text.value.strip("$\n") for text in page.latex]
+    page.session_state["explain-view"] = "Several functions, one model"
+    page.run()
+    assert not page.exception
+
+
+def test_a_toy_function_is_scored_from_one_images_passes(toy: AcquisitionFunction) -> None:
     parts = parts_of(torch.tensor([[0.5, 0.25, 0.25], [0.7, 0.2, 0.1]]))
     assert parts.scores["toy"] == pytest.approx(1 - 0.175)
 
