@@ -7,33 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from dal_core.data import mnist, mnist5k
-from dal_core.data.base import (
-    DataCorrupt,
-    DataError,
-    DataMissing,
-    DownloadFailed,
-    ImageDataset,
-    Loader,
-    Progress,
-)
-
-__all__ = [
-    "DATASETS",
-    "DataCorrupt",
-    "DataError",
-    "DataMissing",
-    "DownloadFailed",
-    "ImageDataset",
-    "Loader",
-    "Progress",
-    "fetch",
-    "find",
-    "get",
-    "load",
-    "register",
-    "unregister",
-    "verify",
-]
+from dal_core.data.base import DataCorrupt, ImageDataset, Loader, Progress
 
 _LOADERS: dict[str, Loader] = {}
 

