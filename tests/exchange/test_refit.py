@@ -22,10 +22,12 @@ from dal_core.store.opening import open_store
 from tests import experiment_kit
 from tests.cli.test_cli import read_until, start
 
-SETTINGS = [
-    part for key, value in experiment_kit.FAST.items() for part in ("--set", f"{key}={value}")
-]
-SLOW = [part if not part.startswith("n_epochs=") else "n_epochs=300" for part in SETTINGS]
+
+def settings(**changes: Any) -> list[str]:
+    """Options that make a refit fast, each parameter once."""
+    return [f"--set={key}={value}" for key, value in {**experiment_kit.FAST, **changes}.items()]
+
+
 STEPS = 2
 
 
@@ -73,7 +75,7 @@ def export_to(log: RunState, dataset: ImageDataset, path: Path) -> Path:
 
 
 def replay(*arguments: str | Path, code: int = 0) -> None:
-    assert main(["replay", *map(str, arguments), "--seed", "3", *SETTINGS]) == code
+    assert main(["replay", *map(str, arguments), "--seed", "3", *settings()]) == code
 
 
 def newest(home: Path) -> RunState:
@@ -152,7 +154,7 @@ def test_a_killed_replay_goes_on_where_it_was(
     labelled: RunState, mnist5k: ImageDataset, tmp_path: Path
 ) -> None:
     path, home = export_to(labelled, mnist5k, tmp_path / "labels.csv"), tmp_path / "home"
-    slow: list[str | Path] = [*SLOW, "--seed", "3", "--home", home]
+    slow: list[str | Path] = [*settings(n_epochs=300), "--seed", "3", "--home", home]
     process = start("replay", path, *slow)
     read_until(process, "20 labels")
     process.kill()
@@ -172,7 +174,7 @@ def test_an_interrupted_replay_says_how_to_go_on(
     labelled: RunState, mnist5k: ImageDataset, tmp_path: Path
 ) -> None:
     path = export_to(labelled, mnist5k, tmp_path / "labels.csv")
-    process = start("replay", path, *SLOW, "--seed", "3")
+    process = start("replay", path, *settings(n_epochs=300), "--seed", "3")
     read_until(process, "20 labels")
     process.send_signal(signal.SIGINT)
     _, err = process.communicate()
@@ -321,8 +323,8 @@ def test_more_steps_than_the_protocol_has_are_refused(
     labelled: RunState, mnist5k: ImageDataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = export_to(labelled, mnist5k, tmp_path / "labels.csv")
-    replay(path, "--set", "n_acquisition_steps=2", code=0)
-    assert main(["replay", str(path), "--seed", "3", *SETTINGS, "--set", "n_acquisition_steps=1"])
+    replay(path)  # two steps, as many as the protocol has
+    assert main(["replay", str(path), "--seed", "3", *settings(n_acquisition_steps=1)])
     assert "labels of 2 steps; allowed: 1" in capsys.readouterr().err
 
 
