@@ -92,10 +92,13 @@ def assert_alike(ones: Measures, others: Measures, rel: float = 1e-4, images: in
 
 
 def test_the_log_is_that_of_workers(store: Store, mnist5k: ImageDataset, tmp_path: Path) -> None:
-    experiment_id = create(store, mnist5k, full_data=True, seeds=(1,))
+    # At the learning rate of `quick` the five mini-batches an epoch of the bound turn a difference
+    # in rounding into half a percent of the mutual information on some processors.
+    settings: dict[str, Any] = {"full_data": True, "seeds": (1,), "learning_rate": 0.0005}
+    experiment_id = create(store, mnist5k, **settings)
     work(store, experiment_id)
     elsewhere = open_store(tmp_path / "elsewhere")
-    other_id = create(elsewhere, mnist5k, full_data=True, seeds=(1,))
+    other_id = create(elsewhere, mnist5k, **settings)
     bench = Workbench(elsewhere)
     for run_id in run_ids(elsewhere, other_id):
         list(advance(bench, run_id))
