@@ -30,7 +30,10 @@ from dal_core.record_file.schema import curves
 from dal_core.results.crossings import by_function
 from dal_core.results.tables import tables
 from dal_core.results.titles import PALETTE, colour, display_name, in_order
+from dal_core.store.base import Store
 from dal_core.store.opening import open_store
+from dal_ui.shared import runtime
+from tests.ui_kit import InlineWorkers
 
 APP = str(Path(__file__).resolve().parents[2] / "app.py")
 NAMES = ("max_entropy", "bald", "variation_ratios", "variation_ratios_mean", "mean_std", "random")
@@ -66,6 +69,16 @@ def toy() -> Iterator[AcquisitionFunction]:
     registry.register(TOY)
     yield TOY
     registry.unregister("toy")
+
+
+@pytest.fixture
+def served(dal_home: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    """The store that the pages show, without worker processes."""
+    store = open_store(dal_home)
+    inline = InlineWorkers(store)
+    monkeypatch.setattr(runtime, "store", lambda: store)
+    monkeypatch.setattr(runtime, "workers", lambda: inline)
+    return store
 
 
 # -- every entry -------------------------------------------------------------------------------
@@ -188,21 +201,20 @@ def test_a_toy_function_is_allowed_by_every_error(
 
 
 def test_a_toy_function_can_be_chosen_on_the_start_form(
-    toy: AcquisitionFunction, dal_home: Path, monkeypatch: pytest.MonkeyPatch
+    toy: AcquisitionFunction, served: Store
 ) -> None:
-    monkeypatch.setenv("DAL_HOME", str(dal_home))
     page = AppTest.from_file(APP, default_timeout=60).run()
     (box,) = [box for box in page.selectbox if "acquisition function" in box.label]
     assert "Toy function – asks where some class is out of the question" in box.options
 
 
 def test_the_label_and_explain_pages_show_a_run_of_a_toy_function(
-    toy: AcquisitionFunction, dal_home: Path
+    toy: AcquisitionFunction, served: Store
 ) -> None:
     sizes = ["n_epochs=2", "n_acquisition_steps=1", "num_mc_samples=2", "pool_subset_size=100"]
     options = [text for size in sizes for text in ("--set", size)]
-    assert main(["run", "--acquisition", "toy", *options, "--home", str(dal_home)]) == 0
-    (run,) = open_store(dal_home).runs()
+    assert main(["run", "--acquisition", "toy", *options, "--home", str(served.home)]) == 0
+    (run,) = served.runs()
     page = AppTest.from_file(APP, default_timeout=60)
     page.query_params["run"] = run.run_id
     page.run()

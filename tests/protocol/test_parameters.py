@@ -232,7 +232,7 @@ def test_an_unknown_data_set_is_one_line() -> None:
 def test_any_registered_data_set_can_be_named_and_its_classes_decide_the_initial_set() -> None:
     with toys.registered():
         signs = with_dataset(REPORT, toys.NAME)
-        assert (signs.train_size, signs.test_size, signs.val_size) == (21, None, 500)
+        assert (signs.train_size, signs.test_size, signs.val_size) == (21, None, 12)
         assert (signs.pool_subset_size, signs.test_subset_size) == ("all", "all")
         with pytest.raises(ProtocolError) as error:
             override(signs, {"train_size": 20})
