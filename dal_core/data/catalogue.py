@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
 
-from dal_core.data import mnist, mnist5k
 from dal_core.data.base import DataCorrupt, ImageDataset, Loader, Progress
 
+_MACHINERY = {
+    *("__init__", "base", "catalogue", "image_cache"),
+    *("mnist_download", "mnist_drawing", "torchvision_ops"),
+}
 _LOADERS: dict[str, Loader] = {}
 
 DATASETS: Mapping[str, Loader] = MappingProxyType(_LOADERS)
@@ -35,10 +39,6 @@ def get(name: str) -> Loader:
     except KeyError:
         allowed = ", ".join(_LOADERS)
         raise ValueError(f"unknown data set {name!r}: allowed are {allowed}") from None
-
-
-register(mnist5k.LOADER)
-register(mnist.LOADER)
 
 
 def load(name: str, data_dir: Path | None = None) -> ImageDataset:
@@ -89,3 +89,13 @@ def fetch(name: str, data_dir: Path | None = None, progress: Progress | None = N
         DownloadFailed: It did not arrive complete; what was on disk before is untouched.
     """
     return get(name).fetch(data_dir, progress)
+
+
+def _register_all() -> None:
+    """Register the `LOADER` of every other module here, the one that needs no download first."""
+    found = {path.stem for path in Path(__file__).parent.glob("*.py")} - _MACHINERY
+    for name in sorted(found, key=lambda name: (name != "mnist5k", name)):
+        register(import_module(f"{__package__}.{name}").LOADER)
+
+
+_register_all()
