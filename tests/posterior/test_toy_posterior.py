@@ -1,4 +1,4 @@
-"""A posterior defined here, with nothing but the seam, works in a run and on the explain page."""
+"""A posterior defined here, with nothing but the seam, works in runs and on the pages."""
 
 from __future__ import annotations
 
@@ -28,11 +28,13 @@ from dal_core.run.next_task import Task, next_task
 from dal_core.store.base import Store
 from dal_core.store.opening import open_store
 from dal_core.training.loop import Training, Watch
+from dal_ui.shared import runtime
 from tests import experiment_kit, fast
 from tests.experiment_kit import FAST, measures, new_run
 from tests.ui_kit import asked_run
 
 NAME = "noisy_means"
+APP = str(Path(__file__).resolve().parents[2] / "app.py")
 
 
 class NoisyMeans(Posterior):
@@ -138,12 +140,33 @@ def test_the_command_line_takes_its_name(
     assert run.spec.protocol.posterior == NAME
 
 
-def test_a_person_labels_with_it_and_looks_why(dal_home: Path, mnist5k: ImageDataset) -> None:
+def test_a_person_labels_a_batch_with_it(
+    dal_home: Path, mnist5k: ImageDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runtime.store.clear()
+    store = runtime.store()
+    run_id, workers = asked_run(store, mnist5k, posterior=NAME)
+    monkeypatch.setattr(runtime, "workers", lambda: workers)
+    page = AppTest.from_file(APP, default_timeout=60)
+    page.query_params["run"], page.query_params["plain"] = run_id, "1"
+    page.run()
+    boxes = [box for box in page.selectbox if box.label.startswith("Image ")]
+    for box, label in zip(boxes, "0123456789", strict=True):
+        box.set_value(label)
+    next(one for one in page.button if one.label == "Submit 10 labels").click()
+    page.run()
+    assert not page.exception
+    assert store.log(run_id).n_labelled == 30
+    workers.work(run_id)
+    assert next_task(store.log(run_id)).task is Task.WAIT
+    runtime.store.clear()
+
+
+def test_the_explain_page_shows_its_samples(dal_home: Path, mnist5k: ImageDataset) -> None:
     store = open_store(dal_home)
     run_id, _ = asked_run(store, mnist5k, posterior=NAME)
     assert next_task(store.log(run_id)).task is Task.WAIT
-    app = Path(__file__).parents[2] / "app.py"
-    page = AppTest.from_file(str(app), default_timeout=60).run().switch_page("pages/explain.py")
+    page = AppTest.from_file(APP, default_timeout=60).run().switch_page("pages/explain.py")
     page.query_params["run"] = run_id
     page.run()
     assert not page.exception
