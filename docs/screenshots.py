@@ -1,7 +1,7 @@
 """Makes the README's pictures of labelling: `python -m docs.screenshots`.
 
-Needs Chromium and `.[test]`. Labels a run in a temporary store with a real browser, up to about
-a hundred labels. Labels are MNIST's own except for two mistakes that the review finds.
+Needs Chromium and `.[test]`. It labels a run in a temporary store with a real browser, up to about
+a hundred labels. The labels are MNIST's own, except for two mistakes that the review finds.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Makes the README's picture of the Explain page, from a run on a running app.
+"""Makes the README's picture of the Explain page, from a run of a running app.
 
-`python -m docs.screenshots_explain http://localhost:8501 RUN` (needs Chromium and `.[test]`). It
-changes nothing.
+`python -m docs.screenshots_explain http://localhost:8501 RUN`; needs Chromium and `.[test]`. The
+run does not change.
 """
 
 from __future__ import annotations

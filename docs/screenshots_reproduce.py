@@ -1,7 +1,7 @@
 """Makes the README's picture of the Reproduce page: `python -m docs.screenshots_reproduce`.
 
-Needs Chromium, `.[test]` and a few minutes: it photographs a small experiment on the embedded
-digits, in a temporary store, while it runs.
+Needs Chromium, `.[test]` and a few minutes. It starts a small experiment on the embedded digits in
+a temporary store and photographs the page while it runs.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A small record whose crossings are the numbers the report prints (SPEC 8), built by hand.
+"""A small record whose crossings are the report's printed numbers (docs/method.md, section 8).
 
 Each run is a staircase. For an error e with the run's own first crossing c and the averaged
 curve's A: below both it is low; at c it touches 1 - e and, where A is still to come, falls back
