@@ -21,6 +21,7 @@ os.environ["MKL_NUM_THREADS"] = "1"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Say which tests share a process under `pytest -n`: those of a file, and all in a browser.
 
