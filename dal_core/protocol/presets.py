@@ -65,7 +65,7 @@ def preset(name: str) -> Protocol:
     points: 100 epochs at learning rate 0.003; the last weights are kept, so that a person needs
     no labelled validation set and no time is spent on validating; dropout 0.25 / 0.5; 32 passes
     over the whole pool and the whole test set; 1,000 test and 500 validation images; 30 steps.
-    README, "How quick was chosen", gives the measurements.
+    results/README.md, "How `quick` was chosen", gives the measurements.
 
     Raises:
         ProtocolError: for an unknown name.

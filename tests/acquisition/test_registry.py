@@ -85,10 +85,11 @@ def served(dal_home: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
 
 
 def test_the_functions_are_those_of_the_report_random_last() -> None:
-    assert registry.names() == NAMES
+    assert tuple(name for name in registry.names() if name in NAMES) == NAMES
+    assert registry.names()[-1] == "random"
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", registry.names())
 def test_an_entry_says_all_that_a_person_is_shown(name: str) -> None:
     entry = registry.get(name)
     words = (entry.title, entry.short_title, entry.hint, entry.equation, entry.source)
@@ -98,7 +99,7 @@ def test_an_entry_says_all_that_a_person_is_shown(name: str) -> None:
     assert len({registry.get(other).colour for other in NAMES}) == len(NAMES)
 
 
-@pytest.mark.parametrize("name", [*NAMES, "toy"])
+@pytest.mark.parametrize("name", [*registry.names(), "toy"])
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(logits=logits)
 def test_scores_stay_within_their_bounds_and_are_never_nan(name: str, logits: np.ndarray) -> None:
@@ -243,7 +244,7 @@ def test_a_toy_function_is_gone_when_it_is_no_longer_registered() -> None:
 
 def test_names_are_known_without_torch_and_numpy() -> None:
     code = (
-        "import sys; from dal_core.acquisition import registry; assert len(registry.names()) == 6; "
+        "import sys; from dal_core.acquisition import registry; assert registry.names(); "
         "sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
