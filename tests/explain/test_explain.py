@@ -117,12 +117,12 @@ def test_the_examples_have_high_entropy_and_differ_in_bald(pool: PoolScores) -> 
     limit = float(np.quantile(pool.scores["max_entropy"], 0.94))
     entropies = [pool.score_of("max_entropy", i) for i in (ambiguous, disputed)]
     assert all(e is not None and e >= limit for e in entropies)
-    calm_bald, loud_bald = pool.score_of("bald", ambiguous), pool.score_of("bald", disputed)
-    assert calm_bald is not None and loud_bald is not None and calm_bald < loud_bald
+    low, high = pool.score_of("bald", ambiguous), pool.score_of("bald", disputed)
+    assert low is not None and high is not None and low < high
 
 
 def test_an_empty_pool_has_no_examples(pool: PoolScores) -> None:
-    nobody = PoolScores(
+    empty = PoolScores(
         pool.image_ids[:0],
         {name: scores[:0] for name, scores in pool.scores.items()},
         pool.priority[:0],
@@ -131,7 +131,7 @@ def test_an_empty_pool_has_no_examples(pool: PoolScores) -> None:
         30,
     )
     with pytest.raises(ValueError, match="the pool is empty"):
-        ambiguous_image(nobody)
+        ambiguous_image(empty)
 
 
 # -- parts -------------------------------------------------------------------------------------

@@ -99,7 +99,7 @@ def test_a_lock_file_deleted_while_it_was_being_taken_is_created_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = run_dir(tmp_path, "run-1") / LOCK_FILE
-    take = locks._try
+    take = locks._try_lock
     deleted: list[Path] = []
 
     def delete_then_take(descriptor: int, operation: int) -> bool:
