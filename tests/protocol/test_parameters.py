@@ -240,7 +240,7 @@ def test_any_registered_data_set_can_be_named_and_its_classes_decide_the_initial
         assert str(error.value) == f"train_size is 20; allowed: {allowed}"
         with pytest.raises(ProtocolError) as error:
             override(signs, {"test_size": 50})
-        assert str(error.value) == "test_size is 50; allowed: null, for toy has no test set"
+        assert str(error.value) == "test_size is 50; allowed: null, since toy has no test set"
         with pytest.raises(ProtocolError, match="dataset is 'x'; allowed: mnist, mnist5k, toy"):
             override(signs, {"dataset": "x"})
     with pytest.raises(ProtocolError, match=r"dataset is 'toy'; allowed: mnist, mnist5k$"):
