@@ -1,6 +1,6 @@
-"""The one way files are written: a reader, or a crash, finds the old file or the new one.
+"""Atomic file writes: readers see the old file or the new one, never a part, even after a crash.
 
-It stands below all rooms, so that every room can write through it.
+This module imports no room, so every room can use it.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from pathlib import Path
 
 
 def write_atomically(path: Path, data: bytes | memoryview) -> None:
-    """Write `data` to `path`, which keeps what it had if that fails.
+    """Replace the content of `path` with `data`; on failure the old content stays.
 
-    The bytes go to a temporary file in the same folder, are forced to the disk, and then take
-    the place of `path`. The new file has the permissions of any file that the process makes.
+    The bytes are written to a temporary file in the same folder and synced to the disk. Then the
+    file is renamed to `path`. It has the usual permissions of files that the process creates.
 
     Raises:
         OSError: the folder does not exist, is full or may not be written. `path` is unchanged
@@ -36,7 +36,7 @@ def write_atomically(path: Path, data: bytes | memoryview) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make the new name durable, where the file system can; the file itself is on the disk."""
+    """Sync the new name to the disk, if the file system can; the content is already there."""
     with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:

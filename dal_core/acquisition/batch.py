@@ -1,4 +1,4 @@
-"""From scores to an ordered batch of images: the selection that a learner calls."""
+"""Selection of a batch: a learner calls `select` to choose the images to ask for."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from dal_core.acquisition.top_k import Shortlist, rank
 
 @dataclass(frozen=True)
 class Batch:
-    """Images to ask for, the most wanted first.
+    """Images to ask for, best first.
 
     Attributes:
         ids: [b] int64 image ids.
-        gains: [b] what each image adds to those before it; of a function that scores each image
-            by itself, its score.
+        gains: [b] what each image adds to the images before it. For a function that scores each
+            image by itself, this is the score.
     """
 
     ids: np.ndarray
@@ -33,9 +33,9 @@ class Candidates:
     Attributes:
         ids: [N] int64 image ids.
         priority: [N] int64 order of equal scores (`top_k.tie_order`).
-        passes: makes chunks [T, n, C] of the images' probabilities, in the order of `ids`;
-            called only for a function that needs them.
-        generator: for a function that draws its scores.
+        passes: returns the images' probabilities in chunks [T, n, C], in the order of `ids`.
+            Called only if the function needs probabilities.
+        generator: source of random scores.
     """
 
     ids: np.ndarray
@@ -52,18 +52,18 @@ def select(
     n_passes_kept: int,
     eps: float = 0.0,
 ) -> tuple[Batch, Tensor | None]:
-    """The `size` images a function asks for, and the passes of the first of them.
+    """Choose the `size` best candidates, and keep the passes of the first of them.
 
     Args:
-        n_passes_kept: R, of how many images the passes are returned.
+        n_passes_kept: R, the number of images whose passes are returned.
         eps: the protocol's `entropy_eps`.
 
     Returns:
-        The batch, shorter than `size` where there are fewer candidates; and [T, R, C], the passes
-        of its first R images, None for a function that needs none.
+        The batch (shorter than `size` if there are fewer candidates), and the passes [T, R, C] of
+        its first R images (None if the function needs no passes).
 
     Raises:
-        ValueError: the function needs what no learner here can give.
+        ValueError: the function does not score single images from their own passes.
     """
     if function.needs == "nothing":
         scores = function.score(len(candidates.ids), candidates.generator)
@@ -80,6 +80,6 @@ def select(
 
 
 def top_k(candidates: Candidates, scores: np.ndarray, size: int) -> Batch:
-    """The images of highest score [N], each chosen without regard to the others."""
+    """The `size` images with the highest scores [N], each chosen by its own score alone."""
     order = rank(scores, candidates.priority)[:size]
     return Batch(candidates.ids[order], scores[order])

@@ -1,8 +1,8 @@
-"""Every acquisition function by name, with what people, records and learners must know about it.
+"""The registry of acquisition functions: names, texts, bounds and score of each.
 
-A function and its entry live in one module of this folder; every module here is loaded when the
-registry is first read, so that nothing else needs to change. Neither torch nor numpy is imported
-until a score is computed: the modules of functions import them inside the functions.
+To add a function, write it and its `register` call in a new module of this folder. Modules with
+functions are imported when the registry is first read. They must import torch and numpy inside
+the functions only, so that names can be listed without either.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Needs = Literal["marginal", "joint", "features", "labels", "nothing"]
 
-_MACHINERY = {"__init__", "registry", "top_k", "batch"}  # modules here that hold no function
+_MACHINERY = {"__init__", "registry", "top_k", "batch"}  # modules without functions
 
 
 @dataclass(frozen=True)
@@ -27,19 +27,19 @@ class AcquisitionFunction:
     """One acquisition function.
 
     Attributes:
-        name: what protocols, commands and the store call it, such as "bald".
-        title: what people call it.
-        short_title: the same where there is little room, such as a row of a table.
-        hint: one line that says which images it asks for.
+        name: identifier in protocols, commands and the store, such as "bald".
+        title: display name.
+        short_title: display name where space is short, such as in a row of a table.
+        hint: which images it asks for, in one line.
         equation: LaTeX; p_{t,n,c} is the probability of class c for image n in pass t, m its mean.
-        source: where it is defined.
+        source: the publication that defines it.
         record_name: its name in record files.
         bounds: (C classes, T passes) -> the lowest and the highest score.
-        needs: what `score` is given. "marginal": the passes' probabilities [T, N, C], each image
-            by itself. "nothing": (N, numpy generator). "joint", "features" and "labels" are for
-            functions that choose a batch as a whole.
-        colour: in every chart, a name of `results.titles.PALETTE`.
-        score: higher is asked for first; [N], one number per image.
+        needs: the arguments of `score`. "marginal": the passes' probabilities [T, N, C], with
+            each image scored by itself. "nothing": (N, numpy generator). "joint", "features" and
+            "labels" are reserved for functions that choose a batch as a whole.
+        colour: its colour in every chart, a name in `results.titles.PALETTE`.
+        score: returns [N], one number per image; the highest are asked for first.
         takes_eps: `score` has an argument `eps`, the protocol's `entropy_eps`.
     """
 
@@ -57,13 +57,13 @@ class AcquisitionFunction:
     takes_eps: bool = False
 
     def scorer(self, eps: float = 0.0) -> Callable[[Tensor], Tensor]:
-        """`score` of probabilities [T, N, C] alone, with `entropy_eps` filled in.
+        """`score` as a function of probabilities [T, N, C] alone, with `eps` filled in.
 
         Raises:
             ValueError: the function does not score each image from its own passes.
         """
         if self.needs != "marginal":
-            raise ValueError(f"acquisition {self.name!r} scores no probabilities: {self.hint}")
+            raise ValueError(f"acquisition {self.name!r} does not score probabilities: {self.hint}")
         return partial(self.score, eps=eps) if eps and self.takes_eps else self.score
 
 
@@ -71,24 +71,24 @@ _entries: dict[str, AcquisitionFunction] = {}
 
 
 def register(entry: AcquisitionFunction) -> None:
-    """Make a function known everywhere.
+    """Add a function to the registry, and so to the command line, pages and records.
 
     Raises:
-        ValueError: its name, or its name in records, belongs to another function.
+        ValueError: another function has the same name, or the same name in records.
     """
     for other in _entries.values():
         if entry.name == other.name or entry.record_name == other.record_name:
-            raise ValueError(f"acquisition {entry.name!r} is registered already: {other.name!r}")
+            raise ValueError(f"acquisition {entry.name!r} is already registered: {other.name!r}")
     _entries[entry.name] = entry
 
 
 def unregister(name: str) -> None:
-    """Forget a function, such as one that a test registered."""
+    """Remove a function. Raises KeyError if there is none of that name."""
     del _entries[name]
 
 
 def functions() -> tuple[AcquisitionFunction, ...]:
-    """All functions in the report's order; those that need nothing of a model come last."""
+    """All functions in the order of the report; those that do not use the model come last."""
     _load()
     return tuple(sorted(_entries.values(), key=lambda entry: entry.needs == "nothing"))
 
@@ -99,13 +99,13 @@ def names() -> tuple[str, ...]:
 
 
 def find(name: str) -> AcquisitionFunction | None:
-    """The function of that name, None where it is not registered (as in a foreign record)."""
+    """The function of that name, or None (a record may name functions that are unknown here)."""
     _load()
     return _entries.get(name)
 
 
 def get(name: str) -> AcquisitionFunction:
-    """The function of that name. Raises ValueError, one line, for an unknown one."""
+    """The function of that name. Raises ValueError if it is unknown."""
     found = find(name)
     if found is None:
         raise ValueError(f"acquisition {name!r} is unknown; allowed: {', '.join(names())}")
@@ -113,13 +113,13 @@ def get(name: str) -> AcquisitionFunction:
 
 
 def scorer(name: str, eps: float = 0.0) -> Callable[[Tensor], Tensor]:
-    """The named function of probabilities [T, N, C] alone; see `AcquisitionFunction.scorer`."""
+    """The named score as a function of probabilities; see `AcquisitionFunction.scorer`."""
     return get(name).scorer(eps)
 
 
 @cache
 def _load() -> None:
-    """Import every module of functions, the report's first: their order is the order shown."""
+    """Import the modules with functions, the report's first; this is also their display order."""
     found = {path.stem for path in Path(__file__).parent.glob("*.py")} - _MACHINERY
     for module in sorted(found, key=lambda name: (name != "scores", name)):
         import_module(f"{__package__}.{module}")

@@ -1,8 +1,8 @@
 """The report's acquisition functions: how much a model would learn from an image's label.
 
-Every function is pure: probabilities in, one score per image out; the images with the highest
-scores are asked for. Axis order, here and everywhere: probs[t, n, c] is the softmax output of
-stochastic pass t for image n and class c, shape [T, N, C]; each row over c sums to 1.
+Every function is pure: it maps probabilities to one score per image. The images with the highest
+scores are asked for. The axis order is the same everywhere: probs[t, n, c] is the softmax output
+of stochastic pass t for image n and class c, shape [T, N, C]. Each row over c sums to 1.
 """
 
 from __future__ import annotations
@@ -79,8 +79,8 @@ def bald(probs: Tensor, eps: float = 0.0) -> Tensor:
         eps: see `entropy`.
 
     Returns:
-        [N] nats, in [0, min(ln C, ln T)]. Float32 rounding may give a value up to 1e-5 outside;
-        it is not clamped, which would create ties.
+        [N] nats, in [0, min(ln C, ln T)]. Float32 rounding may give a value up to 1e-5 outside.
+        It is not clamped, since clamping would create ties.
     """
     return max_entropy(probs, eps) - entropy(probs, eps).mean(0)
 
@@ -112,7 +112,7 @@ def variation_ratios(probs: Tensor) -> Tensor:
         probs: [T, N, C].
 
     Returns:
-        [N] in [0, 1 - ceil(T/C)/T]; it takes at most T distinct values, so ties are common.
+        [N] in [0, 1 - ceil(T/C)/T]. There are at most T distinct values, so ties are common.
     """
     import torch
 
@@ -171,8 +171,10 @@ register(
 def mean_std(probs: Tensor) -> Tensor:
     """Spread of each class's probability over the passes, averaged over classes (report, eq. 4).
 
-    mean_c sqrt(mean_t (p_tc - mean_t p_tc)^2), the population standard deviation in its centred
-    form: E[p^2] - E[p]^2 can be negative in float32.
+    mean_c sqrt(mean_t (p_tc - mean_t p_tc)^2)
+
+    This is the population standard deviation in its centred form. The form E[p^2] - E[p]^2 can be
+    negative in float32.
 
     Args:
         probs: [T, N, C].
@@ -201,7 +203,7 @@ register(
 
 
 def random(n_images: int, generator: np.random.Generator) -> np.ndarray:
-    """A uniform number in [0, 1) for each image (report, eq. 5); no forward pass is needed.
+    """A uniform number in [0, 1) for each image (report, eq. 5), without a forward pass.
 
     Returns:
         [N] float64.

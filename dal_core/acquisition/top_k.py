@@ -1,4 +1,4 @@
-"""Ranking images by a score, and keeping the best of a pool that is scored chunk by chunk."""
+"""Ranking images by score, and keeping the best ones while a pool is scored in chunks."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from torch import Tensor
 
 
 def tie_order(n_images: int, ties: str, generator: np.random.Generator) -> np.ndarray:
-    """The order of equally scored images, drawn before there are scores.
+    """The order of images with equal scores, fixed before there are scores.
 
     Args:
         n_images: N.
-        ties: "random": `generator` decides (docs/method.md, section 3); "first": the lower
-            position comes first, as in the released code (section 9).
+        ties: "random": `generator` decides; "first": the lower position comes first, as in the
+            released code (docs/method.md, sections 3 and 9).
 
     Returns:
         [N] int64 priorities; of equal scores, the lower number comes first.
@@ -41,11 +41,12 @@ def rank(scores: np.ndarray, priority: np.ndarray) -> np.ndarray:
 class Shortlist:
     """Keeps the `size` best of the images added so far, and their passes.
 
-    The probabilities of a whole pool, [T, N, C], are 151 MB for 58,980 images and 64 passes. Since
-    `priority` is fixed beforehand, the shortlist is exactly the head of the whole ranking.
+    Holding the probabilities of a whole pool, [T, N, C], would take 151 MB for 58,980 images, 64
+    passes and 10 classes. Since `priority` is fixed beforehand, the shortlist equals the head of
+    the full ranking.
 
     Args:
-        size: images kept.
+        size: number of images to keep.
         priority: [N], see `tie_order`.
     """
 

@@ -1,1 +1,1 @@
-"""Data sets: images, labels and class names, found, read, cached and downloaded."""
+"""Data sets: finding, reading, caching and downloading images and labels."""

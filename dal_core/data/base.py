@@ -1,4 +1,4 @@
-"""What a data set is: labelled images, their classes, and how a loader finds and reads them."""
+"""Types of a data set (images, labels, classes) and of a loader that finds and reads it."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ Progress = Callable[[str, int, int], None]
 """Called with (file name, bytes done, total bytes or 0 when unknown)."""
 
 Drawing = Callable[[np.ndarray], np.ndarray]
-"""White ink on black, uint8 [h, w] of any size -> an image like the data set's own."""
+"""Turns white ink on black, uint8 [h, w] of any size, into an image like the data set's own."""
 
 TestSet = Literal["own", "drawn", "none"]
-"""Test images come with the data, are drawn by each seed (`test_size`), or do not exist."""
+"""Whether test images come with the data, are drawn by each seed, or do not exist."""
 
 UNKNOWN = -1
-"""The label of an image whose class nobody has given."""
+"""The label of an image whose class is unknown."""
 
 DIGITS = tuple("0123456789")
 MNIST_MEAN, MNIST_STD = 0.1307, 0.3081  # of MNIST's training pixels scaled to [0, 1]
 
 
 class DataError(Exception):
-    """A data set cannot be used; the message is one line for a person."""
+    """A data set cannot be used; the message is one line."""
 
 
 class DataMissing(DataError):
-    """The files are not there."""
+    """The files of a data set are missing."""
 
 
 class DataCorrupt(DataError):
@@ -47,19 +47,19 @@ class ImageDataset:
     """Labelled images, in memory or memory-mapped; an image id is an index into both arrays.
 
     Attributes:
-        name: The name a protocol uses.
-        title: The name a person reads.
+        name: Identifier, the value of a protocol's `dataset`.
+        title: Display name.
         images: uint8 [n, H, W] (grey) or [n, H, W, 3] (RGB), read-only.
         labels: int64 [n], read-only: 0..n_classes-1, or UNKNOWN.
-        test_ids: int64, the test set that comes with the data; None: the split draws one of the
-            protocol's `test_size`, or there is none.
+        test_ids: int64 ids of the test set that comes with the data. None: the split draws
+            `test_size` test images, or there is no test set.
         fingerprint: SHA-256 (hex) of the images' bytes, then the labels' bytes (int64,
             little-endian).
         class_names: One name for each class, in the order of the labels.
         noun: What a person calls a class, such as "digit".
         pixel_mean, pixel_std: For normalising pixels scaled to [0, 1], one value per channel.
-        from_drawing: Turns a person's drawing into an image like these; None where that makes
-            no sense.
+        from_drawing: Turns a person's drawing into an image like these; None if drawings make no
+            sense for this data set.
     """
 
     name: str
@@ -99,13 +99,14 @@ class ImageDataset:
 
 @dataclass(frozen=True)
 class Loader:
-    """How one data set is found, read, verified and downloaded, and what is known without reading.
+    """How to find, read, verify and download a data set, and facts known without reading it.
 
     Attributes:
+        find, load, verify, fetch: The functions behind those of `catalogue`, without the name.
         test_set: Where the test images come from.
         class_names, noun, image_shape, pixel_mean, pixel_std: As in `ImageDataset`.
-        protocol_defaults: Values of protocol parameters that fit this data set, where those of
-            MNIST do not; `test_size` where the test set is drawn.
+        protocol_defaults: Protocol parameters whose usual values do not fit this data set.
+            Contains `test_size` if the test set is drawn.
     """
 
     name: str
@@ -146,12 +147,14 @@ def build(
     pixel_std: Sequence[float] = (MNIST_STD,),
     from_drawing: Drawing | None = None,
 ) -> ImageDataset:
-    """An `ImageDataset` of arrays, which become read-only.
+    """Make an `ImageDataset` from arrays, which become read-only.
 
-    One value of `pixel_mean` or `pixel_std` stands for all channels.
+    Arguments are as in `ImageDataset`. A single value of `pixel_mean` or `pixel_std` applies to
+    all channels.
 
     Raises:
-        DataCorrupt: Images or labels have another shape or type, or a label has no class.
+        DataCorrupt: Images or labels have the wrong shape or type, or a label is out of range.
+        ValueError: `pixel_mean` or `pixel_std` has neither one value nor one for each channel.
     """
     labels = np.asarray(labels)
     _check(name, images, labels, len(class_names))
@@ -203,5 +206,5 @@ def _check(name: str, images: np.ndarray, labels: np.ndarray, n_classes: int) ->
 def _per_channel(values: Sequence[float], channels: int) -> tuple[float, ...]:
     given = tuple(float(value) for value in values)
     if len(given) not in (1, channels):
-        raise ValueError(f"{len(given)} values are given for {channels} channels")
+        raise ValueError(f"{len(given)} pixel values are given for {channels} channels")
     return given * channels if len(given) == 1 else given

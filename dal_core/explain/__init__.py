@@ -1,7 +1,7 @@
 """Why this image? The numbers behind the explain page.
 
-`step` loads the model of a step; `passes` gives one image's softmax outputs, `parts` what its
-scores are made of, `pool` the scores of all images the run chose from, `choices` what each
-acquisition function would ask for, and `pool_map` the images in two dimensions. Nothing here
-draws or trains.
+`step` loads the model of a step, and `passes` computes one image's softmax outputs. `parts` splits
+an image's scores into their terms, and `pool` scores all images that the run chose from. `choices`
+compares what each acquisition function would ask for. `pool_map` places the images in two
+dimensions. Nothing here trains a model or draws a figure.
 """

@@ -18,7 +18,7 @@ def choices(pool: PoolScores, n: int) -> dict[str, tuple[int, ...]]:
 
 
 def overlap(chosen: Mapping[str, Sequence[int]]) -> pd.DataFrame:
-    """[F, F] number of images that two functions both ask for; the diagonal is their own number."""
+    """[F, F] number of images that both functions ask for; the diagonal is each one's number."""
     sets = {name: set(image_ids) for name, image_ids in chosen.items()}
     rows = [[len(one & other) for other in sets.values()] for one in sets.values()]
     return pd.DataFrame(rows, index=list(sets), columns=list(sets))
@@ -27,26 +27,26 @@ def overlap(chosen: Mapping[str, Sequence[int]]) -> pd.DataFrame:
 def spearman(scores: Mapping[str, np.ndarray]) -> pd.DataFrame:
     """[F, F] Spearman's rank correlation of the scores over all images.
 
-    The Pearson correlation of the ranks, equal scores sharing their mean rank. NaN against a
-    function that gives every image the same score.
+    This is the Pearson correlation of the ranks, where equal scores share their mean rank. It is
+    NaN for a function that gives every image the same score.
     """
     return pd.DataFrame(dict(scores)).rank(method="average").corr(method="pearson")
 
 
 def class_counts(labels: np.ndarray, n_classes: int) -> np.ndarray:
-    """[C] how often each class occurs in int64 labels [n]."""
+    """[C] number of images of each class, from int64 labels [n]."""
     return np.bincount(labels, minlength=n_classes)
 
 
 def redundancy(features: np.ndarray) -> float:
-    """How alike images are: the mean cosine similarity of all pairs.
+    """How similar images are: the mean cosine similarity over all pairs.
 
     Args:
         features: [n, F], a row per image.
 
     Returns:
-        -1 to 1 (0 to 1 for features after a relu); NaN for fewer than two images. The
-        similarities of a row of zeros are 0.
+        -1 to 1 (0 to 1 for features after a relu); NaN for fewer than two images. A row of zeros
+        has similarity 0 with every other.
     """
     n = len(features)
     if n < 2:
@@ -54,7 +54,7 @@ def redundancy(features: np.ndarray) -> float:
     rows = features.astype(np.float64)
     norms = np.linalg.norm(rows, axis=1, keepdims=True)
     units = np.divide(rows, norms, out=np.zeros_like(rows), where=norms > 0)
-    # The sum over ordered pairs is the squared length of the sum less each row with itself.
+    # The sum over ordered pairs is the squared norm of the sum, minus each row with itself.
     total = float((units.sum(0) ** 2).sum() - (units**2).sum())
     return total / (n * (n - 1))
 

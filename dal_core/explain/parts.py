@@ -1,6 +1,6 @@
-"""What the scores of one image are made of.
+"""The terms of one image's scores.
 
-The scores are computed by the acquisition functions from the same passes as the parts.
+The acquisition functions compute the scores themselves, from the same passes.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Parts:
-    """One image's passes and what each score takes from them; entropies in nats.
+    """One image's passes, the terms of its scores, and the scores; entropies in nats.
 
     Attributes:
-        probs: [T, C] softmax outputs, a row per pass.
+        probs: [T, C] softmax outputs, one row per pass.
         mean: [C] mean over the passes.
         entropy_terms: [C] -m log m of the mean; their sum is the max-entropy score.
         entropies: [T] entropy of each pass; BALD subtracts their mean.
-        votes: [C] number of passes in which the class is the likeliest.
+        votes: [C] number of passes in which the class is the most likely.
         spreads: [C] population standard deviation over the passes.
-        scores: by function, for every function that scores single images from passes.
+        scores: by name, for every function that scores single images from passes.
     """
 
     probs: np.ndarray
@@ -52,7 +52,7 @@ class Parts:
 
     @property
     def mode(self) -> int:
-        """The class most passes vote for; of equal counts the lowest."""
+        """The class that most passes predict; the lowest of several with equal counts."""
         return int(self.votes.argmax())
 
 
@@ -62,20 +62,20 @@ def scored_functions() -> list[str]:
 
 
 def parts_of(probs: Tensor, eps: float = 0.0) -> Parts:
-    """The parts of one image's scores.
+    """Compute the terms of one image's scores.
 
     Args:
-        probs: [T, C] rows that sum to 1.
+        probs: [T, C]; each row sums to 1.
         eps: the protocol's `entropy_eps` (see `acquisition.scores.entropy`).
 
     Raises:
-        ValueError: another shape.
+        ValueError: `probs` has another shape.
     """
     if probs.ndim != 2 or not len(probs):
         raise ValueError(f"probs is {list(probs.shape)}; allowed: [T, C] with T of 1 or more")
     as_image = probs[:, None, :]  # [T, 1, C]
     mean = probs.mean(0)
-    terms = entropy(mean[:, None], eps)  # the entropy's sum, a class at a time
+    terms = entropy(mean[:, None], eps)  # the terms of the entropy, by class
     return Parts(
         probs=probs.numpy(),
         mean=mean.numpy(),
@@ -90,6 +90,6 @@ def parts_of(probs: Tensor, eps: float = 0.0) -> Parts:
 
 
 def settling(probs: Tensor, name: str, eps: float = 0.0) -> np.ndarray:
-    """A score as it would stand after 1, 2, ... T passes: [T, C] -> [T]."""
+    """A score computed from the first 1, 2, ... T passes: [T, C] -> [T]."""
     score = registry.scorer(name, eps)
     return np.array([float(score(probs[:n, None, :])[0]) for n in range(1, len(probs) + 1)])

@@ -11,10 +11,10 @@ from dal_core.protocol.randomness import Purpose
 
 
 def scored_passes(step: ModelStep, image_id: int, n_passes: int) -> Tensor | None:
-    """The passes with which the run scored a pool image, continued if more are wanted.
+    """The passes with which the run scored a pool image, followed by more if needed.
 
     Args:
-        n_passes: T; the first `num_mc_samples` of them gave the run's own score.
+        n_passes: T; the first `num_mc_samples` gave the run's own score.
 
     Returns:
         [T, C] float32, or None for an image that the run did not score at this step.
@@ -30,22 +30,23 @@ def scored_passes(step: ModelStep, image_id: int, n_passes: int) -> Tensor | Non
 def new_passes(
     step: ModelStep, image: np.ndarray, n_passes: int, dropout: Dropout | None = None
 ) -> Tensor:
-    """Passes of any image: a drawn one, or one under other dropout rates.
+    """Passes for any image, such as a person's drawing, or with other dropout rates.
 
-    Their random numbers depend only on the run's seed and number of labels, so the same question
-    always has the same answer, and they are used for nothing else.
+    Their random numbers depend only on the run's seed and number of labels, so the same call
+    always gives the same result. They come from a stream of their own (docs/method.md, section
+    13, purpose 10).
 
     Args:
         image: uint8, of the data set's shape.
         n_passes: T.
-        dropout: rates before the first and the second dense layer; None for the run's own. Only
-            MC dropout has them.
+        dropout: rates before the first and the second dense layer; None for the run's own.
 
     Returns:
         [T, C] float32.
 
     Raises:
-        ValueError: a rate outside [0, 1), another posterior, or an image of another shape.
+        ValueError: a rate is outside [0, 1), `dropout` is given for a posterior without dropout
+            rates, or the image has another shape.
     """
     shape = step.dataset.image_shape
     if image.shape != shape:

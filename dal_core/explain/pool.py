@@ -1,6 +1,6 @@
-"""The scores of every pool image at a step by every acquisition function, and their ranks.
+"""The scores of a step's pool images by every acquisition function, and their ranks.
 
-The pool is scored as the run does it: the same subset, masks and order of equal scores.
+The pool is scored as the run scores it: with the same subset, masks and order of equal scores.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dal_core.explain.parts import scored_functions
 from dal_core.explain.step import ModelStep
 from dal_core.protocol.randomness import Purpose, numpy_generator
 
-HIGH_ENTROPY_SHARE = 0.05  # of the pool; counts as "high" when examples are chosen
+HIGH_ENTROPY_SHARE = 0.05  # share of the pool whose entropy counts as "high" for examples
 
 
 @dataclass(frozen=True)
@@ -24,12 +24,12 @@ class PoolScores:
     """The pool of a step, scored.
 
     Attributes:
-        image_ids: [N] int64, the images scored.
-        scores: [N] by function, `random` included.
-        priority: [N]; of equally scored images the one with the lower number comes first.
-        mean: [N, C] mean softmax output.
+        image_ids: [N] int64, the scored images.
+        scores: [N] for each function by name, `random` included.
+        priority: [N]; of equal scores, the lower number comes first.
+        mean: [N, C] mean softmax output over the passes.
         n_passes: T.
-        n_labelled: labels the model was trained on.
+        n_labelled: number of labels the model was trained on.
     """
 
     image_ids: np.ndarray
@@ -43,7 +43,7 @@ class PoolScores:
         return len(self.image_ids)
 
     def ranking(self, name: str, n: int | None = None) -> np.ndarray:
-        """Image ids by descending score, as the run with this function would rank them."""
+        """Image ids by descending score, as a run with this function would rank them."""
         order = rank(self.scores[name], self.priority)
         return self.image_ids[order[:n]]
 
@@ -55,7 +55,7 @@ class PoolScores:
 
 @dataclass(frozen=True)
 class Place:
-    """The rank of a score among the pool's: 1 is the best; `equal` others share it."""
+    """The rank of a score in the pool: 1 is the best; `equal` other images have the same score."""
 
     rank: int
     equal: int
@@ -95,7 +95,7 @@ def score_pool(step: ModelStep, progress: Callable[[int, int], None] | None = No
 
 
 def _drawn_scores(seed: int, n_labelled: int, n_images: int) -> dict[str, np.ndarray]:
-    """Scores [N] by function, of the functions that need nothing of the model."""
+    """Scores [N] by name, for the functions that do not use the model."""
     return {
         entry.name: entry.score(n_images, numpy_generator(seed, Purpose.RANDOM_SCORES, n_labelled))
         for entry in registry.functions()
@@ -111,7 +111,7 @@ def place_of(pool: PoolScores, name: str, score: float, image_id: int | None = N
     """
     others = pool.scores[name][pool.image_ids != image_id] if image_id is not None else None
     others = pool.scores[name] if others is None else others
-    value = others.dtype.type(score)  # float32, as stored, or equals would differ
+    value = others.dtype.type(score)  # float32, as stored; otherwise equal scores would differ
     return Place(
         rank=1 + int((others > value).sum()),
         equal=int((others == value).sum()),
@@ -120,9 +120,9 @@ def place_of(pool: PoolScores, name: str, score: float, image_id: int | None = N
 
 
 def ambiguous_image(pool: PoolScores) -> int:
-    """An image with high entropy of which BALD is the smallest share.
+    """The image with high entropy for which BALD is the smallest share of the entropy.
 
-    The passes agree that it could be of several classes: max entropy would ask for it, BALD would
+    The passes agree that it could be of several classes. Max entropy would ask for it, BALD would
     not (report, section 2.2.2).
 
     Raises:
@@ -133,8 +133,8 @@ def ambiguous_image(pool: PoolScores) -> int:
     return int(pool.image_ids[high[share.argmin()]])
 
 
-def quarrel_image(pool: PoolScores) -> int:
-    """An image with high entropy and the most BALD: the passes contradict each other.
+def disputed_image(pool: PoolScores) -> int:
+    """The image with high entropy and the highest BALD: the passes contradict each other.
 
     Raises:
         ValueError: the pool is empty.
@@ -144,7 +144,7 @@ def quarrel_image(pool: PoolScores) -> int:
 
 
 def _high_entropy(pool: PoolScores) -> np.ndarray:
-    """Positions of the images with the highest entropy, HIGH_ENTROPY_SHARE of the pool."""
+    """Positions of the HIGH_ENTROPY_SHARE of the pool with the highest entropy."""
     if not len(pool):
         raise ValueError("the pool is empty: there is no image to show")
     n = max(1, round(HIGH_ENTROPY_SHARE * len(pool)))

@@ -1,4 +1,4 @@
-"""A map of the pool: the model's features of each image, in two dimensions (PCA)."""
+"""A map of the pool: the model's features of the images, projected to two dimensions (PCA)."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import pandas as pd
 
 from dal_core.explain.step import ModelStep
 
-INITIAL, UNASKED = -1, -2  # in place of a step
-MAX_POINTS = 5000  # pool images on a map; a browser draws and searches these without stutter
+INITIAL, UNASKED = -1, -2  # values of the column `step` for images of no step
+MAX_POINTS = 5000  # pool images on a map; a browser still draws these smoothly
 _OVERSAMPLING, _ITERATIONS = 8, 12
 
 
 @dataclass(frozen=True)
 class Projection:
-    """Rows in two dimensions.
+    """Points in two dimensions.
 
     Attributes:
         coordinates: [N, 2].
-        explained: [2] share of the variance along each axis.
+        explained: [2] share of the total variance along each axis.
     """
 
     coordinates: np.ndarray
@@ -30,13 +30,14 @@ class Projection:
 def project(features: np.ndarray) -> Projection:
     """Principal components 1 and 2 of [N, F] features (Pearson 1901).
 
-    Computed by a randomised singular value decomposition with power iterations (Halko, Martinsson
-    and Tropp 2011), which takes seconds instead of minutes for 5,000 images and 4,608 features and
-    agrees with the full one to about six digits. The start is fixed and the largest loading of
-    each axis is positive, so the same features always give the same map.
+    They are computed by a randomised singular value decomposition with power iterations (Halko,
+    Martinsson and Tropp 2011). For 5,000 images and 4,608 features it takes seconds instead of
+    minutes, and it agrees with the full decomposition to about six digits. The random start is
+    fixed and the largest loading of each axis is positive, so the same features always give the
+    same map.
 
     Raises:
-        ValueError: fewer than three rows, or fewer than two features.
+        ValueError: there are fewer than three rows or two features.
     """
     if features.ndim != 2 or len(features) < 3 or features.shape[1] < 2:
         raise ValueError(f"features are {list(features.shape)}; allowed: [3 or more, 2 or more]")
@@ -57,9 +58,10 @@ def map_points(step: ModelStep) -> pd.DataFrame:
     """The images on the map of a step, and when each was asked for.
 
     Returns:
-        A row per image: `image_id`; `step` in which it was asked for (0 is the first query's),
-        INITIAL for the initial training set, UNASKED for the pool (of which at most MAX_POINTS
-        are shown, the first of the run's own subset); `label` given (NaN for none); `skipped`.
+        One row per image, with the columns `image_id`, `step`, `label` (NaN if there is none) and
+        `skipped`. `step` is the step in which the image was asked for (0 for the first query),
+        INITIAL for the initial training set, and UNASKED for the pool. Of the pool, the first
+        MAX_POINTS images of the run's subset are shown.
     """
     rows: list[tuple[int, int, float, bool]] = []
     initial = dict.fromkeys(step.split.initial.tolist())  # drawn twice, shown once
@@ -73,7 +75,7 @@ def map_points(step: ModelStep) -> pd.DataFrame:
 
 
 def map_of(step: ModelStep) -> tuple[pd.DataFrame, Projection]:
-    """`map_points` with their places: columns `x` and `y` added. Raises ValueError."""
+    """`map_points` with their coordinates `x` and `y`. Raises ValueError as `project` does."""
     points = map_points(step)
     images = step.dataset.images[points.image_id.to_numpy()]
     projection = project(step.model.features(images))

@@ -1,6 +1,6 @@
-"""A stored model of a run with the labels it was fitted to, ready to be explained.
+"""A stored model of a run with the labels it was fitted to, for the explain page.
 
-Nothing is trained here: a model that is not stored has to be computed by a worker first
+Nothing is trained here. If a model is not stored, a worker must compute it first
 (`execution.recompute`).
 """
 
@@ -32,7 +32,7 @@ class ModelStep:
     """A model and the state of the run it was fitted in.
 
     Attributes:
-        state: the run just after the model's last label, labels as they were then.
+        state: the run just after the model's last submission, with its labels at that time.
         labelled: the labels of that state.
     """
 
@@ -48,7 +48,7 @@ class ModelStep:
 
     @property
     def dataset(self) -> ImageDataset:
-        """The data the run was made on."""
+        """The data that the run was made with."""
         return self.learner.dataset
 
     @property
@@ -58,26 +58,26 @@ class ModelStep:
 
     @property
     def model(self) -> PosteriorModel:
-        """What samples the predictions."""
+        """The fitted posterior, which samples predictions."""
         return self.fitted.model
 
     @property
     def n_labelled(self) -> int:
-        """Labels the model was fitted to."""
+        """Number of labels the model was fitted to."""
         return self.labelled.n_labelled
 
     @property
     def seed(self) -> int:
-        """The run's."""
+        """The run's seed."""
         return self.learner.spec.seed
 
     def seed_of(self, purpose: Purpose) -> int:
-        """The seed of a purpose at this step."""
+        """The seed for a purpose at this step."""
         return self.learner.seed(purpose, self.n_labelled)
 
     @property
     def has_dropout(self) -> bool:
-        """Whether the model can be asked under other dropout rates."""
+        """Whether the model can predict with other dropout rates."""
         return isinstance(self.model, McDropoutModel)
 
     @cached_property
@@ -87,14 +87,14 @@ class ModelStep:
 
 
 def newest_model(home: Path, run_id: str) -> tuple[int, int] | None:
-    """(last submission, last correction) of the run's newest stored model; None without one."""
+    """(last submission, last correction) of the run's newest stored model, or None."""
     return _state_of(run_dir(home, run_id) / FILE_NAME)
 
 
 def stored_models(home: Path, state: RunState) -> list[tuple[int, int]]:
-    """The states of the run whose models are stored, by growing labels.
+    """(last submission, last correction) of all stored models of the run, in ascending order.
 
-    Models of submissions that were taken back are left out.
+    Models of retracted submissions are left out.
     """
     folder = run_dir(home, state.run.run_id)
     paths = [*(folder / FOLDER).glob("*.safetensors"), folder / FILE_NAME]
@@ -114,17 +114,17 @@ def stored_step(
     Args:
         home: where the run is stored.
         state: the run's present state.
-        dataset: the data the run was made on.
-        after: the last submission of the step wanted. None: the newest model, which is of an
-            earlier state than the run's while the next one is in training.
-        corrected: the last correction in the training set of the model wanted; None: that of the
-            step as measured.
+        dataset: the data that the run was made with.
+        after: the last submission in the model's training set. None: the newest stored model.
+            While the next model is in training, this one belongs to an earlier state.
+        corrected: the last correction in the model's training set; None: the value of the step's
+            stored result.
 
     Returns:
-        None if no such weights are stored, or only those of answers taken back since.
+        None if the model is not stored or its last submission was retracted.
 
     Raises:
-        ValueError: the data are not those the run was made on.
+        ValueError: the run was made with other data.
     """
     run_id = state.run.run_id
     if after is None:

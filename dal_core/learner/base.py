@@ -1,6 +1,6 @@
-"""What workers and pages need of any learner.
+"""The interface of a learner, which workers and pages use.
 
-A learner holds the run's parameters and data but no history: every call gets the labels, or the
+A learner holds the run's parameters and data but no history. Every call is given the labels, or a
 model that was fitted to them. Importing this module does not import torch.
 """
 
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
     from dal_core.run.splits import Split
     from dal_core.training.loop import Watch
 
-ImageProgress = Callable[[int, int], None]  # (images done, images in all)
+ImageProgress = Callable[[int, int], None]  # (images done, images in total)
 Arrays = dict[str, np.ndarray]
-Facts = dict[str, Any]  # what JSON can hold
+Facts = dict[str, Any]  # serialisable as JSON
 
 
 class Fitted(Protocol):
     """A model fitted to the labels of one state of a run.
 
     Attributes:
-        n_labelled: labels it was fitted to.
-        after, corrected: the last submission and the last correction among them; 0 for none.
-        seconds: durations by part (train, evaluate, score), as far as they were done.
+        n_labelled: number of labels it was fitted to.
+        after, corrected: ids of the last submission and correction among them; 0 if none.
+        seconds: duration of each part that was done (train, evaluate, score).
     """
 
     @property
@@ -47,15 +47,15 @@ class Fitted(Protocol):
     def seconds(self) -> Mapping[str, float]: ...
 
     def dump(self) -> tuple[Arrays, Facts]:
-        """What `Learner.load` needs to bring the model back.
+        """The arrays and facts from which `Learner.load` restores the model.
 
-        The facts name the state: `n_labelled`, `after` and `corrected`.
+        The facts contain the state: `n_labelled`, `after` and `corrected`.
         """
         ...
 
 
 class Learner(Protocol):
-    """Fits models to a run's labels, and asks and measures with them."""
+    """Fits models to a run's labels, and uses them to ask and to measure."""
 
     @property
     def split(self) -> Split:
@@ -66,7 +66,7 @@ class Learner(Protocol):
         """Train from scratch on these labels.
 
         Args:
-            watch: called after every epoch; may raise to give the fit up.
+            watch: called after every epoch; may raise to stop the fit.
         """
         ...
 
@@ -80,31 +80,32 @@ class Learner(Protocol):
         """Choose the images to ask for next.
 
         Args:
-            fitted: fitted to `labelled`.
-            n_kept: images whose passes are wanted; None for twice the batch, which is as many as
-                a page may show.
+            fitted: the model fitted to `labelled`.
+            progress: called with (images done, N) while scoring.
+            n_kept: number of images whose passes are returned; None for twice the batch, the most
+                that a page shows.
 
         Returns:
             The query, and the passes [T, R, C] float32 of the first R = `n_kept` images of its
-            ranking; None if it was ranked without passes.
+            ranking (None if the acquisition function needs no passes).
 
         Raises:
-            ValueError: the pool is empty, or `fitted` is of other labels.
+            ValueError: the pool is empty, or `fitted` was fitted to other labels.
         """
         ...
 
     def evaluate(self, fitted: Fitted, progress: ImageProgress | None = None) -> StepResult:
-        """Measure the model on the test images of its step."""
+        """Measure the model on the test images of its step (docs/method.md, section 5.2)."""
         ...
 
     def inspect(self, fitted: Fitted, image_ids: Sequence[int]) -> np.ndarray:
-        """Passes of any images, for showing them to people: float32 [T, N, C]."""
+        """Passes for any images, to show to people: float32 [T, N, C]."""
         ...
 
     def load(
         self, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any], labelled: Labelled
     ) -> Fitted | None:
-        """A model that `Fitted.dump` gave; None if it is not of this run and these labels."""
+        """Restore a model from `Fitted.dump`; None if it is from another run or other labels."""
         ...
 
 
@@ -123,11 +124,11 @@ def make_learner(
 
     Args:
         device: where tensors are computed; None for the CPU.
-        helper: one thread for a second core; it changes no result.
+        helper: an executor with one thread, to use a second core; results do not change.
 
     Raises:
         ProtocolError: the data set is too small for the protocol.
-        ValueError: the run was made on other data.
+        ValueError: the run was made with other data.
     """
     from dal_core.learner.bayesian_cnn import BayesianCNNLearner  # imports torch
     from dal_core.posterior.base import CPU  # imports torch

@@ -30,10 +30,11 @@ from dal_core.training.loop import Training, Watch
 
 @dataclass
 class FittedCNN:
-    """A model with the labels it was fitted to.
+    """A model and the labels it was fitted to.
 
     Attributes:
-        spec_key: key of the run's spec.
+        spec_key: key of the run's spec (`RunSpec.key`).
+        seconds: duration of each part that was done (train, evaluate, score).
     """
 
     model: PosteriorModel
@@ -43,21 +44,21 @@ class FittedCNN:
 
     @property
     def n_labelled(self) -> int:
-        """Labels it was fitted to."""
+        """Number of labels it was fitted to."""
         return self.labelled.n_labelled
 
     @property
     def after(self) -> int:
-        """The last submission among them."""
+        """Id of the last submission among them; 0 if none."""
         return self.labelled.after
 
     @property
     def corrected(self) -> int:
-        """The last correction among them."""
+        """Id of the last correction among them; 0 if none."""
         return self.labelled.corrected
 
     def dump(self) -> tuple[Arrays, Facts]:
-        """The weights; the facts are those of the training and of the state."""
+        """The weights, and facts about the training and the labels."""
         training = self.model.training
         return self.model.arrays(), {
             "spec": self.spec_key,
@@ -72,18 +73,18 @@ class FittedCNN:
 
 
 class BayesianCNNLearner:
-    """The procedure of the report, section 3.1, with any posterior.
+    """The procedure of the report (section 3.1; docs/method.md, section 5), with any posterior.
 
     Args:
         spec: the run's data, protocol, acquisition function and seed.
-        dataset: the data it was made on.
+        dataset: the data that the run was made with.
         device: where tensors are computed (see `device.choose_device`); random numbers are drawn
             on the CPU.
-        helper: one thread for a second core; it changes no result.
+        helper: an executor with one thread, to use a second core; results do not change.
 
     Raises:
         ProtocolError: the data set is too small for the protocol.
-        ValueError: the run was made on other data.
+        ValueError: the run was made with other data.
     """
 
     def __init__(
@@ -121,7 +122,7 @@ class BayesianCNNLearner:
             labelled.labels,
             lambda purpose: self.seed(purpose, labelled.n_labelled),
             validation=self.validation() if self.protocol.weights == "best" else None,
-            # The full-data bound has mini-batches; a run's training set is one batch.
+            # Only the full-data bound uses mini-batches; for runs, the training set is one batch.
             batch_size=self.protocol.full_data_batch_size if is_bound else None,
             watch=watch,
         )
@@ -167,8 +168,8 @@ class BayesianCNNLearner:
     def evaluate(self, fitted: Fitted, progress: ImageProgress | None = None) -> StepResult:
         """Test accuracy and mean test mutual information (docs/method.md, section 5.2).
 
-        The mean of the T passes decides the class; BALD is averaged over the test images. Without
-        a test set both are None.
+        The predicted class has the highest mean over the T passes; BALD is averaged over the test
+        images. Both are None without a test set.
         """
         own = _own(fitted)
         if not len(self.split.test):
@@ -186,7 +187,7 @@ class BayesianCNNLearner:
         return _result(own, int(confusion.trace()) / len(ids), information / len(ids), counts)
 
     def inspect(self, fitted: Fitted, image_ids: Sequence[int]) -> np.ndarray:
-        """Passes of any images, for showing them to people: float32 [T, N, C]."""
+        """Passes for any images, to show to people: float32 [T, N, C]."""
         ids = np.asarray(image_ids, dtype=np.int64)
         passes = self._passes(_own(fitted), ids, Purpose.MC_DROPOUT_SHOWN, None)
         return torch.cat(list(passes), dim=1).cpu().numpy()
@@ -194,9 +195,9 @@ class BayesianCNNLearner:
     def load(
         self, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any], labelled: Labelled
     ) -> FittedCNN | None:
-        """A model that `FittedCNN.dump` gave; None if it is not of this run and these labels."""
+        """Restore a model from `FittedCNN.dump`; None if it is from another run or labels."""
         try:
-            # Files from before there were corrections do not mention them.
+            # Files of versions without corrections lack this fact.
             state = facts["after"], facts.get("corrected", 0)
             if facts["spec"] != self.spec.key or state != (labelled.after, labelled.corrected):
                 return None
@@ -208,28 +209,28 @@ class BayesianCNNLearner:
         except (KeyError, TypeError, ValueError):  # written by a version with another format
             return None
 
-    # -- what the methods are made of ----------------------------------------------------------
+    # -- parts of these methods ----------------------------------------------------------------
 
     def fitted(self, model: PosteriorModel, labelled: Labelled) -> FittedCNN:
-        """A model that was trained on these labels, as the result of a fit."""
+        """The result of a fit: a model that was trained on these labels."""
         seconds = {"train": model.training.seconds}
         return FittedCNN(model, labelled, self.spec.key, seconds)
 
     def seed(self, purpose: Purpose, n_labelled: int) -> int:
-        """The seed of a purpose at a size of the training set."""
+        """The seed for a purpose at a size of the training set."""
         return torch_seed(self.spec.seed, purpose, n_labelled)
 
     def validation(self) -> LabelledImages:
-        """The images and labels that choose which weights are kept."""
+        """The images and labels for choosing which weights to keep."""
         ids = self.split.validation
         return self.dataset.images[ids], self.dataset.labels[ids]
 
     def pool_subset(self, labelled: Labelled) -> np.ndarray:
         """Ids of the pool images scored at this step, in the order of the seed's permutation.
 
-        They are the first `pool_subset_size` ids of a permutation of the whole data set that are
-        still in the pool, so runs of one seed score nearly the same images whichever acquisition
-        function they use (docs/method.md, section 13).
+        A permutation of the whole data set is drawn, and the subset is its first
+        `pool_subset_size` ids that are still in the pool. So runs of one seed score nearly the
+        same images, whatever their acquisition function (docs/method.md, section 13).
         """
         generator = numpy_generator(self.spec.seed, Purpose.POOL_SUBSET, labelled.n_labelled)
         shuffled = generator.permutation(len(self.dataset.labels))
@@ -240,7 +241,7 @@ class BayesianCNNLearner:
         return kept if size == "all" else kept[:size]
 
     def test_subset(self, n_labelled: int) -> np.ndarray:
-        """Ids of the test images at a size of the training set, for every function the same."""
+        """Ids of the test images at a size of the training set, the same for every function."""
         size, test = self.protocol.test_subset_size, self.split.test
         if size == "all" or self.spec.acquisition == FULL_DATA:
             return test
@@ -250,7 +251,7 @@ class BayesianCNNLearner:
     def _pool_candidates(
         self, fitted: FittedCNN, ids: np.ndarray, progress: ImageProgress | None
     ) -> Candidates:
-        """The images to choose from, in the order of `ids`, with what is random in the choice."""
+        """The images to choose from, with the random numbers of the choice."""
         seed, n_labelled = self.spec.seed, fitted.n_labelled
         ties = numpy_generator(seed, Purpose.TIES, n_labelled)
         return Candidates(
@@ -267,7 +268,7 @@ class BayesianCNNLearner:
         purpose: Purpose,
         progress: ImageProgress | None,
     ) -> Iterable[Tensor]:
-        """The T passes of images, [T, n, C] for chunk after chunk."""
+        """The T passes of the images, in chunks [T, n, C]."""
         return fitted.model.sample_in_chunks(
             self.dataset.images[ids],
             self.protocol.num_mc_samples,
@@ -283,7 +284,7 @@ def _result(
     mutual_information: float | None,
     confusion: Confusion | None,
 ) -> StepResult:
-    """What was measured, with what the training measured."""
+    """A step's result: the given measurements, and the losses of the training."""
     training = fitted.model.training
     return StepResult(
         step=fitted.labelled.step,
@@ -301,7 +302,7 @@ def _result(
 
 
 def confusion_counts(labels: np.ndarray, predicted: np.ndarray, n_classes: int) -> np.ndarray:
-    """[C, C] int64: images by label (row) and predicted class (column)."""
+    """[C, C] int64: number of images by label (row) and predicted class (column)."""
     cells = np.bincount(labels * n_classes + predicted, minlength=n_classes**2)
     return cells.reshape(n_classes, n_classes)
 

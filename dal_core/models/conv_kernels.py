@@ -1,17 +1,17 @@
 """Convolutions with few output channels, arranged to fill the CPU's vector unit.
 
-The CPU's kernels compute 16 output channels at once, even where a layer has 6. Here neighbouring
-outputs become channels of one convolution with a larger, partly empty kernel and a stride: the same
-numbers, more multiplications on paper, less time in fact.
+The CPU's kernels compute 16 output channels at once, even if a layer has only 6. Here neighbouring
+outputs become channels of one strided convolution, whose kernel is larger and padded with zeros.
+The results are the same; there are more multiplications, but they take less time.
 
-- `convolve` is a plain layer with faster gradients: of the input two rows at a time (220 images:
-  0.94 instead of 1.45 ms on one core), of the weights with the channels last (0.72 instead of
-  1.79 ms).
-- `convolve_and_pool` is a convolution with its 2x2 max-pool. PyTorch's pooling loop for
+- `convolve` is a plain layer with faster gradients. The gradient of the input is computed two rows
+  at a time (220 images on one core: 0.94 instead of 1.45 ms), the gradient of the weights with the
+  channels last (0.72 instead of 1.79 ms).
+- `convolve_and_pool` is a convolution followed by 2x2 max-pooling. PyTorch's pooling loop for
   [N, C, H, W] is scalar on the CPU (forward on 520 x 6 x 28 x 28: 11.3 ms on one core). Here the
-  four outputs of a window are four blocks of channels, so the pool is three comparisons of whole
-  blocks: LeNet-5's first layer on 220 images takes 0.9 instead of 1.4 ms forward and 1.2 instead of
-  2.2 ms backward, against comparisons over strided views.
+  four outputs of a window are four blocks of channels, so pooling is three comparisons of whole
+  blocks. On 220 images, LeNet-5's first layer takes 0.9 ms forward and 1.2 ms backward; with
+  comparisons over strided views it takes 1.4 and 2.2 ms.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-# Passes a gradient on where its second argument exceeds a threshold; the backward of relu.
+# Backward of relu: keeps the gradient where the second argument exceeds a threshold, else 0.
 _where_above = torch.ops.aten.threshold_backward.grad_input
 
 
 def neighbours_as_channels(weight: Tensor, rows: int, columns: int) -> Tensor:
-    """Kernels whose outputs are `rows` x `columns` neighbouring outputs of the given ones.
+    """Kernels that compute `rows` x `columns` neighbouring outputs of `weight` as channels.
 
-    Convolving with them at stride (rows, columns) gives [N, rows * columns * C', h, w], of which
-    block i * columns + j of C' channels is the stock output at [..., i::rows, j::columns].
+    Convolving with them at stride (rows, columns) gives [N, rows * columns * C', h, w]. Its block
+    i * columns + j of C' channels is the plain convolution's output at [..., i::rows, j::columns].
 
     Args:
         weight: [C', C, K, L].
 
     Returns:
-        [rows * columns * C', C, K + rows - 1, L + columns - 1]: the given ones among zeros.
+        [rows * columns * C', C, K + rows - 1, L + columns - 1]: shifted copies among zeros.
     """
     shifted = [
         F.pad(weight, (j, columns - 1 - j, i, rows - 1 - i))
@@ -57,8 +57,8 @@ def convolve(layer: nn.Conv2d, x: Tensor) -> Tensor:
 def convolve_and_pool(layer: nn.Conv2d, x: Tensor) -> Tensor:
     """`F.max_pool2d(layer(x), 2)` for a layer with a bias and without stride or dilation.
 
-    The gradient goes to one element of each window; among equal ones to the first in reading
-    order, as in PyTorch's own pooling.
+    The gradient goes to one element of each window. If several are equal, it goes to the first in
+    reading order, as in PyTorch's own pooling.
 
     Args:
         x: [N, C, H, W].
@@ -87,13 +87,13 @@ class _Convolution(torch.autograd.Function):
 
 
 def _gradient_of_input(grad: Tensor, weight: Tensor) -> Tensor:
-    """[N, C', H', W'] -> [N, C, H, W]: a convolution with the turned kernels, two rows at once."""
+    """[N, C', H', W'] -> [N, C, H, W]: convolution with the flipped kernels, two rows at once."""
     height, width = weight.shape[-2:]
-    odd = (grad.shape[-2] + height - 1) % 2  # then the last row of the input has no neighbour
-    turned = weight.flip(2, 3).transpose(0, 1)  # [C, C', K, L]
+    odd = (grad.shape[-2] + height - 1) % 2  # if odd, the last row of the input has no partner
+    flipped = weight.flip(2, 3).transpose(0, 1)  # [C, C', K, L]
     two_rows = F.conv2d(
         F.pad(grad, (0, 0, 0, odd)) if odd else grad.contiguous(),
-        neighbours_as_channels(turned, 2, 1),
+        neighbours_as_channels(flipped, 2, 1),
         stride=(2, 1),
         padding=(height - 1, width - 1),
     )
@@ -103,7 +103,7 @@ def _gradient_of_input(grad: Tensor, weight: Tensor) -> Tensor:
 
 
 def _gradients_of_parameters(grad: Tensor, x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Of weight and bias, with the channels last."""
+    """Gradients of weight and bias, computed with the channels last."""
     _, grad_weight, grad_bias = torch.ops.aten.convolution_backward(
         grad.contiguous(memory_format=torch.channels_last),
         x.contiguous(memory_format=torch.channels_last),
@@ -121,7 +121,7 @@ def _gradients_of_parameters(grad: Tensor, x: Tensor, weight: Tensor) -> tuple[T
 
 
 class _MaxOfFour(torch.autograd.Function):
-    """[N, 2, 2, C, h, w] -> [N, C, h, w]: left against right, then upper against lower."""
+    """[N, 2, 2, C, h, w] -> [N, C, h, w]: maximum over columns, then over rows."""
 
     @staticmethod
     def forward(ctx: Any, four: Tensor) -> Tensor:
@@ -133,12 +133,16 @@ class _MaxOfFour(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> Tensor:
         four, rows = ctx.saved_tensors
         grad_rows, grad_four = torch.empty_like(rows), torch.empty_like(four)
-        _divide(grad, (rows[:, 0], rows[:, 1]), (grad_rows[:, 0], grad_rows[:, 1]))
-        _divide(grad_rows, (four[:, :, 0], four[:, :, 1]), (grad_four[:, :, 0], grad_four[:, :, 1]))
+        _route_to_larger(grad, (rows[:, 0], rows[:, 1]), (grad_rows[:, 0], grad_rows[:, 1]))
+        _route_to_larger(
+            grad_rows, (four[:, :, 0], four[:, :, 1]), (grad_four[:, :, 0], grad_four[:, :, 1])
+        )
         return grad_four
 
 
-def _divide(grad: Tensor, values: tuple[Tensor, Tensor], into: tuple[Tensor, Tensor]) -> None:
-    """Write `grad` to where the second value is larger, else to the first."""
+def _route_to_larger(
+    grad: Tensor, values: tuple[Tensor, Tensor], into: tuple[Tensor, Tensor]
+) -> None:
+    """Write `grad` into the slot of the larger value, or into the first if both are equal."""
     _where_above(grad, values[1] - values[0], 0, grad_input=into[1])
     torch.sub(grad, into[1], out=into[0])

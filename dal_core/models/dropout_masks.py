@@ -1,9 +1,9 @@
 """Dropout masks: multipliers for training, and single bits for many passes.
 
-`KeepBits` has one random bit per unit and pass. A 32-bit word holds the bits of 32 passes, so a
-pass costs a shift and a bitwise `and` instead of random numbers of its own. With the scaling of
-inverted dropout in the next layer's weights (`posterior.mc_dropout`), a pass spends 5% of its time
-on masks instead of 15% with a random byte per unit and a multiplication.
+`KeepBits` draws one random bit per unit and pass. A 32-bit word holds the bits of 32 passes, so a
+pass costs a shift and a bitwise `and`, and random numbers are drawn only every 32 passes.
+`posterior.mc_dropout` moves the scaling of inverted dropout into the weights. Together, a pass
+spends 5% of its time on masks; with a random byte per unit and a multiplication it spends 15%.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from torch import Tensor
 
 WORD = torch.int32
 BITS = 32
-PRECISION = 24  # binary digits used of a probability, as many as a float32 has
+PRECISION = 24  # binary digits of a probability; a float32 has as many
 
 
 def multipliers(shape: tuple[int, int], p: float, generator: torch.Generator) -> Tensor:
     """float32 [shape]: 0 with probability p, else 1 / (1 - p).
 
-    Where p is a multiple of 1/256 (0.25, 0.5), one random byte decides each unit exactly; eight are
-    drawn at a time, 20 times faster than `bernoulli_` on one core.
+    If p is a multiple of 1/256 (0.25, 0.5), one random byte per unit gives exactly this
+    probability. Eight bytes are drawn at a time, 20 times faster than `bernoulli_` on one core.
     """
     mask = torch.empty(shape)
     threshold = p * 256
@@ -35,7 +35,7 @@ def multipliers(shape: tuple[int, int], p: float, generator: torch.Generator) ->
 
 
 class KeepBits:
-    """For each pass, which units are kept.
+    """Random bits that decide which units are kept in each pass.
 
     Args:
         shape: [N, U], images and units.
@@ -67,9 +67,10 @@ class KeepBits:
         return self._draw().to(self.device)
 
     def _draw(self) -> Tensor:
-        """Words whose every bit is set with probability 0.d1 d2 d3 ... in binary.
+        """Words in which each bit is set with probability 0.d1 d2 d3 ... in binary.
 
-        Read from the last digit on: `or` with a fair bit maps q to (1 + q) / 2, `and` to q / 2.
+        The digits are used from the last to the first: `or` with a fair bit maps a probability q to
+        (1 + q) / 2, `and` maps it to q / 2.
         """
         if not self.digits:
             return torch.full(self.shape, -1, dtype=WORD)

@@ -1,8 +1,8 @@
-"""The networks, each a deterministic trunk and a stochastic head.
+"""The networks, each with a deterministic trunk and a stochastic head.
 
-Both dropouts of a model come after its convolutions, so for fixed weights an image has the same
-features in every stochastic pass: the trunk runs once and only the dense head T times
-(docs/method.md, section 2). Masks are arguments: the caller owns every random number.
+Both dropout layers come after the convolutions, so with fixed weights an image has the same
+features in every stochastic pass. The trunk runs once and only the dense head runs T times
+(docs/method.md, section 2). Masks are arguments, so the caller controls all random numbers.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Masks = tuple[Tensor, Tensor]  # multipliers before the two dropped-out dense la
 
 
 class ImageTooSmall(ValueError):
-    """The network has no feature left of an image of this size; the message is one line."""
+    """The images are too small for the network; the message is one line."""
 
 
 class BayesianCNN(nn.Module):
@@ -34,8 +34,8 @@ class BayesianCNN(nn.Module):
 
     Args:
         dropout: probability before the first and the second dropped-out dense layer.
-        feature_size: units before the first one, F.
-        hidden_size: units before the second.
+        feature_size: F, inputs of the first dropped-out dense layer.
+        hidden_size: inputs of the second.
     """
 
     image_size: tuple[int, int, int]  # channels, H, W
@@ -49,7 +49,7 @@ class BayesianCNN(nn.Module):
         self.pixel_std: tuple[float, ...] = PIXEL_STD
 
     def normalise(self, images: np.ndarray) -> Tensor:
-        """uint8 images -> what `trunk` takes, by the model's own `pixel_mean` and `pixel_std`."""
+        """`normalise` with the model's own `pixel_mean` and `pixel_std`: the input of `trunk`."""
         return normalise(images, self.pixel_mean, self.pixel_std)
 
     def trunk(self, images: Tensor) -> Tensor:
@@ -103,10 +103,10 @@ class LeNet5(BayesianCNN):
         self.dense3 = nn.Linear(84, n_classes)
 
     def trunk(self, images: Tensor) -> Tensor:
-        # Pooling before relu gives equal values for a quarter of the relu's work.
+        # Pooling before relu gives the same values, with relu on a quarter of the elements.
         x = F.relu(convolve_and_pool(self.conv1, images))  # [N, 6, H / 2, W / 2]
         x = convolve(self.conv2, x)  # [N, 16, H / 2 - 4, W / 2 - 4]
-        # With the channels last PyTorch's own pooling is vectorised: 0.3 instead of 1.8 ms.
+        # PyTorch's own pooling is vectorised with the channels last: 0.3 instead of 1.8 ms.
         x = F.max_pool2d(x.contiguous(memory_format=torch.channels_last), 2)
         return F.relu(x).flatten(1)
 
@@ -157,20 +157,20 @@ def build_model(
     pixel_mean: tuple[float, ...] = PIXEL_MEAN,
     pixel_std: tuple[float, ...] = PIXEL_STD,
 ) -> BayesianCNN:
-    """A freshly initialised model; its weights come from a generator of their own.
+    """A freshly initialised model, with weights drawn from a generator seeded with `seed`.
 
     Args:
         name: a key of MODELS.
         dropout: probability before the first and the second dropped-out dense layer.
-        seed: see `randomness.torch_seed`.
+        seed: seed of the initial weights (`randomness.torch_seed`).
         image_shape: (H, W), or (H, W, channels).
         n_classes: C.
         pixel_mean, pixel_std: one value per channel, for `BayesianCNN.normalise`.
 
     Raises:
-        ImageTooSmall: the network's convolutions and pools leave nothing of such an image.
+        ImageTooSmall: after convolution and pooling, nothing would be left of such an image.
     """
-    with torch.random.fork_rng(devices=[]):  # the constructors' own draws leave no trace
+    with torch.random.fork_rng(devices=[]):  # keeps the global generator as it was
         model = MODELS[name](dropout, image_shape, n_classes)
     model.pixel_mean, model.pixel_std = pixel_mean, pixel_std
     generator = torch.Generator().manual_seed(seed)
@@ -201,7 +201,7 @@ def normalise(
 
 
 def _check_size(name: str, image_shape: tuple[int, ...], smallest: int) -> tuple[int, int, int]:
-    """(channels, H, W) of images that are large enough. Raises ImageTooSmall."""
+    """(channels, H, W) of images of this shape. Raises ImageTooSmall."""
     height, width, channels = (*image_shape, 1)[:3]
     if min(height, width) < smallest:
         raise ImageTooSmall(
@@ -212,7 +212,7 @@ def _check_size(name: str, image_shape: tuple[int, ...], smallest: int) -> tuple
 
 
 def _initialise(layer: nn.Conv2d | nn.Linear, generator: torch.Generator) -> None:
-    """PyTorch's default initialisation of both layer types, from our generator."""
+    """PyTorch's default initialisation of both layer types, drawn from `generator`."""
     nn.init.kaiming_uniform_(layer.weight, a=math.sqrt(5), generator=generator)
     if layer.bias is not None:
         bound = 1 / math.sqrt(layer.weight[0].numel())

@@ -1,6 +1,6 @@
-"""What a learner needs of any posterior: fit it to labelled images, then sample its predictions.
+"""The interface of a posterior: fit it to labelled images, then sample its predictions.
 
-Everything here has the axis order [k, N, C]: sample, image, class.
+The axis order of samples is [k, N, C]: sample, image, class.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from dal_core.protocol.randomness import Purpose
 from dal_core.training.loop import Training, Watch
 
 CPU = torch.device("cpu")
-CHUNK = 500  # images; measured best of 125, 250, 500 and 1,000 on one core
+CHUNK = 500  # images; the fastest of 125, 250, 500 and 1,000 on one core
 
-Seeds = Callable[[Purpose], int]  # the seed of each use of random numbers in a fit
+Seeds = Callable[[Purpose], int]  # gives the seed for each purpose
 ImageProgress = Callable[[int, int], None]  # (images done, images in all)
 LabelledImages = tuple[np.ndarray, np.ndarray]  # uint8 [n, H, W] or [n, H, W, 3]; int64 [n]
 
 
 @dataclass(frozen=True)
 class ImageKind:
-    """What a network must know of the images and classes of a data set.
+    """What a network must know about the images and classes of a data set.
 
     Attributes:
         image_shape: (H, W) for grey images, (H, W, 3) for colour.
@@ -60,13 +60,15 @@ class PosteriorModel(ABC):
 
         Args:
             images: uint8 [N, H, W] or [N, H, W, 3].
-            seed: of the draws.
-            consistent: sample t uses one draw for all images, so that p(y1, y2) can be estimated
-                jointly; then the draws depend on the seed alone. False: the model may use another
-                draw for every image, which is enough for scores of single images.
+            k: number of samples.
+            seed: seed of the draws.
+            consistent: True: sample t uses one draw for all images, so that joint probabilities
+                p(y1, y2) can be estimated; the draws depend on the seed alone. False: the model
+                may use a different draw for each image, which suffices for scores of single
+                images.
 
         Returns:
-            [k, N, C] float32, rows sum to 1.
+            [k, N, C] float32; each row over C sums to 1.
         """
 
     @abstractmethod
@@ -74,9 +76,9 @@ class PosteriorModel(ABC):
         """The weights by name, for `Posterior.load`."""
 
     def features(self, images: np.ndarray) -> np.ndarray:
-        """What a map of the images is drawn from: float32 [N, F].
+        """Features of the images for a map of the pool: float32 [N, F].
 
-        The pixels, unless the posterior has an inner representation of its own.
+        These are the pixels, unless a posterior overrides this with an inner representation.
         """
         return images.reshape(len(images), -1).astype(np.float32) / 255
 
@@ -90,14 +92,15 @@ class PosteriorModel(ABC):
         progress: ImageProgress | None = None,
         helper: Executor | None = None,
     ) -> Iterator[Tensor]:
-        """`sample` for many images, CHUNK at a time, so that [k, N, C] never is in memory whole.
+        """`sample` for many images, CHUNK at a time, so that [k, N, C] never is in memory at once.
 
-        Each chunk has a seed of its own (see `chunk_seed`), so its numbers do not depend on the
-        thread that computes it; consistent samples have the same seed in every chunk.
+        Each chunk has its own seed (see `chunk_seed`), so the result does not depend on the
+        thread that computes it. Consistent samples use the same seed in every chunk.
 
         Args:
             progress: called with (images done, N) after each chunk.
-            helper: a thread that computes every second chunk; the numbers are the same.
+            helper: an executor with one thread, which computes every second chunk; the result is
+                the same.
 
         Yields:
             [k, n, C] for each chunk of n images, in order.
@@ -124,7 +127,7 @@ class PosteriorModel(ABC):
 
         Args:
             ids: int64 [N] into `images`, in the order they were scored.
-            position: of the image, in `ids`.
+            position: position of the image in `ids`.
         """
         number, place = divmod(position, CHUNK)
         chunk = images[ids[number * CHUNK : (number + 1) * CHUNK]]
@@ -132,13 +135,13 @@ class PosteriorModel(ABC):
 
 
 class Posterior(ABC):
-    """A way to fit networks to labels.
+    """Fits models to labelled images.
 
     Args:
         protocol: the parameters of the network and its training.
-        kind: the images and classes it is for.
+        kind: the images and classes of the data set.
         device: where tensors are computed; random numbers are drawn on the CPU.
-        helper: one thread for a second core; it changes no result.
+        helper: an executor with one thread, to use a second core; results do not change.
     """
 
     def __init__(
@@ -168,15 +171,15 @@ class Posterior(ABC):
             images: uint8 [n, H, W] or [n, H, W, 3].
             labels: int64 [n].
             seeds: gives the seed for each purpose.
-            validation: images and labels that choose which weights are kept; None where the
+            validation: images and labels for choosing which weights to keep; None if the
                 protocol keeps the last.
-            batch_size: images of a mini-batch; None trains on all at once.
-            watch: called after every epoch; may raise to give the fit up.
+            batch_size: images in a mini-batch; None trains on all images as one batch.
+            watch: called after every epoch; may raise to stop the fit.
         """
 
     @abstractmethod
     def load(self, arrays: Mapping[str, np.ndarray], training: Training) -> PosteriorModel:
-        """The model with these weights. Raises ValueError if they do not fit the network."""
+        """The model with the given weights. Raises ValueError if they do not fit the network."""
 
 
 PosteriorClass = Callable[..., Posterior]  # called like the constructor of `Posterior`
@@ -196,7 +199,7 @@ def make_posterior(
     device: torch.device = CPU,
     helper: Executor | None = None,
 ) -> Posterior:
-    """The posterior that the protocol names; its module in this folder has the same name."""
+    """The posterior that the protocol names, from the module of the same name in this folder."""
     name = protocol.posterior
     if name not in _classes:
         import_module(f"{__package__}.{name}")  # registers itself
@@ -204,7 +207,7 @@ def make_posterior(
 
 
 def chunk_seed(seed: int, number: int) -> int:
-    """The seed of the draws of chunk `number`."""
+    """The seed for the draws of chunk `number` (docs/method.md, section 13)."""
     words = np.random.SeedSequence(seed, spawn_key=(number,)).generate_state(1, np.uint64)
     return int(words[0] >> np.uint64(1))
 
@@ -212,7 +215,7 @@ def chunk_seed(seed: int, number: int) -> int:
 def _in_order(
     compute: Callable[[int], Tensor], n_chunks: int, helper: Executor | None
 ) -> Iterator[Tensor]:
-    """The chunks in order; a helper computes every second one at the same time."""
+    """The chunks in order; `helper` computes every second one at the same time."""
     step = 2 if helper else 1
     for number in range(0, n_chunks, step):
         next_one = helper.submit(compute, number + 1) if helper and number + 1 < n_chunks else None

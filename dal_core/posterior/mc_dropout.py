@@ -1,10 +1,9 @@
-"""MC dropout (Gal and Ghahramani 2016): one network, a new dropout mask for every sample.
+"""MC dropout (Gal and Ghahramani 2016): one network, with new dropout masks for every sample.
 
-Dropout lies after the convolutions, so their output (the trunk) is computed once and only the
-dense head k times. On one core, 5,000 images and k = 64 take 0.6 s, against 3 s for a loop over
-heads with `F.dropout`. Most of that comes from the trunk; the rest from masks of one random bit
-per unit and sample, and from oneDNN's matrix products where PyTorch's default is MKL (1.9 times
-as fast on AMD processors).
+Dropout comes after the convolutions, so the trunk runs once and only the dense head runs k times.
+On one core, 5,000 images and k = 64 take 0.6 s; a loop over heads with `F.dropout` takes 3 s. Most
+of the gain comes from the trunk. The rest comes from masks of one random bit per unit and sample,
+and from oneDNN's matrix products, which are 1.9 times as fast as MKL's on AMD processors.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ Dropout = tuple[float, float]
 
 
 class McDropout(Posterior):
-    """One network with dropout left on when it predicts."""
+    """Trains one network, whose dropout stays on for predictions."""
 
     def untrained(self, seed: int) -> BayesianCNN:
         """The network with its initial weights."""
@@ -77,7 +76,7 @@ class McDropout(Posterior):
         network = self.untrained(seed=0)
         try:
             network.load_state_dict({name: torch.from_numpy(a) for name, a in arrays.items()})
-        except RuntimeError as error:  # names or shapes of another network
+        except RuntimeError as error:  # names or shapes of a different network
             raise ValueError(str(error)) from None
         return McDropoutModel(network, training)
 
@@ -95,7 +94,7 @@ class McDropoutModel(PosteriorModel):
         self.network, self.training = network, training
 
     def sample(self, images: np.ndarray, k: int, seed: int, consistent: bool = False) -> Tensor:
-        """As `PosteriorModel.sample`; a draw is a mask for the two dropped-out layers."""
+        """As `PosteriorModel.sample`; a draw is a pair of masks for the two dropped-out layers."""
         pixels = self._pixels(images)
         return stochastic_passes(self.network, pixels, k, _generator(seed), consistent)
 
@@ -104,7 +103,7 @@ class McDropoutModel(PosteriorModel):
         return {name: weight.cpu().contiguous().numpy() for name, weight in weights.items()}
 
     def features(self, images: np.ndarray) -> np.ndarray:
-        """The output of the convolutions, which no dropout touches: float32 [N, F]."""
+        """The output of the trunk, which has no dropout: float32 [N, F]."""
         chunks = [np.empty((0, self.network.feature_size), dtype=np.float32)]
         with torch.inference_mode():
             for start in range(0, len(images), CHUNK):
@@ -113,10 +112,10 @@ class McDropoutModel(PosteriorModel):
         return np.concatenate(chunks)
 
     def with_dropout(self, dropout: Dropout) -> McDropoutModel:
-        """The same weights (shared, not copied) under other dropout rates.
+        """The same weights (shared, not copied) with other dropout rates.
 
         Raises:
-            ValueError: a rate outside [0, 1).
+            ValueError: a rate is outside [0, 1).
         """
         for rate in dropout:
             if not 0 <= rate < 1:
@@ -142,8 +141,8 @@ def stochastic_passes(
         network: its trunk runs once, its head `n_passes` times.
         images: [N, channels, H, W] normalised, on the network's device.
         n_passes: T.
-        generator: every mask comes from it.
-        consistent: one mask per pass for all images; False draws one per pass and image.
+        generator: source of all masks.
+        consistent: True draws one mask per pass for all images, False one per pass and image.
 
     Returns:
         [T, N, C] float32 probabilities.
@@ -157,10 +156,11 @@ def stochastic_passes(
 class StochasticHead:
     """A network's dense head with new dropout masks at every call.
 
-    Units are dropped by their bits; the 1 / (1 - p) of inverted dropout is in the weights.
+    Random bits decide which units are dropped. The factor 1 / (1 - p) of inverted dropout is
+    multiplied into the weights.
 
     Args:
-        n_masks: N for a mask of its own for each image, 1 for one mask for all.
+        n_masks: N for one mask per image, 1 for one mask for all images.
     """
 
     def __init__(self, network: BayesianCNN, n_masks: int, generator: torch.Generator) -> None:
@@ -183,7 +183,7 @@ class StochasticHead:
 
 
 class _Dense:
-    """x -> x W' * scale + b, by oneDNN on the CPU where PyTorch has it."""
+    """x -> x W' * scale + b; computed by oneDNN on the CPU, if PyTorch has it."""
 
     def __init__(self, layer: nn.Linear, scale: float) -> None:
         weight, bias = layer.weight * scale, layer.bias.detach()
@@ -198,7 +198,7 @@ class _Dense:
 
 
 def chunk_generator(seed: int, number: int) -> torch.Generator:
-    """Where the masks of chunk `number` come from."""
+    """The generator of the masks of chunk `number`."""
     return _generator(chunk_seed(seed, number))
 
 

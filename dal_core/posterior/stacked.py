@@ -1,7 +1,7 @@
 """MC dropout for R models at once: the stacked form of `posterior.mc_dropout`.
 
-With the same seeds the masks are those of `McDropoutModel.sample_in_chunks`, and the probabilities
-agree up to rounding.
+With the same seeds, the masks equal those of `McDropoutModel.sample_in_chunks`, and the
+probabilities agree up to rounding.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dal_core.posterior.base import CHUNK
 from dal_core.posterior.mc_dropout import chunk_generator
 from dal_core.training.stacked.model import StackedModel, stack
 
-PASSES_BYTES = 2**30  # at most, for the first dropped-out layer's units in the passes made at once
+PASSES_BYTES = 2**30  # limit for the dropped-out features of the passes computed at once
 
 
 @torch.no_grad()
@@ -32,7 +32,7 @@ def passes_together(
 
     Args:
         images: [M, channels, H, W] float32, normalised, on the models' device.
-        ids: [R, N] int64, the images of each run.
+        ids: [R, N] int64, positions in `images` for each run.
         n_passes: T.
         seeds: seeds of the masks, by run; runs with equal seeds share their draws.
 

@@ -1,8 +1,8 @@
-"""Every parameter of the procedure: its name, its meaning and the values it may have.
+"""The parameters of the procedure: names, meanings and allowed values.
 
 The command line, the pages and the store all read parameters through this module, so a wrong
-value gives the same one-line message everywhere. Names follow the report's record file
-(docs/method.md, section 10) where it has one.
+value gives the same one-line message everywhere. Parameters that the report's record file has
+keep their names there (docs/method.md, section 10).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SubsetSize = Annotated[int, Field(ge=1)] | Literal["all"]
 DEFAULT_POSTERIOR = "mc_dropout"
 POSTERIORS = [DEFAULT_POSTERIOR]  # `posterior.base.register` adds to it
 SPLIT_PARAMETERS = ("dataset", "train_size", "initial_with_replacement", "val_size", "test_size")
-"""With the data and the seed, these decide the role of every image (`run.splits`)."""
+"""The parameters that decide the role of every image, with the data and seed (`run.splits`)."""
 
 
 class ProtocolError(ValueError):
@@ -49,10 +49,11 @@ class Protocol(BaseModel):
         (0.5, 0.25), description="dropout probability before the first and the second dense layer"
     )
     train_size: int = Field(
-        20, ge=1, description="labels in the initial training set, as many of each class"
+        20, ge=1, description="labels in the initial training set, equally many of each class"
     )
     initial_with_replacement: bool = Field(
-        False, description="draw the initial images with replacement: one may come twice"
+        False,
+        description="draw the initial images with replacement, so that one may be drawn twice",
     )
     val_size: int = Field(1000, ge=1, description="images held out for the validation loss")
     test_size: int | None = Field(
@@ -81,7 +82,7 @@ class Protocol(BaseModel):
     def _leave_out_the_default_posterior(
         self, serialise: SerializerFunctionWrapHandler
     ) -> dict[str, Any]:
-        """Keys, stored protocols and records stay as they were before there was a choice."""
+        """So that keys, protocols and records equal those stored before the parameter existed."""
         values: dict[str, Any] = serialise(self)
         if self.posterior == DEFAULT_POSTERIOR:
             values.pop("posterior", None)
@@ -90,7 +91,7 @@ class Protocol(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _reject_bool(cls, value: Any, info: ValidationInfo) -> Any:
-        """Refuse True and False as numbers: to Python, True is the integer 1."""
+        """Refuse True and False as numbers; in Python, True is the integer 1."""
         parts = value if isinstance(value, list | tuple) else [value]
         if info.field_name != "initial_with_replacement" and any(type(p) is bool for p in parts):
             raise ValueError("neither true nor false is a number")
@@ -118,12 +119,12 @@ class Protocol(BaseModel):
 
 
 def dataset_names() -> tuple[str, ...]:
-    """The names `dataset` may have, in alphabetical order."""
+    """The allowed values of `dataset`, in alphabetical order."""
     return tuple(sorted(DATASETS))
 
 
 def make_protocol(values: Mapping[str, Any]) -> Protocol:
-    """A Protocol from plain values (a database row, a form). Raises ProtocolError, one line."""
+    """A Protocol from plain values (a database row, a form). Raises ProtocolError."""
     try:
         return Protocol.model_validate(dict(values))
     except ValidationError as error:
@@ -134,7 +135,7 @@ def override(base: Protocol, settings: Mapping[str, str | Any]) -> Protocol:
     """`base` with some parameters replaced; text is read as YAML (`0.5`, `[0.5, 0.25]`, `all`).
 
     Raises:
-        ProtocolError: naming the parameter, the value and what is allowed.
+        ProtocolError: the message names the parameter, the value and what is allowed.
     """
     values = base.model_dump()
     for key, value in settings.items():
@@ -145,7 +146,7 @@ def override(base: Protocol, settings: Mapping[str, str | Any]) -> Protocol:
 
 
 def allowed(key: str, dataset: str) -> str:
-    """In words: the values a parameter may have when the protocol is for this data set."""
+    """The values that a parameter may have with this data set, in words."""
     if key == "dataset":
         return ", ".join(dataset_names())
     if key == "posterior":
@@ -162,20 +163,23 @@ def _check_train_size(size: int, dataset: str) -> None:
 
 
 def _check_test_size(size: int | None, dataset: str) -> None:
-    """Only a data set whose test images are drawn from it needs a size, and it does need one."""
+    """Require `test_size` if the test images are drawn from the data set, and only then."""
     source = DATASETS[dataset].test_set
     if source == "own" and size is not None:
-        raise ValueError(f"test_size is {size}; allowed: null, for {dataset} has its own test set")
+        raise ValueError(
+            f"test_size is {size}; allowed: null, since {dataset} has its own test set"
+        )
     if source == "none" and size is not None:
-        raise ValueError(f"test_size is {size}; allowed: null, for {dataset} has no test set")
+        raise ValueError(f"test_size is {size}; allowed: null, since {dataset} has no test set")
     if source == "drawn" and size is None:
         raise ValueError(
-            f"test_size is null; allowed: a whole number, for {dataset} has no test set of its own"
+            "test_size is null; "
+            f"allowed: a whole number, since {dataset} has no test set of its own"
         )
 
 
 def _read_setting(key: str, text: str, dataset: str) -> Any:
-    """Text as YAML; `1e-10`, a string to YAML 1.1, becomes a number when it is validated."""
+    """Text as YAML. YAML 1.1 reads `1e-10` as a string; validation makes it a number."""
     try:
         return yaml.safe_load(text)
     except (yaml.YAMLError, ValueError):
@@ -184,7 +188,7 @@ def _read_setting(key: str, text: str, dataset: str) -> Any:
 
 def _one_line(error: ValidationError, values: Mapping[str, Any]) -> str:
     first = error.errors()[0]
-    if not first["loc"]:  # a rule between two parameters: its message names them
+    if not first["loc"]:  # a rule about two parameters, whose message names them
         return str(first["msg"]).removeprefix("Value error, ")
     key = str(first["loc"][0])
     if key not in Protocol.model_fields:
@@ -198,7 +202,7 @@ def _unknown(key: str) -> str:
 
 
 def _in_words(schema: Mapping[str, Any]) -> str:
-    """Plain words for the parts of JSON Schema that the parameters use."""
+    """The allowed values in words, for the parts of JSON Schema that the parameters use."""
     if "anyOf" in schema:
         return ", or ".join(_in_words(part) for part in schema["anyOf"])
     if "prefixItems" in schema:

@@ -38,7 +38,7 @@ PRESETS: Mapping[str, Protocol] = {
         num_mc_samples=20,
         pool_subset_size="all",
         test_subset_size="all",
-        # Gal et al. leave these open; as in the released code.
+        # Gal et al. do not state these; as in the released code.
         weights="last",
         initial_with_replacement=True,
         entropy_eps=1e-10,
@@ -58,14 +58,13 @@ PRESET_TITLES: Mapping[str, str] = {
 def preset(name: str) -> Protocol:
     """The protocol of that name.
 
-    `report` and `released`: docs/method.md, section 9. `gal2017` is the protocol of Gal et al.
-    (2017); what they leave open is as in `released`.
+    docs/method.md, section 9, lists all presets. `gal2017` is the protocol of Gal et al. (2017);
+    parameters that they do not state are as in `released`.
 
-    `quick` is for people and for the 5,000 built-in digits. It differs from `report` in these
-    points: 100 epochs at learning rate 0.003; the last weights are kept, so that a person needs
-    no labelled validation set and no time is spent on validating; dropout 0.25 / 0.5; 32 passes
-    over the whole pool and the whole test set; 1,000 test and 500 validation images; 30 steps.
-    results/README.md, "How `quick` was chosen", gives the measurements.
+    `quick` is for people and for the 5,000 built-in digits. It trains for 100 epochs at learning
+    rate 0.003. It keeps the last weights, so a person needs no labelled validation set and no
+    time is spent on validation. The measurements behind it are in results/README.md ("How `quick`
+    was chosen").
 
     Raises:
         ProtocolError: for an unknown name.
@@ -76,7 +75,7 @@ def preset(name: str) -> Protocol:
 
 
 def with_dataset(base: Protocol, dataset: str) -> Protocol:
-    """`base` on another data set, with the split sizes that this data set needs.
+    """`base` with another data set, and with the split and subset sizes that fit it.
 
     Raises:
         ProtocolError: for an unknown name.
@@ -100,12 +99,12 @@ def closest_preset(protocol: Protocol) -> str:
 
 
 def changes_from_preset(protocol: Protocol) -> dict[str, Any]:
-    """Parameters in which a protocol differs from its closest preset; empty for a preset."""
+    """Parameters (with values) in which a protocol differs from its closest preset."""
     return _changed(protocol, PRESETS[closest_preset(protocol)])
 
 
 def describe_protocol(protocol: Protocol) -> str:
-    """For people: `quick`, or `quick with n_epochs=50` where it differs from the preset."""
+    """The protocol in words: `quick`, or `quick with n_epochs=50` if it is not a preset."""
     changes = changes_from_preset(protocol)
     if not changes:
         return closest_preset(protocol)

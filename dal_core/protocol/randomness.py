@@ -1,7 +1,7 @@
 """Where every random number of a run comes from (docs/method.md, section 13).
 
-Each purpose has its own stream, which depends only on (seed, purpose, number of labels). No draw
-depends on draws for another purpose or on how work was divided, and nothing uses a global
+Each purpose has its own stream, which depends only on seed, purpose and number of labels. So no
+draw depends on draws for another purpose, nor on how the work was divided. Nothing uses a global
 generator.
 """
 

@@ -1,4 +1,4 @@
-"""What makes two runs the same run, and the short key that identifies it."""
+"""The definition of a run, and the short key that identifies it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dal_core.acquisition import registry
 from dal_core.protocol.parameters import Protocol, ProtocolError
 
 FULL_DATA = "full_data"
-"""In place of a function: trained once on all images (docs/method.md, section 7)."""
+"""Value of `acquisition` for the full-data bound (docs/method.md, section 7)."""
 
 MAX_SEED = 2**32 - 1
 
@@ -21,14 +21,14 @@ class RunSpec:
     """The definition of a run: data, protocol, acquisition function, seed and oracle.
 
     Attributes:
-        fingerprint: of the data set (`ImageDataset.fingerprint`).
-        protocol: every parameter of the procedure.
-        acquisition: a registered acquisition function, or `FULL_DATA`.
-        seed: of every random number, 0 .. `MAX_SEED`.
+        fingerprint: fingerprint of the data set (`ImageDataset.fingerprint`).
+        protocol: all parameters of the procedure.
+        acquisition: name of a registered acquisition function, or `FULL_DATA`.
+        seed: seed of all random numbers, from 0 to `MAX_SEED`.
         noise: probability that the simulated oracle gives a wrong label; 0 in the report.
 
     Raises:
-        ProtocolError: a value that is not allowed.
+        ProtocolError: a value is not allowed.
     """
 
     fingerprint: str
@@ -50,10 +50,10 @@ class RunSpec:
 
     @property
     def key(self) -> str:
-        """Short hash of the definition; the same for a person's run and the oracle's.
+        """Short hash of the definition, by which stored runs are found.
 
-        Stored runs are found by it. A noise of 0 is left out of the hash, as runs stored before
-        there was noise need.
+        It does not depend on who answers. A noise of 0 is left out of the hash, so that runs
+        stored before noise was added keep their keys.
         """
         parts: list[Any] = [self.fingerprint, self.protocol.model_dump_json()]
         parts += [self.acquisition, self.seed, *([float(self.noise)] if self.noise else [])]

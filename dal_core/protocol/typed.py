@@ -1,4 +1,4 @@
-"""What people type for parameters and seeds, on the command line and on the pages."""
+"""Parsing of parameters and seeds that people type, on the command line and on the pages."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from collections.abc import Iterable
 from dal_core.protocol.parameters import ProtocolError
 from dal_core.protocol.run_spec import MAX_SEED
 
-MAX_SEEDS = 100  # of one experiment, unless the caller allows more
+MAX_SEEDS = 100  # in one experiment, unless the caller allows more
 
 
 def parse_settings(texts: Iterable[str]) -> dict[str, str]:
-    """KEY=VALUE texts, by key; blanks around key and value are dropped.
+    """Parse KEY=VALUE texts; spaces around key and value are dropped.
 
     Raises:
-        ProtocolError: a text without key, `=` or value, or a key given twice; one line.
+        ProtocolError: a text has no key, `=` or value, or a key is given twice.
     """
     settings: dict[str, str] = {}
     for text in texts:
@@ -31,20 +31,21 @@ def parse_settings(texts: Iterable[str]) -> dict[str, str]:
 
 
 def parse_setting_lines(text: str) -> dict[str, str]:
-    """`parse_settings` of the lines of a text; blank lines and comments (# ...) are skipped.
+    """`parse_settings` for the lines of a text; blank lines and comments (# ...) are skipped.
 
     Raises:
-        ProtocolError: as `parse_settings`.
+        ProtocolError: as for `parse_settings`.
     """
     lines = (line.strip() for line in text.splitlines())
     return parse_settings(line for line in lines if line and not line.startswith("#"))
 
 
 def parse_seeds(text: str, at_most: int = MAX_SEEDS) -> tuple[int, ...]:
-    """Seeds such as `1, 2, 3`, `1 2 3` or `1-10`, in the order given.
+    """Parse seeds such as `1, 2, 3`, `1 2 3` or `1-10`, in the order given.
 
     Raises:
-        ProtocolError: no seed or more than `at_most`, one twice, or anything else; one line.
+        ProtocolError: the text is not a list of seeds, has none or more than `at_most`, or names
+            one twice.
     """
     seeds: list[int] = []
     for part in re.split(r"[,\s]", re.sub(r"\s*([-,])\s*", r"\1", text.strip())):

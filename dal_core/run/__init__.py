@@ -1,1 +1,1 @@
-"""A run as pure state: events, answers, the next task. No disk and no torch."""
+"""A run in memory: events, state, answers, the next task. Without torch and without files."""

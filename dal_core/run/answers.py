@@ -1,6 +1,6 @@
-"""Checks that answers fit the query they are for; the store, pages and command line use it.
+"""Checks that answers fit their query, for the store, the pages and the command line.
 
-Answers come from people's browsers: one that does not fit raises an error of one line.
+Answers come from browsers, so none is trusted: a wrong one raises a one-line AnswerError.
 """
 
 from __future__ import annotations
@@ -14,11 +14,15 @@ from dal_core.run.events import Answer, Query
 
 
 class AnswerError(ValueError):
-    """Answers that do not fit their query; the message is one line and nothing was written."""
+    """Answers do not fit their query. The message is one line, and nothing was written."""
 
 
 def clean_answers(answers: Sequence[Answer], n_classes: int) -> tuple[Answer, ...]:
-    """The answers as plain numbers, each checked by itself. Raises AnswerError."""
+    """Check each answer and return it as plain numbers.
+
+    Raises:
+        AnswerError: an id, label or time is not allowed, or an image is answered twice.
+    """
     clean = tuple(_clean_answer(answer, n_classes) for answer in answers)
     twice = repeated(answer.image_id for answer in clean)
     if twice is not None:
@@ -27,7 +31,12 @@ def clean_answers(answers: Sequence[Answer], n_classes: int) -> tuple[Answer, ..
 
 
 def check_complete(query: Query, answers: Sequence[Answer]) -> None:
-    """All shown images are labelled, no others, and only ranked ones skipped; else AnswerError."""
+    """Check that the answers complete the query.
+
+    Raises:
+        AnswerError: a shown image has no label, an image that is not shown has one, or an image
+            outside the ranking is skipped.
+    """
     skipped = {answer.image_id for answer in answers if answer.label is None}
     labelled = {answer.image_id for answer in answers if answer.label is not None}
     shown = query.shown(skipped)
@@ -41,7 +50,7 @@ def check_complete(query: Query, answers: Sequence[Answer]) -> None:
 
 
 def same_answers(one: Sequence[Answer], other: Sequence[Answer]) -> bool:
-    """Whether both give the same images the same labels; order and times may differ."""
+    """Whether both give the same labels to the same images; order and times may differ."""
     return _labels(one) == _labels(other)
 
 
@@ -73,7 +82,7 @@ def is_amount(value: Any) -> bool:
         return False
     try:
         return math.isfinite(value) and float(value) >= 0
-    except OverflowError:  # a whole number beyond what a float holds
+    except OverflowError:  # an integer too large for a float
         return False
 
 

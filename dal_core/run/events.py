@@ -1,16 +1,15 @@
-"""The vocabulary of a run: the records that learner, store, command line and pages exchange.
+"""The events of a run: the records that learner, store, command line and pages exchange.
 
-A run alternates between a query (the model asks for labels) and a submission (somebody gives
-them). Submissions can be retracted, and single answers corrected; both are events of their own,
-so nothing is ever overwritten. A step is what was measured of one trained model, and a failure
-is work on the run that raised an error. `dal_core.run.state` derives from these events what a
-run has now.
+A run alternates between a query (the model asks for labels) and a submission (a person or the
+oracle gives them). Submissions can be retracted and single answers corrected. Both are new events,
+so nothing is ever overwritten. A step holds the measurements of one trained model. A failure is
+an error raised by work on the run. `dal_core.run.state` computes the run's state from its events.
 
-Everywhere, `image_id` is the image's index in its data set, never a position in a subset.
+`image_id` is always the image's index in its data set, never a position in a subset.
 
-A state of the training set is named by two numbers, `after` and `corrected`: the ids of the last
-submission and of the last correction in it, each 0 where there is none. `after` 0 is the initial
-set alone. Ids grow with time and are never used twice.
+Two numbers identify a state of the training set: `after` is the id of the last submission in it,
+`corrected` that of the last correction. Each is 0 if there is none; `after` 0 is the initial set
+alone. Ids grow with time and are never used twice.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from typing import Literal
 Source = Literal["person", "oracle"]
 Confusion = tuple[tuple[int, ...], ...]  # [C][C] counts: by label, then by predicted class
 
-RANKING_KEPT = 100  # images kept of a ranking: the batch shown, and replacements for skipped ones
+RANKING_KEPT = 100  # images kept per ranking: the batch, and replacements for skipped images
 
 
 @dataclass(frozen=True)
@@ -30,16 +29,16 @@ class Query:
     """A request for labels: the images a model scored highest, best first.
 
     Attributes:
-        query_id: unique; asking again after a retraction makes a new query with a new id.
+        query_id: unique id. After a retraction the images are asked again under a new id.
         n_labelled: size of the run's training set when the query was made.
-        asked_by: size of the training set of the model that scored the images; equal to
-            `n_labelled` in the report's procedure, smaller where the model was overtaken.
+        asked_by: size of the training set of the model that scored the images. It equals
+            `n_labelled` in the report's procedure, and is smaller if labels arrived meanwhile.
         ranking: image ids by descending score, at most RANKING_KEPT.
         scores: the acquisition score of each image of `ranking`, in nats or as a fraction
             (docs/method.md, section 3).
         batch_size: number of images to label.
-        after: id of the run's last submission when the query was made; 0: none.
-        corrected: id of the last correction that the scoring model was trained on; 0: none.
+        after: id of the run's last submission when the query was made; 0 if none.
+        corrected: id of the last correction that the scoring model was trained on; 0 if none.
     """
 
     query_id: str
@@ -52,7 +51,7 @@ class Query:
     corrected: int = 0
 
     def shown(self, skipped: Collection[int] = ()) -> tuple[int, ...]:
-        """The images to label: the `batch_size` best of those that are not in `skipped`."""
+        """The images to label: the `batch_size` best that are not in `skipped`."""
         kept = [image_id for image_id in self.ranking if image_id not in skipped]
         return tuple(kept[: self.batch_size])
 
@@ -63,7 +62,7 @@ class Answer:
 
     Attributes:
         label: the class; None for a skipped image ("can't tell"), which leaves the pool.
-        seconds: time the annotator took; None where it was not measured.
+        seconds: time the annotator took; None if it was not measured.
     """
 
     image_id: int
@@ -73,10 +72,10 @@ class Answer:
 
 @dataclass(frozen=True)
 class AnsweredBatch:
-    """Answers from a label file that a new run starts with: one submission of it.
+    """One submission from a label file, with which a new run starts.
 
     Attributes:
-        at: when they were given (ISO 8601); None: now.
+        at: when the answers were given (ISO 8601); None for now.
         answers: in training order.
     """
 
@@ -94,7 +93,7 @@ class Submission:
         submission_id: grows with time, over all runs of a store.
         source: whether a person answered, or the simulated oracle.
         at: when it was saved (ISO 8601, UTC).
-        answers: in the order they were given; `RunState` holds them as corrected since.
+        answers: in the order they were given. In a `RunState`, corrections are applied.
     """
 
     submission_id: int
@@ -120,9 +119,9 @@ class Correction:
     """A replacement label for an earlier answer; ignored once that submission is retracted.
 
     Attributes:
-        submission_id: the submission that holds the answer.
-        label: the new label; None ("can't tell") takes the image out of the training set.
-        before: the label it replaces; None for a skipped image.
+        submission_id: the submission that contains the answer.
+        label: the new label; None ("can't tell") removes the image from the training set.
+        before: the label that it replaces; None for a skipped image.
     """
 
     correction_id: int
@@ -136,16 +135,16 @@ class Correction:
 
 @dataclass(frozen=True)
 class Failure:
-    """Work on a run that raised an error. The run is left alone until the failure is cleared.
+    """An error raised by work on a run. No work is done on the run until it is cleared.
 
-    A failure is cleared by new labels (a submission, a retraction or a correction) or by
-    somebody who asks to try again.
+    A failure is cleared by new labels (a submission, a retraction or a correction) or by a
+    request to try again.
 
     Attributes:
         reason: the error, in one line.
-        at: when it was noticed (ISO 8601, UTC).
-        n_changes: submissions, retractions and corrections that the run had by then.
-        retried: whether somebody asked to try again since.
+        at: when it was recorded (ISO 8601, UTC).
+        n_changes: number of submissions, retractions and corrections of the run by then.
+        retried: whether somebody has asked to try again.
     """
 
     reason: str
@@ -156,7 +155,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class StepResult:
-    """What was measured of one trained model.
+    """The measurements of one trained model (docs/method.md, section 5.2).
 
     Attributes:
         step: number of answered queries in the training set; 0 for the initial set alone.
@@ -165,11 +164,11 @@ class StepResult:
             after a training that diverged.
         mutual_information: mean over the test images, in nats; None and NaN as for `accuracy`.
         train_loss: training loss of the epoch whose weights were kept.
-        val_loss: validation loss of that epoch; None where the protocol keeps the last weights.
+        val_loss: validation loss of that epoch; None if the protocol keeps the last weights.
         best_epoch: number of that epoch, from 1; None as for `val_loss`.
         seconds: time spent, by part ("train", "evaluate", "score").
-        after, corrected: the state of the training set.
-        confusion: test images counted by label (row) and predicted class (column); None where
+        after, corrected: the state of the training set (see the head of this module).
+        confusion: number of test images by label (row) and predicted class (column); None if
             they were not counted.
     """
 

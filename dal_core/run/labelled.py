@@ -1,4 +1,4 @@
-"""What a learner trains on: the labels of a run at one of its states, as arrays."""
+"""The training set of a run at one of its states, as arrays for a learner."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Labelled:
-    """The training set of one state of a run, and what else a learner must know of that state.
+    """The training set of one state of a run, and other facts about that state.
 
     Attributes:
-        ids: int64 [n] image ids in training order, the initial set first; an image that the
-            protocol drew twice for the initial set is there twice.
-        labels: int64 [n], one for each of `ids`.
+        ids: int64 [n] image ids in training order, the initial set first. An image that was drawn
+            twice for the initial set occurs twice.
+        labels: int64 [n], the label of each image in `ids`.
         skipped: images that left the pool without a label.
-        after: id of the last submission among the labels; 0 for the initial set alone.
-        corrected: id of the last correction among the labels; 0 for none.
-        step: submissions so far (k in the report).
+        after: id of the last submission among the labels; 0 if there is none.
+        corrected: id of the last correction among the labels; 0 if there is none.
+        step: number of submissions so far (k in the report).
     """
 
     ids: np.ndarray
@@ -43,7 +43,7 @@ class Labelled:
         return len(self.ids)
 
     def unlabelled(self, pool: np.ndarray) -> np.ndarray:
-        """Those of `pool` (int64 ids) that may still be asked for, in the order given."""
+        """The ids in `pool` (int64) that may still be asked for, in the order given."""
         gone = np.concatenate([self.ids, np.array(sorted(self.skipped), dtype=np.int64)])
         return pool[~np.isin(pool, gone)]
 
@@ -53,10 +53,10 @@ def labelled_of(
 ) -> Labelled:
     """The training set of a state of a run.
 
-    The initial images have the data set's labels, all others the answers given.
+    The initial images have the data set's labels; all others have the labels that were answered.
 
     Args:
-        corrected: what the result says was the last correction; None for the state's own.
+        corrected: value for the field `corrected`; None for the last correction of `state`.
     """
     answered = np.array(state.labels(), dtype=np.int64).reshape(-1, 2)
     return Labelled(
@@ -70,13 +70,13 @@ def labelled_of(
 
 
 def state_at(state: RunState, after: int, corrected: int) -> RunState:
-    """An earlier state of a run: just after the submission `after`, with the labels it had then.
+    """An earlier state of a run: just after the submission `after`, with its labels at that time.
 
     Args:
-        corrected: the last correction to count; labels corrected later are as they were before.
+        corrected: the last correction to apply; later ones are undone.
 
     Raises:
-        ValueError: `after` is not a state of the run.
+        ValueError: `after` is neither 0 nor a submission that is not retracted.
     """
     then = state.until(after)
     later = [one for one in state.corrections if one.correction_id > corrected]
@@ -94,7 +94,7 @@ def state_at(state: RunState, after: int, corrected: int) -> RunState:
 def _with_labels(
     submission: Submission, labels: Mapping[tuple[int, int], int | None]
 ) -> Submission:
-    """The submission with the labels given by (submission, image); the others stay."""
+    """The submission with the given labels by (submission id, image id); others are kept."""
     answers: list[Answer] = []
     for answer in submission.answers:
         key = submission.submission_id, answer.image_id

@@ -1,8 +1,8 @@
-"""The next task of a run, derived from its state and its directives.
+"""The next task of a run, computed from its state and its directives.
 
-Workers ask it what to do and pages what to show. People steer a run by writing directives (let
-the oracle answer up to n labels, pause) and by answering; workers then do what is left, in any
-process and after any restart.
+Workers use it to decide what to do, and pages to decide what to show. People control a run by
+answering and by setting directives (let the oracle answer up to n labels, pause). Any worker can
+then continue the run, in any process and after any restart.
 """
 
 from __future__ import annotations
@@ -28,7 +28,11 @@ class Task(Enum):
 
 @dataclass(frozen=True)
 class NextTask:
-    """The next task; `finished` tells a person why there will be no further query, if so."""
+    """The next task.
+
+    Attributes:
+        finished: why there will be no further query; None if there may be one.
+    """
 
     task: Task
     finished: str | None = None
@@ -40,13 +44,13 @@ class NextTask:
 
 
 def next_task(log: RunState | RunSummary) -> NextTask:
-    """What the run needs next.
+    """The next task of a run.
 
-    The oracle's run is measured before it asks, since the measurement may end it. A person gets
-    the next query first, and the model is measured while they label (docs/method.md, section 5).
-    An oracle's run without `oracle_until` is stopped. In continuous mode a person has the next
-    query already; while the oracle answers for them, the run is strict. A run that failed needs
-    nothing until its failure is cleared (`events.Failure`).
+    An oracle's run is measured before it asks, since the measurement may end it. A person gets
+    the next query first, and the model is measured while they label (docs/method.md, section
+    5.4). An oracle's run without `oracle_until` is stopped. In continuous mode a person already
+    has the next query. While the oracle answers for them, the run is strict. A run that failed
+    has no task until its failure is cleared (`events.Failure`).
     """
     if log.failure is not None:
         return NextTask(Task.NOTHING)
@@ -54,13 +58,13 @@ def next_task(log: RunState | RunSummary) -> NextTask:
         return NextTask(Task.NOTHING)
     over = finished(log)
     oracle = answers_itself(log)
-    evaluated = any(_is_measured(log, step, over) for step in log.steps)
+    measured = any(_is_measured(log, step, over) for step in log.steps)
     person = log.run.kind == "person" and not oracle
     if person and log.run.mode == "continuous":
         return _continuous(log, over)
     if person and not over and not log.is_asked:
         return NextTask(Task.QUERY)
-    if not evaluated:
+    if not measured:
         return NextTask(Task.EVALUATE, over)
     if over:
         return NextTask(Task.NOTHING, over)
@@ -70,10 +74,10 @@ def next_task(log: RunState | RunSummary) -> NextTask:
 
 
 def _continuous(log: RunState | RunSummary, over: str | None) -> NextTask:
-    """What a run in continuous mode needs: the model of all labels, one fit at a time.
+    """The next task in continuous mode: fit all labels so far, one fit at a time.
 
-    Queries come with the answers, from the newest ranking, so nobody waits for this. A number of
-    labels that was overtaken during an earlier fit is never fitted.
+    Submitting answers opens the next query from the newest ranking, so nobody waits for the fit.
+    If several batches arrive during a fit, the next fit uses them all, and none is fitted alone.
     """
     measured = any((s.after, s.corrected) == (log.after, log.corrected) for s in log.steps)
     if not over and not log.is_ranked:
@@ -86,8 +90,8 @@ def _continuous(log: RunState | RunSummary, over: str | None) -> NextTask:
 def _is_measured(log: RunState | RunSummary, step: StepResult, over: str | None) -> bool:
     """Whether the step measures the present state.
 
-    While the run goes on, a correction needs no new measurement: the next fit has the corrected
-    labels. A run that is over has no next fit, so it is measured once more.
+    While the run continues, a correction needs no new measurement, since the next fit uses the
+    corrected labels. A run that is over has no next fit, so it is measured once more.
     """
     if step.after != log.after:
         return False
@@ -97,8 +101,8 @@ def _is_measured(log: RunState | RunSummary, step: StepResult, over: str | None)
 def person_waits(log: RunState | RunSummary) -> bool:
     """Whether a person waits for the run's next model, so that all other work pauses.
 
-    A person who labels in continuous mode with a query open does not wait; their fits follow one
-    another and would pause everybody else's work for as long as they label.
+    In continuous mode a person with an open query does not wait. Their fits follow one another,
+    and would pause all other work for as long as they label.
     """
     never_waits = log.run.mode == "continuous" and log.is_asked
     return log.run.kind == "person" and not answers_itself(log) and not never_waits

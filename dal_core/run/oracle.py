@@ -1,8 +1,8 @@
-"""The simulated oracle: answers a query from the data set's labels, if asked for with noise.
+"""The simulated oracle: answers a query with the data set's labels, optionally with noise.
 
-A noisy oracle gives a wrong label with a fixed probability. Its answer for an image depends on the
-seed and the image alone, so runs of one seed get the same wrong answers, whichever acquisition
-function asks and whenever, and can be compared in pairs.
+A noisy oracle gives a wrong label with a fixed probability (docs/method.md, section 14). Its answer
+for an image depends only on the seed and the image. So runs of one seed get the same wrong answers,
+whatever the acquisition function and the step, and can be compared in pairs.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dal_core.run.events import Answer, Query
 
 
 class NoOracle(ValueError):
-    """The data set does not know the label of an image; the message is one line."""
+    """The data set has no label for an image; the message is one line."""
 
 
 def answer(query: Query, dataset: ImageDataset, noise: float = 0.0, seed: int = 0) -> list[Answer]:
@@ -21,7 +21,7 @@ def answer(query: Query, dataset: ImageDataset, noise: float = 0.0, seed: int = 
 
     Args:
         noise: probability of a wrong label for an image; 0 gives the data set's labels.
-        seed: the run's.
+        seed: seed of the run.
 
     Raises:
         NoOracle: the label of an image is unknown.
@@ -30,9 +30,9 @@ def answer(query: Query, dataset: ImageDataset, noise: float = 0.0, seed: int = 
 
 
 def label_of(image_id: int, dataset: ImageDataset, noise: float, seed: int) -> int:
-    """The oracle's label of one image; a wrong one is any of the others, equally likely.
+    """The oracle's label for one image; all wrong labels are equally likely.
 
-    An image with a wrong label at some noise has the same wrong label at any higher noise.
+    If an image has a wrong label at some noise, it has the same wrong label at any higher noise.
 
     Raises:
         NoOracle: the image's label is unknown.
@@ -40,8 +40,8 @@ def label_of(image_id: int, dataset: ImageDataset, noise: float, seed: int) -> i
     label = int(dataset.labels[image_id])
     if label == UNKNOWN:
         raise NoOracle(
-            f"the oracle cannot answer for image {image_id}: {dataset.name} does not know its "
-            f"{dataset.noun}; allowed: a person's run"
+            f"the oracle cannot answer for image {image_id}: {dataset.name} has no {dataset.noun} "
+            "for it; allowed: a run that a person answers"
         )
     if noise == 0:
         return label

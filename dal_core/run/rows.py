@@ -1,4 +1,4 @@
-"""What a store returns besides the events of a run (`dal_core.run.events`), and its errors."""
+"""The records that a store returns besides events (`dal_core.run.events`), and its errors."""
 
 from __future__ import annotations
 
@@ -30,27 +30,28 @@ class RunInUse(Exception):
 
 
 class NothingToUndo(ValueError):
-    """The run has no answers to take back; the message is one line."""
+    """The run has no submission to retract; the message is one line."""
 
 
 @dataclass(frozen=True)
 class RunRow:
-    """A run's parameters, fixed when it was made, and its directives, which can change.
+    """A run's parameters, fixed when it was created, and its directives, which can change.
 
     Attributes:
         kind: who answers: a person, or the simulated oracle.
-        baseline: whether it was made as the random baseline of a person's run.
+        baseline: whether it was created as the random baseline of a person's run.
         spec: data, protocol, acquisition function, seed and noise.
         n_initial: size of the initial set; an image drawn twice counts twice.
-        split_sizes: images by part of the split.
-        versions: of Python, torch and other packages when the run was made.
+        split_sizes: number of images by role (`run.splits`).
+        versions: versions of Python, torch and others when the run was created.
         created_at: ISO 8601, UTC.
-        mode: "strict" asks only from a model of all labels (the report's procedure);
-            "continuous" asks from the newest finished model, so that nobody waits.
-        forked_from: the run whose log it started with, which may be deleted; None: not a fork.
-        forked_after: the last submission it shares, by its id in the origin; 0: none.
+        mode: "strict": only a model trained on all labels asks (the report's procedure);
+            "continuous": the newest finished model asks, so that nobody waits.
+        forked_from: the run whose log it started with, which may be deleted; None if not a fork.
+        forked_after: id, in the origin, of the last submission that both share; 0 if none.
         forked_labels: size of the training set at the fork.
-        oracle_until: directive: the oracle answers while the training set is smaller; None: never.
+        oracle_until: directive: the oracle answers while the training set is smaller than this;
+            None: never.
         paused: directive: nothing is trained and the oracle does not answer.
         until_labels: directive: the run ends at this size of the training set.
         until_accuracy: directive: the run ends at this test accuracy (a fraction).
@@ -76,7 +77,7 @@ class RunRow:
 
     @property
     def loader(self) -> Loader:
-        """What is known of the run's data set without reading it, its classes among it."""
+        """Facts about the run's data set that need no reading, such as its classes."""
         return catalogue.get(self.spec.protocol.dataset)
 
     @property
@@ -87,7 +88,7 @@ class RunRow:
 
 @dataclass(frozen=True)
 class Control:
-    """What a fit polls between epochs; it stops once `revision` has changed or on `deleted`."""
+    """What a fit polls between epochs; a change of `revision`, or `deleted`, can stop it."""
 
     revision: int
     paused: bool
@@ -102,10 +103,10 @@ class SubmitOutcome:
     """What happened to a submission.
 
     Attributes:
-        status: "saved"; "already" if the same one was stored before; "refused" if a different
-            one is stored or the query is no longer open.
-        submission: the one stored for the query; None: none is.
-        reason: why it was refused, in one line; else empty.
+        status: "saved"; "already" if the same one is stored; "refused" if a different one is
+            stored or the query is no longer open.
+        submission: the submission stored for the query, or None.
+        reason: why it was refused, in one line; otherwise empty.
     """
 
     status: Literal["saved", "already", "refused"]
@@ -120,12 +121,13 @@ def now() -> str:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far the work on a run is, for display only; part "idle": nobody is working on it.
+    """The progress of work on a run, for display only.
 
     Attributes:
-        n_labelled: size of the training set that is worked with.
-        epoch, n_epochs: epochs, or in the other parts images, done and in all.
-        seconds_left: an estimate for the part.
+        part: what is being done; "idle" if nobody is working on the run.
+        n_labelled: size of the training set in use.
+        epoch, n_epochs: epochs done and in total; in other parts than "train", images.
+        seconds_left: estimated seconds to the end of the part.
         at: when this was written (ISO 8601, UTC).
     """
 

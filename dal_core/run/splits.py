@@ -1,4 +1,4 @@
-"""Which images a run starts with, validates on, may ask for and is tested on.
+"""The split of a data set: which images a run starts with, validates on, asks for and tests on.
 
 A split depends on the data set, the seed and four parameters of the protocol. It does not depend on
 the acquisition function, so runs of one seed can be compared in pairs (docs/method.md, section 4).
@@ -44,7 +44,8 @@ def make_split(dataset: ImageDataset, protocol: Protocol, seed: int) -> Split:
     """The split of one seed (report, section 3.1).
 
     Raises:
-        ProtocolError: the data set is too small for these sizes, or has other classes.
+        ProtocolError: the data set is too small for these sizes, or `train_size` is not a
+            multiple of its number of classes.
     """
     generator = numpy_generator(seed, Purpose.SPLIT)
     shuffled = generator.permutation(_training_ids(dataset))
@@ -61,13 +62,13 @@ def make_split(dataset: ImageDataset, protocol: Protocol, seed: int) -> Split:
 
 
 def full_data_split(split: Split, dataset: ImageDataset) -> Split:
-    """Every known label but the validation set's from the start (docs/method.md, section 7)."""
+    """A split whose initial set also has all known labels of the pool (docs/method.md, 7)."""
     pool = split.pool[dataset.known[split.pool]]
     return Split(np.union1d(split.initial, pool), split.validation, split.pool[:0], split.test)
 
 
 def split_of(spec: RunSpec, dataset: ImageDataset) -> Split:
-    """The images of a run by role. Raises ProtocolError, see `make_split`."""
+    """The images of a run by role. Raises ProtocolError as `make_split` does."""
     split = make_split(dataset, spec.protocol, spec.seed)
     return full_data_split(split, dataset) if spec.acquisition == FULL_DATA else split
 
@@ -80,7 +81,7 @@ def _training_ids(dataset: ImageDataset) -> np.ndarray:
 def _test_images(
     dataset: ImageDataset, protocol: Protocol, known: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The test images, and what is left of the shuffled training images with known labels."""
+    """The test images, and the remaining shuffled training images with known labels."""
     if dataset.test_ids is not None:
         return dataset.test_ids[dataset.known[dataset.test_ids]], known
     size = protocol.test_size or 0
@@ -92,7 +93,7 @@ def _balanced(
 ) -> np.ndarray:
     """train_size / C images of each class, distinct or drawn with replacement.
 
-    docs/method.md, section 9.
+    See docs/method.md, sections 4 and 9.
     """
     per_class, left_over = divmod(protocol.train_size, dataset.n_classes)
     if left_over or not per_class:
@@ -113,7 +114,7 @@ def _balanced(
 
 
 def _check_total(dataset: ImageDataset, protocol: Protocol, available: int) -> None:
-    """Check the sum: no part needs to be too large by itself."""
+    """Check the sum of the sizes, which can be too large even if each size is allowed."""
     parts = ("test_size", "val_size", "train_size")
     sizes = {name: getattr(protocol, name) or 0 for name in parts}
     if sum(sizes.values()) > available:

@@ -1,7 +1,7 @@
-"""What the events of a run amount to: pure functions from events to the run's state.
+"""The state of a run, computed from its events by pure functions.
 
-`_standing` is the one definition of which events count. Two views are built on it: `RunState`,
-with every label, and `RunSummary`, for which the store need not read rankings and answers.
+Only `_valid_events` decides which events count (docs/method.md, section 14). Two views are built on
+it: `RunState` has every label; for `RunSummary` the store need not read rankings and answers.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from dataclasses import dataclass, replace
 from dal_core.run.events import Answer, Correction, Failure, Query, StepResult, Submission
 from dal_core.run.rows import RunRow
 
-Model = tuple[int, int]  # (after, corrected): the state of the labels a model was trained on
-Place = tuple[int, int]  # (submission id, image id): where an answer was given
+Model = tuple[int, int]  # (after, corrected): the labels that a model was trained on
+Place = tuple[int, int]  # (submission id, image id): identifies an answer
 
 
 @dataclass(frozen=True)
 class Tally:
-    """A submission by numbers alone: how many images it labelled and skipped when it was given."""
+    """How many images a submission labelled and skipped, before any correction."""
 
     submission_id: int
     query_id: str
@@ -28,7 +28,7 @@ class Tally:
 
 @dataclass(frozen=True)
 class RunSummary:
-    """What a run's progress and curve need; the fields mean what those of `RunState` do."""
+    """What a run's progress and curve need. The fields have the meaning of those in `RunState`."""
 
     run: RunRow
     steps: tuple[StepResult, ...]
@@ -56,26 +56,26 @@ class RunSummary:
         ranked: Collection[Model],
         failure: Failure | None,
     ) -> RunSummary:
-        """The state as numbers; all events of the run in the order they were written.
+        """Compute the summary from all events of a run, in the order they were written.
 
         Args:
-            asked: query id and `after` of each query.
-            first_labels: the label first given at each place that has a correction.
+            asked: id and `after` of each query.
+            first_labels: the first label of each answer that has a correction.
             retracted, ranked, failure: as for `RunState.from_events`.
         """
-        now = _standing(run, asked, tallies, retracted, corrections, first_labels, failure)
+        valid = _valid_events(run, asked, tallies, retracted, corrections, first_labels, failure)
         return cls(
             run=run,
-            steps=valid_steps(steps, now.states),
-            n_labelled=now.n_labelled,
-            n_skipped=now.n_skipped,
-            n_submissions=len(now.states) - 1,
-            is_asked=now.open_query_id is not None,
-            after=now.after,
-            revision=now.revision,
-            corrected=now.corrected,
-            is_ranked=(now.after, now.corrected) in ranked,
-            failure=now.failure,
+            steps=valid_steps(steps, valid.states),
+            n_labelled=valid.n_labelled,
+            n_skipped=valid.n_skipped,
+            n_submissions=len(valid.states) - 1,
+            is_asked=valid.open_query_id is not None,
+            after=valid.after,
+            revision=valid.revision,
+            corrected=valid.corrected,
+            is_ranked=(valid.after, valid.corrected) in ranked,
+            failure=valid.failure,
         )
 
 
@@ -84,19 +84,19 @@ class RunState:
     """The state of a run: everything that follows from its events.
 
     Attributes:
-        submissions: those not retracted, in order, with their answers as corrected since.
+        submissions: those that are not retracted, in order, with corrections applied.
         n_retracted: number of retracted submissions.
-        open_query: the query that waits for an answer, or None.
+        open_query: the query that waits for answers, or None.
         queries: the open query and those of `submissions`, by id.
-        steps: the valid results (`valid_steps`).
+        steps: the valid results (see `valid_steps`).
         n_labelled: size of the training set, the initial set included.
         skipped: images that left the pool without a label.
-        after: id of the last submission; 0: none.
-        revision: number of retractions and corrections; a fit compares it to see whether its
-            training set has changed under it.
+        after: id of the last submission; 0 if none.
+        revision: number of retractions and corrections. A running fit polls it to notice that its
+            training set has changed.
         corrections: those of `submissions`, in order; the newest of an image counts.
         is_ranked: whether a model of exactly these labels has ranked the pool (continuous mode).
-        failure: why the run is left alone, or None.
+        failure: the failure that stops work on the run, or None.
     """
 
     run: RunRow
@@ -126,14 +126,14 @@ class RunState:
         ranked: Collection[Model] = (),
         failure: Failure | None = None,
     ) -> RunState:
-        """The state that the events of a run amount to.
+        """Compute the state from all events of a run.
 
         Args:
             queries, submissions, steps, corrections: all of the run, in the order they were
-                written; `before` of the corrections is filled in here.
+                written. `before` of the corrections is filled in here.
             retracted: ids of the retracted submissions.
             ranked: the models whose ranking is stored.
-            failure: the newest failure, cleared or not; None: the run never failed.
+            failure: the newest failure, cleared or not; None if the run never failed.
         """
         given = (
             {(s.submission_id, a.image_id): a.label for s in submissions for a in s.answers}
@@ -142,51 +142,51 @@ class RunState:
         )
         asked = [(query.query_id, query.after) for query in queries]
         tallies = [_tally(one) for one in submissions]
-        now = _standing(run, asked, tallies, retracted, corrections, given, failure)
-        standing = _corrected([s for s in submissions if s.submission_id in now.states], now)
-        kept = {now.open_query_id, *(one.query_id for one in standing)}
+        valid = _valid_events(run, asked, tallies, retracted, corrections, given, failure)
+        effective = _corrected([s for s in submissions if s.submission_id in valid.states], valid)
+        kept = {valid.open_query_id, *(one.query_id for one in effective)}
         by_id = {query.query_id: query for query in queries if query.query_id in kept}
         return cls(
             run=run,
-            submissions=standing,
-            n_retracted=len(submissions) - len(standing),
-            open_query=by_id[now.open_query_id] if now.open_query_id is not None else None,
+            submissions=effective,
+            n_retracted=len(submissions) - len(effective),
+            open_query=by_id[valid.open_query_id] if valid.open_query_id is not None else None,
             queries=by_id,
-            steps=valid_steps(steps, now.states),
-            n_labelled=now.n_labelled,
-            skipped=frozenset(image_id for one in standing for image_id in one.skipped),
-            after=now.after,
-            revision=now.revision,
-            corrections=now.corrections,
-            is_ranked=(now.after, now.corrected) in ranked,
-            failure=now.failure,
+            steps=valid_steps(steps, valid.states),
+            n_labelled=valid.n_labelled,
+            skipped=frozenset(image_id for one in effective for image_id in one.skipped),
+            after=valid.after,
+            revision=valid.revision,
+            corrections=valid.corrections,
+            is_ranked=(valid.after, valid.corrected) in ranked,
+            failure=valid.failure,
         )
 
     @property
     def is_asked(self) -> bool:
-        """Whether a query waits for an answer."""
+        """Whether a query waits for answers."""
         return self.open_query is not None
 
     @property
     def n_skipped(self) -> int:
-        """Images that left the pool without a label."""
+        """Number of images that left the pool without a label."""
         return len(self.skipped)
 
     @property
     def n_submissions(self) -> int:
-        """Queries answered."""
+        """Number of answered queries."""
         return len(self.submissions)
 
     @property
     def corrected(self) -> int:
-        """Id of the newest correction that counts; 0: none."""
+        """Id of the newest correction that counts; 0 if none."""
         return self.corrections[-1].correction_id if self.corrections else 0
 
     def labels(self) -> list[tuple[int, int]]:
         """(image id, label) in training order, without the initial set.
 
-        Within a submission that is the order of the ranking, not of typing, so that a fit
-        depends on the labels alone.
+        Within a submission, this is the order of the ranking and not that of typing, so that a
+        fit depends on the labels alone.
         """
         return [
             (answer.image_id, answer.label)
@@ -196,7 +196,7 @@ class RunState:
         ]
 
     def in_ranking_order(self, submission: Submission) -> list[Answer]:
-        """A submission's answers in training order; skipped images keep their places."""
+        """A submission's answers in training order, those of skipped images included."""
         answers = {answer.image_id: answer for answer in submission.answers}
         ranking = self.queries[submission.query_id].ranking
         return [answers[image_id] for image_id in ranking if image_id in answers]
@@ -204,7 +204,7 @@ class RunState:
     def until(self, after: int) -> RunState:
         """The state just after the submission `after`, without the labels that came later.
 
-        The steps stay as they are. Raises ValueError where `after` is not a state of the run.
+        The steps are not changed. Raises ValueError if `after` is not a state of the run.
         """
         if not self.is_state(after):
             raise ValueError(f"after is {after}; allowed: 0 or a submission of {self.run.run_id}")
@@ -225,10 +225,10 @@ class RunState:
         return after == 0 or any(one.submission_id == after for one in self.submissions)
 
     def n_labelled_at(self, after: int, corrected: int | None = None) -> int:
-        """Labels in the training set just after the submission `after`.
+        """Number of labels in the training set just after the submission `after`.
 
         Args:
-            corrected: the last correction to count; None: all of them count.
+            corrected: the last correction to apply; None for all of them.
         """
         given = (len(one.labels) for one in self.submissions if one.submission_id <= after)
         n_labelled = self.run.n_initial + sum(given)
@@ -245,7 +245,7 @@ class RunState:
     def _changed_since(
         self, after: int, corrected: int
     ) -> dict[int, tuple[int | None, int | None]]:
-        """Image id -> (label then, label now), of the images corrected after `corrected`."""
+        """(label then, label now) by image id, for images corrected after `corrected`."""
         since: dict[int, tuple[int | None, int | None]] = {}
         for one in self.corrections:
             if one.correction_id > corrected and one.submission_id <= after:
@@ -255,10 +255,10 @@ class RunState:
 
 
 @dataclass(frozen=True)
-class _Standing:
-    """What counts of a run's events; the fields mean what those of `RunState` do.
+class _ValidEvents:
+    """The valid events of a run; the fields have the meaning of those in `RunState`.
 
-    `states` holds 0 and the ids of the submissions that are not retracted.
+    `states` contains 0 and the ids of the submissions that are not retracted.
     """
 
     states: frozenset[int]
@@ -272,7 +272,7 @@ class _Standing:
     failure: Failure | None
 
 
-def _standing(
+def _valid_events(
     run: RunRow,
     asked: Sequence[tuple[str, int]],
     tallies: Sequence[Tally],
@@ -280,48 +280,48 @@ def _standing(
     corrections: Sequence[Correction],
     first_labels: Mapping[Place, int | None],
     failure: Failure | None,
-) -> _Standing:
-    """The rules of the log (docs/method.md, section 14)."""
+) -> _ValidEvents:
+    """Apply the rules of the log (docs/method.md, section 14)."""
     active = [one for one in tallies if one.submission_id not in retracted]
     states = frozenset((0, *(one.submission_id for one in active)))
-    counting = _counting(corrections, states, first_labels)
+    counted = _valid_corrections(corrections, states, first_labels)
     # A correction from or to "can't tell" moves an image between labelled and skipped.
-    more = sum((one.label is not None) - (one.before is not None) for one in counting)
+    more = sum((one.label is not None) - (one.before is not None) for one in counted)
     after = max(states)
     revision = len(retracted) + len(corrections)
-    return _Standing(
+    return _ValidEvents(
         states=states,
-        corrections=counting,
+        corrections=counted,
         open_query_id=_open_query_id(asked, {one.query_id for one in tallies}, after),
         n_labelled=run.n_initial + more + sum(one.n_labels for one in active),
         n_skipped=sum(one.n_skipped for one in active) - more,
         after=after,
-        corrected=counting[-1].correction_id if counting else 0,
+        corrected=counted[-1].correction_id if counted else 0,
         revision=revision,
         failure=None if _is_cleared(failure, len(tallies) + revision) else failure,
     )
 
 
-def _counting(
+def _valid_corrections(
     corrections: Iterable[Correction],
     states: Collection[int],
     first_labels: Mapping[Place, int | None],
 ) -> tuple[Correction, ...]:
     """The corrections of submissions that are not retracted, each with the label it replaced."""
     labels = dict(first_labels)
-    counting = []
+    counted = []
     for one in corrections:
         place = one.submission_id, one.image_id
         if one.submission_id in states and place in labels:
-            counting.append(replace(one, before=labels[place]))
+            counted.append(replace(one, before=labels[place]))
             labels[place] = one.label
-    return tuple(counting)
+    return tuple(counted)
 
 
 def _open_query_id(
     asked: Sequence[tuple[str, int]], answered: Collection[str], after: int
 ) -> str | None:
-    """The newest query of the present state, if nobody has answered it."""
+    """Id of the newest query of the present state that nobody has answered, or None."""
     for query_id, asked_after in reversed(asked):
         if asked_after == after and query_id not in answered:
             return query_id
@@ -339,15 +339,17 @@ def _tally(submission: Submission) -> Tally:
     return Tally(submission.submission_id, submission.query_id, n_labels, n_skipped)
 
 
-def _corrected(submissions: Sequence[Submission], now: _Standing) -> tuple[Submission, ...]:
-    """The submissions with the newest label of every image."""
-    if not now.corrections:
+def _corrected(submissions: Sequence[Submission], valid: _ValidEvents) -> tuple[Submission, ...]:
+    """The submissions with the newest label for every image."""
+    if not valid.corrections:
         return tuple(submissions)
-    labels = {(one.submission_id, one.image_id): one.label for one in now.corrections}
-    return tuple(replace(one, answers=_answers_now(one, labels)) for one in submissions)
+    labels = {(one.submission_id, one.image_id): one.label for one in valid.corrections}
+    return tuple(replace(one, answers=_corrected_answers(one, labels)) for one in submissions)
 
 
-def _answers_now(submission: Submission, labels: Mapping[Place, int | None]) -> tuple[Answer, ...]:
+def _corrected_answers(
+    submission: Submission, labels: Mapping[Place, int | None]
+) -> tuple[Answer, ...]:
     return tuple(
         replace(one, label=labels.get((submission.submission_id, one.image_id), one.label))
         for one in submission.answers
@@ -357,10 +359,9 @@ def _answers_now(submission: Submission, labels: Mapping[Place, int | None]) -> 
 def valid_steps(steps: Sequence[StepResult], states: Collection[int]) -> tuple[StepResult, ...]:
     """The results of the states given, in the order of the states and by growing `n_labelled`.
 
-    Of a state that was measured again after a correction the newest result counts. Corrections
-    to "can't tell" may leave a later state with no more labels than an earlier one was measured
-    with. That earlier result is left out; with it, the curve would end at a number of labels, and
-    an accuracy, that the run no longer has.
+    If a state was measured again after a correction, its newest result counts. Corrections to
+    "can't tell" can leave a later state with no more labels than an earlier result had. Such an
+    earlier result is left out, so that the curve grows in labels and ends at the newest state.
     """
     newest = {step.after: step for step in steps if step.after in states}
     kept: list[StepResult] = []

@@ -1,4 +1,4 @@
-"""When a run is over. The store asks too, so as not to open a query after the end."""
+"""When a run is over. The store uses it too, so that it opens no query after the end."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dal_core.run.state import RunState, RunSummary
 
 
 def finished(log: RunState | RunSummary) -> str | None:
-    """Why the run asks no more, or None while it goes on (docs/method.md, section 5)."""
+    """Why the run asks for no more labels; None while it continues (docs/method.md, section 5)."""
     run, n = log.run, log.n_labelled
     protocol = run.spec.protocol
     batch = protocol.n_samples_to_acquire
     if run.spec.acquisition == FULL_DATA:
         return f"the bound is trained on all {n:,} images"
-    # A correction can take a label away, which does not add a step.
+    # A correction can remove a label, but that does not allow another step.
     if n >= run.spec.max_labels or log.n_submissions >= protocol.n_acquisition_steps:
         return f"all {protocol.n_acquisition_steps} acquisition steps are done"
     if run.until_labels is not None and n + batch > run.until_labels:

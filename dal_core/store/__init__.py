@@ -1,1 +1,1 @@
-"""Runs on disk: the interface of a store, SQLite behind it, artefacts and locks."""
+"""Runs on disk: the store and its SQLite implementation, artefact files and locks."""

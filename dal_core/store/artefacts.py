@@ -1,8 +1,8 @@
-"""Arrays on disk with what is known of them, and digests that detect damage.
+"""Artefact files: arrays with facts about them, and digests that detect damage.
 
-Weights, predictions and recomputed steps are such files. They are safetensors files: the facts
-are JSON in the metadata under "dal", and two SHA-256 digests cover the facts and the tensors.
-Files of earlier versions have no digests and are accepted as they are.
+Weights, predictions and recomputed steps are stored this way. The format is safetensors. The facts
+are JSON in the metadata under "dal"; one SHA-256 digest covers the facts and one the tensors. Files
+of earlier versions have no digests and are accepted without this check.
 """
 
 from __future__ import annotations
@@ -24,40 +24,40 @@ _FACTS, _FACTS_DIGEST, _TENSORS_DIGEST = "dal", "facts_sha256", "tensors_sha256"
 
 
 class ArtefactMissing(ValueError):
-    """There is no such file; the message is one line."""
+    """The file does not exist; the message is one line."""
 
 
 class ArtefactDamaged(ValueError):
-    """The file is cut short, is not one of ours or has changed since; the message is one line."""
+    """The file is truncated, changed or was not written by dal; the message is one line."""
 
 
 def save(path: Path, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> None:
-    """Write the arrays and the facts as one file, atomically; the same input gives the same bytes.
+    """Write arrays and facts as one file, atomically. The same input gives the same bytes.
 
     Args:
-        arrays: of any shape, by name; of types that NumPy and safetensors share.
-        facts: what JSON can hold.
+        arrays: by name, of any shape, and of a type that safetensors supports.
+        facts: serialisable as JSON.
 
     Raises:
-        OSError: the file cannot be written; an earlier one stays as it was.
+        OSError: the file cannot be written; an existing file is unchanged.
     """
-    whole = {name: np.require(array, requirements="C") for name, array in arrays.items()}
+    contiguous = {name: np.require(array, requirements="C") for name, array in arrays.items()}
     text = json.dumps(dict(facts))
     metadata = {
         _FACTS: text,
         _FACTS_DIGEST: _digest_of_facts(text),
-        _TENSORS_DIGEST: _digest_of_tensors(whole),
+        _TENSORS_DIGEST: _digest_of_tensors(contiguous),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, _with_metadata(safetensors.numpy.save(whole), metadata))
+    write_atomically(path, _with_metadata(safetensors.numpy.save(contiguous), metadata))
 
 
 def load(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """The arrays and the facts of a file that is as it was written.
+    """Read the arrays and the facts of a file, and check their digests.
 
     Raises:
-        ArtefactMissing: there is no such file.
-        ArtefactDamaged: what it holds is not what was written.
+        ArtefactMissing: the file does not exist.
+        ArtefactDamaged: the file cannot be read, or its contents do not match the digests.
     """
     with _opened(path) as file:
         facts, digest = _read_facts(path, file)
@@ -68,7 +68,7 @@ def load(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
 
 
 def read_facts(path: Path) -> dict[str, Any] | None:
-    """The facts alone, without reading the arrays; None where `load` finds no sound facts."""
+    """The facts alone, without reading the arrays; None if they are missing or damaged."""
     try:
         with _opened(path) as file:
             return _read_facts(path, file)[0]
@@ -78,7 +78,7 @@ def read_facts(path: Path) -> dict[str, Any] | None:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
-    """The open file, with what safetensors raises turned into our errors."""
+    """Open the file; errors of safetensors become ArtefactMissing or ArtefactDamaged."""
     if not path.exists():
         raise ArtefactMissing(f"{path} does not exist")
     try:
@@ -90,7 +90,7 @@ def _opened(path: Path) -> Iterator[Any]:
 
 
 def _read_facts(path: Path, file: Any) -> tuple[dict[str, Any], str | None]:
-    """The facts, and the digest that the tensors must have (None: an earlier version's file)."""
+    """The facts, and the digest of the tensors (None in a file of an earlier version)."""
     metadata: dict[str, str] = file.metadata() or {}
     if set(metadata) not in ({_FACTS}, {_FACTS, _FACTS_DIGEST, _TENSORS_DIGEST}):
         raise ArtefactDamaged(f"{path} is damaged or was not written by dal")
@@ -111,7 +111,7 @@ def _digest_of_facts(text: str) -> str:
 
 
 def _digest_of_tensors(arrays: Mapping[str, np.ndarray]) -> str:
-    """Over name, type, shape and bytes of every array, in the order of the names."""
+    """SHA-256 over name, type, shape and bytes of every array, sorted by name."""
     digest = hashlib.sha256()
     for name in sorted(arrays):
         array = np.require(arrays[name], requirements="C")
@@ -121,9 +121,9 @@ def _digest_of_tensors(arrays: Mapping[str, np.ndarray]) -> str:
 
 
 def _with_metadata(content: bytes, metadata: Mapping[str, str]) -> bytes:
-    """A safetensors file with the metadata added in this order.
+    """Add metadata to a safetensors file, in the given order.
 
-    safetensors itself writes metadata in random order, and equal models should be equal files.
+    safetensors itself writes metadata in random order, but equal models should give equal files.
     """
     start = 8 + int.from_bytes(content[:8], "little")
     tensors = json.loads(content[8:start])

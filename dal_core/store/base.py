@@ -1,7 +1,7 @@
-"""The interface of a store: what can be read of the runs of a home, and done to them.
+"""The interface of a store: reading and changing the runs of a home.
 
-A store keeps each run as a log of events (`dal_core.run.events`); what the events mean together
-is `dal_core.run.state`'s. Open one with `dal_core.store.opening.open_store`.
+A store keeps each run as a log of events (`dal_core.run.events`), from which `dal_core.run.state`
+computes the state. `dal_core.store.opening.open_store` opens a store.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ from dal_core.run.state import RunState, RunSummary
 from dal_core.store.experiments import Experiments
 from dal_core.store.home import run_dir
 
-UNSET: Any = object()  # a directive to leave as it is; None has a meaning of its own
+UNSET: Any = object()  # marks a directive that should not change; None is a value
 
 
 class Store(ABC):
-    """The runs and experiments of a home. Safe to share between threads; a process opens its own.
+    """The runs and experiments of a home.
 
-    A method that raises has changed nothing. Messages of errors are one line.
+    A store can be shared between threads; each process must open its own. A method that raises
+    has changed nothing. Error messages are one line.
 
     Attributes:
         home: the folder of the store and of the runs' folders.
@@ -38,7 +39,7 @@ class Store(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Close all connections; the store opens new ones when it is used again."""
+        """Close all connections. If the store is used again, it opens new ones."""
 
     def run_dir(self, run_id: str) -> Path:
         """The folder of the run's files; it need not exist."""
@@ -63,16 +64,16 @@ class Store(ABC):
         answered: Sequence[AnsweredBatch] = (),
         nonce: str = "",
     ) -> RunRow:
-        """Make a new run. The fields of `RunRow` say what most arguments mean.
+        """Create a run. Most arguments are explained in `RunRow`.
 
         Args:
-            device: where the run will be computed; it is recorded with the versions.
-            answered: answers from a label file that the run starts with.
-            nonce: `find_submitted` finds the run by it, if it starts with such answers.
+            device: where the run will be computed; recorded with the versions.
+            answered: answers from a label file, with which the run starts.
+            nonce: stored with these answers, so that `find_submitted` finds the run.
 
         Raises:
-            ValueError: a stop rule is out of range, the kind does not have the mode, or an answer
-                is malformed.
+            ValueError: a stop rule is out of range, the mode is not allowed for the kind of run,
+                or an answer is malformed.
         """
 
     @abstractmethod
@@ -89,17 +90,17 @@ class Store(ABC):
         until_accuracy: float | None = None,
         device: str = "cpu",
     ) -> RunRow:
-        """Make a run that starts with a copy of another's log up to the submission `after`.
+        """Create a run that starts with a copy of another's log up to the submission `after`.
 
-        It shares data, seed and split. Queries, answers (with their corrections) and results are
-        copied; from there on the fork has its own function, protocol and annotator, and the two
+        Both share data, seed and split. Queries, answers (with corrections) and results are
+        copied. From there on, the fork has its own function, protocol and annotator, and the two
         runs do not affect each other. Nothing is trained here.
 
         Raises:
-            RunNotFound: no such run.
+            RunNotFound: there is no such run.
             ValueError: `after` is not a state of the run; the spec has other data, another seed
                 or another split, or ends before the fork; a stop rule is out of range; or the
-                kind does not have the mode.
+                mode is not allowed for the kind of run.
         """
 
     @abstractmethod
@@ -112,18 +113,18 @@ class Store(ABC):
 
     @abstractmethod
     def summaries(self, run_ids: Sequence[str]) -> list[RunSummary]:
-        """Several runs at a glance, in a few reads however many; unknown ids are left out."""
+        """Summaries of runs, with a fixed number of reads. Unknown ids are left out."""
 
     @abstractmethod
     def find_submitted(self, nonce: str) -> RunRow | None:
-        """The newest run with a submission of this nonce, or None."""
+        """The newest run that has a submission with this nonce, or None."""
 
     @abstractmethod
     def find_oracle_run(self, spec: RunSpec) -> RunRow | None:
-        """The oldest run of this spec that only the oracle ever answered, or None.
+        """The oldest run of this spec that only the oracle has answered, or None.
 
-        A run with a stop rule is left out, since it may end before others need it to. So is a
-        fork, whose history may be a person's.
+        Runs with a stop rule are left out, since they may end too early for another use. Forks
+        are left out too, since a person may have answered their first part.
         """
 
     @abstractmethod
@@ -131,9 +132,9 @@ class Store(ABC):
         """Remove the run and its folder.
 
         Raises:
-            RunNotFound: no such run.
-            RunInUse: it belongs to an experiment, whose tables would have a hole.
-            RunBusy: somebody is working on it.
+            RunNotFound: there is no such run.
+            RunInUse: it belongs to an experiment.
+            RunBusy: another process or thread is working on it.
         """
 
     @abstractmethod
@@ -150,7 +151,7 @@ class Store(ABC):
 
     @abstractmethod
     def control(self, run_id: str) -> Control:
-        """What a fit polls, in one cheap read; `deleted` where there is no such run."""
+        """What a fit polls, in one cheap read. `deleted` is true if there is no such run."""
 
     # The log
 
@@ -160,51 +161,52 @@ class Store(ABC):
 
     @abstractmethod
     def add_query(self, run_id: str, query: Query, probs: np.ndarray | None) -> bool:
-        """Ask `query`; its id must be new.
+        """Open a query; its id must be new.
 
         Args:
-            probs: [T, n, C] softmax outputs for the first n images of the ranking, kept as
+            probs: [T, n, C] softmax outputs for the first n images of the ranking, stored as
                 float32 to explain the query after a restart; or None.
 
         Returns:
-            False, with nothing written, if the scoring model's training set is no longer the
-            run's state, or another query is already open in it, which somebody may be answering.
+            False, with nothing written, if the training set of the scoring model is no longer
+            the run's state, or if another query is already open.
 
         Raises:
-            RunNotFound: no such run.
-            ValueError: the query contradicts its run, or probs its ranking.
+            RunNotFound: there is no such run.
+            ValueError: the query does not fit its run, or `probs` does not fit the ranking.
         """
 
     @abstractmethod
     def add_ranking(self, run_id: str, query: Query, probs: np.ndarray | None) -> bool:
-        """Keep what a model of a continuous run ranks best; ask from it if no query is open.
+        """Store a model's ranking (continuous mode), and open a query from it if none is open.
 
         Args:
-            query: what the model would ask. Images answered meanwhile are left out.
+            query: the query that the model would ask. Images answered meanwhile are left out.
             probs: as for `add_query`, for as many images as may be asked from the ranking.
 
         Returns:
-            False, with nothing written, if labels of the model were retracted.
+            False, with nothing written, if a label of the model was retracted.
 
         Raises:
-            RunNotFound: no such run.
-            ValueError: the run is not continuous, or contradicts the ranking, or probs do.
+            RunNotFound: there is no such run.
+            ValueError: the run is not continuous, or the ranking does not fit its run, or `probs`
+                does not fit the ranking.
         """
 
     @abstractmethod
     def shown_probs(self, query_id: str) -> np.ndarray | None:
-        """The float32 [T, n, C] given with the query; None if there were none."""
+        """The passes stored with the query, float32 [T, n, C]; None if there are none."""
 
     @abstractmethod
     def add_step(self, run_id: str, result: StepResult) -> bool:
-        """Record what was measured.
+        """Append the result of a step.
 
         Returns:
-            False, with nothing written, if the state was retracted.
+            False, with nothing written, if the state of the model was retracted.
 
         Raises:
-            RunNotFound: no such run.
-            ValueError: the state has another number of labels.
+            RunNotFound: there is no such run.
+            ValueError: the state has a different number of labels.
         """
 
     @abstractmethod
@@ -217,11 +219,11 @@ class Store(ABC):
         source: str,
         nonce: str = "",
     ) -> SubmitOutcome:
-        """Give all answers to a query; once this returns "saved" they are on the disk.
+        """Submit all answers to a query. Once the status is "saved", they are on the disk.
 
-        A query takes one submission. The same one sent again is "already" saved; a different one,
-        or another annotator's, is "refused" and shown the stored one. In continuous mode, a
-        person's answers open the next query in the same transaction.
+        A query takes one submission. If the same one is sent again, the status is "already". A
+        different one, or one by another annotator, is "refused"; the outcome contains the stored
+        one. In continuous mode, a person's answers open the next query in the same transaction.
 
         Raises:
             AnswerError: the query does not exist, an answer is malformed, or the answers do not
@@ -230,28 +232,28 @@ class Store(ABC):
 
     @abstractmethod
     def undo(self, run_id: str, submission_id: int | None = None) -> Query:
-        """Retract the last submission and ask its images again, in the new query returned.
+        """Retract the last submission, and ask its images again in the new query returned.
 
         Args:
-            submission_id: the submission that the caller takes for the last, so that a click
-                delivered twice retracts one submission; None: whichever is last.
+            submission_id: the submission that the caller expects to be the last, so that a click
+                delivered twice retracts only one. None retracts the last one, whatever its id.
 
         Raises:
-            RunNotFound: no such run.
-            NothingToUndo: there are no answers, or the last submission is another one.
+            RunNotFound: there is no such run.
+            NothingToUndo: there is no submission, or the last one has another id.
         """
 
     @abstractmethod
     def correct(
         self, run_id: str, image_id: int, label: int | None, *, annotator: str
     ) -> Correction:
-        """Replace the label of an image answered earlier; None: "can't tell".
+        """Replace the label of an image answered earlier; None means "can't tell".
 
-        The next fit has the new label. The open query stays, and so do earlier measurements
-        (`RunState.is_before_correction`).
+        The next fit uses the new label. The open query stays open, and earlier measurements are
+        kept (`RunState.is_before_correction`).
 
         Raises:
-            RunNotFound: no such run.
+            RunNotFound: there is no such run.
             AnswerError: the image was not answered in this run, already has this label, or the
                 label is not allowed.
         """
@@ -260,16 +262,16 @@ class Store(ABC):
 
     @abstractmethod
     def add_failure(self, run_id: str, reason: str) -> None:
-        """Record that work on the run raised an error; it has no work until this is cleared.
+        """Record an error raised by work on the run, which has no more work until it is cleared.
 
         New labels clear it (a submission, a retraction or a correction), and so does `retry`.
         Measuring or recomputing a step does not.
 
         Args:
-            reason: one line.
+            reason: the error, in one line.
 
         Raises:
-            RunNotFound: no such run.
+            RunNotFound: there is no such run.
         """
 
     @abstractmethod
@@ -280,7 +282,7 @@ class Store(ABC):
 
     @abstractmethod
     def set_progress(self, run_id: str, progress: Progress) -> None:
-        """Replace the run's progress without waiting for the disk. Raises RunNotFound."""
+        """Replace the run's progress, without waiting for the disk. Raises RunNotFound."""
 
     @abstractmethod
     def progress(self, run_id: str) -> Progress | None:
@@ -290,5 +292,5 @@ class Store(ABC):
     def pulse(self, run_id: str) -> tuple[Any, ...] | None:
         """A value that changes with the run's log and directives; None if there is no such run.
 
-        For pages that poll: it costs a fraction of reading the log, however long that is.
+        Pages poll it, because it is much cheaper than reading the log.
         """

@@ -19,7 +19,7 @@ MODES = ("strict", "continuous")
 
 
 def check_author(annotator: str, source: str) -> None:
-    """Raises AnswerError for an empty annotator or an unknown source."""
+    """Raises AnswerError if the annotator is empty or the source unknown."""
     if not isinstance(annotator, str) or not annotator.strip():
         raise AnswerError(f"annotator is {annotator!r}; allowed: any name that is not empty")
     if source not in SOURCES:
@@ -51,12 +51,12 @@ def check_ranking(log: RunState, query: Query) -> None:
 
 
 def check_step(log: RunState, result: StepResult) -> None:
-    """Raises ValueError if the result has another number of labels than its state."""
+    """Raises ValueError if the result has a different number of labels than its state."""
     _check_n_labelled(log, result)
 
 
 def check_correction(log: RunState, answer: Answer) -> int:
-    """The submission that holds the image's answer.
+    """Id of the submission that contains the image's answer.
 
     Raises:
         AnswerError: the image was not answered, or already has this label.
@@ -73,7 +73,7 @@ def check_correction(log: RunState, answer: Answer) -> int:
 
 
 def check_mode(mode: str, kind: str) -> None:
-    """Raises ValueError for an unknown mode, or one that the kind of run does not have."""
+    """Raises ValueError if the mode is unknown or not allowed for the kind of run."""
     if mode not in MODES:
         raise ValueError(f"mode is {mode!r}; allowed: {', '.join(MODES)}")
     if mode != "strict" and kind != "person":
@@ -83,7 +83,7 @@ def check_mode(mode: str, kind: str) -> None:
 
 
 def check_directives(values: Mapping[str, Any], has_test_set: bool) -> None:
-    """Raises ValueError for a directive out of its range."""
+    """Raises ValueError if a directive is out of range."""
     for name in ("oracle_until", "until_labels"):
         value = values.get(name)
         if value is not None and not (is_int(value) and value >= 0):
@@ -100,7 +100,7 @@ def check_directives(values: Mapping[str, Any], has_test_set: bool) -> None:
 
 
 def check_fork(log: RunState, after: int, spec: RunSpec) -> None:
-    """Raises ValueError if a run of the spec cannot go on from that state of the run."""
+    """Raises ValueError if a run of the spec cannot continue from that state of the run."""
     origin = log.run.spec
     if FULL_DATA in (origin.acquisition, spec.acquisition):
         raise ValueError("the full-data bound asks for nothing, so it cannot be forked")
@@ -131,5 +131,5 @@ def _check_n_labelled(log: RunState, record: Query | StepResult) -> None:
 def _check_same(name: str, origin: Any, fork: Any) -> None:
     if origin != fork:
         raise ValueError(
-            f"{name} is {fork!r} in the fork; allowed: {origin!r}, as in the run it begins with"
+            f"{name} is {fork!r} in the fork; allowed: {origin!r}, as in the run it starts from"
         )

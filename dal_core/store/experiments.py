@@ -1,8 +1,7 @@
-"""Experiments in a store: which runs belong together, and what was asked for.
+"""Experiments in a store: their definition, and the runs that belong to them.
 
-An experiment is acquisition functions x seeds under one protocol, and the full-data bounds. Its
-results are those of its runs, which it may share with other experiments and with a person's
-baseline.
+An experiment has a run for each acquisition function and seed under one protocol, and may have
+full-data bounds. A run may belong to several experiments, or be the baseline of a person's run.
 """
 
 from __future__ import annotations
@@ -22,10 +21,10 @@ class ExperimentNotFound(ValueError):
 
 @dataclass(frozen=True)
 class ExperimentRow:
-    """What an experiment was asked for.
+    """The definition of an experiment.
 
     Attributes:
-        acquisitions, seeds: one run for each pair.
+        acquisitions, seeds: there is one run for each pair.
         full_data: whether it has a full-data bound for each seed.
         noise: probability of a wrong label from the oracle, in every run but the bounds.
     """
@@ -54,7 +53,7 @@ class Experiments(ABC):
         run_ids: Sequence[str],
         noise: float = 0.0,
     ) -> ExperimentRow:
-        """Make a new experiment of runs that exist already."""
+        """Create an experiment from existing runs."""
 
     @abstractmethod
     def get(self, experiment_id: str) -> ExperimentRow:
@@ -70,7 +69,7 @@ class Experiments(ABC):
 
     @abstractmethod
     def summaries(self, experiment_id: str) -> list[tuple[RunSummary, Progress | None]]:
-        """The experiment's runs at a glance, from one snapshot, in the order they were given."""
+        """Summaries of the experiment's runs, from one snapshot, in the order they were given."""
 
     @abstractmethod
     def of_run(self, run_id: str) -> list[str]:
@@ -78,4 +77,4 @@ class Experiments(ABC):
 
     @abstractmethod
     def delete(self, experiment_id: str) -> None:
-        """Forget the experiment; its runs stay."""
+        """Delete the experiment, but not its runs."""

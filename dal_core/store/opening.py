@@ -1,4 +1,4 @@
-"""How a store is found and opened."""
+"""Finding and opening a store."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def open_store(home: Path, create: bool = True) -> Store:
     """The store of a home.
 
     Args:
-        create: make the home and the store where they are missing; otherwise that is an error.
+        create: create the home and the store if they are missing; otherwise this is an error.
 
     Raises:
-        StoreError: there is no store, or it is of a newer version or cannot be read; one line.
+        StoreError: there is no store, it is of a newer version, or it cannot be read.
     """
     return SqliteStore(home, create)

@@ -1,7 +1,7 @@
-"""The lock of a run: one process, or one thread, works on a run at a time.
+"""The lock of a run: only one thread of one process works on a run at a time.
 
-The lock is a `flock`, which the system releases when its holder dies, so nothing has to be
-cleaned up after a kill.
+The lock is a `flock`. The system releases it when its holder dies, so nothing has to be cleaned
+up after a kill.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from dal_core.store.home import run_dir
 
 LOCK_FILE = "lock"
-# `is_locked` holds a shared lock for an instant, so taking the lock is tried a few times.
+# `is_locked` briefly holds a shared lock, so taking the lock is tried a few times.
 _ATTEMPTS = 5
 _PAUSE_SECONDS = 0.01
 
@@ -39,17 +39,19 @@ def run_lock(home: Path, run_id: str) -> Iterator[None]:
         os.pwrite(descriptor, str(os.getpid()).encode(), 0)
         yield
     finally:
-        os.close(descriptor)  # releases; the file stays, since another may be opening it
+        os.close(
+            descriptor
+        )  # releases the lock; the file stays, since another process may be opening it
 
 
 def is_locked(home: Path, run_id: str) -> bool:
-    """Whether somebody holds the run's lock now. Creates no file."""
+    """Whether the run's lock is held now. Creates no file."""
     try:
         descriptor = os.open(run_dir(home, run_id) / LOCK_FILE, os.O_RDONLY)
     except FileNotFoundError:
         return False
     try:
-        return not _try(descriptor, fcntl.LOCK_SH)
+        return not _try_lock(descriptor, fcntl.LOCK_SH)
     finally:
         os.close(descriptor)
 
@@ -61,15 +63,15 @@ def _acquire(path: Path, run_id: str) -> int:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        except FileNotFoundError:  # the folder was deleted since
+        except FileNotFoundError:  # the folder was deleted meanwhile
             continue
-        if _try(descriptor, fcntl.LOCK_EX) and _is_still(path, descriptor):
+        if _try_lock(descriptor, fcntl.LOCK_EX) and _is_at(path, descriptor):
             return descriptor
         os.close(descriptor)
     raise RunBusy(f"run {run_id} is being worked on{_holder(path)}")
 
 
-def _try(descriptor: int, operation: int) -> bool:
+def _try_lock(descriptor: int, operation: int) -> bool:
     try:
         fcntl.flock(descriptor, operation | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -77,8 +79,8 @@ def _try(descriptor: int, operation: int) -> bool:
     return True
 
 
-def _is_still(path: Path, descriptor: int) -> bool:
-    """False when the file was deleted between opening and locking it: then it locks nothing."""
+def _is_at(path: Path, descriptor: int) -> bool:
+    """False if the file was deleted between opening and locking it, so that it locks nothing."""
     try:
         return os.path.samestat(os.stat(path), os.fstat(descriptor))
     except FileNotFoundError:

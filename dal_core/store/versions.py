@@ -1,7 +1,7 @@
-"""The versions a run is computed with, recorded when it is made.
+"""The versions that are recorded when a run is created.
 
-They come from the metadata of the installed packages, since importing torch to ask it would slow
-down the start of every command.
+They come from the metadata of the installed packages, because importing torch would slow down the
+start of every command.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ INTRA_OP_THREADS = 1
 
 
 def current_versions(device: str = "cpu") -> dict[str, Any]:
-    """Versions of python, torch, numpy and dal (None: not installed), platform, threads, device."""
+    """Versions of Python and packages (None if not installed), platform, threads and device."""
     return {
         "python": platform.python_version(),
         "torch": _version("torch"),

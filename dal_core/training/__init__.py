@@ -1,1 +1,1 @@
-"""Training a network from scratch: the loop, which weights to keep, the device."""
+"""Training a network from scratch: the loop, the selection of weights, the device."""

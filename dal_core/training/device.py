@@ -1,7 +1,7 @@
 """The device that trains and scores, chosen by name.
 
-Random numbers are always drawn on the CPU and then moved, so a run has the same dropout masks on
-every device, and results differ between devices only by rounding.
+Random numbers are always drawn on the CPU and then copied to the device. So a run has the same
+dropout masks on every device, and results differ between devices only by rounding.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ def choose_device(name: str) -> torch.device:
     Choosing cuda turns TF32 off for this process (see `disable_tf32`).
 
     Raises:
-        ValueError: an unknown name, or a device that this machine or this PyTorch does not have.
+        ValueError: the name is unknown, or this machine or its PyTorch does not have the device.
     """
-    import torch  # here, so that importing DEVICES does not import it
+    import torch  # not at the top, so that importing DEVICES does not import torch
 
     if name not in DEVICES:
         raise ValueError(f"device is {name!r}; allowed: {', '.join(DEVICES)}")
@@ -38,9 +38,9 @@ def choose_device(name: str) -> torch.device:
 
 
 def free_memory(device: torch.device) -> int:
-    """Bytes that new tensors on the device can take; on the CPU, half of the free memory.
+    """Bytes that are free for new tensors on the device; on the CPU, half of the free memory.
 
-    Half, because a process that takes too much there is killed instead of getting an error.
+    It is only half, because a process that takes too much memory is killed without an error.
     """
     if device.type != "cuda":
         return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
@@ -54,7 +54,7 @@ def free_memory(device: torch.device) -> int:
 def disable_tf32() -> None:
     """Make this process compute in full float32 and in a fixed order on NVIDIA GPUs.
 
-    By default, convolutions there round float32 to TF32, and some add in no fixed order.
+    By default, convolutions on these GPUs round float32 to TF32, and some add in no fixed order.
     """
     import torch
 

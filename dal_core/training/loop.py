@@ -1,7 +1,8 @@
 """Training a network from scratch on labelled images (docs/method.md, section 6).
 
-Full batch (mini-batches for the full-data bound), cross entropy, AdamW. All epochs are always run:
-keeping the best weights regularises and saves no time.
+The loss is cross entropy and the optimiser is AdamW. The training set is one batch, except for the
+full-data bound, which uses mini-batches. All epochs are always run: keeping the best weights
+regularises but saves no time.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ class Epoch:
     """Progress after one epoch; losses in nats per image.
 
     Attributes:
-        number: of the epoch, counted from 1.
-        val_loss: None without validation, where validation stopped early, or where a thread is
-            still validating (see `weight_selection`).
+        number: number of the epoch, counted from 1.
+        val_loss: None without validation, if validation stopped early, or while a thread is still
+            validating (see `weight_selection`).
         seconds_left: extrapolated from the epochs so far.
     """
 
@@ -43,11 +44,11 @@ class Training:
     """Result of a training; losses in nats per image.
 
     Attributes:
-        train_losses: of every epoch, dropout on.
-        val_losses: of every epoch, dropout off; None where validation stopped early because the
-            epoch could not be the best. Empty where the protocol keeps the last weights.
-        best_epoch: counted from 1; None where the protocol keeps the last weights.
-        seconds: clock time.
+        train_losses: loss of every epoch, with dropout on.
+        val_losses: loss of every epoch, with dropout off; None if validation stopped early
+            because the epoch could not be the best. Empty if the protocol keeps the last weights.
+        best_epoch: counted from 1; None if the protocol keeps the last weights.
+        seconds: wall-clock time.
     """
 
     train_losses: tuple[float, ...]
@@ -62,7 +63,7 @@ class Training:
 
     @property
     def val_loss(self) -> float | None:
-        """Lowest validation loss, dropout off."""
+        """Lowest validation loss, dropout off; None if the protocol keeps the last weights."""
         return None if self.best_epoch is None else self.val_losses[self.best_epoch - 1]
 
 
@@ -77,7 +78,7 @@ class BatchOrder:
     generator: torch.Generator
 
     def epoch(self, n_images: int) -> Sequence[Tensor]:
-        """Positions of the images of each mini-batch, [size] int64; the last may be shorter."""
+        """Positions of the images in each mini-batch, [size] int64; the last may be shorter."""
         return torch.randperm(n_images, generator=self.generator).split(self.size)
 
 
@@ -101,18 +102,18 @@ def train(
         labels: [n] int64.
         protocol: epochs, optimiser and which weights to keep.
         generator: source of the dropout masks, on the CPU.
-        validation: images and labels of V images; needed where the best weights are kept.
+        validation: images and labels of V images; required if the best weights are kept.
         watch: called after every epoch.
         batches: how to divide each epoch into mini-batches.
-        full_curve: measure every epoch's validation loss, even if it cannot be the lowest; the
-            kept weights are the same.
-        helper: an executor with one thread, which validates an epoch while the next one trains;
-            the result is the same to the last bit.
+        full_curve: measure the validation loss of every epoch, even if it cannot be the lowest.
+            The kept weights are the same.
+        helper: an executor with one thread, which validates an epoch while the next one trains.
+            The result is the same to the last bit.
 
     The model and all tensors are on one device.
 
     Raises:
-        ValueError: the best weights are to be kept but there is no validation set.
+        ValueError: the protocol keeps the best weights but there is no validation set.
     """
     if protocol.weights == "best" and validation is None:
         raise ValueError("weights is 'best', which needs a validation set; none was given")

@@ -1,15 +1,15 @@
-"""Which epoch's weights are kept: those with the lowest validation loss.
+"""Selection of the weights to keep: those of the epoch with the lowest validation loss.
 
 Validation of an epoch stops as soon as the epoch cannot be the best (docs/method.md, section 6).
 The loss of an image is never negative, so an epoch cannot win once its partial sum has reached the
-lowest total so far. Images are sorted hardest first at every new lowest total, so that a hopeless
-epoch ends after one or two chunks: 15 to 40% of the images are looked at, and a pass over 1,000
-takes 3 to 7 ms instead of 17. Total and partial sums are the same float64 sums in the same order,
-so the kept weights are those of a full validation to the last bit.
+lowest total so far. At every new lowest total the images are sorted by loss, hardest first. An
+epoch that cannot win then stops after one or two chunks: 15 to 40% of the images are evaluated, and
+a pass over 1,000 images takes 3 to 7 ms instead of 17. A full validation adds the same float64
+numbers in the same order, so it would keep the same weights to the last bit.
 
-While a person waits, the second core is free: `BestWeightsInThread` validates an epoch in a thread
-while the next one trains (PyTorch releases the interpreter lock during its operations). Epochs are
-validated in the same order with the same sums; only the losses become known later.
+While a person waits, the second core is free. `BestWeightsInThread` then validates an epoch in a
+thread while the next one trains (PyTorch releases the interpreter lock during its operations).
+Epochs are validated in the same order with the same sums; only the losses are known later.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ from torch.nn import functional as F
 from dal_core.models.networks import BayesianCNN
 
 VALIDATION_CHUNK = 128  # images
-MAX_PENDING = 8  # epochs that training may be ahead; validating one takes 0.5 to 3 epochs' time
+MAX_PENDING = 8  # epochs that may wait for validation, which takes as long as 0.5 to 3 epochs
 
 
 def image_losses(model: BayesianCNN, images: Tensor, labels: Tensor) -> Tensor:
     """Cross entropy of each image in nats, dropout off: [n, channels, H, W], [n] -> [n] float64."""
     with torch.inference_mode():
         losses = F.cross_entropy(model(images), labels, reduction="none")
-        return losses.cpu().double().clamp_min(0)  # rounding must not make a partial sum shrink
+        return losses.cpu().double().clamp_min(0)  # rounding must not reduce a partial sum
 
 
 @dataclass(frozen=True)
 class Validated:
-    """An epoch's mean loss in nats, None where it was stopped early; whether it is the lowest."""
+    """An epoch's mean loss in nats (None if it was stopped early), and whether it is the lowest."""
 
     loss: float | None
     is_lowest: bool
@@ -52,7 +52,7 @@ class Validation:
     Args:
         images: [V, channels, H, W] normalised.
         labels: [V] int64.
-        full: measure every epoch on all images, for a complete curve.
+        full: evaluate every epoch on all images, for a complete curve.
     """
 
     def __init__(self, images: Tensor, labels: Tensor, full: bool = False) -> None:
@@ -90,7 +90,7 @@ class BestWeights:
         self.weights: Sequence[Tensor] = ()
 
     def validate(self, epoch: int) -> float | None:
-        """Validate the model after an epoch; returns its loss, None where it was stopped early."""
+        """Validate the model after an epoch; returns its loss, or None if it was stopped early."""
         validated = self.validation.measure(self.model)
         if validated.is_lowest:
             self.best_epoch, self.weights = epoch, _snapshot(self.model)
@@ -106,7 +106,7 @@ class BestWeights:
 
 
 class BestWeightsInThread:
-    """The same, with each validation in a thread beside the training.
+    """Like `BestWeights`, but validates in a thread while the training continues.
 
     Args:
         helper: an executor with exactly one thread, so that epochs are validated in order.
@@ -114,7 +114,7 @@ class BestWeightsInThread:
 
     def __init__(self, model: BayesianCNN, validation: Validation, helper: Executor) -> None:
         self.model, self.helper = model, helper
-        self._best = BestWeights(copy.deepcopy(model), validation)  # used by the thread alone
+        self._best = BestWeights(copy.deepcopy(model), validation)  # used by the thread only
         self._pending: deque[Future[float | None]] = deque()
 
     @property
@@ -150,7 +150,7 @@ class BestWeightsInThread:
 
 
 def _snapshot(model: BayesianCNN) -> list[Tensor]:
-    """A copy of the weights; models have no buffers, so these are all of their state."""
+    """A copy of the weights, which are the whole state, since models have no buffers."""
     return [parameter.detach().clone() for parameter in model.parameters()]
 
 

@@ -14,7 +14,7 @@ import streamlit as st
 from dal_core.acquisition import registry
 from dal_core.data.base import ImageDataset
 from dal_core.explain.parts import Parts, parts_of, scored_functions, settling
-from dal_core.explain.pool import Place, PoolScores, ambiguous_image, place_of, quarrel_image
+from dal_core.explain.pool import Place, PoolScores, ambiguous_image, disputed_image, place_of
 from dal_core.figures.classes import Classes
 from dal_core.figures.passes import passes_spec, settling_spec
 from dal_core.figures.png import image_data_uri
@@ -103,7 +103,7 @@ def _image_id(source: str, step: Step, pool: PoolScores) -> int:
     if source == AMBIGUOUS:
         return ambiguous_image(pool)
     if source == QUARREL:
-        return quarrel_image(pool)
+        return disputed_image(pool)
     if source == NUMBER:
         last = len(step.dataset) - 1
         return int(st.number_input("Image number", 0, last, 0, key="explain-number"))

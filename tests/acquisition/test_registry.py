@@ -90,7 +90,7 @@ def test_the_functions_are_those_of_the_report_random_last() -> None:
 
 
 @pytest.mark.parametrize("name", registry.names())
-def test_an_entry_says_all_that_a_person_is_shown(name: str) -> None:
+def test_an_entry_has_every_text_that_is_displayed(name: str) -> None:
     entry = registry.get(name)
     words = (entry.title, entry.short_title, entry.hint, entry.equation, entry.source)
     assert all(words)
@@ -118,11 +118,11 @@ def test_scores_stay_within_their_bounds_and_are_never_nan(name: str, logits: np
 
 def test_two_functions_cannot_share_a_name(toy: AcquisitionFunction) -> None:
     for other in (replace(toy, record_name="other"), replace(toy, name="other")):
-        with pytest.raises(ValueError, match="is registered already"):
+        with pytest.raises(ValueError, match="is already registered"):
             registry.register(other)
 
 
-def test_an_unknown_function_is_one_line() -> None:
+def test_an_unknown_function_is_refused_in_one_line() -> None:
     with pytest.raises(ValueError, match="acquisition 'toy' is unknown; allowed: max_entropy, "):
         registry.get("toy")
 
@@ -168,14 +168,14 @@ def test_random_reads_no_passes() -> None:
 def test_a_function_that_chooses_a_batch_as_a_whole_is_refused_by_a_selection_of_single_images(
     toy: AcquisitionFunction,
 ) -> None:
-    with pytest.raises(ValueError, match="'toy' scores no probabilities"):
+    with pytest.raises(ValueError, match="'toy' does not score probabilities"):
         select(replace(toy, needs="joint"), candidates(5), 2, n_passes_kept=2)
 
 
 # -- a toy function, registered in this file ---------------------------------------------------
 
 
-def test_a_toy_function_runs_and_stands_in_the_record_and_the_tables(
+def test_a_toy_function_runs_and_appears_in_the_record_and_the_tables(
     toy: AcquisitionFunction, dal_home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     options = ["--set", "n_epochs=2", "--set", "n_acquisition_steps=2"]
@@ -193,7 +193,7 @@ def test_a_toy_function_runs_and_stands_in_the_record_and_the_tables(
     assert in_order(["random", "toy", "x", "bald"]) == ["bald", "toy", "random", "x"]
 
 
-def test_a_toy_function_is_allowed_by_every_error(
+def test_error_messages_list_a_toy_function_as_allowed(
     toy: AcquisitionFunction, dal_home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["run", "--acquisition", "tox", "--home", str(dal_home)]) == 2
@@ -232,12 +232,12 @@ def test_the_label_and_explain_pages_show_a_run_of_a_toy_function(
     assert not page.exception
 
 
-def test_a_toy_function_is_scored_from_one_images_passes(toy: AcquisitionFunction) -> None:
+def test_a_toy_function_scores_a_single_image(toy: AcquisitionFunction) -> None:
     parts = parts_of(torch.tensor([[0.5, 0.25, 0.25], [0.7, 0.2, 0.1]]))
     assert parts.scores["toy"] == pytest.approx(1 - 0.175)
 
 
-def test_a_toy_function_is_gone_when_it_is_no_longer_registered() -> None:
+def test_an_unregistered_function_is_unknown() -> None:
     with pytest.raises(ProtocolError, match="acquisition is 'toy'; allowed: max_entropy"):
         RunSpec("f", preset("quick"), "toy", 1)
 

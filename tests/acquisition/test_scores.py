@@ -60,7 +60,7 @@ def test_the_released_form_adds_eps_inside_the_logarithm(name: str, kind: str, e
     np.testing.assert_allclose(scorer(name, eps)(probs).numpy(), expected, rtol=2e-5, atol=2e-6)
 
 
-def test_eps_is_not_lost_on_the_way() -> None:
+def test_entropy_eps_reaches_the_score() -> None:
     certain = torch.tensor([[[1.0, 0.0]]])
     # - (1 log(1 + 0.001) + 0 log(0.001)) = -0.0009995
     assert scorer("max_entropy", 1e-3)(certain).item() == pytest.approx(-log(1.001), rel=1e-3)
@@ -120,7 +120,7 @@ def test_a_score_reaches_both_ends_of_its_range(name: str) -> None:
     np.testing.assert_allclose(scores, [reference.upper_bound(name, 10), 0], rtol=1e-5, atol=1e-6)
 
 
-def test_random_scores_are_uniform_and_the_generators() -> None:
+def test_random_scores_are_uniform_and_depend_on_the_generator_alone() -> None:
     scores = functions.random(20_000, np.random.default_rng(1))
     assert scores.shape == (20_000,)
     assert scores.min() >= 0
@@ -131,7 +131,7 @@ def test_random_scores_are_uniform_and_the_generators() -> None:
 
 
 @pytest.mark.parametrize("name", ["random", "entropy", ""])
-def test_what_scores_no_probabilities_is_refused(name: str) -> None:
+def test_random_and_unknown_names_have_no_scorer(name: str) -> None:
     with pytest.raises(ValueError, match=f"acquisition {name!r}"):
         scorer(name)
 

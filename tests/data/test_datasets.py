@@ -150,7 +150,7 @@ def test_a_registered_data_set_is_loaded_by_its_name_until_it_is_unregistered() 
     with toys.registered() as toy:
         assert "toy" in catalogue.DATASETS
         assert catalogue.load("toy") is toy
-        with pytest.raises(ValueError, match="'toy' is registered already"):
+        with pytest.raises(ValueError, match="'toy' is already registered"):
             catalogue.register(toys.loader("toy"))
     assert "toy" not in catalogue.DATASETS
     with pytest.raises(ValueError, match="unknown data set 'toy'"):
@@ -167,12 +167,12 @@ def test_a_data_set_may_have_any_classes_and_colour_images_and_unknown_labels() 
     assert toy.fingerprint == hashlib.sha256(content).hexdigest()
 
 
-def test_a_loader_that_promises_other_classes_than_it_loads_is_refused() -> None:
+def test_a_loader_that_declares_other_classes_than_it_loads_is_refused() -> None:
     catalogue.register(replace(toys.loader("toy"), class_names=("left", "right")))
     try:
         with pytest.raises(
             DataCorrupt,
-            match=r"toy: class_names is .* its loader promises \('left', 'right'\)",
+            match=r"toy: class_names is .* its loader declares \('left', 'right'\)",
         ):
             catalogue.load("toy")
     finally:
@@ -194,7 +194,7 @@ GREY = np.zeros((2, 4, 5), np.uint8)
         (GREY, [0, -2], "label -2 is out of range"),
     ],
 )
-def test_arrays_that_are_no_data_set_are_refused_in_one_line(
+def test_arrays_of_wrong_shape_type_or_labels_are_refused_in_one_line(
     images: np.ndarray, labels: list[float], words: str
 ) -> None:
     with pytest.raises(DataCorrupt, match=words) as error:
@@ -228,7 +228,7 @@ def test_missing_mnist_is_one_line_that_says_what_to_do(data: Path) -> None:
     assert not data.exists()
 
 
-def test_data_goes_before_dal_data(
+def test_the_data_folder_is_searched_before_dal_data(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = tmp_path / "other"
@@ -241,7 +241,7 @@ def test_data_goes_before_dal_data(
     assert np.array_equal(catalogue.load("mnist").labels, labels_here)
 
 
-def test_an_incomplete_folder_is_an_error_and_not_passed_over(
+def test_an_incomplete_folder_is_an_error_and_not_skipped(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_mnist(data)
@@ -252,9 +252,7 @@ def test_an_incomplete_folder_is_an_error_and_not_passed_over(
         catalogue.load("mnist")
 
 
-def test_a_folder_that_is_given_is_the_only_one_looked_in(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_only_the_given_folder_is_searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_mnist(tmp_path / "other")
     monkeypatch.setenv("DAL_DATA", str(tmp_path / "other"))
     assert catalogue.find("mnist", tmp_path / "empty") is None
@@ -366,13 +364,13 @@ def test_fetch_downloads_into_data_and_reports_its_progress(data: Path, mirror: 
     assert all(total == sizes[name] for name, _, total in seen)
 
 
-def test_fetch_leaves_a_whole_mnist_alone(data: Path, mirror: Path) -> None:
+def test_fetch_does_not_replace_a_complete_mnist(data: Path, mirror: Path) -> None:
     catalogue.fetch("mnist")
     shutil.rmtree(mirror)
     assert catalogue.fetch("mnist") == data
 
 
-def test_fetch_takes_what_dal_data_has(
+def test_fetch_uses_the_files_in_dal_data(
     data: Path, mirror: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.rmtree(mirror)

@@ -73,7 +73,7 @@ def finished(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("model", ["lenet5", "gal_cnn"])
 @pytest.mark.parametrize("weights", ["best", "last"])
-def test_a_run_goes_to_its_end_and_accuracy_is_absent(
+def test_a_run_completes_without_accuracy(
     capsys: pytest.CaptureFixture[str], model: str, weights: str
 ) -> None:
     run = json.loads(dal(capsys, *run_on_toy(which_model=model, weights=weights), "--json"))
@@ -104,7 +104,7 @@ def test_what_the_store_keeps_is_absent_and_not_nan(
     assert summary.steps == log.steps
 
 
-def test_labels_are_classes_of_the_toy_and_fit_again(
+def test_exported_labels_are_classes_of_the_toy_and_can_be_refitted(
     capsys: pytest.CaptureFixture[str], finished: dict[str, Any], tmp_path: Path
 ) -> None:
     path = tmp_path / "labels.csv"
@@ -183,7 +183,7 @@ def test_an_experiment_is_complete_without_a_test_set(
     assert curves(record) == bounds(record) == []
 
 
-def test_every_preset_fits_the_toy_once_it_is_on_the_toy(toy: ImageDataset) -> None:
+def test_every_preset_can_be_moved_to_the_toy(toy: ImageDataset) -> None:
     for name, preset in PRESETS.items():
         protocol = with_dataset(preset, toys.NAME)
         assert (protocol.test_size, protocol.train_size) == (None, 21), name
@@ -233,7 +233,7 @@ def test_the_oracle_stops_in_one_line_where_it_does_not_know_the_label(
     partly = run_on_toy("random", dataset=toys.PARTLY, n_samples_to_acquire=100)
     error = dal(capsys, *partly, code=1)
     assert error.startswith("dal: the oracle cannot answer for image ")
-    assert error.endswith("toy-partly does not know its sign; allowed: a person's run")
+    assert error.endswith("toy-partly has no sign for it; allowed: a run that a person answers")
 
 
 @pytest.mark.parametrize("mode", ["strict", "continuous"])

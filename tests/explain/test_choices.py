@@ -84,7 +84,7 @@ def test_redundancy_is_the_mean_of_all_pairs() -> None:
     assert np.isnan(redundancy(np.ones((1, 3))))
 
 
-def test_a_row_of_zeros_is_like_no_other() -> None:
+def test_a_row_of_zeros_has_similarity_0_with_every_other() -> None:
     assert redundancy(np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 0.0]])) == pytest.approx(1 / 3)
 
 
@@ -130,7 +130,7 @@ def test_features_that_all_agree_lie_in_one_point() -> None:
     assert found.explained.tolist() == [0.0, 0.0]
 
 
-def test_two_images_make_no_map() -> None:
+def test_two_images_are_too_few_for_a_map() -> None:
     with pytest.raises(ValueError, match=r"features are \[2, 5\]"):
         project(np.ones((2, 5)))
 

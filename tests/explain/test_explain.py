@@ -15,7 +15,7 @@ from dal_core.execution.checkpoints import FILE_NAME, save_fitted
 from dal_core.execution.recompute import recompute
 from dal_core.explain.parts import parts_of, settling
 from dal_core.explain.passes import new_passes, scored_passes
-from dal_core.explain.pool import PoolScores, ambiguous_image, place_of, quarrel_image, score_pool
+from dal_core.explain.pool import PoolScores, ambiguous_image, disputed_image, place_of, score_pool
 from dal_core.explain.step import ModelStep, newest_model, stored_models, stored_step
 from dal_core.run.events import Answer
 from dal_core.store.opening import open_store
@@ -96,7 +96,7 @@ def test_an_image_that_was_not_scored_has_no_passes_of_the_run(fitted: ModelStep
     assert scored_passes(fitted, int(fitted.split.initial[0]), 8) is None
 
 
-def test_a_place_counts_the_better_and_names_the_equal(pool: PoolScores) -> None:
+def test_a_place_counts_the_better_and_the_equal_scores(pool: PoolScores) -> None:
     best = int(pool.ranking("bald", 1)[0])
     score = pool.score_of("bald", best)
     assert score is not None
@@ -113,16 +113,16 @@ def ranked(pool: PoolScores, name: str) -> list[tuple[int, float]]:
 
 
 def test_the_examples_have_high_entropy_and_differ_in_bald(pool: PoolScores) -> None:
-    calm, loud = ambiguous_image(pool), quarrel_image(pool)
+    ambiguous, disputed = ambiguous_image(pool), disputed_image(pool)
     limit = float(np.quantile(pool.scores["max_entropy"], 0.94))
-    entropies = [pool.score_of("max_entropy", i) for i in (calm, loud)]
+    entropies = [pool.score_of("max_entropy", i) for i in (ambiguous, disputed)]
     assert all(e is not None and e >= limit for e in entropies)
-    calm_bald, loud_bald = pool.score_of("bald", calm), pool.score_of("bald", loud)
-    assert calm_bald is not None and loud_bald is not None and calm_bald < loud_bald
+    low, high = pool.score_of("bald", ambiguous), pool.score_of("bald", disputed)
+    assert low is not None and high is not None and low < high
 
 
 def test_an_empty_pool_has_no_examples(pool: PoolScores) -> None:
-    nobody = PoolScores(
+    empty = PoolScores(
         pool.image_ids[:0],
         {name: scores[:0] for name, scores in pool.scores.items()},
         pool.priority[:0],
@@ -131,7 +131,7 @@ def test_an_empty_pool_has_no_examples(pool: PoolScores) -> None:
         30,
     )
     with pytest.raises(ValueError, match="the pool is empty"):
-        ambiguous_image(nobody)
+        ambiguous_image(empty)
 
 
 # -- parts -------------------------------------------------------------------------------------
@@ -145,7 +145,7 @@ def test_passes_that_agree_have_entropy_but_no_mutual_information() -> None:
     assert parts.spreads.tolist() == [0.0, 0.0, 0.0]
 
 
-def test_passes_that_contradict_each_other_have_all_of_it() -> None:
+def test_passes_that_contradict_each_other_have_maximal_mutual_information() -> None:
     parts = parts_of(passes([1.0, 0.0, 0.0], [0.0, 1.0, 0.0]))
     assert parts.scores["bald"] == pytest.approx(math.log(2))
     assert parts.mean_of_entropies == 0.0
@@ -200,7 +200,7 @@ def test_more_dropout_spreads_the_passes(fitted: ModelStep, mnist5k: ImageDatase
     assert much > little > 0
 
 
-def test_the_same_question_has_the_same_passes(fitted: ModelStep, mnist5k: ImageDataset) -> None:
+def test_the_same_call_gives_the_same_passes(fitted: ModelStep, mnist5k: ImageDataset) -> None:
     one, other = (new_passes(fitted, mnist5k.images[7], 5, (0.5, 0.25)) for _ in range(2))
     assert torch.equal(one, other)
 

@@ -39,7 +39,7 @@ def truth(run: fast.Run, query: Query) -> dict[int, int | None]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_five_steps_keep_the_books(mnist5k: ImageDataset, name: str) -> None:
+def test_five_steps_keep_labels_pool_and_steps_consistent(mnist5k: ImageDataset, name: str) -> None:
     run = fast.run(mnist5k, name)
     done = fast.steps(run, 5)
     assert [result.step for result, _ in done] == [0, 1, 2, 3, 4]
@@ -169,7 +169,7 @@ def test_random_makes_no_forward_pass(
     assert run.evaluate().seconds["score"] == 0
 
 
-def test_seconds_are_told_apart_by_part(mnist5k: ImageDataset) -> None:
+def test_seconds_are_recorded_by_part(mnist5k: ImageDataset) -> None:
     run = fast.run(mnist5k)
     run.fit()
     unasked = run.evaluate().seconds
@@ -202,7 +202,7 @@ def test_subsets_are_the_same_for_every_function_and_new_at_every_step(
     assert set(one.learner.test_subset(20).tolist()) != set(one.learner.test_subset(30).tolist())
 
 
-def test_all_scores_the_whole_pool_and_measures_on_the_whole_test_set(
+def test_size_all_scores_the_whole_pool_and_measures_on_the_whole_test_set(
     mnist5k: ImageDataset,
 ) -> None:
     run = fast.run(mnist5k, pool_subset_size="all", test_subset_size="all")
@@ -270,7 +270,7 @@ def test_inspecting_images_gives_the_same_passes_each_time(mnist5k: ImageDataset
     assert np.array_equal(passes, run.learner.inspect(run.fitted, [5, 3, 4000]))
 
 
-def test_progress_is_told_while_scoring_and_while_measuring(
+def test_progress_is_reported_while_scoring_and_while_measuring(
     mnist5k: ImageDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(posterior, "CHUNK", 250)
@@ -419,7 +419,7 @@ def test_another_answer_after_undo_replaces_the_first(mnist5k: ImageDataset) -> 
     assert run.training_set()[1].tolist()[20:] == [4] * 10
 
 
-def test_a_replayed_run_goes_on_as_the_uninterrupted_one(mnist5k: ImageDataset) -> None:
+def test_a_replayed_run_continues_as_the_uninterrupted_one(mnist5k: ImageDataset) -> None:
     live, resumed = (fast.run(mnist5k) for _ in range(2))
     fast.steps(live, 2)
     query = asked(live)
@@ -442,7 +442,7 @@ def test_a_replayed_run_goes_on_as_the_uninterrupted_one(mnist5k: ImageDataset) 
 # -- fitting --------------------------------------------------------------------------------------
 
 
-def test_a_model_of_other_labels_does_not_ask(mnist5k: ImageDataset) -> None:
+def test_a_model_fitted_to_other_labels_cannot_ask(mnist5k: ImageDataset) -> None:
     run = fast.run(mnist5k)
     fast.steps(run, 1)
     with pytest.raises(ValueError, match="fitted to other labels; call fit"):
@@ -463,7 +463,7 @@ def test_a_model_of_another_learner_is_refused(mnist5k: ImageDataset) -> None:
         fast.learner(mnist5k).evaluate(Stranger())
 
 
-def test_a_fit_given_up_leaves_the_learner_as_it_was(mnist5k: ImageDataset) -> None:
+def test_a_stopped_fit_leaves_the_learner_unchanged(mnist5k: ImageDataset) -> None:
     class Enough(Exception):
         pass
 
@@ -497,7 +497,9 @@ def test_every_step_has_initial_weights_and_training_masks_of_its_own(
     assert [len(set(values)) for values in zip(*bald, strict=True)] == [3, 3]
 
 
-def test_the_full_data_bound_learns_everything_and_asks_for_nothing(mnist5k: ImageDataset) -> None:
+def test_the_full_data_bound_trains_on_everything_and_asks_for_nothing(
+    mnist5k: ImageDataset,
+) -> None:
     few = fast.few_images(mnist5k, 30)
     sizes: dict[str, Any] = {"val_size": 20, "test_size": 60, "test_subset_size": 20}
     work: dict[str, Any] = {"pool_subset_size": "all", "full_data_batch_size": 64}

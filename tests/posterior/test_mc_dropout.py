@@ -67,7 +67,7 @@ def test_running_the_trunk_once_equals_t_full_passes_with_the_same_masks(
     torch.testing.assert_close(passes, torch.stack(full), rtol=1e-4, atol=1e-6)
 
 
-def test_the_passes_average_to_what_stock_dropout_averages_to(mnist5k: ImageDataset) -> None:
+def test_the_mean_of_the_passes_equals_that_of_pytorchs_dropout(mnist5k: ImageDataset) -> None:
     """An image's mean and spread over many passes, against `F.dropout` in a plain network."""
     model, image = build_model("lenet5", (0.5, 0.25), seed=3), normalise(mnist5k.images[:1])
     with torch.random.fork_rng(devices=[]), torch.no_grad():
@@ -161,7 +161,7 @@ def test_a_helping_thread_changes_no_bit_and_no_order(
     assert [chunk.shape[1] for chunk in alone] == [chunk.shape[1] for chunk in helped]
 
 
-def test_one_image_of_a_chunk_has_the_passes_it_has_among_all(
+def test_samples_of_one_image_equal_those_in_its_chunk(
     model: BayesianCNN, mnist5k: ImageDataset
 ) -> None:
     fitted, ids = McDropoutModel(model, UNTRAINED), np.arange(CHUNK + 30)[::-1].copy()
@@ -189,7 +189,7 @@ def test_consistent_samples_give_the_same_image_the_same_rows(
     assert not torch.allclose(apart[:, 7], apart[:, 3])
 
 
-def test_consistent_samples_are_those_of_one_network_a_pass(
+def test_consistent_samples_use_one_network_per_pass(
     model: BayesianCNN, mnist5k: ImageDataset
 ) -> None:
     images = normalise(mnist5k.images[:6])
@@ -200,7 +200,7 @@ def test_consistent_samples_are_those_of_one_network_a_pass(
     torch.testing.assert_close(probs, torch.stack(full), rtol=1e-4, atol=1e-6)
 
 
-def test_the_marginals_of_consistent_samples_are_those_of_the_others(
+def test_consistent_and_other_samples_have_the_same_marginals(
     model: BayesianCNN, mnist5k: ImageDataset
 ) -> None:
     fitted, k = McDropoutModel(model, UNTRAINED), 3000

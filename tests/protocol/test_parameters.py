@@ -137,7 +137,7 @@ WRONG = [
     ("val_size", "2020-13-01", WHOLE),
     ("val_size", "[1", WHOLE),
     ("test_size", "0", f"{WHOLE}, or null"),
-    ("test_size", "null", "a whole number, for mnist5k has no test set of its own"),
+    ("test_size", "null", "a whole number, since mnist5k has no test set of its own"),
     ("n_acquisition_steps", "-1", "a whole number, at least 0"),
     ("n_samples_to_acquire", "101", f"{WHOLE} and at most 100"),
     ("pool_subset_size", "some", f"{WHOLE}, or all"),
@@ -195,7 +195,7 @@ def test_the_message_shows_the_value_that_was_given() -> None:
 
 
 def test_a_test_size_is_refused_where_the_data_bring_their_own() -> None:
-    with pytest.raises(ProtocolError, match="test_size is 500; allowed: null, for mnist has"):
+    with pytest.raises(ProtocolError, match="test_size is 500; allowed: null, since mnist has"):
         override(REPORT, {"test_size": "500"})
 
 
@@ -210,7 +210,7 @@ def test_a_protocol_cannot_be_changed() -> None:
         QUICK.n_epochs = 5  # type: ignore[misc]
 
 
-def test_another_data_set_brings_the_sizes_it_can_hold() -> None:
+def test_another_data_set_gets_split_sizes_that_fit_it() -> None:
     small = with_dataset(REPORT, "mnist5k")
     assert (small.dataset, small.test_size, small.val_size) == ("mnist5k", 1000, 500)
     assert (small.pool_subset_size, small.test_subset_size) == ("all", "all")
@@ -224,7 +224,7 @@ def test_a_small_validation_set_stays_small_on_another_data_set() -> None:
     assert with_dataset(override(REPORT, {"val_size": 100}), "mnist5k").val_size == 100
 
 
-def test_an_unknown_data_set_is_one_line() -> None:
+def test_an_unknown_data_set_is_refused_in_one_line() -> None:
     with pytest.raises(ProtocolError, match="dataset is 'emnist'; allowed: mnist, mnist5k"):
         with_dataset(QUICK, "emnist")
 
@@ -240,7 +240,7 @@ def test_any_registered_data_set_can_be_named_and_its_classes_decide_the_initial
         assert str(error.value) == f"train_size is 20; allowed: {allowed}"
         with pytest.raises(ProtocolError) as error:
             override(signs, {"test_size": 50})
-        assert str(error.value) == "test_size is 50; allowed: null, for toy has no test set"
+        assert str(error.value) == "test_size is 50; allowed: null, since toy has no test set"
         with pytest.raises(ProtocolError, match="dataset is 'x'; allowed: mnist, mnist5k, toy"):
             override(signs, {"dataset": "x"})
     with pytest.raises(ProtocolError, match=r"dataset is 'toy'; allowed: mnist, mnist5k$"):

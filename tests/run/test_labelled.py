@@ -92,7 +92,7 @@ def test_an_earlier_state_has_the_labels_it_had_then(mnist5k: ImageDataset, spli
     assert p[4] in labelled_of(state_at(state, 2, 3), split, mnist5k).skipped
 
 
-def test_what_is_no_state_of_the_run_is_refused(mnist5k: ImageDataset, split: Split) -> None:
+def test_an_unknown_state_is_refused(mnist5k: ImageDataset, split: Split) -> None:
     with pytest.raises(ValueError, match="after is 9; allowed"):
         state_at(state_of(mnist5k, split), 9, 0)
 

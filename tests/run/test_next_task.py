@@ -97,7 +97,7 @@ ORACLE: dict[str, Any] = {"kind": "oracle", "oracle_until": 1000}
         ({**ORACLE, "oracle_until": 30}, True, False, Task.NOTHING),
     ],
 )
-def test_the_next_task_follows_from_what_is_there(
+def test_the_next_task_follows_from_the_log(
     run: dict[str, Any], evaluated: bool, asked: bool, task: Task
 ) -> None:
     next_up = next_task(a_log(a_run(**run), 1, evaluated, asked))

@@ -56,7 +56,7 @@ def test_an_image_gets_the_same_wrong_answer_in_every_run_of_its_seed(
     assert elsewhere != first
 
 
-def test_what_is_wrong_at_a_low_noise_is_as_wrong_at_a_higher_one(mnist5k: ImageDataset) -> None:
+def test_a_wrong_label_at_low_noise_is_the_same_at_higher_noise(mnist5k: ImageDataset) -> None:
     low, high, truth = _said(mnist5k, 0.1, 1), _said(mnist5k, 0.3, 1), mnist5k.labels[:2000]
     wrong = low != truth
     assert wrong.any()
@@ -70,8 +70,8 @@ def test_the_oracle_refuses_an_image_whose_label_is_unknown_in_one_line() -> Non
     with pytest.raises(oracle.NoOracle) as error:
         oracle.answer(query, toy)
     assert str(error.value) == (
-        f"the oracle cannot answer for image {unknown}: toy-partly does not know its sign; "
-        "allowed: a person's run"
+        f"the oracle cannot answer for image {unknown}: toy-partly has no sign for it; "
+        "allowed: a run that a person answers"
     )
 
 

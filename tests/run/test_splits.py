@@ -72,7 +72,7 @@ def test_a_seed_gives_one_split_and_another_seed_another(mnist5k: ImageDataset) 
     assert not any(map(np.array_equal, roles(one), roles(other)))
 
 
-def test_what_else_the_protocol_says_does_not_move_the_split(mnist5k: ImageDataset) -> None:
+def test_other_parameters_do_not_change_the_split(mnist5k: ImageDataset) -> None:
     changed = fast.protocol(n_epochs=9, dropout=[0.1, 0.2], pool_subset_size="all", ties="first")
     base = make_split(mnist5k, fast.protocol(), 1)
     assert equal(base, make_split(mnist5k, changed, 1))
@@ -133,7 +133,7 @@ def test_a_validation_set_larger_than_mnist_is_refused(mnist: ImageDataset) -> N
         make_split(mnist, override(PRESETS["report"], {"val_size": 59_981}), 1)
 
 
-def test_the_full_data_bound_learns_all_but_the_validation_images(mnist: ImageDataset) -> None:
+def test_the_full_data_bound_trains_on_all_but_the_validation_images(mnist: ImageDataset) -> None:
     split = make_split(mnist, PRESETS["released"], 1)
     full = full_data_split(split, mnist)
     assert full.sizes() == {"initial": 59_000, "validation": 1000, "pool": 0, "test": 10_000}

@@ -1,6 +1,6 @@
 """States against a naive model: the labels a run has are those given and not retracted.
 
-The naive model keeps a stack and forgets what is undone or said anew; the log forgets nothing.
+The naive model keeps a stack and drops what is undone or corrected; the log keeps everything.
 Both are driven with the same random sequences of asking, submitting (with skips), correcting,
 measuring and undoing.
 """
@@ -253,13 +253,13 @@ ACTIONS = st.lists(
 
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(ACTIONS)
-def test_the_state_agrees_with_a_model_that_forgets(actions: list[tuple[str, int]]) -> None:
+def test_the_state_agrees_with_a_naive_model(actions: list[tuple[str, int]]) -> None:
     play(Rows(), actions)
 
 
 @settings(max_examples=15, deadline=None, derandomize=True)
 @given(ACTIONS)
-def test_the_store_agrees_with_a_model_that_forgets(actions: list[tuple[str, int]]) -> None:
+def test_the_store_agrees_with_a_naive_model(actions: list[tuple[str, int]]) -> None:
     with tempfile.TemporaryDirectory() as home:
         driver = Stored(home)
         play(driver, actions)

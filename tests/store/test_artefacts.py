@@ -125,7 +125,7 @@ def test_a_file_that_was_cut_short_is_damaged(tmp_path: Path, length: int) -> No
     assert artefacts.read_facts(path) is None
 
 
-def test_facts_and_arrays_of_two_files_do_not_go_together(tmp_path: Path) -> None:
+def test_facts_and_arrays_of_different_files_do_not_match(tmp_path: Path) -> None:
     one, other = tmp_path / "one", tmp_path / "other"
     artefacts.save(one, {"a": np.zeros(4, np.float32)}, FACTS)
     artefacts.save(other, {"a": np.ones(4, np.float32)}, FACTS)

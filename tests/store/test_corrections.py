@@ -101,7 +101,7 @@ def test_a_label_may_become_cannot_tell_and_a_skipped_image_a_label(
     assert [log.n_labelled_at(log.after, one) for one in (0, 1, 2)] == [40, 39, 40]
 
 
-def test_a_correction_goes_with_its_submission(store: Store, run_id: str) -> None:
+def test_retracting_a_submission_drops_its_corrections(store: Store, run_id: str) -> None:
     in_first, in_second = correct(store, run_id, 3, 8), correct(store, run_id, 55, 9)
     assert store.log(run_id).corrected == in_second
     again = store.undo(run_id)
@@ -111,7 +111,7 @@ def test_a_correction_goes_with_its_submission(store: Store, run_id: str) -> Non
     assert label_of(store, run_id, 55) == 5  # asked and answered anew
 
 
-def test_the_revision_counts_everything_that_was_ever_taken_back(store: Store, run_id: str) -> None:
+def test_the_revision_counts_all_retractions_and_corrections(store: Store, run_id: str) -> None:
     correct(store, run_id, 55, 9)
     store.undo(run_id)
     assert store.log(run_id).revision == store.control(run_id).revision == 2
@@ -144,7 +144,7 @@ def test_a_wrong_correction_is_one_line_and_changes_nothing(
     assert n_rows(store) == before
 
 
-def test_an_image_of_a_batch_taken_back_is_not_answered(store: Store, run_id: str) -> None:
+def test_an_image_of_a_retracted_batch_counts_as_not_answered(store: Store, run_id: str) -> None:
     store.undo(run_id)
     with pytest.raises(AnswerError, match="image 55 was not answered"):
         correct(store, run_id, 55, 9)
@@ -166,7 +166,7 @@ def test_the_same_submission_sent_again_after_a_correction_is_still_one(
     assert give(store, query).status == "already"
 
 
-def test_a_run_that_a_person_corrected_is_no_longer_the_oracles(store: Store) -> None:
+def test_a_run_that_a_person_corrected_is_not_reused_as_an_oracle_run(store: Store) -> None:
     run = new_run(store)
     query = ask(store, run.run_id, range(20))
     store.submit(query.query_id, answers_to(query), annotator="oracle", source="oracle")
@@ -217,7 +217,7 @@ def test_a_result_and_a_query_have_the_labels_of_their_own_correction(
     assert store.add_step(run_id, new_result(40, after))  # measured before, stored after
 
 
-def test_a_query_of_a_model_before_a_correction_is_dropped(store: Store) -> None:
+def test_a_query_by_a_model_from_before_a_correction_is_dropped(store: Store) -> None:
     run_id = new_run(store).run_id
     give(store, ask(store, run_id, range(20)))
     after = store.log(run_id).after
@@ -230,7 +230,7 @@ def test_a_query_of_a_model_before_a_correction_is_dropped(store: Store) -> None
     assert open_query is not None and open_query.corrected == corrected
 
 
-def test_a_summary_says_what_the_log_says(store: Store, run_id: str) -> None:
+def test_a_summary_agrees_with_the_log(store: Store, run_id: str) -> None:
     correct(store, run_id, 3, None)
     correct(store, run_id, 50, 6)
     correct(store, run_id, 4, None)
@@ -287,7 +287,7 @@ def test_the_next_fit_has_the_corrected_labels(store: Store, mnist5k: ImageDatas
     assert not any(log.is_before_correction(step) for step in log.steps)
 
 
-def test_a_fit_whose_labels_are_corrected_is_begun_again(
+def test_a_fit_whose_labels_are_corrected_is_restarted(
     store: Store, mnist5k: ImageDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_id = experiment_kit.new_run(store, mnist5k, person=True).run_id
@@ -333,7 +333,7 @@ def test_a_finished_run_is_measured_once_more_and_the_rest_of_its_curve_stays(
     assert log.open_query is None
 
 
-def test_a_model_on_disk_of_before_a_correction_is_fitted_again(
+def test_a_stored_model_from_before_a_correction_is_fitted_again(
     store: Store, mnist5k: ImageDataset
 ) -> None:
     run_id = experiment_kit.new_run(store, mnist5k, person=True, n_acquisition_steps=1).run_id

@@ -85,7 +85,7 @@ def test_a_fork_with_the_same_spec_repeats_its_origin_bit_for_bit(
     assert store.log(made.run_id).labels() == store.log(origin.run_id).labels()
 
 
-def test_a_fork_goes_on_with_its_own_function_and_oracle(
+def test_a_fork_continues_with_its_own_function_and_oracle(
     store: Store, origin: RunRow, mnist5k: ImageDataset
 ) -> None:
     spec = replace(origin.spec, acquisition="random", noise=1.0)
@@ -116,7 +116,7 @@ def test_answers_are_copied_as_corrected_and_steps_before_that_are_not(
     assert [step.n_labelled for step in log.steps] == [20]  # 30 was measured with the old label
 
 
-def test_the_step_at_the_fork_is_measured_anew_under_another_protocol(
+def test_the_step_at_the_fork_is_measured_again_under_another_protocol(
     store: Store, origin: RunRow
 ) -> None:
     longer = override(origin.spec.protocol, {"n_epochs": 3})
@@ -135,9 +135,7 @@ def test_the_origin_may_be_deleted(store: Store, origin: RunRow) -> None:
         store.run(origin.run_id)
 
 
-def test_a_fork_is_not_the_run_that_its_answers_were_given_to(
-    store: Store, mnist5k: ImageDataset
-) -> None:
+def test_a_nonce_finds_the_origin_and_not_its_fork(store: Store, mnist5k: ImageDataset) -> None:
     spec = RunSpec(mnist5k.fingerprint, experiment_kit.protocol(), "bald", 1)
     split = split_of(spec, mnist5k)
     given = AnsweredBatch("ann", "person", None, tuple(Answer(int(i), 3) for i in split.pool[:10]))
@@ -154,12 +152,12 @@ def test_a_fork_is_not_the_run_that_its_answers_were_given_to(
     assert store.find_submitted("sent") == run
 
 
-def test_a_fork_is_nobodys_baseline(store: Store, origin: RunRow) -> None:
+def test_a_fork_is_not_reused_as_an_oracle_run(store: Store, origin: RunRow) -> None:
     made = _fork(store, origin, 0, acquisition="random")
     assert store.find_oracle_run(made.spec) is None
 
 
-def test_a_person_may_go_on_where_the_oracle_was(store: Store, origin: RunRow) -> None:
+def test_a_person_may_continue_an_oracles_run(store: Store, origin: RunRow) -> None:
     after = _after(store, origin, 1)
     made = store.fork_run(origin.run_id, after, spec=origin.spec, kind="person", title="Ann")
     log = store.log(made.run_id)
@@ -179,7 +177,7 @@ def test_a_person_may_go_on_where_the_oracle_was(store: Store, origin: RunRow) -
         ({"n_acquisition_steps": 1}, "nothing left to ask: n_acquisition_steps is 1"),
     ],
 )
-def test_what_cannot_be_forked_is_refused_in_one_line(
+def test_an_impossible_fork_is_refused_in_one_line(
     store: Store, origin: RunRow, changes: dict[str, Any], said: str
 ) -> None:
     fields = {k: v for k, v in changes.items() if k in RunSpec.__dataclass_fields__}

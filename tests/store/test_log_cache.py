@@ -19,12 +19,12 @@ from dal_core.store.sqlite.commands import SqliteStore
 from tests.store_kit import answers_to, ask, give, new_query, new_result, new_run, summary_of
 
 
-def read_afresh(store: Store, run_id: str) -> object:
+def read_without_cache(store: Store, run_id: str) -> object:
     with SqliteStore(store.home)._reading.connect() as connection:
         return reading.read_log(connection, run_id)
 
 
-class Hands:
+class RandomActions:
     """What people and workers do to a run, at random, through either of two stores."""
 
     def __init__(self, home: Path, seed: int, mode: str) -> None:
@@ -85,14 +85,16 @@ class Hands:
 
 @pytest.mark.parametrize("mode", ["strict", "continuous"])
 @pytest.mark.parametrize("seed", range(4))
-def test_whatever_is_done_through_whichever_store(tmp_path: Path, seed: int, mode: str) -> None:
-    hands = Hands(tmp_path, seed, mode)
+def test_cached_logs_equal_fresh_reads_whatever_two_stores_write(
+    tmp_path: Path, seed: int, mode: str
+) -> None:
+    actions = RandomActions(tmp_path, seed, mode)
     for _ in range(100):
-        hands.act()
-        logs = [store.log(hands.run_id) for store in hands.stores]
-        assert logs == [read_afresh(hands.stores[0], hands.run_id)] * 2
-        assert hands.stores[0].summaries([hands.run_id]) == [summary_of(logs[0])]
-    log = hands.stores[0].log(hands.run_id)
+        actions.act()
+        logs = [store.log(actions.run_id) for store in actions.stores]
+        assert logs == [read_without_cache(actions.stores[0], actions.run_id)] * 2
+        assert actions.stores[0].summaries([actions.run_id]) == [summary_of(logs[0])]
+    log = actions.stores[0].log(actions.run_id)
     assert len(log.submissions) > 1 and log.corrections and log.n_retracted and log.steps
 
 
@@ -115,9 +117,9 @@ def test_a_write_that_failed_leaves_nothing_behind(
             store.correct(run_id, 3, 8, annotator="ann")
         with pytest.raises(AnswerError):
             store.submit(query.query_id, [Answer(3, 3)], annotator="ann", source="nobody")
-    assert store.log(run_id) == before == read_afresh(store, run_id)
+    assert store.log(run_id) == before == read_without_cache(store, run_id)
     store.correct(run_id, 4, 9, annotator="ann")
-    assert store.log(run_id) == read_afresh(store, run_id) != before
+    assert store.log(run_id) == read_without_cache(store, run_id) != before
 
 
 def test_a_deleted_run_is_gone(tmp_path: Path) -> None:
@@ -136,7 +138,7 @@ def test_only_the_logs_read_last_are_kept(tmp_path: Path) -> None:
     logs = log_cache.LogCache(at_most=2)
     for run_id in [*run_ids, run_ids[2]]:
         with SqliteStore(store.home)._reading.connect() as connection:
-            assert logs.read(connection, run_id) == read_afresh(store, run_id)
+            assert logs.read(connection, run_id) == read_without_cache(store, run_id)
     assert list(logs._rows) == [run_ids[3], run_ids[2]]
 
 
@@ -186,4 +188,4 @@ def test_threads_that_read_and_write_at_once_never_see_less_than_before(tmp_path
     for reader in readers:
         reader.join()
     assert not wrong
-    assert store.log(run_id) == read_afresh(store, run_id)
+    assert store.log(run_id) == read_without_cache(store, run_id)

@@ -130,7 +130,7 @@ def columns(home: Path) -> dict[str, set[tuple[str, str, int, object]]]:
 
 
 @pytest.mark.parametrize("create", [True, False])
-def test_a_run_of_version_1_is_read_as_what_it_was(old: Path, create: bool) -> None:
+def test_a_run_of_version_1_is_read_unchanged(old: Path, create: bool) -> None:
     store = open_store(old, create)
     run = store.run("bald-s1-old")
     assert run.spec == spec() and run.spec.noise == 0
@@ -152,7 +152,7 @@ def test_a_run_of_version_1_is_read_as_what_it_was(old: Path, create: bool) -> N
     store.close()
 
 
-def test_a_run_of_version_1_goes_on(old: Path) -> None:
+def test_a_run_of_version_1_continues(old: Path) -> None:
     store = open_store(old)
     open_query = store.log("bald-s1-old").open_query
     assert open_query is not None
@@ -164,7 +164,7 @@ def test_a_run_of_version_1_goes_on(old: Path) -> None:
 
 
 @pytest.mark.parametrize("version", [1, 2])
-def test_what_earlier_versions_marked_as_failed_has_failed(
+def test_failures_recorded_by_earlier_versions_are_kept(
     old: Path, tmp_path: Path, version: int
 ) -> None:
     if version == 2:
@@ -207,7 +207,7 @@ def test_a_migrated_database_has_the_columns_of_a_new_one(old: Path, tmp_path: P
     assert columns(old) == columns(tmp_path / "new")
 
 
-def test_a_database_is_migrated_once_by_whoever_comes_first(old: Path) -> None:
+def test_a_database_is_migrated_once_when_many_open_it(old: Path) -> None:
     failed: list[BaseException] = []
 
     def open_it() -> None:

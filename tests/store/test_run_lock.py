@@ -35,7 +35,7 @@ def test_asking_whether_a_run_is_locked_creates_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_second_holder_in_the_same_process_is_told_who_holds_it(tmp_path: Path) -> None:
+def test_a_second_holder_in_the_same_process_gets_an_error_with_the_holder(tmp_path: Path) -> None:
     with (
         run_lock(tmp_path, "run-1"),
         pytest.raises(RunBusy, match=r"^run run-1 is being worked on \(process \d+\)$"),
@@ -68,7 +68,7 @@ def test_the_death_of_the_holder_releases_the_lock(tmp_path: Path) -> None:
         assert is_locked(tmp_path, "run-1")
 
 
-def test_a_look_at_the_lock_does_not_keep_a_worker_from_taking_it(tmp_path: Path) -> None:
+def test_checking_the_lock_does_not_keep_a_worker_from_taking_it(tmp_path: Path) -> None:
     stop = threading.Event()
 
     def look() -> None:
@@ -95,11 +95,11 @@ def test_a_lock_file_deleted_under_its_holder_locks_nothing_for_the_next(tmp_pat
             assert is_locked(tmp_path, "run-1")
 
 
-def test_a_lock_file_deleted_while_it_was_being_taken_is_made_anew(
+def test_a_lock_file_deleted_while_it_was_being_taken_is_created_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = run_dir(tmp_path, "run-1") / LOCK_FILE
-    take = locks._try
+    take = locks._try_lock
     deleted: list[Path] = []
 
     def delete_then_take(descriptor: int, operation: int) -> bool:
@@ -108,7 +108,7 @@ def test_a_lock_file_deleted_while_it_was_being_taken_is_made_anew(
             deleted.append(path)
         return take(descriptor, operation)
 
-    monkeypatch.setattr(locks, "_try", delete_then_take)
+    monkeypatch.setattr(locks, "_try_lock", delete_then_take)
     with run_lock(tmp_path, "run-1"):
         assert deleted
         assert is_locked(tmp_path, "run-1")

@@ -66,14 +66,14 @@ def test_a_missing_home_is_an_error_and_stays_missing_unless_it_is_to_be_created
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_home_that_is_a_file_is_one_line(tmp_path: Path) -> None:
+def test_a_home_that_is_a_file_is_refused_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "home").write_text("x")
     with pytest.raises(StoreError, match=r"^.*home cannot be used as a home: [^\n]*$"):
         open_store(tmp_path / "home")
 
 
 @pytest.mark.parametrize("create", [True, False])
-def test_a_file_that_is_no_database_is_one_line_and_left_alone(
+def test_a_file_that_is_no_database_is_refused_in_one_line_and_not_changed(
     tmp_path: Path, create: bool
 ) -> None:
     path = tmp_path / "dal.db"
@@ -96,7 +96,7 @@ def test_a_home_may_have_any_name(tmp_path: Path) -> None:
     assert open_store(tmp_path / "50% of what? #1", create=False).run(run.run_id) == run
 
 
-def test_connections_are_durable_checked_and_patient(store: Store) -> None:
+def test_connections_sync_check_foreign_keys_and_wait_for_locks(store: Store) -> None:
     with SqliteStore(store.home)._writing.connect() as connection:
         values = {
             name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
@@ -113,11 +113,11 @@ def test_connections_are_durable_checked_and_patient(store: Store) -> None:
 
 def test_progress_does_not_wait_for_the_disk(store: Store) -> None:
     normal = 1  # in WAL: no fsync at a commit, and still a sound file after a power cut
-    with SqliteStore(store.home)._hurried.connect() as connection:
+    with SqliteStore(store.home)._progress_engine.connect() as connection:
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == normal
 
 
-def test_a_writer_that_cannot_get_in_fails_and_the_store_goes_on(
+def test_a_writer_that_gets_no_lock_fails_and_the_store_still_works(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(schema, "BUSY_SECONDS", 0.05)
@@ -180,7 +180,7 @@ def test_runs_are_listed_newest_first(store: Store) -> None:
     assert store.runs() == made[::-1]
 
 
-def test_an_unknown_run_names_those_alike_in_one_line(store: Store) -> None:
+def test_the_error_for_an_unknown_run_names_similar_ids_in_one_line(store: Store) -> None:
     with pytest.raises(
         RunNotFound, match=r"^run 'bald' does not exist; no run is stored here yet$"
     ):
@@ -307,7 +307,7 @@ def test_a_query_for_a_former_state_is_dropped(store: Store) -> None:
     assert store.log(run_id).open_query is None
 
 
-def test_a_second_query_for_the_state_does_not_take_the_first_from_under_its_reader(
+def test_a_second_query_for_the_same_state_does_not_replace_the_first(
     store: Store,
 ) -> None:
     run_id = new_run(store).run_id
@@ -555,7 +555,7 @@ def test_a_diverged_training_can_be_recorded(store: Store) -> None:
     assert (step.val_loss, step.best_epoch) == (None, None)
 
 
-def test_results_of_an_undone_state_go_and_those_of_surviving_states_stay(store: Store) -> None:
+def test_undo_drops_the_results_of_the_undone_state_only(store: Store) -> None:
     run_id = new_run(store).run_id
     states = [0]
     for place in range(2):
@@ -619,7 +619,7 @@ def test_a_run_that_does_not_exist_cannot_fail(store: Store) -> None:
             change()
 
 
-def test_a_failure_is_not_its_forks(store: Store) -> None:
+def test_a_fork_does_not_inherit_a_failure(store: Store) -> None:
     run = new_run(store)
     store.add_failure(run.run_id, "OSError: no")
     assert store.log(store.fork_run(run.run_id, 0, spec=spec()).run_id).failure is None

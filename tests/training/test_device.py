@@ -32,7 +32,7 @@ def pretend(monkeypatch: pytest.MonkeyPatch, *, cuda: bool, mps: bool) -> None:
     ("cuda", "mps", "expected"),
     [(True, False, "cuda"), (False, True, "mps"), (False, False, "cpu"), (True, True, "cuda")],
 )
-def test_auto_takes_the_fastest_there_is(
+def test_auto_takes_the_fastest_available_device(
     monkeypatch: pytest.MonkeyPatch, cuda: bool, mps: bool, expected: str
 ) -> None:
     pretend(monkeypatch, cuda=cuda, mps=mps)
@@ -52,7 +52,7 @@ def test_on_cuda_float32_is_float32_and_sums_have_an_order(monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("name", ["cuda", "mps"])
-def test_a_device_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_an_unavailable_device_is_refused(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     pretend(monkeypatch, cuda=False, mps=False)
     with pytest.raises(ValueError, match=f"device is '{name}', which this machine"):
         choose_device(name)

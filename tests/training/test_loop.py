@@ -158,7 +158,7 @@ def test_all_epochs_run_and_each_is_reported(
     assert seen[-1].seconds_left == 0
 
 
-def test_whoever_watches_may_give_the_training_up(training_set: Labelled) -> None:
+def test_watch_may_stop_the_training(training_set: Labelled) -> None:
     class Enough(Exception):
         pass
 

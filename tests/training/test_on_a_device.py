@@ -145,7 +145,7 @@ def test_passes_stay_on_the_device(mnist5k: ImageDataset, device: PretendDevice)
     assert torch.equal(probs.cpu(), passes(CPU))
 
 
-def test_a_stacked_experiment_on_a_device_is_that_on_the_cpu(
+def test_a_stacked_experiment_gives_the_same_on_a_device_and_on_the_cpu(
     mnist5k: ImageDataset, device: PretendDevice, tmp_path: Path
 ) -> None:
     wanted = protocol(weights="best", n_acquisition_steps=1)
@@ -168,7 +168,7 @@ def test_a_stacked_experiment_on_a_device_is_that_on_the_cpu(
 
 @pytest.mark.filterwarnings("ignore:for .* copying from a non-meta parameter")
 @pytest.mark.parametrize("name", ["lenet5", "gal_cnn"])
-def test_a_run_on_a_device_is_that_on_the_cpu_but_for_rounding(
+def test_a_run_agrees_within_rounding_on_a_device_and_on_the_cpu(
     mnist5k: ImageDataset, device: PretendDevice, tmp_path: Path, name: str
 ) -> None:
     """Its model is read back from disk in between, by another worker."""
@@ -239,7 +239,7 @@ def test_the_graph_is_captured_once_after_the_warm_up_and_replayed(
     assert steps == ["warm-up"] * WARM_UP + ["capture"] * (n_epochs > WARM_UP)
 
 
-def test_what_an_epoch_reads_and_writes_stays_in_its_place(mnist5k: ImageDataset) -> None:
+def test_tensors_that_an_epoch_reads_and_writes_keep_their_addresses(mnist5k: ImageDataset) -> None:
     """A graph knows addresses, not tensors."""
     wanted = fast.protocol(weights="best", n_epochs=4)
     sets = labelled(mnist5k, N), labelled(mnist5k, V)
@@ -311,7 +311,7 @@ class _Within:
         (torch.cuda.OutOfMemoryError("short"), torch.cuda.OutOfMemoryError, "short"),
     ],
 )
-def test_a_failed_capture_says_why_and_goes_back_to_its_stream(
+def test_a_failed_capture_gives_the_reason_and_restores_the_stream(
     monkeypatch: pytest.MonkeyPatch, ends: bool, error: Any, raised: Any, message: str
 ) -> None:
     cuda = Cuda(monkeypatch, ends)
@@ -333,7 +333,7 @@ def test_a_failed_capture_says_why_and_goes_back_to_its_stream(
 
 
 @pytest.mark.parametrize("memory_is_short", [False, True])
-def test_what_a_group_held_is_free_before_the_next(
+def test_a_groups_memory_is_freed_before_the_next_group(
     mnist5k: ImageDataset, monkeypatch: pytest.MonkeyPatch, memory_is_short: bool
 ) -> None:
     """By reference counts: Python's collector of cycles comes when it likes."""

@@ -122,7 +122,7 @@ def test_stacked_runs_equal_single_runs_in_float64(
 
 
 @pytest.mark.parametrize("weights", ["best", "last"])
-def test_the_larger_network_trains_alike(
+def test_stacked_runs_of_the_larger_network_equal_single_runs(
     mnist5k: ImageDataset, images: Tensor, weights: str
 ) -> None:
     protocol = fast.protocol(weights=weights, n_epochs=2, dropout=[0.25, 0.5])
@@ -214,7 +214,7 @@ def test_as_many_runs_go_together_as_memory_and_libraries_allow() -> None:
         ("gal_cnn", (20, 12, 40), 13),
     ],
 )
-def test_no_tensor_of_a_group_has_more_elements_than_32_bits_number(
+def test_no_tensor_of_a_group_has_more_elements_than_32_bits_can_index(
     name: str, shape: tuple[int, ...], n_runs: int
 ) -> None:
     model = build_model(name, (0.5, 0.25), seed=1, image_shape=shape)
@@ -235,7 +235,7 @@ def test_no_tensor_of_a_group_has_more_elements_than_32_bits_number(
     assert max(sizes) == 4 * stacked.largest_tensor(*model.image_size)
 
 
-def test_stacking_copies(mnist5k: ImageDataset) -> None:
+def test_stacking_copies_the_weights(mnist5k: ImageDataset) -> None:
     models = models_of("lenet5", fast.protocol(), 2)
     before = [p.clone() for p in models[1].parameters()]
     for weight in stack(models).parameters.values():

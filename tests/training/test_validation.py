@@ -36,7 +36,7 @@ def trained(
 
 
 @pytest.mark.parametrize("rate", [0.001, 0.01, 0.02])
-def test_giving_up_early_keeps_the_same_weights_to_the_last_bit(
+def test_stopping_early_keeps_the_same_weights_to_the_last_bit(
     mnist5k: ImageDataset, validation_set: Labelled, rate: float
 ) -> None:
     quick, short = trained(mnist5k, validation_set, rate, full=False)
@@ -47,7 +47,7 @@ def test_giving_up_early_keeps_the_same_weights_to_the_last_bit(
     assert None not in whole.val_losses
 
 
-def test_an_epoch_given_up_is_one_that_is_not_the_best_so_far(
+def test_only_epochs_that_are_not_the_best_are_stopped_early(
     mnist5k: ImageDataset, validation_set: Labelled
 ) -> None:
     _, short = trained(mnist5k, validation_set, 0.01, full=False)
@@ -61,7 +61,7 @@ def test_an_epoch_given_up_is_one_that_is_not_the_best_so_far(
             assert loss == curve[epoch]
 
 
-def test_hopeless_epochs_look_at_few_images(validation_set: Labelled) -> None:
+def test_epochs_that_cannot_win_evaluate_few_images(validation_set: Labelled) -> None:
     seen: list[int] = []
 
     class Counting(BayesianCNN):

@@ -101,7 +101,7 @@ def test_training_runs_ahead_by_a_bounded_number_of_epochs(
     assert len(looked) == 40
 
 
-def test_a_training_given_up_leaves_nothing_under_way(
+def test_a_stopped_training_leaves_no_validation_pending(
     mnist5k: ImageDataset, helper: Executor
 ) -> None:
     class Enough(Exception):
@@ -119,7 +119,7 @@ def test_a_training_given_up_leaves_nothing_under_way(
     assert all(map(torch.equal, again.parameters(), alone.parameters()))
 
 
-def test_a_fault_in_the_thread_is_raised_in_the_training(
+def test_an_error_in_the_thread_is_raised_in_the_training(
     mnist5k: ImageDataset, helper: Executor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object) -> Tensor:

@@ -1,1 +1,1 @@
-"""The store as one SQLite file: schema, migrations, reading and writing (SQLAlchemy Core)."""
+"""The store as one SQLite file: schema, migration, reading and writing (SQLAlchemy Core)."""

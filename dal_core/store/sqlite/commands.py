@@ -1,7 +1,7 @@
-"""What can be done to the runs of a store: each command is one transaction.
+"""The writing half of the SQLite store; each command is one transaction.
 
-A command checks what it is given against the log while it holds the write lock, so that what it
-checked still holds when it writes. What was reported as saved is on the disk.
+A command checks its arguments against the log while it holds the write lock, so that the checks
+still hold when it writes. When it returns, its data are on the disk (except for progress).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from dal_core.store.versions import current_versions
 
 
 class SqliteStore(Queries):
-    """A store in the SQLite file `dal.db` of its home, for many processes at once."""
+    """A store in the SQLite file `dal.db` of its home. Many processes can use it at once."""
 
     def create_run(
         self,
@@ -207,7 +207,7 @@ class SqliteStore(Queries):
             clean = clean_answers(answers, log.run.loader.n_classes)
             earlier = reading.read_submission(connection, query_id)
             if earlier is not None:
-                return _outcome_of_second(earlier, clean, annotator)
+                return _outcome_of_repeat(earlier, clean, annotator)
             if log.open_query is None or log.open_query.query_id != query_id:
                 return SubmitOutcome("refused", None, "the query is no longer open")
             check_complete(query, clean)
@@ -271,10 +271,10 @@ class SqliteStore(Queries):
 
     def set_progress(self, run_id: str, progress: Progress) -> None:
         try:
-            with self._hurried.begin() as connection:
+            with self._progress_engine.begin() as connection:
                 writing.replace_progress(connection, run_id, progress)
         except IntegrityError:
-            self.run(run_id)  # says that the run is gone, the one likely reason
+            self.run(run_id)  # raises RunNotFound if the run was deleted, the likely reason
             raise
 
 
@@ -282,7 +282,7 @@ def _new_id(spec: RunSpec) -> str:
     return f"{spec.acquisition.replace('_', '-')}-s{spec.seed}-{uuid.uuid4().hex[:6]}"
 
 
-def _outcome_of_second(
+def _outcome_of_repeat(
     earlier: Submission, answers: Sequence[Answer], annotator: str
 ) -> SubmitOutcome:
     if earlier.annotator != annotator:

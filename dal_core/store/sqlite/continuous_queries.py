@@ -1,7 +1,7 @@
 """Continuous mode: the next query, without waiting for a model.
 
-The newest finished model has ranked more images than one query shows. Those that were not asked
-meanwhile make the next query, which opens in the transaction that saves the last answers.
+The newest finished model has ranked more images than one query shows. Those that have not been
+asked yet form the next query, which opens in the transaction that saves the last answers.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dal_core.store.sqlite import reading, schema, writing
 
 
 def insert_ranking(connection: Connection, run_id: str, query: Query, npy: bytes | None) -> None:
-    """Append a model's ranking; only the newest ranking of a run keeps its matrices."""
+    """Append a model's ranking; only the newest ranking of a run keeps its passes."""
     earlier = update(schema.rankings).filter_by(run_id=run_id)
     connection.execute(earlier.values(npy=None))
     row = {
@@ -36,10 +36,12 @@ def insert_ranking(connection: Connection, run_id: str, query: Query, npy: bytes
 
 
 def open_next(connection: Connection, run_id: str) -> Query | None:
-    """Ask the best images of the newest ranking that were not asked yet; None: ask nothing now.
+    """Open a query for the best images of the newest ranking that were not asked yet.
 
-    Nothing is asked while a query is open or after the end of the run. Nor is it where the
-    ranking of an overtaken model has less than a batch left, since its successor is on the way.
+    Returns:
+        The query. None if a query is open, if the run is over, or if the ranking is used up. A
+        ranking of an overtaken model counts as used up once it has less than a batch left, since
+        a newer one will follow.
     """
     log = reading.read_log(connection, run_id)
     ranked = _newest(connection, log)
@@ -68,7 +70,7 @@ def _newest(connection: Connection, log: RunState) -> Row[Any] | None:
 
 
 def _remaining(log: RunState, ranked: Row[Any]) -> tuple[Query, list[int]]:
-    """The query, and the places of its images in the model's ranking."""
+    """The next query, and the positions of its images in the model's ranking."""
     gone = {answer.image_id for one in log.submissions for answer in one.answers}
     places = [place for place, image_id in enumerate(ranked.ranking) if image_id not in gone]
     query = Query(
@@ -85,7 +87,7 @@ def _remaining(log: RunState, ranked: Row[Any]) -> tuple[Query, list[int]]:
 
 
 def _probs_of(ranked: Row[Any], query: Query, places: list[int]) -> bytes | None:
-    """The packed matrices of the images that may be shown, if the ranking has them."""
+    """The packed passes of the images that may be shown, if the ranking has them."""
     if ranked.npy is None:
         return None
     probs = writing.unpack_probs(ranked.npy)  # [T, n, C] of the first n places

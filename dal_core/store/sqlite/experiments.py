@@ -1,4 +1,4 @@
-"""The experiments of a store in SQLite."""
+"""The experiments of an SQLite store."""
 
 from __future__ import annotations
 

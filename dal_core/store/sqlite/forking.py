@@ -1,7 +1,7 @@
-"""The rows of a fork: a copy of what a run's log holds up to a submission.
+"""The rows of a fork: a copy of a run's log up to a submission (docs/method.md, section 14).
 
-Answers are copied with their corrections. Results are left out where the copied labels and the
-fork's protocol would give others; those points are gaps or are measured again.
+Answers are copied with their corrections. A result is left out if the copied labels and the fork's
+protocol would give a different one; such points are gaps or are measured again.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from dal_core.store.sqlite import reading, schema, writing
 
 
 def copy_history(connection: Connection, log: RunState, after: int, spec: RunSpec, to: str) -> None:
-    """Append what led to the state `after`, and what was measured on the way, to the run `to`."""
+    """Copy the events up to the state `after`, and the results up to there, to the run `to`."""
     shared = [one for one in log.submissions if one.submission_id <= after]
     numbers = {0: 0}
     for submission in shared:
@@ -49,7 +49,7 @@ def _copy_query(connection: Connection, query_id: str, to: str, numbers: dict[in
 def _copy_answers(connection: Connection, submission: Submission, query_id: str, to: str) -> int:
     query = select(schema.submissions).filter_by(number=submission.submission_id)
     row = dict(connection.execute(query).one()._mapping)
-    # Without the nonce: who sent these answers looks for the origin, not for its fork.
+    # Without the nonce, so that `find_submitted` finds the origin and not its fork.
     changes = {"query_id": query_id, "run_id": to, "nonce": ""}
     number = _append(connection, schema.submissions, row | changes)
     answers = [
@@ -61,7 +61,7 @@ def _copy_answers(connection: Connection, submission: Submission, query_id: str,
 
 
 def _append(connection: Connection, table: Any, row: dict[str, Any]) -> int:
-    """Insert a row read before under a number of its own; returns the number."""
+    """Insert a copy of a stored row; returns its new number."""
     del row["number"]
     inserted = connection.execute(insert(table).values(row))
     assert inserted.inserted_primary_key is not None
@@ -69,6 +69,6 @@ def _append(connection: Connection, table: Any, row: dict[str, Any]) -> int:
 
 
 def _measures_alike(one: Protocol, other: Protocol) -> bool:
-    """Whether a step under either protocol is the same; how many there are to be is no matter."""
+    """Whether both protocols give the same measurements; the number of steps may differ."""
     free = {"n_acquisition_steps", "n_samples_to_acquire", "pool_subset_size", "ties"}
     return all(getattr(one, k) == getattr(other, k) for k in Protocol.model_fields if k not in free)

@@ -1,9 +1,9 @@
-"""A cache of logs: of a log read before, only what was added since is read again.
+"""A cache of logs, so that only rows added since the last read are read and parsed.
 
-A log grows by a few rows a step and is read several times a step. Parsing all of it each time
+A log grows by a few rows per step and is read several times per step. Parsing all of it each time
 took a third of the host's time in an experiment of stacked runs (`benchmarks/gpu.md`). Rows of the
-log never change and their numbers are never used twice, so what was read stays true. What can
-change (directives, retractions, failures) is read each time.
+log never change and their numbers are never used twice, so cached rows stay valid. What can change
+(directives, retractions, failures) is read each time.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ KEPT = 64  # runs; a log of 100 steps takes about 1 MB
 
 
 class LogCache:
-    """The rows of the logs read last. Safe to share between threads."""
+    """The rows of the most recently read logs. Safe to share between threads."""
 
     def __init__(self, at_most: int = KEPT) -> None:
         self._at_most = at_most
@@ -31,9 +31,9 @@ class LogCache:
         """`reading.read_log`. Raises RunNotFound.
 
         Args:
-            connection: its transaction must not have written anything, which might be rolled
-                back. It must not have read anything either, unless it has the write lock: its
-                snapshot could be older than what another thread has read since.
+            connection: its transaction must not have written anything, since that might be
+                rolled back. Unless it holds the write lock, it must not have read anything
+                either: its snapshot could be older than the cached rows.
         """
         with self._lock:
             known = self._rows.get(run_id)
@@ -46,6 +46,6 @@ class LogCache:
         return rows.state()
 
     def forget(self, run_id: str) -> None:
-        """Drop what is kept of a run that was deleted."""
+        """Drop the rows of a deleted run."""
         with self._lock:
             self._rows.pop(run_id, None)

@@ -1,7 +1,7 @@
-"""From an empty file, or the database of an earlier version, to one of this version.
+"""Creates the database, or migrates one of an earlier version.
 
-A migration happens in place, wholly or not at all. It adds tables and columns and leaves the log
-as it is; a new column's default means what held before there was a choice.
+A migration happens in place, in one transaction. It adds tables and columns and does not change the
+log. The default of a new column describes how earlier versions behaved.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sqlalchemy.schema import CreateColumn
 from dal_core.run.rows import StoreError
 from dal_core.store.sqlite import schema, writing
 
-NEW_COLUMNS = {  # by the version that brought them
+NEW_COLUMNS = {  # by the version that introduced them
     2: {
         "runs": ("mode", "noise", "forked_from", "forked_after", "forked_labels"),
         "queries": ("corrected",),
@@ -28,22 +28,22 @@ NEW_COLUMNS = {  # by the version that brought them
 
 
 def prepare(engine: Engine, path: Path, create: bool) -> None:
-    """Make the database when `create` and it is empty; migrate one of an earlier version.
+    """Create the database if `create` and it is empty; migrate one of an earlier version.
 
     Raises:
-        StoreError: of a newer version, not a database, or not to be opened or written.
+        StoreError: the file is of a newer version, is no database, or cannot be opened or written.
     """
-    writing = engine.execution_options(begin="BEGIN IMMEDIATE")
+    writing_engine = engine.execution_options(begin="BEGIN IMMEDIATE")
     try:
         if create:
             schema.enter_wal(engine)
-            with writing.begin() as connection:
+            with writing_engine.begin() as connection:
                 if not inspect(connection).get_table_names():
                     _make(connection)
         with engine.connect() as connection:
             version = _version(connection)
         if version is not None and version < schema.SCHEMA_VERSION:
-            with writing.begin() as connection:
+            with writing_engine.begin() as connection:
                 version = _migrate(connection)
     except (DatabaseError, sqlite3.Error) as error:
         reason = error.orig if isinstance(error, DatabaseError) else error
@@ -65,7 +65,7 @@ def _version(connection: Connection) -> int | None:
 
 
 def _migrate(connection: Connection) -> int | None:
-    """Add what is new, within a transaction; another process may have done it meanwhile."""
+    """Add what is new, unless another process has done so meanwhile; returns the version."""
     version = _version(connection)
     if version is None or not 1 <= version < schema.SCHEMA_VERSION:
         return version
@@ -83,7 +83,7 @@ def _migrate(connection: Connection) -> int | None:
 
 
 def _failures_from_progress(connection: Connection) -> None:
-    """Before version 3 the run's one row of progress was all that said that it had failed."""
+    """Turn failed progress into failures: before version 3, only progress recorded a failure."""
     failed = schema.progress.c.part == "failed"
     for row in connection.execute(select(schema.progress).where(failed)).all():
         writing.insert_failure(connection, row.run_id, row.message, row.at)

@@ -1,4 +1,4 @@
-"""What a store can be asked: each method reads from one snapshot of the database."""
+"""The reading half of the SQLite store; each method reads from one snapshot of the database."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from dal_core.store.sqlite.log_cache import LogCache
 
 
 class Queries(Store):
-    """The connections of a store, and everything that only reads."""
+    """The connections of the store, and the methods that only read."""
 
     def __init__(self, home: Path, create: bool = True) -> None:
         self.home = Path(home).absolute()
@@ -32,15 +32,15 @@ class Queries(Store):
         self._writing = self._reading.execution_options(begin="BEGIN IMMEDIATE")
         self._logs = LogCache()
         self.experiments = SqliteExperiments(self._reading, self._writing)
-        # NORMAL leaves the file sound and, in WAL mode, does not wait for the disk at a commit:
-        # a power cut may cost the latest progress, never an answer.
-        self._hurried = schema.make_engine(path, "NORMAL").execution_options(
+        # For progress. With NORMAL in WAL mode, a commit does not wait for the disk. The file stays
+        # sound, but a power cut may lose the latest progress.
+        self._progress_engine = schema.make_engine(path, "NORMAL").execution_options(
             begin="BEGIN IMMEDIATE"
         )
 
     def close(self) -> None:
         self._reading.dispose()
-        self._hurried.dispose()
+        self._progress_engine.dispose()
 
     def run(self, run_id: str) -> RunRow:
         with self._reading.connect() as connection:
@@ -61,7 +61,7 @@ class Queries(Store):
 
     def find_oracle_run(self, spec: RunSpec) -> RunRow | None:
         with self._reading.connect() as connection:
-            alike = reading.read_runs(
+            candidates = reading.read_runs(
                 connection,
                 kind="oracle",
                 fingerprint=spec.fingerprint,
@@ -69,9 +69,13 @@ class Queries(Store):
                 seed=spec.seed,
                 forked_from=None,
             )
-            for run in reversed(alike):
-                whole = run.until_labels is None and run.until_accuracy is None
-                if whole and run.spec == spec and not reading.has_person(connection, run.run_id):
+            for run in reversed(candidates):
+                unbounded = run.until_labels is None and run.until_accuracy is None
+                if (
+                    unbounded
+                    and run.spec == spec
+                    and not reading.has_person(connection, run.run_id)
+                ):
                     return run
         return None
 

@@ -1,4 +1,4 @@
-"""Database rows to records: the SELECTs, on a connection that the caller opened."""
+"""Reading database rows as records, on a connection that the caller has opened."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def read_run(connection: Connection, run_id: str, known: RunRow | None = None) -
     """The run. Raises RunNotFound.
 
     Args:
-        known: the run as read before. A spec never changes, so it is not parsed again.
+        known: the run from an earlier read. Its spec is reused, since a spec never changes.
     """
     row = connection.execute(select(schema.runs).filter_by(run_id=run_id)).one_or_none()
     if row is None:
@@ -43,7 +43,7 @@ def read_run(connection: Connection, run_id: str, known: RunRow | None = None) -
 def read_runs(
     connection: Connection, *, run_ids: Sequence[str] | None = None, **equal: Any
 ) -> list[RunRow]:
-    """Runs whose columns have the given values, newest first; only those of `run_ids`, if given."""
+    """Runs whose columns equal the given values, newest first; only from `run_ids`, if given."""
     query = select(schema.runs).filter_by(**equal).order_by(schema.runs.c.number.desc())
     if run_ids is not None:
         query = query.where(schema.runs.c.run_id.in_(run_ids))
@@ -51,7 +51,7 @@ def read_runs(
 
 
 def has_person(connection: Connection, run_id: str) -> bool:
-    """Whether a person ever answered or corrected in this run."""
+    """Whether a person has ever answered or corrected in this run."""
     answered = select(schema.submissions.c.number).filter_by(run_id=run_id, source="person")
     corrected = select(schema.corrections.c.number).filter_by(run_id=run_id)
     query = select(or_(answered.exists(), corrected.exists()))
@@ -59,7 +59,7 @@ def has_person(connection: Connection, run_id: str) -> bool:
 
 
 def find_submitted(connection: Connection, nonce: str) -> str | None:
-    """The newest run with a submission of this nonce."""
+    """Id of the newest run that has a submission with this nonce, or None."""
     submissions = schema.submissions.c
     query = select(submissions.run_id).where(submissions.nonce == nonce)
     return connection.scalars(query.order_by(submissions.number.desc()).limit(1)).first()
@@ -70,8 +70,8 @@ class LogRows:
     """The events of a run as they were written, in order.
 
     Attributes:
-        last_query, last_step: numbers of the last rows of these kinds; 0: none.
-        failure: the newest one, cleared or not.
+        last_query, last_step: numbers of the last rows of these kinds; 0 if there are none.
+        retracted, ranked, failure: as for `RunState.from_events`.
     """
 
     run: RunRow
@@ -86,7 +86,7 @@ class LogRows:
     failure: Failure | None = None
 
     def state(self) -> RunState:
-        """The state that the events amount to."""
+        """The state computed from the events."""
         return RunState.from_events(
             self.run,
             queries=self.queries,
@@ -108,8 +108,8 @@ def read_rows(connection: Connection, run_id: str, known: LogRows | None = None)
     """All rows of the run's log. Raises RunNotFound.
 
     Args:
-        known: what was read before, from a snapshot no newer than this one; only what was added
-            since is read.
+        known: the rows of an earlier read, from a snapshot no newer than this one. Only rows
+            added since are read.
     """
     run = read_run(connection, run_id, known.run if known else None)
     if known is None or known.run.created_at != run.created_at:
@@ -150,7 +150,7 @@ def read_failures(connection: Connection, run_ids: Sequence[str]) -> dict[str, F
 
 
 def read_corrections(connection: Connection, run_id: str, last: int = 0) -> list[Correction]:
-    """All corrections beyond `last` in order; `before` is left to `RunState`."""
+    """All corrections with a number above `last`, in order; `RunState` fills in `before`."""
     return [to_correction(row) for row in _added(connection, schema.corrections, run_id, last)]
 
 
@@ -169,13 +169,13 @@ def read_ranked(connection: Connection, run_id: str) -> frozenset[Model]:
 
 
 def read_query(connection: Connection, query_id: str) -> tuple[str, Query] | None:
-    """The run's id and the query, or None when there is no such query."""
+    """The run's id and the query; None if there is no such query."""
     row = connection.execute(select(schema.queries).filter_by(query_id=query_id)).one_or_none()
     return None if row is None else (row.run_id, _to_query(row))
 
 
 def read_submissions(connection: Connection, *where: ColumnElement[bool]) -> list[Submission]:
-    """The submissions that meet all conditions, in order; retracted ones too."""
+    """The submissions that meet all conditions, in order, including retracted ones."""
     answers: dict[int, list[Answer]] = {}
     number = schema.submissions.c.number
     for row in connection.execute(
@@ -201,13 +201,13 @@ def read_submissions(connection: Connection, *where: ColumnElement[bool]) -> lis
 
 
 def read_submission(connection: Connection, query_id: str) -> Submission | None:
-    """The one submission of a query, even if it was retracted; None: not answered yet."""
+    """The one submission of a query, even if it was retracted; None if there is none."""
     stored = read_submissions(connection, schema.submissions.c.query_id == query_id)
     return stored[0] if stored else None
 
 
 def read_probs(connection: Connection, query_id: str) -> bytes | None:
-    """The query's packed matrices; None if it has none."""
+    """The query's packed passes; None if it has none."""
     query = select(schema.query_probs.c.npy).where(schema.query_probs.c.query_id == query_id)
     return connection.execute(query).scalar_one_or_none()
 
@@ -258,7 +258,7 @@ def read_progress(connection: Connection, run_id: str) -> Progress | None:
 
 
 def to_progress(row: Row[Any]) -> Progress:
-    """A row of `progress`; `message` is a column that earlier versions used."""
+    """A row of `progress`, without `message`, a column that only earlier versions used."""
     return Progress(**{name: row._mapping[name] for name in _PROGRESS_FIELDS})
 
 
@@ -310,7 +310,7 @@ def _number(value: float | None) -> float:
 
 
 def _added(connection: Connection, table: Table, run_id: str, last: int) -> Sequence[Row[Any]]:
-    """Rows of the run with a number beyond `last`, in order."""
+    """Rows of the run with a number above `last`, in order."""
     number = table.c.number
     query = select(table).where(table.c.run_id == run_id, number > last).order_by(number)
     return connection.execute(query).all()

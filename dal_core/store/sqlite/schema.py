@@ -1,8 +1,8 @@
-"""The tables of `dal.db`, and how connections to it are set up.
+"""The tables of `dal.db`, and the setup of connections to it.
 
-The log of a run (queries, submissions, retractions, corrections, rankings, steps, failures) is
-only appended to, but for the matrices of old rankings and the time of a retry. The other tables
-hold a run's parameters and directives, one row of progress, and experiments.
+The log of a run is append-only (queries, submissions, retractions, corrections, rankings, steps,
+failures). Two things in it change: old rankings lose their passes, and a retry marks a failure. The
+other tables hold a run's parameters and directives, one row of progress, and experiments.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ metadata = MetaData()
 
 
 def _log_table(name: str, *columns: Column[Any] | UniqueConstraint) -> Table:
-    """A table in the order of writing: numbers grow and are never used twice."""
+    """A table whose row numbers grow in the order of writing and are never used twice."""
     number: Column[Any] = Column("number", Integer, primary_key=True)
     return Table(name, metadata, number, *columns, sqlite_autoincrement=True)
 
@@ -101,7 +101,7 @@ def _query_id(**settings: Any) -> Column[Any]:
     return Column("query_id", String, key, nullable=False, **settings)
 
 
-# A table of its own, so that reading the queries does not read over the matrices.
+# The passes of a query, as .npy bytes. In their own table, so that queries are read without them.
 query_probs = Table(
     "query_probs",
     metadata,
@@ -154,8 +154,8 @@ corrections = _log_table(
     Column("at", String, nullable=False),
 )
 
-# What finished models ranked best, for a run that does not wait for the next model. Only the
-# newest of a run keeps its matrices.
+# The rankings of finished models, for runs in continuous mode. Only the newest ranking of a run
+# keeps its passes.
 rankings = _log_table(
     "rankings",
     _run_id(),
@@ -168,7 +168,7 @@ rankings = _log_table(
     Column("at", String, nullable=False),
 )
 
-# Measures are nullable since SQLite has no NaN, which a diverged training has.
+# Measures are nullable, since SQLite has no NaN, which a diverged training gives.
 steps = _log_table(
     "steps",
     _run_id(),
@@ -186,8 +186,8 @@ steps = _log_table(
     Column("confusion", JSON(none_as_null=True)),  # [label][predicted] counts of test images
 )
 
-# Work that raised an error. `n_changes` counts the submissions, retractions and corrections of the
-# run until then; `retried_at` is when somebody asked to try again.
+# Errors of work on runs. `n_changes` counts the submissions, retractions and corrections of the run
+# until then; `retried_at` is the time of a request to try again.
 failures = _log_table(
     "failures",
     _run_id(),
@@ -207,7 +207,9 @@ progress = Table(
     Column("n_epochs", Integer),
     Column("train_loss", Float),
     Column("seconds_left", Float),
-    Column("message", String, nullable=False),  # of a failure, before schema 3; now always empty
+    Column(
+        "message", String, nullable=False
+    ),  # used for failures before schema 3; now always empty
     Column("at", String, nullable=False),
 )
 
@@ -238,18 +240,18 @@ experiment_runs = _log_table(
 
 
 def make_engine(path: Path, synchronous: Literal["FULL", "NORMAL"]) -> Engine:
-    """An engine on the database file that begins transactions itself, in place of the driver.
+    """An engine for the database file that begins transactions itself, instead of the driver.
 
     A transaction begins with `BEGIN`, which gives a reader its snapshot. Engines derived with
     `execution_options(begin="BEGIN IMMEDIATE")` take the write lock before they read, so that
-    what they check still holds when they write.
+    their checks still hold when they write.
     """
-    url = URL.create("sqlite", database=str(path))  # a path may hold what a URL must not
+    url = URL.create("sqlite", database=str(path))  # escapes characters that a URL must not contain
     engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None  # else sqlite3 begins transactions by rules of its own
+        connection.isolation_level = None  # otherwise sqlite3 begins transactions itself
         connection.execute("PRAGMA foreign_keys=ON")
         connection.execute(f"PRAGMA synchronous={synchronous}")
 
@@ -261,7 +263,7 @@ def make_engine(path: Path, synchronous: Literal["FULL", "NORMAL"]) -> Engine:
 
 
 def enter_wal(engine: Engine) -> None:
-    """Switch the file to WAL, once. SQLite does not wait for a lock here, so this does."""
+    """Switch the file to WAL mode. SQLite does not wait for a lock here, so this function does."""
     deadline = time.monotonic() + BUSY_SECONDS
     connection = engine.raw_connection()
     try:

@@ -1,8 +1,8 @@
-"""Many runs at a glance: what their progress and their curves need, in one query per table.
+"""Summaries of many runs: what their progress and curves need, with one SELECT per table.
 
-Reading a whole log costs some 10 ms after 100 steps, nearly all of it for rankings and answers
-that a table of runs does not show. So submissions are counted here by the database, and what the
-events mean is left to `RunSummary.from_events`.
+Reading a whole log takes about 10 ms after 100 steps, mostly for rankings and answers that a table
+of runs does not show. Here the database counts the answers, and `RunSummary.from_events` computes
+the summary.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dal_core.store.sqlite import reading, schema
 
 
 def read_summaries(connection: Connection, run_ids: Sequence[str]) -> list[RunSummary]:
-    """The runs' summaries in the order of the ids; ids that no run has are left out."""
+    """The runs' summaries in the order of the ids; unknown ids are left out."""
     runs = {run.run_id: run for run in reading.read_runs(connection, run_ids=run_ids)}
     asked = _asked(connection, run_ids)
     tallies = _tallies(connection, run_ids)
@@ -65,7 +65,7 @@ def _asked(
 
 
 def _tallies(connection: Connection, run_ids: Sequence[str]) -> defaultdict[str, list[Tally]]:
-    """By run: its submissions, retracted ones too, in order."""
+    """By run: its submissions in order, including retracted ones."""
     submissions, answers = schema.submissions.c, schema.answers.c
     n_labels, n_answers = func.count(answers.label), func.count(answers.image_id)
     query = (
@@ -82,7 +82,7 @@ def _tallies(connection: Connection, run_ids: Sequence[str]) -> defaultdict[str,
 
 
 def _retracted(connection: Connection, run_ids: Sequence[str]) -> defaultdict[str, set[int]]:
-    """By run: the submissions taken back."""
+    """By run: the retracted submissions."""
     retractions = schema.retractions.c
     query = select(retractions.run_id, retractions.submission_id)
     found: defaultdict[str, set[int]] = defaultdict(set)
@@ -94,7 +94,7 @@ def _retracted(connection: Connection, run_ids: Sequence[str]) -> defaultdict[st
 def _corrections(
     connection: Connection, run_ids: Sequence[str]
 ) -> tuple[defaultdict[str, list[Correction]], dict[Place, int | None]]:
-    """The corrections by run, in order, and the labels first given at their places."""
+    """The corrections by run, in order, and the first label of each corrected answer."""
     corrections, answers = schema.corrections.c, schema.answers.c
     query = (
         select(schema.corrections, answers.label.label("first_label"))
@@ -118,7 +118,7 @@ def _steps(
     connection: Connection, runs: Mapping[str, RunRow]
 ) -> defaultdict[str, list[StepResult]]:
     """By run: its steps, in order."""
-    # The counts of mistakes are most of a step's row, and no table of runs shows them.
+    # The confusion matrix is most of a step's row, and no table of runs shows it.
     columns = [column for column in schema.steps.c if column.name != "confusion"]
     query = select(*columns).where(schema.steps.c.run_id.in_(list(runs)))
     found: defaultdict[str, list[StepResult]] = defaultdict(list)

@@ -1,4 +1,4 @@
-"""Records to database rows: the INSERTs, within a transaction that the caller opened."""
+"""Writing records as database rows, in a transaction that the caller has opened."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MEASURES = ("accuracy", "mutual_information", "train_loss", "val_loss")
 
 
 def insert_run(connection: Connection, run: RunRow) -> None:
-    """Append the run; its spec is five columns."""
+    """Append the run; its spec takes five columns."""
     row = {name: getattr(run, name) for name in run.__dataclass_fields__}
     spec = row.pop("spec")
     row |= {
@@ -34,7 +34,7 @@ def insert_run(connection: Connection, run: RunRow) -> None:
 
 
 def insert_query(connection: Connection, run_id: str, query: Query, npy: bytes | None) -> None:
-    """Append the query, and its packed matrices where there are any."""
+    """Append the query, and its packed passes if there are any."""
     row = {
         **asdict(query),
         "ranking": [int(image_id) for image_id in query.ranking],
@@ -50,7 +50,11 @@ def insert_query(connection: Connection, run_id: str, query: Query, npy: bytes |
 def insert_submission(
     connection: Connection, row: dict[str, Any], answers: Sequence[Answer]
 ) -> int:
-    """Append the submission, a row without its number, at `at` or now; returns the number."""
+    """Append a submission and its answers; returns its number.
+
+    Args:
+        row: the columns of the submission except its number; without `at`, the time is now.
+    """
     values = {**row, "at": row.get("at") or now()}
     inserted = connection.execute(insert(schema.submissions).values(values))
     assert inserted.inserted_primary_key is not None
@@ -64,7 +68,7 @@ def insert_submission(
 
 
 def insert_retraction(connection: Connection, run_id: str, submission_id: int) -> None:
-    """Append that the submission is retracted."""
+    """Append a retraction of the submission."""
     row = {"submission_id": submission_id, "run_id": run_id, "at": now()}
     connection.execute(insert(schema.retractions).values(row))
 
@@ -72,7 +76,7 @@ def insert_retraction(connection: Connection, run_id: str, submission_id: int) -
 def insert_batches(
     connection: Connection, run: RunRow, batches: Sequence[AnsweredBatch], nonce: str
 ) -> None:
-    """Append answers from a label file, and a query for each batch of them."""
+    """Append batches of answers from a label file, each with a query of its own."""
     n_labelled, after = run.n_initial, 0
     for batch in batches:
         n_labels = sum(answer.label is not None for answer in batch.answers)
@@ -88,7 +92,11 @@ def insert_batches(
 
 
 def insert_correction(connection: Connection, run_id: str, row: dict[str, Any]) -> int:
-    """Append the correction, a row without its number and time; returns the number."""
+    """Append a correction; returns its number.
+
+    Args:
+        row: the columns of the correction except its number, run and time.
+    """
     inserted = connection.execute(insert(schema.corrections).values(run_id=run_id, at=now(), **row))
     assert inserted.inserted_primary_key is not None
     number: int = inserted.inserted_primary_key[0]
@@ -96,7 +104,7 @@ def insert_correction(connection: Connection, run_id: str, row: dict[str, Any]) 
 
 
 def insert_step(connection: Connection, run_id: str, result: StepResult) -> None:
-    """Append the result."""
+    """Append the result of a step."""
     measures = {name: getattr(result, name) for name in _MEASURES}
     row = {
         **asdict(result),
@@ -109,7 +117,7 @@ def insert_step(connection: Connection, run_id: str, result: StepResult) -> None
 
 
 def insert_failure(connection: Connection, run_id: str, reason: str, at: str | None = None) -> None:
-    """Append that work on the run failed in its present state (the time is now unless given)."""
+    """Append a failure of work on the run in its present state, at the time `at` or now."""
     events = (schema.submissions, schema.retractions, schema.corrections)
     counts = [select(func.count()).select_from(t).filter_by(run_id=run_id) for t in events]
     n_changes = sum(connection.execute(count).scalar_one() for count in counts)
@@ -118,7 +126,7 @@ def insert_failure(connection: Connection, run_id: str, reason: str, at: str | N
 
 
 def clear_failures(connection: Connection, run_id: str) -> None:
-    """Note that somebody asked to try again what had failed."""
+    """Mark the run's failures as retried."""
     open_ones = update(schema.failures).filter_by(run_id=run_id, retried_at=None)
     connection.execute(open_ones.values(retried_at=now()))
 
@@ -131,7 +139,7 @@ def replace_progress(connection: Connection, run_id: str, progress: Progress) ->
 
 
 def pack_probs(probs: np.ndarray, n_ranked: int) -> bytes:
-    """[T, n, C] as the bytes of a .npy file, which hold shape and type too."""
+    """[T, n, C] as the bytes of a .npy file. Raises ValueError for another shape."""
     if probs.ndim != 3 or not 1 <= probs.shape[1] <= n_ranked:
         raise ValueError(f"probs has shape {probs.shape}; allowed: [T, n, C] with n <= {n_ranked}")
     buffer = io.BytesIO()

@@ -1,4 +1,4 @@
-"""How many runs fit into one stack, by memory and by the limits of the libraries' kernels."""
+"""How many runs fit into one stack, given the memory and the limits of the kernels."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ import torch
 from dal_core.models.networks import BayesianCNN
 from dal_core.training.stacked.model import STACKED
 
-MATRICES = 65_535  # in one batched product: a limit of some kernels
-ELEMENTS = 2**31 - 1  # of one tensor: some kernels index with 32 bits
-PIXELS = 28 * 28  # of the image that a stacked model's `training_floats` are stated for
+MATRICES = 65_535  # limit of some kernels for one batched product
+ELEMENTS = 2**31 - 1  # limit for one tensor, since some kernels index with 32 bits
+PIXELS = 28 * 28  # image size that `training_floats` and `forward_floats` refer to
 
 T = TypeVar("T")
 
 
 def memory_of_a_run(model: BayesianCNN, n_images: int, n_validation: int) -> int:
-    """Bytes that one more run in a stack is expected to take during training.
+    """Estimated bytes that one more run in a stack takes during training.
 
     Args:
-        n_images: of one batch.
-        n_validation: 0 where the last weights are kept.
+        n_images: images in one batch.
+        n_validation: validation images; 0 if the last weights are kept.
     """
     kind, (channels, height, width) = STACKED[type(model)], model.image_size
     pixels = height * width
-    more_patches = (channels - 1) * kind.kernel**2 * pixels  # of colour
+    more_patches = (channels - 1) * kind.kernel**2 * pixels  # of the colour channels
     training, forward = (
         floats * pixels // PIXELS + more_patches
         for floats in (kind.training_floats, kind.forward_floats)
@@ -35,22 +35,22 @@ def memory_of_a_run(model: BayesianCNN, n_images: int, n_validation: int) -> int
 
 
 def runs_that_fit(model: BayesianCNN, n_images: int, n_validation: int, n_bytes: int) -> int:
-    """How many runs to train at once in `n_bytes` of memory, at least one."""
+    """Number of runs to train at once in `n_bytes` of memory, at least one."""
     by_memory = n_bytes // memory_of_a_run(model, n_images, n_validation)
     return max(1, min(by_memory, runs_at_once(model, max(n_images, n_validation))))
 
 
 def runs_at_once(model: BayesianCNN, n_images: int) -> int:
-    """How many runs of `n_images` each the kernels can index, at least one."""
+    """Number of runs of `n_images` each that the kernels can index, at least one."""
     largest = STACKED[type(model)].largest_tensor(*model.image_size) * n_images
     return max(1, min(MATRICES // n_images, ELEMENTS // largest))
 
 
 def in_groups(work: Callable[[list[T]], None], members: Sequence[T], at_most: int) -> int:
-    """Do `work` on groups of `at_most` members, and on smaller groups once memory runs short.
+    """Call `work` on groups of `at_most` members, and on smaller groups once memory runs short.
 
     Returns:
-        The group size that memory was enough for.
+        The group size for which memory was sufficient.
 
     Raises:
         torch.cuda.OutOfMemoryError: memory is too small for a single member.

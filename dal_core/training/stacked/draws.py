@@ -1,7 +1,7 @@
 """Dropout masks and batch orders for blocks of epochs, drawn ahead on the CPU in threads.
 
-The draws are those of `training.loop` in its order: each run has one generator for its masks and
-one for the order of its mini-batches (docs/method.md, section 13).
+The draws equal those of `training.loop`, in the same order: each run has one generator for its
+masks and one for the order of its mini-batches (docs/method.md, section 13).
 """
 
 from __future__ import annotations
@@ -14,28 +14,28 @@ from torch import Tensor
 
 from dal_core.models.networks import BayesianCNN
 
-DRAWS_BYTES = 256 * 2**20  # at most, in one block
+DRAWS_BYTES = 256 * 2**20  # limit for one block
 
 
 class Draws:
-    """The current block of draws on the device, and the next one under way on the CPU.
+    """The current block of draws on the device, while the next one is drawn on the CPU.
 
-    A CUDA graph needs fixed addresses, so the buffers on the device never move; the epoch's
-    number, a tensor there, selects the entry. A mask travels as one byte per unit. Runs with
-    equal seeds (the acquisition functions of one experiment seed) share one stream of draws.
+    A CUDA graph needs fixed addresses, so the buffers on the device never move. The epoch's
+    number, a tensor on the device, selects the entry. A mask is copied as one byte per unit. Runs
+    with equal seeds (the acquisition functions of one experiment seed) share one stream of draws.
 
     Args:
-        model: any of the runs'; it gives the units and the dropout probabilities.
+        model: the model of any run, which gives the number of units and the dropout probabilities.
         n_images: training images of each run.
         mask_seeds: seeds of the dropout masks, by run.
         order_seeds: seeds of the order of mini-batches, by run; None in full-batch training.
-        size: images of a mini-batch; None in full-batch training.
+        size: images in a mini-batch; None in full-batch training.
         ahead: epochs in a block, fewer where a block would exceed DRAWS_BYTES.
         device: where the draws are needed.
 
     Attributes:
         ahead: epochs in a block.
-        sizes: images of each batch of an epoch.
+        sizes: images in each batch of an epoch.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Draws:
     def next_block(self, is_last: bool) -> None:
         """Copy the next block to the device and start drawing the one after it, unless `is_last`.
 
-        Waits for draws that are not ready. The caller must have waited for the device since the
+        Waits until the next block is drawn. The caller must have waited for the device since the
         previous block.
         """
         for future in self.drawing:
@@ -86,7 +86,7 @@ class Draws:
         self.drawing = [] if is_last else self._draw(free)
 
     def of_epoch(self, epoch: Tensor) -> tuple[list[Tensor], Tensor | None]:
-        """The draws of an epoch of the current block.
+        """The draws for an epoch in the current block.
 
         Args:
             epoch: scalar int64 on the device, counted from 0.
@@ -94,7 +94,7 @@ class Draws:
         Returns:
             Masks [R, n, units] of 0 or 1/(1-p) for each dropped-out layer, as `models` draws
             them, and the order of the images, [R, n] int64, or None in full-batch training.
-            Batches lie end to end along the axis n.
+            Batches are concatenated along axis n.
         """
         slot = (epoch % self.ahead).view(1)
         masks = [
@@ -122,7 +122,7 @@ class Draws:
 
 
 class _Block:
-    """Buffers for the draws of some epochs: [epochs, streams, n(, units)]."""
+    """Buffers for the draws of several epochs: [epochs, streams, n(, units)]."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""An epoch as a CUDA graph: running the warm-up, and capturing."""
+"""Warm-up and capture of an epoch as a CUDA graph."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from functools import cache
 
 import torch
 
-WARM_UP = 3  # epochs before the capture: libraries set themselves up in the first ones
+WARM_UP = 3  # epochs before the capture, in which libraries initialise themselves
 
 
 class GraphFailed(RuntimeError):
-    """An epoch could not be captured as a CUDA graph; it can still be run without one."""
+    """An epoch could not be captured as a CUDA graph; it can still run without one."""
 
 
 @cache
 def side_stream() -> torch.cuda.Stream:
     """The stream for the warm-up and the capture.
 
-    There is only one, because libraries set themselves up for each new stream, which must not
-    happen during a capture, and keep a workspace for each (32 MB on Hopper).
+    There is only one, because libraries initialise themselves for each new stream and keep a
+    workspace for it (32 MB on Hopper). This must not happen during a capture.
     """
     return torch.cuda.Stream()
 
@@ -44,13 +44,15 @@ def capture(work: Callable[[], None]) -> torch.cuda.CUDAGraph:
     # A capture that fails to end would leave its stream behind as the current one.
     with torch.cuda.stream(torch.cuda.current_stream()):
         try:
-            # "thread_local": threads that draw the next block may use CUDA meanwhile.
+            # "thread_local", because threads that draw the next block may use CUDA meanwhile.
             with torch.cuda.graph(graph, stream=side_stream(), capture_error_mode="thread_local"):
                 work()
         except torch.cuda.OutOfMemoryError:
             raise
         except RuntimeError as error:
-            cause = error.__context__  # set where the work failed and then the capture's end too
+            cause = (
+                error.__context__
+            )  # set if the work failed and then ending the capture failed too
             if isinstance(cause, torch.cuda.OutOfMemoryError):
                 raise cause from None
             raise GraphFailed(f"an epoch could not be captured: {cause or error}") from error

@@ -1,9 +1,9 @@
 """R models of one architecture as one model with stacked weights.
 
-Activations are [R, n, ...]: run, image, then as in `models`. Convolutions are written out as
-patches times weights. A grouped convolution with so few channels in a group is expected to be
-slower on a GPU (not measured), and a matrix product stays in float32 where a convolution would
-default to TF32.
+Activations are [R, n, ...]: run, image, then as in `models`. Convolutions are matrix products of
+patches and weights. A grouped convolution with so few channels in a group is expected to be slower
+on a GPU (not measured). A matrix product also stays in float32, where a convolution would default
+to TF32.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ class StackedModel:
     """R models of one architecture.
 
     Attributes:
-        parameters: [R, ...] by the names they have in a single model.
+        parameters: [R, ...] by their names in a single model.
         dense: names of the head's layers, in order.
-        kernel: k of the first convolution.
+        kernel: kernel size k of the first convolution.
         training_floats: float32 numbers alive at the peak of a training step, for one image of one
-            run; a grey image of 28 x 28 pixels.
+            run, if it is grey and has 28 x 28 pixels.
         forward_floats: the same at the peak of a validation.
     """
 
@@ -137,24 +137,23 @@ def stack(models: Sequence[BayesianCNN]) -> StackedModel:
 
 
 def patches_of(x: Tensor, kernel: int) -> Tensor:
-    """[R, n, C, H, W] -> [R, n, C k k, H', W']: what a k x k kernel sees at each place."""
+    """[R, n, C, H, W] -> [R, n, C k k, H', W']: the inputs of a k x k kernel at each position."""
     return _Patches.apply(x, kernel)
 
 
 class _Patches(torch.autograd.Function):
-    """`F.unfold` of all images at once; PyTorch's own starts a kernel for each image on a GPU."""
+    """`F.unfold` for all images at once; PyTorch's launches a kernel for each image on a GPU."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, kernel: int) -> Tensor:
         ctx.kernel, ctx.size = kernel, x.shape[-2:]
-        seen = x.unfold(3, kernel, 1).unfold(4, kernel, 1)  # [R, n, C, H', W', k, k]
-        return seen.permute(0, 1, 2, 5, 6, 3, 4).flatten(2, 4)
+        patches = x.unfold(3, kernel, 1).unfold(4, kernel, 1)  # [R, n, C, H', W', k, k]
+        return patches.permute(0, 1, 2, 5, 6, 3, 4).flatten(2, 4)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        folded = F.fold(
-            grad.flatten(0, 1).flatten(2), ctx.size, ctx.kernel
-        )  # one kernel, no atomic sums
+        # One kernel, without atomic additions.
+        folded = F.fold(grad.flatten(0, 1).flatten(2), ctx.size, ctx.kernel)
         return folded.unflatten(0, grad.shape[:2]), None
 
 

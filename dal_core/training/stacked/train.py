@@ -18,10 +18,10 @@ from dal_core.training.stacked.draws import Draws
 from dal_core.training.stacked.graph import WARM_UP, capture, run_on_side_stream
 from dal_core.training.stacked.model import StackedModel, stack
 
-EPOCHS_AHEAD = 25  # drawn at once, and run between two reads of the losses, on a GPU
+EPOCHS_AHEAD = 25  # epochs that are drawn at once, and run between two reads of losses, on a GPU
 
 Look = Callable[[int, Sequence[float], float], None]
-"""Called with (epochs done, their last training loss by run, seconds left); may raise."""
+"""Called with (epochs done, latest training loss of each run, seconds left); may raise."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class StackedSet:
     """Labelled images of R runs, on the models' device.
 
     Attributes:
-        ids: [R, n] int64 positions in the images that are passed along.
+        ids: [R, n] int64 positions in the images passed with it.
         labels: [R, n] int64.
     """
 
@@ -51,29 +51,29 @@ def train_together(
 ) -> list[Training]:
     """Train R models in place and leave the kept weights in them (docs/method.md, section 6).
 
-    Every epoch is validated on all images: stopping early would need its loss on the host.
+    Every epoch is validated on all images, since stopping early would need the loss on the host.
 
     Args:
-        models: R freshly initialised ones.
+        models: R freshly initialised models of one architecture.
         images: [M, channels, H, W] normalised, on the models' device.
-        training: n images of each run; one batch, unless `order_seeds` is given.
-        protocol: epochs, optimiser, batch size of the full data and which weights to keep.
+        training: n images for each run; one batch unless `order_seeds` is given.
+        protocol: epochs, optimiser, size of mini-batches and which weights to keep.
         mask_seeds: seeds of the dropout masks, by run; runs with equal seeds share their draws.
-        validation: V images of each run; needed where the best weights are kept.
-        order_seeds: seeds of the order of mini-batches, by run; asks for mini-batches of
-            `protocol.full_data_batch_size`.
+        validation: V images for each run; required if the best weights are kept.
+        order_seeds: seeds of the order of mini-batches, by run. If given, training uses
+            mini-batches of `protocol.full_data_batch_size`.
         look: called every `epochs_ahead` epochs.
         epochs_ahead: by default EPOCHS_AHEAD on a GPU and 1 on the CPU, where reading the losses
             costs nothing.
-        with_graph: on a GPU, capture the epoch as a CUDA graph; False serves measurements.
+        with_graph: on a GPU, capture the epoch as a CUDA graph; False is for benchmarks.
 
     Returns:
         One Training for each run; `seconds` is its share of the time.
 
     Raises:
-        ValueError: the best weights are to be kept but there are no validation images.
+        ValueError: the protocol keeps the best weights but there are no validation images.
         torch.cuda.OutOfMemoryError: too many runs at once; the models are unchanged.
-        GraphFailed: only with a graph; the models are unchanged.
+        GraphFailed: the epoch could not be captured; the models are unchanged.
     """
     if protocol.weights == "best" and validation is None:
         raise ValueError("weights is 'best', which needs a validation set; none was given")
@@ -148,7 +148,7 @@ class Epochs:
             self.n_run += 1
 
     def run_one(self) -> None:
-        """One epoch: an optimiser step per batch, then the validation. Nothing is read back."""
+        """One epoch: an optimiser step per batch, then validation. Nothing is sent to the host."""
         masks, order = self.draws.of_epoch(self.epoch)
         total = torch.zeros_like(self.train_losses[0])
         start = 0
@@ -174,7 +174,7 @@ class Epochs:
         self.model.write_back(models, self.best.weights if self.best else self.model.parameters)
 
     def results(self, seconds: float) -> list[Training]:
-        """The losses and the best epoch of each run; `seconds` is the share of one run."""
+        """The losses and the best epoch of each run; `seconds` is the time for one run."""
         train_losses = self.train_losses.T.tolist()
         if self.best is None:
             return [Training(tuple(losses), (), None, seconds) for losses in train_losses]
@@ -185,7 +185,7 @@ class Epochs:
         ]
 
     def _batch(self, order: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Patches and labels of the images at these positions, [R, b]; of all if None."""
+        """Patches and labels of the images at positions [R, b]; of all images if None."""
         if order is None:
             assert self.patches is not None
             return self.patches, self.training.labels
@@ -194,7 +194,7 @@ class Epochs:
 
 
 class _StackedBestWeights:
-    """Each run's weights with the lowest validation loss so far, replaced by a masked copy."""
+    """Keeps each run's weights with the lowest validation loss so far, on the device."""
 
     def __init__(
         self, model: StackedModel, images: Tensor, validation: StackedSet, n_epochs: int
@@ -209,7 +209,7 @@ class _StackedBestWeights:
 
     @torch.no_grad()
     def validate(self, epoch: Tensor) -> None:
-        """Validate with dropout off; the first epoch counts as the lowest, even if it is NaN."""
+        """Validate with dropout off. The first epoch counts as the lowest, even if it is NaN."""
         losses = _cross_entropy(self.model.head(self.model.trunk(self.patches)), self.labels)
         loss = losses.double().clamp_min(0).mean(1)  # [R]
         self.losses.index_copy_(0, epoch.view(1), loss.unsqueeze(0))
