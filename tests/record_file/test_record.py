@@ -194,7 +194,7 @@ def test_unfinished_runs_are_shown() -> None:
         ("time: 123.4", "time: soon", r"results.acq.mutual_information.time is 'soon'"),
         ("  acq:", "  acqu:", r"results.acq is missing"),
         ("results:", "result:", r"results is missing"),
-        ("LeNet", "!!python/object/apply:os.getcwd []", r"not a whole YAML file"),
+        ("LeNet", "!!python/object/apply:os.getcwd []", r"not a complete YAML file"),
     ],
 )
 def test_an_impossible_record_is_refused_in_one_line(old: str, new: str, message: str) -> None:
