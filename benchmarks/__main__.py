@@ -1,6 +1,6 @@
 """`python -m benchmarks`: measures, prints a table and, on request, writes JSON and plots.
 
-Takes three minutes, four with `--scaling`, on one core of a 2026 server processor.
+It takes three minutes, or four with `--scaling`, on one core of a 2026 server processor.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported
 
 
 def main() -> None:
-    """Parse, measure, print, write."""
+    """Parse the options, measure, and print and write the results."""
     options = _options()
     from benchmarks import measure, scaling, table
     from dal_core.store.versions import current_versions
 
-    def say(part: str) -> None:
+    def announce(part: str) -> None:
         print(f"measuring: {part} ...", file=sys.stderr, flush=True)
 
-    results = measure.run(say, (20, 220) if options.quick else measure.SIZES)
+    results = measure.run(announce, (20, 220) if options.quick else measure.SIZES)
     machine = {**current_versions(), "processor": _processor(), "cores": os.cpu_count()}
     content = {"machine": machine, **results.as_json()}
     table.show(results)
     _write(content, options.write)
     if options.scaling:
-        scaled = scaling.run(say)
+        scaled = scaling.run(announce)
         table.show_scaling(scaled)
         _write({**content, "scaling": scaled.as_json()}, options.write)
         if options.write:
@@ -49,9 +49,11 @@ def _write(content: dict[str, object], folder: Path | None) -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="only n = 20 and 220; takes a minute")
     parser.add_argument(
-        "--scaling", action="store_true", help="also workers, pools, passes, memory"
+        "--quick", action="store_true", help="measure only n = 20 and 220; takes a minute"
+    )
+    parser.add_argument(
+        "--scaling", action="store_true", help="also measure workers, pools, passes and memory"
     )
     parser.add_argument(
         "--write", type=Path, metavar="FOLDER", help="write results.json and plots there"
@@ -60,7 +62,7 @@ def _options() -> argparse.Namespace:
 
 
 def _processor() -> str:
-    """The processor's name, from Linux if possible."""
+    """The name of the processor, from /proc/cpuinfo if it exists."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""The app on a server of its own and a headless Chromium, for measurements and pictures."""
+"""A server of the app and a headless Chromium, for measurements and screenshots."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """A headless Chromium; ends the program where none is on the path."""
+    """A headless Chromium; exits the program if there is none on the path."""
     path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
     if path is None:
         sys.exit("no Chromium on the path")

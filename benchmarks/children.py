@@ -1,6 +1,6 @@
-"""Child processes that measure, one per side, since the allocator's setting is per process.
+"""Child processes that measure, one per side, since allocator settings apply to a process.
 
-The parent alternates between them, so that a machine that slows down slows both. A child runs as
+The parent alternates between them, so that a slower machine affects both alike. A child runs as
 `python -m benchmarks.children SIDE`. It reads lines `[method, argument]` and answers each with a
 line: the method's result and the peak memory of the process.
 """
@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 class Child:
-    """A process of one side; ends with `close`."""
+    """A process that measures one side; `close` ends it."""
 
     def __init__(self, side: str) -> None:
         path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
@@ -33,7 +33,7 @@ class Child:
         self.peak_megabytes = 0.0
 
     def measure(self, method: str, argument: int = 0) -> Any:
-        """Call a method of its side and return the result."""
+        """Call a method of the side and return its result. Raises RuntimeError if it ended."""
         self.ask(method, argument)
         return self.answer()
 
@@ -44,11 +44,11 @@ class Child:
         self._process.stdin.flush()
 
     def answer(self) -> Any:
-        """Wait for the result of the measurement that `ask` started."""
+        """Wait for the measurement that `ask` started and return its result."""
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            raise RuntimeError("a measuring process ended; see its message above")
+            raise RuntimeError("a measuring process ended; its error is printed above")
         result, self.peak_megabytes = json.loads(line)
         return result
 
@@ -60,7 +60,7 @@ class Child:
 
 
 def main(side_name: str) -> None:
-    """Measure what standard input asks for until it closes."""
+    """Do the measurements that standard input asks for until it closes."""
     import torch
 
     from benchmarks.sides import SIDES

@@ -1,8 +1,8 @@
-"""How many floating-point operations the parts need, and how fast this machine multiplies.
+"""Floating-point operations of the parts, and the rate at which this machine multiplies matrices.
 
-PyTorch counts them on the reference network, two for each multiply-add. Passes count the trunk
-once and the head T times. The rate is that of a large float32 product with PyTorch's defaults;
-oneDNN's kernels can be faster.
+PyTorch counts the operations of the reference network, two for each multiply-add. Passes count the
+trunk once and the head T times. The rate is that of a large float32 product with PyTorch's
+defaults; oneDNN's kernels can be faster.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from benchmarks import reference
 from benchmarks.sides import REPORT, T, cpu_seconds
 
 SIDE, REPEATS = 1024, 8
-N = 10  # images; every count is proportional to them
+N = 10  # images; every count is proportional to their number
 
 
 def gemm_rate() -> float:
     """Floating-point operations per second of one thread: the best of some 1024 x 1024 products."""
-    one, other = torch.randn(2, SIDE, SIDE)
-    return 2 * SIDE**3 / min(cpu_seconds(lambda: one @ other) for _ in range(REPEATS))
+    left, right = torch.randn(2, SIDE, SIDE)
+    return 2 * SIDE**3 / min(cpu_seconds(lambda: left @ right) for _ in range(REPEATS))
 
 
 def per_image() -> dict[str, float]:

@@ -1,7 +1,7 @@
-"""The measurements: parts side by side, whole steps, and a projection of the whole experiment.
+"""The measurements: single parts, whole steps, and a projection of the whole experiment.
 
-Seconds are CPU seconds of one thread unless they are called clock. Repeated measurements give
-their median.
+Seconds are CPU seconds of one thread, unless called clock seconds. A repeated measurement gives its
+median.
 """
 
 from __future__ import annotations
@@ -23,12 +23,17 @@ FULL_DATA, SEEDS = 59_000, 3
 FUNCTIONS = 5  # one of them is random, which scores nothing
 STEPS = range(20, 1021, 10)
 
-Say = Callable[[str], None]
+Announce = Callable[[str], None]  # called with the name of the next measurement
 
 
 @dataclass(frozen=True)
 class Part:
-    """One line of the table: seconds of both sides, and those predicted from counted operations."""
+    """One line of the table.
+
+    Attributes:
+        reference, ours: CPU seconds of both sides.
+        counted: seconds predicted from counted operations.
+    """
 
     name: str
     reference: float
@@ -38,18 +43,18 @@ class Part:
 
     @property
     def ratio(self) -> float:
-        """How many times faster ours is than the reference."""
+        """Speed-up of ours over the reference."""
         return self.reference / self.ours
 
 
 @dataclass(frozen=True)
 class WholeTraining:
-    """A whole training of ours on n images."""
+    """A whole training of our side on n images."""
 
     n: int
     seconds: float
     validation: float  # seconds
-    share: float  # of the validation images that were looked at
+    share: float  # of the validation images that were evaluated
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,7 @@ class Results:
 
 @contextmanager
 def sides() -> Iterator[tuple[Child, Child]]:
-    """The processes of the reference and of ours."""
+    """The child processes of the reference and of our side."""
     reference, ours = Child("reference"), Child("ours")
     try:
         yield reference, ours
@@ -78,16 +83,21 @@ def sides() -> Iterator[tuple[Child, Child]]:
         ours.close()
 
 
-def run(say: Say, sizes: Sequence[int] = SIZES, repeats: int = 3) -> Results:
-    """Measure everything; `say` is called with each part's name."""
+def run(announce: Announce, sizes: Sequence[int] = SIZES, repeats: int = 3) -> Results:
+    """Measure everything.
+
+    Args:
+        sizes: numbers of labels to measure at.
+        repeats: measurements of each training epoch.
+    """
     rate, per_image = flops.gemm_rate(), flops.per_image()
     with sides() as (reference, ours):
 
         def part(name: str, method: str, n: int, kind: str, times: int = repeats) -> Part:
-            say(name)
+            announce(name)
             pairs = [(reference.measure(method, n), ours.measure(method, n)) for _ in range(times)]
-            theirs, mine = (median(column) for column in zip(*pairs, strict=True))
-            return Part(name, theirs, mine, per_image[kind] * n / rate)
+            seconds = [median(column) for column in zip(*pairs, strict=True)]
+            return Part(name, seconds[0], seconds[1], per_image[kind] * n / rate)
 
         epochs = [part(f"train epoch, n = {n}", "train_epoch", n, "train") for n in sizes]
         batch = part("train batch of 1,024", "train_epoch", 1024, "train")
@@ -95,7 +105,7 @@ def run(say: Say, sizes: Sequence[int] = SIZES, repeats: int = 3) -> Results:
         pool = part(f"{REPORT.num_mc_samples} passes, {POOL:,}", "passes", POOL, "passes", 2)
         validations, trainings = [], []
         for n in sizes:
-            say(f"a whole training, n = {n}")
+            announce(f"a whole training, n = {n}")
             validations += [reference.measure("validation", REPORT.val_size) for _ in range(2)]
             trainings.append(WholeTraining(n, **ours.measure("whole_training", n)))
     validation = _validation(median(validations), trainings, per_image["validation"] / rate)
@@ -105,7 +115,7 @@ def run(say: Say, sizes: Sequence[int] = SIZES, repeats: int = 3) -> Results:
 
 
 def _validation(reference: float, trainings: Sequence[WholeTraining], per_image: float) -> Part:
-    """Ours varies by epoch, so it is the mean over whole trainings."""
+    """One validation; our time varies by epoch, so it is the mean over whole trainings."""
     ours = float(np.mean([t.validation for t in trainings])) / REPORT.n_epochs
     share = float(np.mean([t.share for t in trainings]))
     counted = per_image * REPORT.val_size
@@ -119,7 +129,7 @@ def _steps(
     test: Part,
     pool: Part,
 ) -> list[Part]:
-    """Whole steps; the reference's 400 epochs are extrapolated from a few, ours are run."""
+    """Whole steps; the reference's 400 epochs are extrapolated from a few, ours are all run."""
     scoring = test.reference + pool.reference
     return [
         Part(

@@ -1,8 +1,10 @@
 """How long a person waits for the Label page: `python -m benchmarks.page` (needs `.[test]`).
 
-Uses a real server, real workers, a headless Chromium and a temporary store. Measures the time from
-a key press to the visible label, with the model idle and training; from Enter to "Saved." and to
-the next ten images; and from the start of the server to the first query. Prints one JSON object.
+It uses a real server, real workers, a headless Chromium and a temporary store. It measures the time
+- from a key press to the visible label, with the model idle and with the model training;
+- from Enter to "Saved.", and from Enter to the next ten images;
+- from the start of the server to the first query.
+It prints one JSON object.
 """
 
 from __future__ import annotations
@@ -63,12 +65,12 @@ def main() -> None:
     found: dict[str, object] = {}
     with tempfile.TemporaryDirectory() as home, chromium() as browser:
         page = browser.new_context(viewport={"width": 1280, "height": 800}).new_page()
-        begun = time.monotonic()
+        started = time.monotonic()
         with app_server(home) as url:
             page.goto(url)
             page.get_by_role("button", name="Start labelling").click(timeout=WAIT_MS)
             _ready(page)
-            found["server start to first query, s"] = round(time.monotonic() - begun, 1)
+            found["server start to first query, s"] = round(time.monotonic() - started, 1)
             found |= _strict(page)
             found |= _continuous(page, url, open_store(Path(home)))
     print(json.dumps(found, indent=1))
@@ -87,7 +89,7 @@ def _strict(page: Page) -> dict[str, object]:
         changed = page.locator(".cell").first
         expect(changed).not_to_have_attribute("data-image-id", str(first), timeout=WAIT_MS)
         _ready(page)
-        page.wait_for_timeout(300)  # a person looks at the next ten; the measurement goes on
+        page.wait_for_timeout(300)  # a person would look at the next ten images here
     return {
         "key to label, waiting, ms": _figures(keys),
         "Enter to saved, ms": _figures(page.evaluate("saved")),
@@ -96,7 +98,7 @@ def _strict(page: Page) -> dict[str, object]:
 
 
 def _continuous(page: Page, url: str, store: Store) -> dict[str, object]:
-    """While the model trains; 400 epochs make sure that it does."""
+    """The waiting times while the model trains; 400 epochs keep it training throughout."""
     protocol = override(PRESETS["quick"], {"n_epochs": 400})
     dataset = load("mnist5k")
     run_id = actions.start_run(store, dataset, protocol, "bald", 2, "me", mode="continuous")

@@ -1,4 +1,4 @@
-"""The scaling plots: cost over labels, passes, pool size and workers, as SVG, PNG and CSV."""
+"""Scaling plots: cost over labels, passes, pool size and workers, as SVG, PNG and CSV."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def save_all(results: Results, scaled: Scaling, folder: Path) -> None:
         ("pool", scaled.pools, "images scored with 64 passes"),
     ):
         _save(_frame(values), title, "CPU seconds", folder / name)
-    # CPU seconds; clock seconds include other work on the machine and are in the JSON.
-    each = {n: seen["cpu"] for n, seen in scaled.workers.items()}
-    _save(_frame(each), "workers at once", "CPU seconds of a step, each", folder / "workers")
+    # CPU seconds, since clock seconds (in the JSON) include other work on the machine.
+    per_worker = {n: measured["cpu"] for n, measured in scaled.workers.items()}
+    _save(_frame(per_worker), "workers at once", "CPU seconds of a step, each", folder / "workers")
 
 
 def _parts(training: Any) -> dict[str, float]:

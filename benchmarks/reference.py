@@ -1,8 +1,8 @@
-"""The procedure as one would first write it: stock layers, a DataLoader, T full forward passes.
+"""A straightforward implementation: stock layers, a DataLoader, T full forward passes.
 
-Benchmarks and tests compare the core with it. It shares only the report's numbers with the
-product: images are transformed one by one while loading (validation loads them again every epoch),
-dropout is `nn.Dropout`, and every stochastic pass runs the whole network.
+Benchmarks and tests compare the core with it. It shares only the report's parameters with the
+product. Images are transformed one by one while loading, and validation loads them again in every
+epoch. Dropout is `nn.Dropout`, and every stochastic pass runs the whole network.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ class Images(Dataset[tuple[Tensor, int]]):
 
 
 def loader(images: np.ndarray, labels: np.ndarray) -> DataLoader[tuple[Tensor, int]]:
-    """Batches of 1,024 in order."""
+    """Batches of 1,024 images, in order."""
     return DataLoader(Images(images, labels), batch_size=BATCH)
 
 
 def lenet5(dropout: tuple[float, float]) -> nn.Sequential:
-    """Table 1 of the report, logits without relu."""
+    """LeNet of the report's table 1; the last layer returns logits, without relu."""
     return nn.Sequential(
         *(nn.Conv2d(1, 6, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2)),
         *(nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten()),
@@ -60,7 +60,7 @@ def lenet5(dropout: tuple[float, float]) -> nn.Sequential:
 def train_epoch(
     model: nn.Module, optimiser: torch.optim.Optimizer, images: Tensor, labels: Tensor
 ) -> float:
-    """One full-batch epoch, dropout on; returns the mean loss."""
+    """Train one full-batch epoch with dropout on; returns the mean cross entropy in nats."""
     model.train()
     optimiser.zero_grad()
     loss = F.cross_entropy(model(images), labels)
@@ -70,7 +70,7 @@ def train_epoch(
 
 
 def validation_loss(model: nn.Module, batches: Batches) -> float:
-    """Mean cross entropy, dropout off."""
+    """Mean cross entropy in nats, with dropout off."""
     model.eval()
     total, n = 0.0, 0
     with torch.no_grad():
@@ -81,7 +81,7 @@ def validation_loss(model: nn.Module, batches: Batches) -> float:
 
 
 def stochastic_passes(model: nn.Module, batches: Batches, n_passes: int) -> Tensor:
-    """[T, N, C] probabilities of T passes of the whole network, dropout on; images loaded once."""
+    """[T, N, C] probabilities of T passes of the whole network with dropout on."""
     model.train()
     with torch.no_grad():
         chunks = [

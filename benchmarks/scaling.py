@@ -1,6 +1,6 @@
-"""How cost grows with labels, passes, pool size and workers, and how much memory a worker takes.
+"""How cost grows with passes, pool size and workers, and how much memory a worker needs.
 
-A worker here has the imports, data set and learner of a real one; its step trains fewer epochs.
+A worker here has the imports, data set and learner of a real one, but trains fewer epochs.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from statistics import median
 
 from benchmarks.children import Child
 from benchmarks.data import dataset
-from benchmarks.measure import WHOLE_POOL, Say
+from benchmarks.measure import WHOLE_POOL, Announce
 
 WORKERS = (1, 2, 4)
 STEP_EPOCHS = 60
@@ -20,7 +20,16 @@ PASSES = (8, 16, 32, 64, 128)
 
 @dataclass(frozen=True)
 class Scaling:
-    """Seconds are CPU seconds; `clock` is the time until the last of the workers is done."""
+    """The results; seconds are CPU seconds.
+
+    Attributes:
+        pools: pool size -> seconds of T passes over it.
+        passes: T -> seconds of T passes over 1,000 images.
+        workers: number of workers -> `cpu` seconds of a step, `clock` seconds until the last
+            worker is done, and `steps_per_minute` of all workers.
+        worker_megabytes: peak memory of a worker after its steps.
+        whole_pool_megabytes: peak memory of a worker that has scored a whole pool.
+    """
 
     dataset: str
     pools: dict[int, float]
@@ -34,19 +43,19 @@ class Scaling:
         return asdict(self)
 
 
-def run(say: Say) -> Scaling:
-    """Measure; takes a minute."""
+def run(announce: Announce) -> Scaling:
+    """Measure everything; takes a minute."""
     children = [Child("worker") for _ in range(max(WORKERS))]
     try:
-        workers = {n: _together(children[:n], say) for n in WORKERS}
+        workers = {n: _step_at_once(children[:n], announce) for n in WORKERS}
         worker = children[0]
         megabytes = worker.peak_megabytes
         pools, passes = {}, {}
         for n in PASSES:
-            say(f"{n} passes over 1,000 images")
+            announce(f"{n} passes over 1,000 images")
             passes[n] = median(worker.measure("passes_of_1000", n) for _ in range(3))
         for n in POOLS:
-            say(f"a pool of {n:,}")
+            announce(f"a pool of {n:,}")
             pools[n] = worker.measure("whole_pool", n)
         return Scaling(dataset().name, pools, passes, workers, megabytes, worker.peak_megabytes)
     finally:
@@ -54,9 +63,9 @@ def run(say: Say) -> Scaling:
             child.close()
 
 
-def _together(children: list[Child], say: Say) -> dict[str, float]:
-    """A warm-up step and then a measured step on all children at once."""
-    say(f"{len(children)} workers at once")
+def _step_at_once(children: list[Child], announce: Announce) -> dict[str, float]:
+    """Run a warm-up step and then a measured step on all children at once."""
+    announce(f"{len(children)} workers at once")
     for n_epochs in (2, STEP_EPOCHS):
         for child in children:
             child.ask("step", n_epochs)

@@ -1,6 +1,7 @@
-"""The two sides of the comparison; each measures its own parts on one thread.
+"""The sides of the comparison; each measures its own parts on one thread.
 
-Times are CPU times of the process, which other work on the machine affects less than clock time.
+Times are CPU times of the process, since other work on the machine affects them less than clock
+time.
 """
 
 from __future__ import annotations
@@ -50,12 +51,12 @@ class Reference:
     def train_epoch(self, n: int) -> float:
         """Seconds of one epoch on n images."""
         pixels, labels = images_of(n)
-        images, wanted = normalise(pixels), torch.from_numpy(labels)
+        images, targets = normalise(pixels), torch.from_numpy(labels)
         optimiser = torch.optim.AdamW(self.model.parameters(), lr=REPORT.learning_rate)
 
         def epochs() -> None:
             for _ in range(_few_epochs(n)):
-                reference.train_epoch(self.model, optimiser, images, wanted)
+                reference.train_epoch(self.model, optimiser, images, targets)
 
         return cpu_seconds(epochs) / _few_epochs(n)
 
@@ -65,7 +66,7 @@ class Reference:
         return cpu_seconds(lambda: reference.validation_loss(self.model, batches))
 
     def passes(self, n: int) -> float:
-        """Seconds of T passes over n images and their scores; FEW_PASSES are measured."""
+        """Seconds of T passes over n images and their scores, extrapolated from FEW_PASSES."""
         batches = list(reference.loader(*images_of(n)))
         few = cpu_seconds(lambda: reference.stochastic_passes(self.model, batches, FEW_PASSES))
         loading = cpu_seconds(lambda: list(reference.loader(*images_of(n))))
@@ -82,10 +83,10 @@ class Ours:
     def train_epoch(self, n: int) -> float:
         """Seconds of one epoch on n images."""
         protocol = override(REPORT, {"weights": "last", "n_epochs": _few_epochs(n)})
-        return cpu_seconds(lambda: _trained(n, protocol)) / protocol.n_epochs
+        return cpu_seconds(lambda: _train(n, protocol)) / protocol.n_epochs
 
     def whole_training(self, n: int) -> dict[str, float]:
-        """A whole training: its seconds, those of validation, share of validation images seen."""
+        """`seconds` of a training and of its `validation`; `share` of validation images used."""
         seconds, seen = [0.0], [0]
 
         def watched(model: BayesianCNN, images: Tensor, labels: Tensor) -> Tensor:
@@ -95,26 +96,26 @@ class Ours:
             return losses[0]
 
         with patch("dal_core.training.weight_selection.image_losses", watched):
-            whole = cpu_seconds(lambda: _trained(n, REPORT))
+            whole = cpu_seconds(lambda: _train(n, REPORT))
         share = seen[0] / (REPORT.n_epochs * REPORT.val_size)
         return {"seconds": whole, "validation": seconds[0], "share": share}
 
     def passes(self, n: int) -> float:
         """Seconds of T passes over n images and their scores."""
-        return _scored(n, T)
+        return _score_seconds(n, T)
 
 
 class Worker:
-    """What a worker holds: its imports, its data set and one run under `report`."""
+    """A worker's memory and work: its imports, its data set and one run under `report`."""
 
     def __init__(self) -> None:
         from dal_core.execution import worker_process  # noqa: F401  its imports take memory
 
         keep_freed_memory()
-        self.spec = RunSpec(dataset().fingerprint, _on(dataset().name), "bald", 1)
+        self.spec = RunSpec(dataset().fingerprint, _report_on(dataset().name), "bald", 1)
 
     def step(self, n_epochs: int) -> dict[str, float]:
-        """Train on 220 labels, score 5,000 images and measure 3,000; clock and CPU seconds."""
+        """Seconds (`clock`, `cpu`) to train on 220 labels, score 5,000 images, measure 3,000."""
         started, data = time.perf_counter(), dataset()
         protocol = override(self.spec.protocol, {"n_epochs": n_epochs})
         learner = BayesianCNNLearner(dataclasses.replace(self.spec, protocol=protocol), data)
@@ -131,29 +132,29 @@ class Worker:
 
     def whole_pool(self, n: int) -> float:
         """CPU seconds of T passes over n images, chunk by chunk as in a query."""
-        return _scored(n, T)
+        return _score_seconds(n, T)
 
     def passes_of_1000(self, n_passes: int) -> float:
         """CPU seconds of that many passes over 1,000 images."""
-        return _scored(1000, n_passes)
+        return _score_seconds(1000, n_passes)
 
 
-def _on(name: str) -> Protocol:
+def _report_on(name: str) -> Protocol:
     return with_dataset(REPORT, name)
 
 
 def _few_epochs(n: int) -> int:
-    """Enough epochs to make the set-up before the first one negligible."""
+    """Number of epochs that makes the set-up before the first one negligible."""
     return EPOCH_IMAGES // n
 
 
-def _fresh() -> BayesianCNN:
+def _new_model() -> BayesianCNN:
     return build_model(REPORT.which_model, REPORT.dropout, seed=1)
 
 
-def _scored(n: int, n_passes: int) -> float:
+def _score_seconds(n: int, n_passes: int) -> float:
     pixels, _ = images_of(n)
-    model = McDropoutModel(_fresh(), Training((), (), None, 0.0))
+    model = McDropoutModel(_new_model(), Training((), (), None, 0.0))
 
     def score() -> None:
         for probs in model.sample_in_chunks(pixels, n_passes, seed=1):
@@ -162,11 +163,11 @@ def _scored(n: int, n_passes: int) -> float:
     return cpu_seconds(score)
 
 
-def _trained(n: int, protocol: Protocol) -> None:
+def _train(n: int, protocol: Protocol) -> None:
     pixels, labels = images_of(n)
     validation = _tensors(images_of(REPORT.val_size, skip=n))
     generator = torch.Generator().manual_seed(1)
-    train(_fresh(), *_tensors((pixels, labels)), protocol, generator, validation)
+    train(_new_model(), *_tensors((pixels, labels)), protocol, generator, validation)
 
 
 def _tensors(data: Labelled) -> tuple[Tensor, Tensor]:

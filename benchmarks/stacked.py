@@ -1,9 +1,9 @@
 """`python -m benchmarks.stacked`: stacked runs against single runs and against predictions.
 
-Takes half a minute on one thread of a CPU. With `--device cuda` it also measures the epoch with
-and without the CUDA graph, and prints how far the device differs from the CPU, the graph from no
-graph, and a repetition from itself (the last two should be 0.0e+00). Prints the tables of
-`gpu.md` as Markdown; predictions are for one H200.
+It takes half a minute on one thread of a CPU and prints the tables of `gpu.md` as Markdown.
+Predictions are for one H200. With `--device cuda` it also measures the epoch with and without the
+CUDA graph. It then prints the largest differences between device and CPU, between graph and no
+graph, and between two repetitions (the last two should be 0.0e+00).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from dal_core.training.stacked.graph import GraphFailed
 from dal_core.training.stacked.train import StackedSet, train_together
 
 REPORT = PRESETS["report"]
-GRAPH_EPOCHS = 30  # three of warm-up, the others replay the graph
+GRAPH_EPOCHS = 30  # three warm-up epochs; the others replay the graph
 VERSIONS = ("eager", "eager, fused optimiser", "graph")
 
 
@@ -47,7 +47,7 @@ class Sets:
 
 
 def main() -> None:
-    """Count, predict, measure, print."""
+    """Predict, measure and print."""
     options = _options()
     device = choose_device(options.device)
     keep_freed_memory()
@@ -57,7 +57,7 @@ def main() -> None:
     _measure_epochs(device, options.runs, options.sizes, options.epochs, has_graphs)
     _measure_passes(device, options.runs, options.images)
     if device.type != "cpu":
-        _agree(device, has_graphs)
+        _compare(device, has_graphs)
 
 
 # -- predictions -------------------------------------------------------------------------------
@@ -95,7 +95,12 @@ def _predict() -> None:
 
 
 def _versions(one: counts.Count, plain: float) -> tuple[float, float, float]:
-    """Seconds of each of VERSIONS; `plain` is the number of kernels the fused optimiser saves."""
+    """Seconds of each of VERSIONS.
+
+    Args:
+        one: the counts with the fused optimiser.
+        plain: number of kernels that the fused optimiser saves.
+    """
     unfused = one + counts.Count(plain, 0, 0)
     return (
         unfused.seconds(counts.EAGER_LAUNCH),
@@ -108,10 +113,10 @@ def _versions(one: counts.Count, plain: float) -> tuple[float, float, float]:
 
 
 def _can_capture(device: torch.device) -> bool:
-    """Whether an epoch can be captured as a graph there; prints the reason if not."""
+    """Whether an epoch can be captured as a CUDA graph; prints the reason if not."""
     protocol = override(REPORT, {"n_epochs": GRAPH_EPOCHS})
     try:
-        _together(_sets(3, 20, protocol.val_size, device), protocol, True)
+        _train_together(_sets(3, 20, protocol.val_size, device), protocol, True)
     except GraphFailed as error:
         print(f"without CUDA graphs: {error}\n")
         return False
@@ -136,7 +141,7 @@ def _measure_epochs(
             cells = [f"{single / n_epochs * 1e3:.1f}"]
             for with_graph in versions.values():
                 seconds = _seconds(
-                    lambda s=sets, g=with_graph: _together(s, protocol, g),  # type: ignore[misc]
+                    lambda s=sets, g=with_graph: _train_together(s, protocol, g),  # type: ignore[misc]
                     device,
                 )
                 cells.append(f"{seconds / n_epochs * 1e3:.1f}")
@@ -155,8 +160,8 @@ def _measure_passes(device: torch.device, all_runs: Sequence[int], n_images: int
 
         def single(models: list[BayesianCNN] = models) -> None:
             for model in models:
-                alone = McDropoutModel(model, Training((), (), None, 0.0))
-                list(alone.sample_in_chunks(pixels, n_passes, seed=1))
+                sampler = McDropoutModel(model, Training((), (), None, 0.0))
+                list(sampler.sample_in_chunks(pixels, n_passes, seed=1))
 
         def all_at_once(models: list[BayesianCNN] = models, ids: Tensor = ids) -> None:
             for _ in passes_together(models, images, ids, n_passes, [1] * len(models)):
@@ -166,14 +171,14 @@ def _measure_passes(device: torch.device, all_runs: Sequence[int], n_images: int
         print(f"| {n_runs} runs | {' | '.join(cells)} |", flush=True)
 
 
-def _agree(device: torch.device, has_graphs: bool) -> None:
-    """15 runs at 220 labels on the device against the CPU, against no graph, and repeated."""
+def _compare(device: torch.device, has_graphs: bool) -> None:
+    """Print how 15 runs at 220 labels differ between devices, without a graph, and repeated."""
     fast, epochs = ("graph" if has_graphs else "device"), f"{GRAPH_EPOCHS} epochs"
     cpu = torch.device("cpu")
 
     def trained(on: torch.device, n_epochs: int, with_graph: bool) -> list[Training]:
         protocol = override(REPORT, {"n_epochs": n_epochs})
-        return _together(_sets(15, 220, protocol.val_size, on), protocol, with_graph)
+        return _train_together(_sets(15, 220, protocol.val_size, on), protocol, with_graph)
 
     print("\n| largest difference in nats | training loss | validation loss |\n|---|---|---|")
     _print_difference("device, CPU: one epoch", trained(device, 1, False), trained(cpu, 1, False))
@@ -197,7 +202,7 @@ def _print_difference(what: str, ones: Sequence[Training], others: Sequence[Trai
     print(f"| {what} | {training:.1e} | {validation:.1e} |", flush=True)
 
 
-def _together(sets: Sets, protocol: Protocol, with_graph: bool) -> list[Training]:
+def _train_together(sets: Sets, protocol: Protocol, with_graph: bool) -> list[Training]:
     n_runs = len(sets.training.ids)
     return train_together(
         _models(n_runs, sets.images.device),
@@ -218,17 +223,17 @@ def _one_by_one(sets: Sets, protocol: Protocol) -> None:
 
 
 def _sets(n_runs: int, n_images: int, n_validation: int, device: torch.device) -> Sets:
-    """Random images for each run; equal arguments give equal sets."""
+    """Random training and validation images of each run; equal arguments give equal sets."""
     pixels, labels = images_of(5000)
     generator = torch.Generator().manual_seed(1)
     size = n_runs, n_images + n_validation
     ids = torch.randint(0, len(pixels), size, generator=generator)
-    wanted = torch.from_numpy(labels)[ids].to(device)
+    targets = torch.from_numpy(labels)[ids].to(device)
     ids = ids.to(device)
     return Sets(
         normalise(pixels).to(device),
-        StackedSet(ids[:, :n_images], wanted[:, :n_images]),
-        StackedSet(ids[:, n_images:], wanted[:, n_images:]),
+        StackedSet(ids[:, :n_images], targets[:, :n_images]),
+        StackedSet(ids[:, n_images:], targets[:, n_images:]),
     )
 
 
@@ -238,14 +243,14 @@ def _models(n_runs: int, device: torch.device) -> list[BayesianCNN]:
 
 
 def _seeds(n_runs: int) -> list[int]:
-    """Three seeds for any number of runs, as the report's experiment has."""
+    """The seed of each run: three different seeds, as in the report's experiment."""
     return [run % 3 for run in range(n_runs)]
 
 
 def _seconds(work: Callable[[], object], device: torch.device) -> float:
-    """Clock time of one call, including the work it started on the device."""
+    """Clock seconds of one call, including the work it starts on the device."""
     if device.type == "cuda":
-        work()  # libraries set themselves up
+        work()  # warm-up, in which libraries initialise
         torch.cuda.synchronize()
     started = time.perf_counter()
     work()

@@ -1,10 +1,10 @@
 """Counts of a stacked step (kernels, bytes, operations) and the time they predict on a GPU.
 
-Counts come from watching every operation that PyTorch dispatches on the CPU for two numbers of
-images, and are interpolated linearly. Kernels depend on neither runs nor images; bytes and
-operations are proportional to runs and linear in images. An operation counts as one kernel that
-reads its inputs and writes its outputs once; views count as none. Four constants describe the
-machine; they are guesses until somebody measures. `python -m benchmarks.stacked` prints the result.
+The operations that PyTorch dispatches on the CPU are counted for two numbers of images, and the
+counts are interpolated linearly. Kernels depend on neither runs nor images. Bytes and operations
+are proportional to runs and linear in images. An operation counts as one kernel that reads its
+inputs and writes its outputs once; views count as none. Four constants describe the machine; they
+are estimates, not measurements. `python -m benchmarks.stacked` prints the result.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ TEST, POOL, FULL_DATA, BATCH = 3000, 5000, 59_000, 1024
 # reach a fifth, and 4.8e12 bytes per second, of which plain kernels reach three fifths.
 OPERATIONS_A_SECOND, BYTES_A_SECOND = 67e12 * 0.2, 4.8e12 * 0.6
 NO_KERNEL = ("aten::detach", "aten::_unsafe_view", "aten::_local_scalar_dense")
-EAGER_LAUNCH, GRAPH_LAUNCH = 8e-6, 1.5e-6  # seconds per kernel: from Python, from a graph
+EAGER_LAUNCH, GRAPH_LAUNCH = 8e-6, 1.5e-6  # seconds per kernel, from Python and from a graph
 
 
 @dataclass(frozen=True)
@@ -59,13 +59,17 @@ class Count:
         return Count(self.kernels * kernels, self.bytes * work, self.operations * work)
 
     def seconds(self, launch: float) -> float:
-        """Predicted time: the host starts kernels while the device works; the slower one counts."""
+        """Predicted seconds: host and device work at the same time, so the slower one counts.
+
+        Args:
+            launch: seconds the host needs to start a kernel.
+        """
         work = self.bytes / BYTES_A_SECOND + self.operations / OPERATIONS_A_SECOND
         return max(launch * self.kernels, work + GRAPH_LAUNCH * self.kernels)
 
 
-class _Watch(TorchDispatchMode):
-    """Counts kernels and their bytes."""
+class _Counter(TorchDispatchMode):
+    """Counts kernels and the bytes they move."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -75,8 +79,8 @@ class _Watch(TorchDispatchMode):
         self, operation: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         result = operation(*args, **(kwargs or {}))
-        moves = not operation.is_view and "empty" not in operation.name()
-        if moves and operation.name() not in NO_KERNEL:
+        is_kernel = not operation.is_view and "empty" not in operation.name()
+        if is_kernel and operation.name() not in NO_KERNEL:
             touched = [t for t in tree_leaves((args, kwargs, result)) if isinstance(t, Tensor)]
             self.kernels += 1
             self.bytes += sum(_bytes(tensor) for tensor in touched)
@@ -84,27 +88,27 @@ class _Watch(TorchDispatchMode):
 
 
 def _bytes(tensor: Tensor) -> int:
-    """Bytes in memory: expanded axes and overlapping windows are read once."""
+    """Bytes a tensor takes in memory; expanded axes and overlapping windows count once."""
     sizes = zip(tensor.shape, tensor.stride(), strict=True)
     spread = tensor.element_size() * int(np.prod([n for n, stride in sizes if stride != 0]))
     return min(spread, tensor.untyped_storage().nbytes())
 
 
 def _counted(work: Callable[[], object]) -> Count:
-    with FlopCounterMode(display=False) as counter, _Watch() as watch:
+    with FlopCounterMode(display=False) as counter, _Counter() as watch:
         work()
     return Count(watch.kernels, watch.bytes, counter.get_total_flops())
 
 
 @dataclass(frozen=True)
 class Line:
-    """A count for one run that is linear in its images."""
+    """A count of one run as a linear function of its images: level + slope * images."""
 
     level: Count
     slope: Count
 
     def at(self, n_images: float, n_runs: int) -> Count:
-        """The count for `n_images` images of each of `n_runs` runs at once."""
+        """The count for `n_runs` stacked runs with `n_images` images each."""
         kernels = self.level.kernels + self.slope.kernels * n_images
         bytes_ = self.level.bytes + self.slope.bytes * n_images
         operations = self.level.operations + self.slope.operations * n_images
@@ -119,7 +123,7 @@ def _line(count: Callable[[int], Count]) -> Line:
 
 
 def epoch(protocol: Protocol = REPORT) -> Line:
-    """One epoch of one run: training, validation where there is one, optimiser, kept weights."""
+    """One epoch of one run: training, optimiser, validation if any, and keeping the weights."""
 
     def count(n: int) -> Count:
         one, two = (_training(n, override(protocol, {"n_epochs": e})) for e in (1, 2))
@@ -141,7 +145,7 @@ def passes() -> Line:
 
 
 def unfused_optimiser() -> int:
-    """How many more kernels PyTorch's plain AdamW starts than the fused one."""
+    """Number of kernels that PyTorch's plain AdamW starts beyond those of the fused one."""
     model = build_model(REPORT.which_model, REPORT.dropout, seed=1)
     kernels = []
     for fused in (False, True):

@@ -1,8 +1,8 @@
 """`python -m benchmarks.stacked_host`: the host's part of an experiment with stacked runs.
 
-Takes all runs through the store step by step with training and passes replaced by constants. What
-is left is the log, the records and the files, which no GPU makes faster. 15 runs x 101 steps of
-`report` take about a minute. `--profile` also prints where the time goes.
+It conducts an experiment with training and passes replaced by constants. The remaining work is the
+log, the records and the files, which a GPU does not speed up. 15 runs x 101 steps of `report` take
+about a minute. `--profile` also prints where the time goes.
 """
 
 from __future__ import annotations
@@ -76,9 +76,9 @@ def measure(
     seeds: Sequence[int] = (1, 2, 3),
     profile: cProfile.Profile | None = None,
 ) -> Host:
-    """Work through a new experiment in `home` without training a model."""
+    """Conduct a new experiment in `home` without training; returns its cost."""
     store = open_store(home)
-    # One pass: making passes is the device's work, but scoring them is the host's.
+    # One pass, because making passes is the device's work; scoring them is the host's.
     protocol = override(protocol, {"num_mc_samples": 1})
     made = create_experiment(store, dataset, protocol, functions, seeds, full_data=False)
     with (
@@ -99,7 +99,7 @@ def measure(
 def _train(
     models: Sequence[BayesianCNN], images: Tensor, training: Any, protocol: Protocol, *_: Any
 ) -> list[Training]:
-    """Train nothing; return as many losses as a training has."""
+    """Stand-in for training: returns one loss per epoch."""
     losses = tuple(FIRST_LOSS / epoch for epoch in range(1, protocol.n_epochs + 1))
     return [Training(losses, losses, protocol.n_epochs, 0.0) for _ in models]
 
@@ -112,7 +112,7 @@ def _passes(
     n_passes: int,
     *_: Any,
 ) -> Iterator[Tensor]:
-    """The same probabilities for every chunk of images."""
+    """Stand-in for passes: yields the same probabilities for every chunk of images."""
     generator = torch.Generator().manual_seed(1)
     logits = torch.randn(1, n_passes, CHUNK, n_classes, generator=generator)
     probs = torch.softmax(logits, -1)

@@ -1,4 +1,4 @@
-"""The results as tables on a terminal."""
+"""Prints the results as tables on a terminal."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WIDTH = 100
 def show(results: Results) -> None:
     """Print the parts, the steps and the projection."""
     console = Console(width=WIDTH)
-    table = Table(title="CPU seconds of one thread, the implementations measured in turn")
+    table = Table(title="CPU seconds of one thread; the implementations are measured in turn")
     for column in ("part", "reference", "ours", "ratio", "ours / FLOPs", "note"):
         table.add_column(column, justify="left" if column in ("part", "note") else "right")
     for number, part in enumerate([*results.parts, *results.steps]):
@@ -23,7 +23,7 @@ def show(results: Results) -> None:
         table.add_row(*_cells(part))
     console.print(table)
     console.print(
-        "ours / FLOPs: our time to that of the counted operations at the "
+        "ours / FLOPs: our time divided by the time of the counted operations at the "
         f"{results.gemm_rate / 1e9:.0f} GFLOP/s of a 1024 x 1024 product.\n"
         "Whole steps: a training of 400 epochs with its validation, 64 passes over 3,000 and 5,000 "
         "images;\nours are run, the reference's are extrapolated from 5 to 300 epochs, "
@@ -58,10 +58,10 @@ def show_scaling(scaled: Scaling) -> None:
     console = Console(width=WIDTH)
     for n, seconds in scaled.pools.items():
         console.print(f"64 passes over {n:,} images: {seconds:.2f} s")
-    for n, seen in scaled.workers.items():
+    for n, measured in scaled.workers.items():
         console.print(
-            f"{n} workers at once: {seen['steps_per_minute']:.1f} steps a minute (60 epochs, 220 "
-            f"labels), {seen['cpu']:.2f} CPU s and {seen['clock']:.2f} s on the clock each"
+            f"{n} workers at once: {measured['steps_per_minute']:.1f} steps a minute (60 epochs, "
+            f"220 labels), {measured['cpu']:.2f} CPU s and {measured['clock']:.2f} s on the clock each"
         )
     console.print(
         f"memory of a worker on {scaled.dataset}: {scaled.worker_megabytes:.0f} MB at its peak, "

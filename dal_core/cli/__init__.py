@@ -1,7 +1,7 @@
 """The `dal` command: runs, their results and the data sets, without a browser.
 
-Results go to standard output, everything else to standard error. A command imports what it needs
-when it runs, so that `dal --help` answers at once.
+Results go to standard output, everything else to standard error. A command imports its modules
+when it runs, so that `dal --help` is fast.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     try:
         return command().main(arguments, prog_name="dal", standalone_mode=False) or 0
-    except typer.TyperException as error:  # the command line itself is wrong
-        return _complain(" ".join(error.format_message().split()), error.exit_code)
+    except typer.TyperException as error:  # a mistake in the command line
+        return _print_error(" ".join(error.format_message().split()), error.exit_code)
     except (typer.Abort, KeyboardInterrupt):
         return INTERRUPTED
     except Exception as error:
-        return _complain(*describe(error))
+        return _print_error(*describe(error))
 
 
-def _complain(line: str, code: int) -> int:
+def _print_error(line: str, code: int) -> int:
     print(f"dal: {line}", file=sys.stderr)
     return code

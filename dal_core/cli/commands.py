@@ -1,7 +1,7 @@
-"""The command line as a whole: every command by its name, in the order of the help.
+"""The whole command line: every command by name, in the order of the help.
 
-What a command does is imported inside it, so that help is printed without loading torch, NumPy or
-the database.
+A command imports its implementation when it runs, so that help is printed without loading torch,
+NumPy or the database.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ for name, function in DATA_COMMANDS.items():
 
 
 def command() -> Any:
-    """The command line as one object that is called with the arguments."""
+    """The Click command of the whole command line."""
     return typer.main.get_command(app)
 
 

@@ -1,4 +1,4 @@
-"""The commands that compute: signatures and help; the work is in the modules they import."""
+"""Signatures and help of the commands that compute; the modules they import do the work."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ def run(
     noise: Noise = None,
     settings: Settings = None,
     until_labels: Annotated[
-        str | None, typer.Option(metavar="N", help="Stop before there are more than N labels")
+        str | None, typer.Option(metavar="N", help="Stop before the run has more than N labels")
     ] = None,
     until_accuracy: Annotated[
         str | None,
-        typer.Option(metavar="A", help="Stop at this test accuracy, above 0 to 1"),
+        typer.Option(metavar="A", help="Stop at this test accuracy, above 0 and at most 1"),
     ] = None,
     resume: Annotated[
         str | None,
         typer.Option(
-            metavar="RUN", help="Continue this run; only the two stop rules may be changed"
+            metavar="RUN", help="Continue this run; only the two --until options can be changed"
         ),
     ] = None,
     device: Device = None,
@@ -58,15 +58,17 @@ def run(
     Prints the id of the run first, then progress; the last line is the result. Ctrl-C stops the
     run (exit code 130) and loses at most the current step; `dal run --resume RUN` continues it.
     """
-    from dal_core.cli import run as running
+    from dal_core.cli import run as implementation
 
     given = _given(
         protocol=protocol, acquisition=acquisition, seed=seed, dataset=dataset, noise=noise
     )
     if settings:
         given["set"] = tuple(settings)
-    stops = running.Stops(until_labels, until_accuracy)
-    code = running.run(given, stops, resume=resume, device=device, home=home, as_json=as_json)
+    stops = implementation.Stops(until_labels, until_accuracy)
+    code = implementation.run(
+        given, stops, resume=resume, device=device, home=home, as_json=as_json
+    )
     raise typer.Exit(code)
 
 
@@ -84,7 +86,7 @@ def reproduce(
         str | None,
         typer.Option(
             metavar="SEEDS",
-            help="One run of each function with each, such as 1,2,3 or 1-10 [default: 1,2,3]",
+            help="Seeds of each function, such as 1,2,3 or 1-10 [default: 1,2,3]",
         ),
     ] = None,
     full_data: Annotated[
@@ -115,12 +117,12 @@ def reproduce(
     home: Home = None,
     as_json: JsonObject = False,
 ) -> None:
-    """Start or resume an experiment: functions x seeds and bounds.
+    """Start or resume an experiment: functions x seeds, and full-data bounds.
 
     Prints the id of the experiment first, then a live table. Ctrl-C stops it (exit code 130) and
     loses at most the current steps; `dal reproduce --resume EXPERIMENT` continues it.
     """
-    from dal_core.cli import reproduce as reproducing
+    from dal_core.cli import reproduce as implementation
 
     given = _given(
         protocol=protocol,
@@ -133,7 +135,7 @@ def reproduce(
     )
     if settings:
         given["set"] = tuple(settings)
-    code = reproducing.reproduce(
+    code = implementation.reproduce(
         given,
         resume=resume,
         workers=workers,
@@ -178,10 +180,10 @@ def replay(
     home: Home = None,
     as_json: JsonObject = False,
 ) -> None:
-    """Refit exported labels, or a run's, step by step to a curve.
+    """Refit the labels of a file or a run, step by step, to a learning curve.
 
-    Corrected labels give the whole corrected curve. Prints the id of the new run first, then
-    progress; the last line is the result. After a stop or a kill, the same command continues.
+    Corrected labels give the corrected curve from the start. Prints the id of the new run first,
+    then progress; the last line is the result. After a stop or a kill, the same command continues.
     """
     from dal_core.cli import refit
 
@@ -194,16 +196,16 @@ def fork(
     at: Annotated[
         str,
         typer.Option(
-            "--at", metavar="N", help="Number of labels that both share, at a step of RUN"
+            "--at", metavar="N", help="Number of labels that both runs share, at a step of RUN"
         ),
     ],
     acquisition: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Acquisition function from there on [default: RUN's]"),
+        typer.Option(metavar="NAME", help="Acquisition function after the fork [default: RUN's]"),
     ] = None,
     noise: Noise = None,
     protocol: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Protocol from there on [default: RUN's]")
+        str | None, typer.Option(metavar="NAME", help="Protocol after the fork [default: RUN's]")
     ] = None,
     settings: Settings = None,
     title: Title = None,
@@ -213,8 +215,8 @@ def fork(
 ) -> None:
     """Start a run that shares the first steps of another.
 
-    The oracle answers the rest. RUN stays as it is. The fork has RUN's seed, data and division of
-    the images. Prints the id of the fork first; Ctrl-C stops it, `dal run --resume` continues it.
+    The oracle answers the remaining steps. RUN is not changed. The fork has RUN's seed, data and
+    split. Prints the id of the fork first. Ctrl-C stops it; `dal run --resume` continues it.
     """
     from dal_core.cli import forking
 
@@ -233,11 +235,13 @@ def demo(
     BALD and random, in a few minutes. Uses the embedded images, so nothing is downloaded. Ctrl-C
     stops it; the same command continues.
     """
-    from dal_core.cli import demo as demos
+    from dal_core.cli import demo as implementation
 
-    raise typer.Exit(demos.create(workers=workers, device=device, home=home, as_json=as_json))
+    raise typer.Exit(
+        implementation.create(workers=workers, device=device, home=home, as_json=as_json)
+    )
 
 
 def _given(**options: Any) -> dict[str, Any]:
-    """The options that were typed."""
+    """The options that were given on the command line."""
     return {name: value for name, value in options.items() if value is not None}

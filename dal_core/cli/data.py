@@ -11,7 +11,7 @@ from dal_core.data import catalogue
 
 
 def show_all() -> None:
-    """Print every data set and where it is stored."""
+    """Print every data set and its path."""
     shown = table(("name", "title", "where"))
     for loader in catalogue.DATASETS.values():
         where = loader.find(None)
@@ -21,7 +21,7 @@ def show_all() -> None:
 
 
 def fetch(name: str) -> None:
-    """Download a data set unless it is here and whole. Raises WrongUse, DownloadFailed."""
+    """Download a data set unless it is already complete. Raises WrongUse, DownloadFailed."""
     values.dataset(name, "NAME")
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
     with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as progress:
@@ -37,5 +37,5 @@ def fetch(name: str) -> None:
 
 
 def verify(name: str) -> None:
-    """Print what was verified. Raises WrongUse, DataMissing, DataCorrupt."""
+    """Verify a data set and print the result. Raises WrongUse, DataMissing, DataCorrupt."""
     print(catalogue.verify(values.dataset(name, "NAME")))

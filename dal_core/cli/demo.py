@@ -11,7 +11,7 @@ from dal_core.experiments import demo
 
 
 def create(*, workers: str | None, device: str | None, home: Path | None, as_json: bool) -> int:
-    """Create the demo, or continue one; returns the exit code."""
+    """Create the demo, or continue it; returns the exit code. Raises WrongUse."""
     where = values.device(device)
     work = with_workers(n_processes(workers), where)
     data = catalogue.load(demo.protocol().dataset)

@@ -1,4 +1,4 @@
-"""Errors as one line and an exit code: 0 done, 1 failed, 2 wrong use, 130 interrupted (Ctrl-C)."""
+"""Turns errors into one line and an exit code: 0 done, 1 failed, 2 wrong use, 130 Ctrl-C."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ DONE, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
 
 
 class WrongUse(Exception):
-    """A mistake of the user: one line with the option, the value and what is allowed."""
+    """A mistake in the command; the message is one line with option, value and allowed values."""
 
 
 class Failed(Exception):
-    """The request was right but could not be carried out; one line."""
+    """A valid command could not be carried out; the message is one line."""
 
 
 def describe(error: Exception) -> tuple[str, int]:
-    """The line to print and the exit code."""
+    """The line to print for an error, and the exit code."""
     code = _code(error)
     if code is None:
         return _unexpected(error), FAILED
@@ -25,12 +25,12 @@ def describe(error: Exception) -> tuple[str, int]:
 
 
 def _code(error: Exception) -> int | None:
-    """None for an unforeseen error."""
+    """The exit code of an expected error; None for any other error."""
     if isinstance(error, WrongUse):
         return WRONG_USE
     if isinstance(error, Failed):
         return FAILED
-    # Only a command that has failed needs these.
+    # Imported here, because only a failed command needs them.
     from dal_core.data.base import DataError, DataMissing
     from dal_core.protocol.parameters import ProtocolError
     from dal_core.record_file.validate import RecordError

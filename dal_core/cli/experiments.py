@@ -1,4 +1,4 @@
-"""`dal experiments`, and what other commands print of an experiment."""
+"""`dal experiments`, and the JSON of experiments for other commands."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def show_all(home: Path | None, as_json: bool) -> None:
 
 
 def find(store: Store, text: str, option: str) -> ExperimentRow:
-    """The experiment whose id is `text`, or the only one whose id starts with it."""
+    """The experiment whose id is `text` or the only one that starts with it. Raises WrongUse."""
     known = {row.experiment_id: row for row in store.experiments.all()}
     found = values.by_start(option, text, known, "experiments")
     if found is None:
@@ -49,7 +49,7 @@ def find(store: Store, text: str, option: str) -> ExperimentRow:
 
 
 def runs_as_objects(now: ExperimentStatus) -> list[dict[str, Any]]:
-    """The runs; `steps` counts measured steps, `accuracy` is of the newest step, a fraction."""
+    """The runs without bounds; `steps` is the number of measured steps, `accuracy` the newest."""
     return [
         {
             "id": run.log.run.run_id,
@@ -64,7 +64,7 @@ def runs_as_objects(now: ExperimentStatus) -> list[dict[str, Any]]:
 
 
 def bounds_as_objects(now: ExperimentStatus) -> list[dict[str, Any]]:
-    """The full-data bounds; the values are null until they are measured."""
+    """The full-data bounds; values are None until they are measured."""
     bounds = []
     for run in now.runs:
         if is_bound(run.log.run):

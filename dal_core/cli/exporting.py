@@ -1,4 +1,4 @@
-"""`dal export`: check where to write, and write what `dal_core.exchange` makes."""
+"""`dal export`: check the output path and write what `dal_core.exchange` returns."""
 
 from __future__ import annotations
 
@@ -17,7 +17,12 @@ MODEL_FORMAT = "safetensors"
 
 
 def export(text: str, form: str, out: str, *, force: bool, home: Path | None) -> None:
-    """Write the run to `out`, whole or not at all; `WrongUse` comes before anything is written."""
+    """Write a run to the file `out` atomically, or to standard output if `out` is "-".
+
+    Raises:
+        WrongUse: an argument is not valid; nothing is written.
+        Failed: the file cannot be written.
+    """
     values.one_of("--format", form, (*exports.FORMATS, MODEL_FORMAT))
     if out != "-":
         _check(Path(out), force)
@@ -48,14 +53,14 @@ def _model(store: Store, text: str, log: RunState) -> bytes:
 
 
 def _write_script(path: Path) -> None:
-    """Write the example beside the model, unless a file of that name is there."""
+    """Write the example script beside the model, unless the file exists."""
     from dal_core.exchange.model import predict_script
 
     if path.exists():
-        print(f"left {path} as it is", file=sys.stderr)
+        print(f"kept the existing {path}", file=sys.stderr)
         return
     _write(path, predict_script().encode())
-    print(f"wrote {path}, which shows how to use it", file=sys.stderr)
+    print(f"wrote {path}, an example that uses the model", file=sys.stderr)
 
 
 def _check(path: Path, force: bool) -> None:

@@ -1,4 +1,4 @@
-"""`dal fork`: create a run that begins with another's history, and advance it in this process."""
+"""`dal fork`: create a run that starts with a copy of another's log, and advance it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from dal_core.store.base import Store
 
 @dataclass(frozen=True)
 class Wanted:
-    """What was typed for the fork; None and empty: as in the run it begins with."""
+    """The options given for the fork; None or empty: as in the original run."""
 
     at: str
     acquisition: str | None = None
@@ -32,7 +32,11 @@ class Wanted:
 
 
 def fork(text: str, wanted: Wanted, *, device: str | None, home: Path | None, as_json: bool) -> int:
-    """Fork the run named by `text` and advance the fork to its end; returns the exit code."""
+    """Fork the run with the id `text` and advance the fork to its end; returns the exit code.
+
+    Raises:
+        WrongUse: an option is not valid, or the run cannot be forked there.
+    """
     where = values.device(device)
     store = values.open_store(home, create=False)
     log = store.log(values.find_run(store, text).run_id)
@@ -68,7 +72,7 @@ def _protocol(wanted: Wanted, origin: Protocol) -> Protocol:
 
 
 def _state(log: RunState, text: str) -> int:
-    """The last submission in the state with that many labels."""
+    """The last submission in the state with that many labels. Raises WrongUse."""
     states = {moment.n_labelled: moment.after for moment in moments(log)}
     if not (text.isascii() and text.isdigit() and len(text) < 20 and int(text) in states):
         listed = ", ".join(map(str, states))

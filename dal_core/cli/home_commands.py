@@ -1,4 +1,4 @@
-"""The commands that read and manage what a home holds: signatures and help."""
+"""Signatures and help of the commands that read and manage a home."""
 
 from __future__ import annotations
 
@@ -33,22 +33,22 @@ def report(
     compare: Annotated[
         bool,
         typer.Option(
-            "--compare", help="Draw the other records beside the first instead of merging all"
+            "--compare", help="Compare the other records with the first instead of merging all"
         ),
     ] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Write to a folder that is not empty")
+        bool, typer.Option("--force", help="Allow a folder that is not empty")
     ] = False,
     home: Home = None,
 ) -> None:
     """Write the tables and figures of records to a folder.
 
-    These are tables 2-5 and figures 1-6. Records may be ours or in the published form; several
-    are merged by function and seed, or compared with --compare.
+    These are tables 2-5 and figures 1-6. Records may be written by dal or have the published form.
+    Several records are merged by function and seed, or compared with --compare.
     """
-    from dal_core.cli import report as reporting
+    from dal_core.cli import report as implementation
 
-    reporting.report(records, out, dataset=dataset, compare=compare, force=force, home=home)
+    implementation.report(records, out, dataset=dataset, compare=compare, force=force, home=home)
 
 
 def runs(home: Home = None, as_json: Json = False) -> None:
@@ -59,7 +59,7 @@ def runs(home: Home = None, as_json: Json = False) -> None:
 
 
 def show(run: Run, home: Home = None, as_json: Json = False) -> None:
-    """Show a run: its protocol and steps, who labelled, versions."""
+    """Show a run: its protocol, steps, annotators and versions."""
     from dal_core.cli import showing
 
     showing.show(run, home, as_json)
@@ -83,8 +83,8 @@ def export(
 ) -> None:
     """Write a run's labels, record or newest model to a file.
 
-    The record has the report's form. A model comes with predict.py, a script that uses it without
-    dal.
+    The record has the report's form. A model is written with predict.py, a script that uses it
+    without dal.
     """
     from dal_core.cli import exporting
 
@@ -100,7 +100,7 @@ def delete(
 ) -> None:
     """Delete a run with all its labels, or forget an experiment.
 
-    The runs and the record file of a forgotten experiment stay; work that only it wanted stops.
+    The runs and the record file of a forgotten experiment are kept. Runs that only it needed stop.
     """
     from dal_core.cli import listing
 
@@ -111,7 +111,9 @@ def app(
     port: Annotated[str, typer.Option(metavar="N", help="Port to listen on")] = "8501",
     share: Annotated[
         bool,
-        typer.Option("--share", help="Serve the whole network (a phone, say): anybody may label"),
+        typer.Option(
+            "--share", help="Serve the whole network, such as a phone; anybody in it can label"
+        ),
     ] = False,
     device: Device = None,
     home: Home = None,
@@ -130,14 +132,14 @@ def data_list() -> None:
 
 
 def data_fetch(name: DataSetName) -> None:
-    """Download a data set, unless it is already here and whole."""
+    """Download a data set, unless it is already complete."""
     from dal_core.cli import data
 
     data.fetch(name)
 
 
 def data_verify(name: DataSetName) -> None:
-    """Read a whole data set and compare it with what was published."""
+    """Read a whole data set and check that it is the published one."""
     from dal_core.cli import data
 
     data.verify(name)

@@ -1,4 +1,4 @@
-"""`dal runs` and `dal delete`: list the runs of a home, delete one."""
+"""`dal runs` and `dal delete`: list runs, and delete a run or forget an experiment."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dal_core.store.opening import has_store
 
 
 def runs(home: Path | None, as_json: bool) -> None:
-    """Print all runs, newest first; `WrongUse` if a `--home` that was given holds none."""
+    """Print all runs, newest first. Raises WrongUse if `home` is given and has no store."""
     lines: list[RunLine] = []
     if home is not None or has_store(default_home()):
         store = values.open_store(home, create=False)
@@ -39,8 +39,8 @@ def delete(text: str, *, yes: bool, home: Path | None) -> None:
 
     Raises:
         WrongUse: there is no such run or experiment, or `--yes` is missing.
-        RunBusy: the run is being worked on.
-        RunInUse: an experiment has the run.
+        RunBusy: a process is working on the run.
+        RunInUse: an experiment needs the run.
     """
     store = values.open_store(home, create=False)
     if any(text and one.experiment_id.startswith(text) for one in store.experiments.all()):
@@ -48,16 +48,16 @@ def delete(text: str, *, yes: bool, home: Path | None) -> None:
         return
     run_id = values.find_run(store, text).run_id
     if not yes:
-        raise WrongUse(f"run {run_id} would be deleted for good; add --yes to do it")
+        raise WrongUse(f"run {run_id} would be deleted permanently; add --yes to confirm")
     store.delete_run(run_id)
     print(f"deleted {run_id}")
 
 
 def _delete_experiment(store: Store, experiment_id: str, yes: bool) -> None:
     if not yes:
-        raise WrongUse(f"experiment {experiment_id} would be forgotten; add --yes to do it")
+        raise WrongUse(f"experiment {experiment_id} would be forgotten; add --yes to confirm")
     control.forget(store, experiment_id)
-    print(f"deleted {experiment_id}; its runs and its record stay, unfinished runs stop")
+    print(f"deleted {experiment_id}; its runs and record are kept, unfinished runs stop")
 
 
 def _as_object(line: RunLine) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """Options and arguments that several commands share.
 
-Numbers are taken as text and read in `values`, so that a wrong one gets the same kind of message as
-any other wrong value.
+Numbers are taken as text and parsed in `values`, so that all error messages have the same form.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ Home = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table")]
 JsonObject = Annotated[
-    bool, typer.Option("--json", help="Print the result as one JSON object and nothing else")
+    bool, typer.Option("--json", help="Print only the result, as one JSON object")
 ]
 DataSet = Annotated[
     str | None,
@@ -45,7 +44,7 @@ Noise = Annotated[
         help="Probability that the oracle answers wrongly [default: 0]",
     ),
 ]
-Title = Annotated[str | None, typer.Option("--title", metavar="TEXT", help="A title for it")]
+Title = Annotated[str | None, typer.Option("--title", metavar="TEXT", help="Title shown in lists")]
 WorkerCount = Annotated[
     str | None,
     typer.Option("--workers", metavar="N", help="Worker processes [default: one per core]"),

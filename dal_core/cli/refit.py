@@ -33,7 +33,7 @@ from dal_core.store.run_lock import RunBusy, is_locked
 
 @dataclass(frozen=True)
 class Wanted:
-    """What was typed for the refit; None: as in the run, or the default for a file."""
+    """The options given for the refit; None: as in the run, or the default for a file."""
 
     protocol: str | None = None
     acquisition: str | None = None
@@ -46,18 +46,29 @@ class Wanted:
 def refit(
     labels: str, wanted: Wanted, *, device: str | None, home: Path | None, as_json: bool
 ) -> int:
-    """Refit the labels of a file or a stored run; returns the exit code."""
+    """Refit the labels of a file or a stored run; returns the exit code.
+
+    Args:
+        labels: path of a file of labels, or the id of a run.
+
+    Raises:
+        WrongUse: an argument is not valid; nothing is written.
+        RunBusy: another process is working on the same refit.
+        Failed: the run was deleted meanwhile.
+    """
     where = values.device(device)
     source = None if Path(labels).is_file() else _stored(labels, home)
     protocol = _protocol(wanted, source)
-    acquisition = values.acquisition(wanted.acquisition or _of(source, "acquisition", "bald"))
-    typed = wanted.seed or str(_of(source, "seed", 1))
-    seed = values.whole_number("--seed", typed, 0, MAX_SEED)
+    acquisition = values.acquisition(
+        wanted.acquisition or _spec_value(source, "acquisition", "bald")
+    )
+    seed_text = wanted.seed or _spec_value(source, "seed", 1)
+    seed = values.whole_number("--seed", seed_text, 0, MAX_SEED)
     data = catalogue.load(protocol.dataset)
     spec = RunSpec(data.fingerprint, protocol, acquisition, seed)
     batches = _batches(labels, wanted, source, data, spec)
     store = values.open_store(home, create=True)
-    # Part of what finds an earlier refit again, so the word stays.
+    # An earlier refit is found by its title too, so the title keeps the word "replay".
     title = f"replay of {Path(labels).name}" if wanted.title is None else wanted.title
     run_id = _begin(store, data, spec, batches, title, where)
     print(run_id, file=sys.stderr if as_json else sys.stdout, flush=True)
@@ -83,13 +94,13 @@ def _begin(
     run = begin(store, data, spec, batches, title=title, device=device)
     if is_locked(store.home, run.run_id):
         raise RunBusy(
-            f"run {run.run_id}, which refits the same labels, is being worked on elsewhere"
+            f"run {run.run_id}, which refits the same labels, is being worked on by another process"
         )
     return run.run_id
 
 
 def _stored(labels: str, home: Path | None) -> RunState:
-    """The run that `labels` names if it is no file."""
+    """The stored run with the id `labels`. Raises WrongUse."""
     allowed = "a file of labels (CSV or JSON lines), or the id of a run"
     if not has_store(home or default_home()):
         raise WrongUse(f"LABELS is {labels!r}, which is not a file; allowed: {allowed}")
@@ -108,7 +119,7 @@ def _protocol(wanted: Wanted, source: RunState | None) -> Protocol:
     return values.protocol(wanted.protocol or "quick", wanted.dataset, wanted.set, own)
 
 
-def _of(source: RunState | None, name: str, default: object) -> str:
+def _spec_value(source: RunState | None, name: str, default: object) -> str:
     return str(default if source is None else getattr(source.run.spec, name))
 
 
@@ -119,8 +130,8 @@ def _batches(
         if source is None:
             rows = labels_in.read_labels(Path(labels).read_bytes(), data.n_classes)
         else:
-            there = catalogue.load(source.run.spec.protocol.dataset)
-            rows = labels_in.given_labels(label_rows(source, there))
+            source_data = catalogue.load(source.run.spec.protocol.dataset)
+            rows = labels_in.given_labels(label_rows(source, source_data))
         with values.named("--set" if wanted.set else "--protocol"):
             return labels_in.to_batches(rows, data, spec)
     except OSError as error:
@@ -130,7 +141,7 @@ def _batches(
 
 
 def _work(store: Store, run_id: str, device: str) -> int:
-    """Fit and measure what is not measured yet; returns the exit code."""
+    """Fit and measure the states that are not measured yet; returns the exit code."""
     import torch
 
     from dal_core.exchange.refit import measure, states, unmeasured
@@ -150,8 +161,8 @@ def _work(store: Store, run_id: str, device: str) -> int:
         say("stopped; the same command continues")
         return INTERRUPTED
     except RunNotFound:
-        raise Failed(f"run {run_id} was deleted in the meantime") from None
+        raise Failed(f"run {run_id} was deleted meanwhile") from None
     if unmeasured(store.log(run_id)):
-        say(f"run {run_id} was paused or changed from elsewhere; the same command continues")
+        say(f"run {run_id} was paused or changed by another process; the same command continues")
         return FAILED
     return DONE

@@ -17,7 +17,7 @@ from dal_core.record_file.sync import FILE_NAME, refresh_records, stored_record
 from dal_core.report.write import write_report
 from dal_core.store.home import default_home
 
-COMPARED = (2, 4)  # how many records one figure can tell apart
+COMPARED = (2, 4)  # fewest and most records of a comparison
 
 
 def report(
@@ -29,11 +29,15 @@ def report(
     force: bool,
     home: Path | None,
 ) -> None:
-    """Write the report of records: merged, or with `compare` the others beside the first.
+    """Write the report of records, merged into one or, with `compare`, compared with the first.
+
+    Args:
+        records: paths of record files or their folders, or ids of experiments.
+        out: the folder to write to.
 
     Raises:
-        WrongUse: a record that does not exist, or a folder that is not empty; nothing is written.
-        RecordError: a record that cannot be read, or several that cannot be merged.
+        WrongUse: a record does not exist, or the folder is not empty; nothing is written.
+        RecordError: a record cannot be read, or several cannot be merged.
     """
     if dataset is not None:
         values.dataset(dataset)
@@ -48,7 +52,7 @@ def report(
     written = write_report(
         read[:1] if compare else read,
         folder,
-        dataset=_digits(dataset, read[0]),
+        dataset=_images(dataset, read[0]),
         against={name: [named[name]] for name in others} if compare else None,
         name=first,
     )
@@ -56,7 +60,7 @@ def report(
 
 
 def _record(text: str, home: Path | None) -> Record:
-    """The record in a file or its folder, or of an experiment as the store has it now."""
+    """The record in a file or folder, or the present record of a stored experiment."""
     path = Path(text)
     for file in (path, path / FILE_NAME):
         if file.is_file():
@@ -75,9 +79,7 @@ def _folder(out: str, force: bool) -> Path:
     if folder.exists() and not folder.is_dir():
         raise WrongUse(f"--out is {out!r}, which is a file; allowed: a folder, created if needed")
     if folder.is_dir() and any(folder.iterdir()) and not force:
-        raise WrongUse(
-            f"--out is {out!r}, which is not empty; add --force to replace what is in it"
-        )
+        raise WrongUse(f"--out is {out!r}, which is not empty; add --force to write to it")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -86,7 +88,7 @@ def _folder(out: str, force: bool) -> Path:
 
 
 def _names(records: Sequence[Record], typed: Sequence[str]) -> list[str]:
-    """A name for each record in a comparison: its protocol if all differ, else its file."""
+    """A name for each record of a comparison: its protocol if all differ, else its file."""
     names = [str(protocol_params(record).get("protocol") or "") for record in records]
     if all(names) and len(set(names)) == len(names):
         return names
@@ -94,15 +96,15 @@ def _names(records: Sequence[Record], typed: Sequence[str]) -> list[str]:
     return stems if len(set(stems)) == len(stems) else [f"{s} ({i})" for i, s in enumerate(stems)]
 
 
-def _digits(name: str | None, record: Record) -> ImageDataset | None:
-    """The data set for figure 1: the one asked for, else the record's if it is here."""
+def _images(name: str | None, record: Record) -> ImageDataset | None:
+    """The data set of figure 1: the one given, else the record's if it is on this machine."""
     if name is not None:
         return catalogue.load(name)
-    own = str(protocol_params(record).get("dataset") or "mnist")
-    if own not in DATASETS:
+    in_record = str(protocol_params(record).get("dataset") or "mnist")
+    if in_record not in DATASETS:
         return None
     try:
-        return catalogue.load(own)
+        return catalogue.load(in_record)
     except DataError as error:
         print(f"dal: without figure 1: {' '.join(str(error).split())}", file=sys.stderr)
         return None

@@ -1,7 +1,7 @@
 """`dal reproduce`: run a whole experiment, from its first step to its record.
 
-A pool of worker processes advances the runs, or on a GPU this process advances all of them as one
-batch. Results are in the store as soon as they are measured.
+A pool of worker processes advances the runs. On a GPU this process trains all of them as one batch
+instead. Results are stored as soon as they are measured.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ Work = Callable[[Store, str], None]  # advances an experiment to its end and sho
 
 @dataclass(frozen=True)
 class Wanted:
-    """What was typed for a new experiment."""
+    """The options of a new experiment."""
 
     protocol: str = "report"
     dataset: str | None = None
@@ -61,8 +61,12 @@ def reproduce(
     """Start or resume an experiment and advance it to its end; returns the exit code.
 
     Args:
-        given: the fields of `Wanted` that were typed; with `resume` there may be none.
-        lockstep: whether to train all runs as one batch; None: on cuda.
+        given: the fields of `Wanted` that were given; must be empty with `resume`.
+        resume: id of the experiment to continue, or its start.
+        lockstep: whether to train all runs as one batch; None: only on cuda.
+
+    Raises:
+        WrongUse: an option is not valid; nothing is written.
     """
     n_workers, where = n_processes(workers), values.device(device)
     work: Work = with_workers(n_workers, where)
@@ -72,7 +76,7 @@ def reproduce(
         store, row = _begin(Wanted(**given), where, home)
     else:
         refuse_changes(given, "experiment", "--workers, --lockstep, --device, --home, --json")
-        store, row = _take_up(resume, where, home)
+        store, row = _resume(resume, where, home)
     return conduct(store, row, work, home, as_json)
 
 
@@ -83,7 +87,11 @@ def conduct(
     home: Path | None,
     as_json: bool,
 ) -> int:
-    """Print the experiment's id, let `work` advance it and print the result; the exit code."""
+    """Print the experiment's id, advance it with `work` and print the result.
+
+    Returns:
+        The exit code.
+    """
     experiment_id = row.experiment_id
     print(experiment_id, file=sys.stderr if as_json else sys.stdout, flush=True)
     at_home = f" --home {home}" if home else ""
@@ -97,13 +105,13 @@ def conduct(
             return INTERRUPTED
     record = refresh_records(store, experiment_id)
     now = status(store, experiment_id)
-    _say_why_not_complete(now, at_home)
+    _explain_unfinished(now, at_home)
     print(json.dumps(_as_object(now, record)) if as_json else _last_lines(now, record, at_home))
     return DONE if now.is_complete else FAILED
 
 
 def with_workers(n_workers: int, device: str) -> Work:
-    """Worker processes that take the experiment's runs a step at a time."""
+    """Work by worker processes that take the experiment's runs one step at a time."""
     return partial(_work, n_workers=n_workers, device=device)
 
 
@@ -115,14 +123,14 @@ def n_processes(text: str | None) -> int:
 
 
 def _is_stacked(wanted: bool | None, device: str, workers: str | None) -> bool:
-    """Whether to train all runs as one batch. Raises WrongUse for options that contradict it."""
+    """Whether to train all runs as one batch. Raises WrongUse if other options forbid it."""
     chosen = device == "cuda" if wanted is None else wanted
     if chosen and device not in ("cpu", "cuda"):
         raise WrongUse(f"--lockstep with --device {device}; allowed: cpu, cuda")
     if chosen and workers is not None:
         raise WrongUse(
-            f"--workers is {workers!r} but --lockstep uses one process; allowed: no --workers, or "
-            "--no-lockstep with it"
+            f"--workers is {workers!r} but --lockstep uses one process; omit --workers or "
+            "add --no-lockstep"
         )
     return chosen
 
@@ -149,7 +157,7 @@ def _begin(wanted: Wanted, device: str, home: Path | None) -> tuple[Store, Exper
     return store, row
 
 
-def _take_up(text: str, device: str, home: Path | None) -> tuple[Store, ExperimentRow]:
+def _resume(text: str, device: str, home: Path | None) -> tuple[Store, ExperimentRow]:
     store = values.open_store(home, create=False)
     row = experiments.find(store, text, "--resume")
     runs = store.experiments.runs(row.experiment_id)
@@ -186,7 +194,7 @@ def _work_stacked(store: Store, experiment_id: str, device: str) -> None:
         conduct(store, experiment_id, torch.device(device), watch.show)
 
 
-def _say_why_not_complete(now: ExperimentStatus, at_home: str) -> None:
+def _explain_unfinished(now: ExperimentStatus, at_home: str) -> None:
     for run in now.failures:
         say(f"run {run.log.run.run_id} failed: {run.failure}")
     if now.is_complete:
@@ -195,7 +203,7 @@ def _say_why_not_complete(now: ExperimentStatus, at_home: str) -> None:
     if now.failures:
         say(f"{resume} tries again")
     else:
-        say(f"paused or stopped from elsewhere; {resume} continues")
+        say(f"paused or stopped by another process; {resume} continues")
 
 
 def _as_object(now: ExperimentStatus, record: Path) -> dict[str, Any]:

@@ -1,4 +1,7 @@
-"""A run's results as one line, or as an object for `--json`, whose keys scripts rely on."""
+"""The results of a run as one line, or as an object for `--json`.
+
+Scripts rely on the keys of the objects.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +18,12 @@ PARTS = ("train", "evaluate", "score")
 
 
 def as_object(log: RunState) -> dict[str, Any]:
-    """The run and its steps; accuracy is a fraction, mutual information in nats, times in s."""
+    """The run and its steps: accuracy 0 .. 1, mutual information in nats, times in seconds."""
     return {**spec_as_object(log.run), "steps": [_step(step) for step in log.steps]}
 
 
 def spec_as_object(run: RunRow) -> dict[str, Any]:
-    """What makes the run the run it is."""
+    """The identity of a run: its id, spec and origin."""
     return {
         "id": run.run_id,
         "protocol": describe_protocol(run.spec.protocol),
@@ -37,14 +40,14 @@ def _step(step: StepResult) -> dict[str, Any]:
     return {
         "step": step.step,
         "n_labelled": step.n_labelled,
-        # Without a test set there is nothing to report, and no key.
+        # Without a test set the keys are left out.
         **{part: number(value) for part, value in measures.items() if value is not None},
         "seconds": {part: step.seconds.get(part, 0.0) for part in PARTS},
     }
 
 
 def number(value: float | None) -> float | None:
-    """The value for JSON: None for an unknown one, and for NaN, which JSON does not have."""
+    """The value for JSON; None if it is unknown or not finite, since JSON has no NaN."""
     return None if value is None or not math.isfinite(value) else value
 
 
@@ -54,7 +57,7 @@ def measure(value: float | None) -> str:
 
 
 def last_line(log: RunState) -> str:
-    """Labels of the newest step, and what was measured on the test set if there is one."""
+    """Labels and test results of the newest step."""
     step = log.steps[-1]
     if step.accuracy is None:
         return f"{step.n_labelled} labels (no test set)"
@@ -70,7 +73,7 @@ def noise_of(noise: float) -> dict[str, float]:
 
 
 def _fork_of(run: RunRow) -> dict[str, Any]:
-    """The key `forked_from`, only for a fork: the run it begins with and the labels they share."""
+    """The key `forked_from`, only for a fork: the original run and the labels they share."""
     if run.forked_from is None:
         return {}
     return {"forked_from": {"id": run.forked_from, "n_labelled": run.forked_labels}}

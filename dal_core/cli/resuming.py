@@ -14,7 +14,7 @@ from dal_core.store.versions import current_versions
 
 
 def refuse_changes(given: Mapping[str, Any], what: str, allowed: str) -> None:
-    """Raise WrongUse for the first option that a resumed run or experiment cannot change."""
+    """Raise WrongUse if an option was given that a resumed run or experiment cannot change."""
     for name, value in given.items():
         shown = value[0] if isinstance(value, tuple) else value
         option = name.replace("_", "-")
@@ -25,7 +25,7 @@ def refuse_changes(given: Mapping[str, Any], what: str, allowed: str) -> None:
 
 
 def check_same_data(text: str, what: str, row: RunRow) -> None:
-    """Check that the data here are those of the run. Raises WrongUse, DataError."""
+    """Check that the data on this machine are those of the run. Raises WrongUse, DataError."""
     name = row.spec.protocol.dataset
     if catalogue.load(name).fingerprint != row.spec.fingerprint:
         raise WrongUse(
@@ -35,7 +35,7 @@ def check_same_data(text: str, what: str, row: RunRow) -> None:
 
 
 def other_dataset(preset: str, protocol: Protocol) -> str:
-    """A note if the protocol is used on other data than its preset's; else empty."""
+    """A note if the data set differs from that of the preset; else empty."""
     name, own = protocol.dataset, PRESETS[preset].dataset
     return "" if name == own else f"{preset} on {name} instead of {own}: not the report's procedure"
 
@@ -43,7 +43,7 @@ def other_dataset(preset: str, protocol: Protocol) -> str:
 def other_versions(row: RunRow, device: str) -> str:
     """A note if the run was created with other versions; else empty.
 
-    Equal bits are promised on the same machine and versions only (docs/method.md, section 13).
+    Results are equal to the bit only on the same machine and versions (docs/method.md, section 13).
     """
     current = current_versions(device)
     other = [

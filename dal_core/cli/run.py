@@ -1,7 +1,7 @@
 """`dal run`: start or resume a run that the oracle answers, and advance it in this process.
 
-The run is steered by the same directives as everywhere, so a worker of the app can continue it. All
-input is checked before anything is written.
+The run follows its stored directives, so a worker of the app can continue it. All input is checked
+before anything is written.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from dal_core.store.run_lock import RunBusy, is_locked
 
 @dataclass(frozen=True)
 class Wanted:
-    """What was typed for a new run."""
+    """The options of a new run."""
 
     protocol: str = "quick"
     acquisition: str = "bald"
@@ -43,13 +43,13 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Stops:
-    """The stop rules, as typed (docs/method.md, section 5)."""
+    """The stop rules as text (docs/method.md, section 5)."""
 
     until_labels: str | None = None
     until_accuracy: str | None = None
 
     def read(self, spec: RunSpec) -> dict[str, Any]:
-        """The directives that were given. Raises WrongUse."""
+        """The directives for the options that were given. Raises WrongUse."""
         given: dict[str, Any] = {}
         if self.until_labels is not None:
             least, most = spec.protocol.train_size, spec.max_labels
@@ -78,7 +78,13 @@ def run(
     """Start or resume a run and advance it to its end; returns the exit code.
 
     Args:
-        given: the fields of `Wanted` that were typed; with `resume` there may be none.
+        given: the fields of `Wanted` that were given; must be empty with `resume`.
+        resume: id of the run to continue, or its start.
+
+    Raises:
+        WrongUse: an option is not valid; nothing is written.
+        RunBusy: another process is working on the run.
+        Failed: the run was deleted meanwhile.
     """
     where = values.device(device)
     if resume is None:
@@ -87,7 +93,7 @@ def run(
         note = other_dataset(wanted.protocol, row.spec.protocol)
     else:
         refuse_changes(given, "run", "--until-labels, --until-accuracy, --device, --home, --json")
-        store, row = _take_up(resume, stops, home)
+        store, row = _resume(resume, stops, home)
         note = other_versions(row, where)
     return finish(store, row, where, home, as_json, note)
 
@@ -102,7 +108,7 @@ def finish(
     if next_task(store.log(row.run_id)).has_work:
         code = _work(store, row.run_id, where, home)
     else:
-        write_run_record(store, row.run_id)  # a kill may have left it behind
+        write_run_record(store, row.run_id)  # it may be out of date after a kill
     if code == DONE:
         log = store.log(row.run_id)
         say(finished(log) or "")
@@ -127,7 +133,7 @@ def _begin(wanted: Wanted, stops: Stops, device: str, home: Path | None) -> tupl
     return store, row
 
 
-def _take_up(text: str, stops: Stops, home: Path | None) -> tuple[Store, RunRow]:
+def _resume(text: str, stops: Stops, home: Path | None) -> tuple[Store, RunRow]:
     store = values.open_store(home, create=False)
     row = values.find_run(store, text, "--resume")
     if row.kind != "oracle":
@@ -138,27 +144,27 @@ def _take_up(text: str, stops: Stops, home: Path | None) -> tuple[Store, RunRow]
     directives = stops.read(row.spec)
     check_same_data(text, "a run", row)
     if is_locked(store.home, row.run_id):
-        raise RunBusy(f"run {row.run_id} is being worked on elsewhere; try again later")
+        raise RunBusy(f"run {row.run_id} is being worked on by another process; try again later")
     store.set_directives(row.run_id, oracle_until=row.spec.max_labels, paused=False, **directives)
     store.retry(row.run_id)
     return store, row
 
 
 def _work(store: Store, run_id: str, device: str, home: Path | None) -> int:
-    """Advance the run until its directives are met; returns the exit code."""
+    """Advance the run until it ends; returns the exit code."""
     resume = f"`dal run --resume {run_id}{f' --home {home}' if home else ''}` continues"
     try:
         _advance(store, run_id, device)
     except KeyboardInterrupt:
-        # Otherwise an app opened later would continue the run by itself.
+        # Otherwise the app would continue the run when it is next opened.
         store.set_directives(run_id, oracle_until=None)
         say(f"stopped at {store.log(run_id).n_labelled} labels; {resume}")
         return INTERRUPTED
     except RunNotFound:
-        raise Failed(f"run {run_id} was deleted in the meantime") from None
+        raise Failed(f"run {run_id} was deleted meanwhile") from None
     log = store.log(run_id)
     if finished(log) is None:
-        say(f"paused from elsewhere at {log.n_labelled} labels; {resume}")
+        say(f"paused by another process at {log.n_labelled} labels; {resume}")
         return FAILED
     return DONE
 

@@ -1,4 +1,4 @@
-"""`dal app`: serve the `app.py` beside this package with Streamlit, from any folder."""
+"""`dal app`: serve `app.py`, which lies beside this package, with Streamlit."""
 
 from __future__ import annotations
 
@@ -17,10 +17,14 @@ ELSEWHERE = ("192.0.2.1", 9)  # an address reserved for documentation; nothing i
 
 
 def serve(port: str, home: Path | None, device: str | None, share: bool = False) -> None:
-    """Become the app's server. Raises WrongUse for a bad port or home.
+    """Replace this process with the app's server.
 
     Args:
-        share: listen to the whole network, not only to this machine.
+        share: listen on the whole network, not only on this machine.
+
+    Raises:
+        WrongUse: the port, device or home is not valid.
+        Failed: `app.py` is missing.
     """
     number = values.whole_number("--port", port, 1, 65535)
     where = values.device(device)
@@ -37,18 +41,18 @@ def serve(port: str, home: Path | None, device: str | None, share: bool = False)
 
 
 def arguments(port: int, address: str | None = None) -> list[str]:
-    """The server's command line; without an address it listens to this machine only."""
+    """The server's command line; without an address it listens on this machine only."""
     server = [f"--server.port={port}"]
     if address is None:
         server.append("--server.address=localhost")
     else:
-        # With its address given, the server does not ask an outside service for it.
+        # Without an explicit address, Streamlit asks an outside service for it.
         server += ["--server.address=0.0.0.0", f"--browser.serverAddress={address}"]
     return [sys.executable, "-m", "streamlit", "run", str(APP), *server]
 
 
 def warning(address: str, port: int) -> str:
-    """One line on what sharing means."""
+    """One line on the consequences of sharing."""
     return (
         f"Shared: http://{address}:{port} - anybody in your network can open it and label, "
         "and change or delete every run; Ctrl-C ends it."
@@ -56,7 +60,7 @@ def warning(address: str, port: int) -> str:
 
 
 def network_address() -> str:
-    """This machine's address in its network, or its host name without a network."""
+    """This machine's address in its network; its host name if there is no network."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect(ELSEWHERE)  # picks the interface, sends nothing
@@ -66,10 +70,10 @@ def network_address() -> str:
 
 
 def environment(home: Path | None, device: str = "cpu") -> dict[str, str]:
-    """Our environment, with absolute paths and our packages on the path."""
-    made = dict(os.environ)
-    made["DAL_DEVICE"] = device
-    made["DAL_HOME"] = str((home or default_home()).absolute())
-    path = [str(APP.parent), made.get("PYTHONPATH", "")]
-    made["PYTHONPATH"] = os.pathsep.join(part for part in path if part)
-    return made
+    """The server's environment: this one, with the device, the home and the package path."""
+    variables = dict(os.environ)
+    variables["DAL_DEVICE"] = device
+    variables["DAL_HOME"] = str((home or default_home()).absolute())
+    path = [str(APP.parent), variables.get("PYTHONPATH", "")]
+    variables["PYTHONPATH"] = os.pathsep.join(part for part in path if part)
+    return variables

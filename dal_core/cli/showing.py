@@ -1,4 +1,4 @@
-"""`dal show`: everything recorded of a run, except its labels."""
+"""`dal show`: everything stored about a run except its labels."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from dal_core.run.state import RunState
 from dal_core.run.stop_rules import finished
 
 MODES = {
-    "strict": "strict: each query waits for the model of all labels",
+    "strict": "strict: each query waits for a model fitted to all labels",
     "continuous": "continuous: queries come from the newest finished model",
 }
 
 
 def show(text: str, home: Path | None, as_json: bool) -> None:
-    """Print the run. Raises WrongUse if there is no such run."""
+    """Print a run. Raises WrongUse if there is no such run."""
     store = values.open_store(home, create=False)
     log = store.log(values.find_run(store, text).run_id)
     if as_json:

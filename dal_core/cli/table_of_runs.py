@@ -1,4 +1,4 @@
-"""Progress of an experiment on standard error: a live table, or one line a step in a pipe."""
+"""Progress of an experiment on standard error: a live table, or one line per step in a pipe."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from dal_core.experiments.status import ExperimentStatus, RunStatus, is_bound
 from dal_core.store.run_lock import is_locked
 
 COLUMNS = ("function", "seed", "step", "labels", "accuracy", "doing", "left")
-AROUND = 5  # lines of a terminal for the table's head and the line for the whole
+AROUND = 5  # terminal lines for the table's header and the summary line
 
 
 class Lines:
-    """One line a finished step, for a log file or a pipe."""
+    """Prints one line per measured step, for a log file or a pipe."""
 
     def __init__(self, n_workers: int) -> None:
         self._n_workers = n_workers
@@ -43,7 +43,7 @@ class Lines:
 
 
 class LiveTable:
-    """One row a run, as many as the terminal holds, and a line for the experiment."""
+    """A row per run, as many as fit into the terminal, and a summary line."""
 
     def __init__(self, home: Path, n_workers: int, live: Live) -> None:
         self._home, self._n_workers, self._live = home, n_workers, live
@@ -81,7 +81,7 @@ def watching(home: Path, n_workers: int) -> Iterator[Lines | LiveTable]:
 
 
 def whole(now: ExperimentStatus, n_workers: int) -> str:
-    """Steps done, time left, and the time of day of the end."""
+    """Summary of the experiment: steps done, time left, and when it will be done."""
     line = f"{now.n_done} of {now.n_steps} steps"
     if not now.has_work:
         return line
@@ -94,14 +94,14 @@ def whole(now: ExperimentStatus, n_workers: int) -> str:
 
 
 def step_line(run: RunStatus, number: int) -> str:
-    """One measured step of a run."""
+    """One measured step of a run as a line."""
     step = run.log.steps[number]
     place = f"{_name(run)} seed {run.log.run.spec.seed}  step {number}/{run.n_steps - 1}"
     return f"{place}  {step.n_labelled} labels{accuracy(step)}"
 
 
 def doing(run: RunStatus, is_worked_on: bool) -> str:
-    """What happens to the run at the moment.
+    """What is being done for the run now, as text.
 
     Args:
         is_worked_on: whether a process holds the run's lock.
@@ -125,7 +125,7 @@ def _name(run: RunStatus) -> str:
 
 
 def _that_fit(runs: Sequence[RunStatus], height: int) -> Sequence[RunStatus]:
-    """All runs, or if there is too little room, the first of those that are not complete."""
+    """All runs, or as many of the incomplete ones as fit."""
     if len(runs) <= height:
         return runs
     return [run for run in runs if not run.is_complete][: max(height, 1)]

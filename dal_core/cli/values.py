@@ -1,6 +1,6 @@
-"""Values of options, read from text; a bad one raises WrongUse with option, value and the allowed.
+"""Parses the values of options. A bad value raises WrongUse with option, value and what is allowed.
 
-`protocol` decides what a parameter may be; here its message gets the name of the option.
+`dal_core.protocol` checks parameters; here its messages are prefixed with the option.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from dal_core.store.base import Store
 from dal_core.store.home import default_home
 from dal_core.training.device import DEVICES, choose_device
 
-MAX_SEEDS = 1000  # a page allows fewer, since it shows every run
+MAX_SEEDS = 1000  # pages allow fewer, since they show every run
 
 
 def one_of(option: str, text: str, allowed: Sequence[str]) -> str:
@@ -45,19 +45,19 @@ def dataset(text: str, option: str = "--dataset") -> str:
 def whole_number(option: str, text: str, least: int, most: int) -> int:
     """A whole number from `least` to `most`, in plain digits."""
     plain = text.isascii() and text.isdigit()
-    # The length comes first, since Python refuses to read numbers of thousands of digits.
+    # The length is checked first, because int() refuses thousands of digits.
     if not plain or len(text) > 20 or not least <= int(text) <= most:
         raise WrongUse(f"{option} is {text!r}; allowed: a whole number from {least} to {most}")
     return int(text)
 
 
 def several(option: str, text: str) -> list[str]:
-    """The parts of a list separated by commas: at least one, none of them twice."""
+    """The parts of a comma-separated list: at least one, without repeats."""
     parts = [part.strip() for part in text.split(",")]
     twice = [part for place, part in enumerate(parts) if part in parts[:place]]
     if not all(parts) or twice:
-        what = f"{twice[0]!r} twice" if twice else "an empty place"
-        raise WrongUse(f"{option} is {text!r}, with {what}; allowed: A or A,B,..., each once")
+        fault = f"{twice[0]!r} twice" if twice else "an empty place"
+        raise WrongUse(f"{option} is {text!r}, with {fault}; allowed: A or A,B,..., each once")
     return parts
 
 
@@ -73,7 +73,7 @@ def accuracy(option: str, text: str) -> float:
 
 
 def noise(text: str) -> float:
-    """A probability."""
+    """The probability of a wrong answer, 0 to 1."""
     try:
         value = float(text)
     except ValueError:
@@ -89,7 +89,11 @@ def protocol(
     settings: Sequence[str],
     own: Protocol | None = None,
 ) -> Protocol:
-    """The preset, or `own`, on the data set asked for and with the settings changed."""
+    """The preset, or `own` if given, with the data set and the settings applied.
+
+    Raises:
+        WrongUse: an unknown preset, data set or parameter, or a value out of range.
+    """
     chosen = own or PRESETS[one_of("--protocol", preset, tuple(PRESETS))]
     if dataset_name is not None:
         chosen = on_dataset(chosen, dataset(dataset_name))
@@ -106,7 +110,7 @@ def seeds(text: str) -> tuple[int, ...]:
 
 
 def device(text: str | None) -> str:
-    """The device of `--device`, where `auto` is looked up; PyTorch is loaded only if needed."""
+    """The device of `--device`, with `auto` resolved. PyTorch is imported only if needed."""
     name = one_of("--device", text or "cpu", DEVICES)
     if name == "cpu":
         return name
@@ -118,7 +122,7 @@ def device(text: str | None) -> str:
 
 @contextmanager
 def named(option: str) -> Iterator[None]:
-    """A ProtocolError raised inside the block becomes a WrongUse that names the option."""
+    """Turn a ProtocolError raised in the block into a WrongUse that names the option."""
     try:
         yield
     except ProtocolError as error:
@@ -136,7 +140,7 @@ def open_store(home: Path | None, *, create: bool) -> Store:
 
 
 def find_run(store: Store, text: str, option: str = "RUN") -> RunRow:
-    """The run whose id is `text`, or the only one whose id starts with it."""
+    """The run whose id is `text`, or the only one whose id starts with it. Raises WrongUse."""
     known = {run.run_id: run for run in store.runs()}
     found = by_start(option, text, known, "runs")
     try:
@@ -146,15 +150,15 @@ def find_run(store: Store, text: str, option: str = "RUN") -> RunRow:
 
 
 def by_start(option: str, text: str, ids: Iterable[str], what: str) -> str | None:
-    """The id that is `text` or the only one that starts with it; None if there is none.
+    """The id that equals `text`, or the only one that starts with it; None if there is none.
 
     Raises:
         WrongUse: several ids start with it.
     """
-    alike = [one for one in ids if text and one.startswith(text)]
-    if text in alike or len(alike) == 1:
-        return text if text in alike else alike[0]
-    if alike:
-        listed = ", ".join(alike[:5])
-        raise WrongUse(f"{option} is {text!r}; {len(alike)} {what} start with it: {listed}")
+    matches = [one for one in ids if text and one.startswith(text)]
+    if text in matches or len(matches) == 1:
+        return text if text in matches else matches[0]
+    if matches:
+        listed = ", ".join(matches[:5])
+        raise WrongUse(f"{option} is {text!r}; {len(matches)} {what} start with it: {listed}")
     return None

@@ -1,4 +1,4 @@
-"""Progress of a run on standard error: a live bar, or one line a step in a pipe."""
+"""Progress of a run on standard error: a live bar, or one line per step in a pipe."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ PARTS = {"train": "training", "score": "scoring", "evaluate": "evaluating"}
 
 
 def accuracy(step: StepResult) -> str:
-    """`  accuracy 0.9134`; empty without a test set."""
+    """The accuracy as text, such as `  accuracy 0.9134`; empty without a test set."""
     return "" if step.accuracy is None else f"  accuracy {step.accuracy:.4f}"
 
 
 class Lines:
-    """One line a measured step, for a log file or a pipe."""
+    """Prints one line per measured step, for a log file or a pipe."""
 
     def __init__(self, store: Store, run_id: str, sizes: list[int] | None = None) -> None:
         log = store.log(run_id)
@@ -34,15 +34,15 @@ class Lines:
         self._ahead = known
 
     def step(self, step: StepResult) -> None:
-        """A step was measured."""
+        """Print a measured step."""
         self.steps.append(step)
         print(self.line(), file=sys.stderr, flush=True)
 
     def tick(self) -> None:
-        """Called between epochs and chunks of images."""
+        """Called between epochs and chunks of images; does nothing here."""
 
     def line(self) -> str:
-        """How far the run is, and the time left."""
+        """The progress of the run and the time left."""
         ahead = self.ahead()
         n_all = len(self.steps) + len(ahead) - 1
         if not self.steps:
@@ -57,13 +57,13 @@ class Lines:
         return seconds_left(points, ahead)
 
     def ahead(self) -> list[int]:
-        """Numbers of labels that are yet to be measured."""
+        """Numbers of labels of the steps that are not measured yet."""
         last = self.steps[-1].n_labelled if self.steps else -1
         return [n for n in self._ahead if n > last]
 
 
 class Bar(Lines):
-    """A live line: steps done, and how far the current one is."""
+    """A live bar with the steps done and the progress of the current step."""
 
     def __init__(
         self, store: Store, run_id: str, sizes: list[int] | None, progress: Progress
@@ -75,12 +75,12 @@ class Bar(Lines):
         self._ticked = 0.0
 
     def step(self, step: StepResult) -> None:
-        """A step was measured."""
+        """Show a measured step."""
         self.steps.append(step)
         self._show(0.0, "")
 
     def tick(self) -> None:
-        """Read how far the current step is, a few times a second."""
+        """Show the progress of the current step, a few times a second."""
         if time.monotonic() - self._ticked < TICK_SECONDS:
             return
         self._ticked = time.monotonic()
@@ -88,7 +88,7 @@ class Bar(Lines):
         if now is None or now.part not in PARTS or not now.n_epochs:
             return
         done = (now.epoch or 0) / now.n_epochs
-        # Training is most of a step. The bar only indicates; the time left is measured.
+        # Training takes most of a step, so the bar ignores scoring and measuring.
         self._show(done if now.part == "train" else 1.0, f"{PARTS[now.part]} {done:.0%}")
 
     def _show(self, part_done: float, part: str) -> None:
@@ -101,7 +101,7 @@ def watching(store: Store, run_id: str, sizes: list[int] | None = None) -> Itera
     """Show the progress of a run while the block runs.
 
     Args:
-        sizes: numbers of labels at all of its steps; None: those of its protocol.
+        sizes: numbers of labels at all steps of the run; None: those of its protocol.
     """
     console = Console(stderr=True)
     if not console.is_terminal:
@@ -113,7 +113,7 @@ def watching(store: Store, run_id: str, sizes: list[int] | None = None) -> Itera
 
 
 def sizes_ahead(log: RunState, until_labels: int | None) -> list[int]:
-    """Numbers of labels that the run has yet to measure, within its label budget."""
+    """Numbers of labels of the steps that the run has not measured, within its label budget."""
     spec, measured = log.run.spec, {step.after for step in log.steps}
     most = min(spec.max_labels, until_labels or spec.max_labels)
     first = log.n_labelled + (spec.protocol.n_samples_to_acquire if log.after in measured else 0)

@@ -1,1 +1,1 @@
-"""Labels and models out of a home, labels in, and refitting them."""
+"""Export labels and models, import labels, and fit models to them again."""

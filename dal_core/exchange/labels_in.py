@@ -1,9 +1,9 @@
 """Read labels from a CSV or JSON Lines file, as `dal export` writes it, into batches of answers.
 
 Columns: `image_id`, `image_sha256`, `label` (empty: skipped) and `step` are required; `position`,
-`annotator`, `source`, `at` and `seconds` are optional; others are ignored. Rows are taken in the
-order of `position`, or of the file if that column is missing. Every error is one line with the line
-of the file, the column and the value.
+`annotator`, `source`, `at` and `seconds` are optional; others are ignored. Rows are sorted by
+`position`, or keep their order if that column is missing. Every error message is one line with the
+line of the file, the column and the value.
 """
 
 from __future__ import annotations
@@ -29,12 +29,16 @@ REQUIRED = ("image_id", "image_sha256", "label", "step")
 
 
 class LabelFileError(ValueError):
-    """Labels that cannot be used; the message is one line."""
+    """A label file is not valid or does not fit the data; the message is one line."""
 
 
 @dataclass(frozen=True)
 class GivenLabel:
-    """One row of the file; `where` names it in messages."""
+    """One row of a label file; the columns are those of `labels_out.LabelRow`.
+
+    Attributes:
+        where: the row's place in the file, for messages.
+    """
 
     where: str
     image_id: int
@@ -56,7 +60,8 @@ def read_labels(content: bytes, n_classes: int) -> list[GivenLabel]:
         n_classes: labels are 0 to n_classes - 1.
 
     Raises:
-        LabelFileError: not text, no rows, a column missing, or a value out of its range.
+        LabelFileError: the file is not text or has no rows, a column is missing, or a value is out
+            of range.
     """
     if len(content) > MAX_BYTES:
         raise LabelFileError(f"the file is larger than {MAX_BYTES // 1_000_000} MB")
@@ -72,7 +77,7 @@ def read_labels(content: bytes, n_classes: int) -> list[GivenLabel]:
 
 
 def given_labels(rows: Sequence[LabelRow]) -> list[GivenLabel]:
-    """The labels of a stored run, in the order of training."""
+    """The labels of a stored run as rows of a file, in the order of training."""
     return [
         GivenLabel(
             f"row {row.position + 1}",
@@ -96,9 +101,9 @@ def to_batches(
     """The rows as one batch of answers per step.
 
     Raises:
-        LabelFileError: an image whose pixels differ from those here, one that is not in the run's
-            pool, or one twice; steps out of order, or more than the protocol has; two annotators
-            or sources in one step.
+        LabelFileError: an image has other pixels than in `dataset`, is not in the run's pool, or
+            occurs twice; the steps are out of order or more than the protocol has; or one step
+            has two annotators or sources.
         ProtocolError: the data set is too small for the protocol.
     """
     seen: dict[int, str] = {}
@@ -106,12 +111,17 @@ def to_batches(
     for row in rows:
         _check_image(row, dataset, roles)
         if row.image_id in seen:
-            allowed = f"each image once, and it is also in {seen[row.image_id]}"
+            allowed = f"each image once; it is also in {seen[row.image_id]}"
             _refuse(row, "image_id", row.image_id, allowed)
         seen[row.image_id] = row.where
     for earlier, later in pairwise(rows):
         if later.step < earlier.step:
-            _refuse(later, "step", later.step, f"{earlier.step} or more, rows follow the steps")
+            _refuse(
+                later,
+                "step",
+                later.step,
+                f"{earlier.step} or more (steps never decrease)",
+            )
     batches = [_batch(list(group)) for _, group in groupby(rows, key=lambda row: row.step)]
     most = spec.protocol.n_acquisition_steps
     if len(batches) > most:
@@ -126,9 +136,9 @@ def _batch(rows: list[GivenLabel]) -> AnsweredBatch:
     first = rows[0]
     for row in rows:
         for name in ("annotator", "source"):
-            said, allowed = getattr(row, name), getattr(first, name)
-            if said != allowed:
-                _refuse(row, name, said, f"{allowed!r}, as in the rest of step {first.step}")
+            value, expected = getattr(row, name), getattr(first, name)
+            if value != expected:
+                _refuse(row, name, value, f"{expected!r}, as in the rest of step {first.step}")
     answers = tuple(Answer(row.image_id, row.label, row.seconds) for row in rows)
     return AnsweredBatch(first.annotator, first.source, first.at, answers)  # type: ignore[arg-type]
 
@@ -141,7 +151,7 @@ def _check_image(row: GivenLabel, dataset: ImageDataset, roles: Mapping[int, str
     if row.image_sha256 != here:
         allowed = f"{here[:12]}..., the pixels of image {row.image_id} of {dataset.name}"
         _refuse(row, "image_sha256", row.image_sha256[:12] + "...", allowed)
-    role = roles.get(row.image_id, "of no role")
+    role = roles.get(row.image_id, "unused")
     if role != "pool":
         _refuse(row, "image_id", row.image_id, f"an image of the seed's pool; this one is {role}")
 
@@ -159,7 +169,7 @@ def _csv_rows(text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
         for row in reader:
             where = f"line {reader.line_num}"
             if None in row or None in row.values():
-                raise LabelFileError(f"{where} has another number of cells than the header")
+                raise LabelFileError(f"{where} has a different number of cells than the header")
             yield where, {key: spreadsheet_plain(cell) for key, cell in row.items()}
     except csv.Error as error:
         raise LabelFileError(f"line {reader.line_num} is not CSV: {error}") from None
@@ -198,7 +208,10 @@ def _given(where: str, row: Mapping[str, Any], number: int, n_classes: int) -> G
 
 
 class _Cells:
-    """The cells of one row: text from CSV, values from JSON; a blank cell counts as missing."""
+    """Reads and checks the cells of one row (text from CSV, values from JSON).
+
+    A blank cell counts as missing.
+    """
 
     def __init__(self, where: str, row: Mapping[str, Any]) -> None:
         self.where, self._row = where, row

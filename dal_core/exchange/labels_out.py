@@ -1,7 +1,7 @@
 """Export a run's labels as CSV or JSON Lines, or its record as YAML.
 
-Pure: log and data set in, text out. An image is named by its id in the data set and by the SHA-256
-of its pixels, so that the labels can be used without this program.
+Pure functions of a log and its data set. An image is identified by its id in the data set and by
+the SHA-256 of its pixels, so that the labels can be used without this program.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from dal_core.record_file.sync import run_record
 from dal_core.run.state import RunState
 
 FORMATS = ("csv", "jsonl", "yaml")
-# A spreadsheet reads a cell that starts with one of these as a formula. The mark is among them, so
-# that removing it is unique.
+# A spreadsheet reads a cell that starts with one of these as a formula. The apostrophe itself is
+# included, so that removing it restores the text.
 _MARK = "'"
 _MARKED = ("=", "+", "-", "@", "\t", "\r", _MARK)
 
@@ -32,17 +32,18 @@ class LabelRow:
     """One answer, with its corrected label if it was corrected.
 
     Attributes:
-        image_sha256: of the image's pixels, uint8, row by row (RGB: pixel by pixel).
-        label: None if the image was skipped.
+        run: id of the run.
+        image_sha256: hex digest of the image's pixels, uint8, row by row (RGB: pixel by pixel).
+        label: the class, from 0; None if the image was skipped.
         source: "person" or "oracle".
         at: time at which the answers to the query were saved, ISO 8601, UTC.
-        seconds: how long the person took for this image, if that is known.
-        query_id: the query that it answers; rows of one query were submitted together.
+        seconds: how long the person took for this image; None if unknown.
+        query_id: the query that the row answers; rows of one query were submitted together.
         step: acquisition step k, the number of queries answered before (docs/method.md, section 1).
         n_labelled: labels in the training set before those of this query.
-        position: place in the order of training, from 0; skipped images have one too.
+        position: place in the order of training, from 0; skipped images are counted too.
         corrected: whether the label was corrected after its submission.
-        class_name: of the label, where that says more than the label.
+        class_name: name of the class; None if the name is just the number, as for digits.
     """
 
     run: str
@@ -68,10 +69,10 @@ COLUMNS = tuple(field.name for field in fields(LabelRow))
 def label_rows(log: RunState, dataset: ImageDataset) -> list[LabelRow]:
     """Every answer, in the order of training; retracted submissions are left out.
 
-    The initial training set was not asked for, so it is not among them.
+    The initial training set is not included, since it was not queried.
 
     Raises:
-        ValueError: another data set than the run's, whose ids would name other images.
+        ValueError: `dataset` is not the run's, so its ids would mean other images.
     """
     if dataset.fingerprint != log.run.spec.fingerprint:
         raise ValueError(
@@ -125,21 +126,22 @@ def to_jsonl(rows: list[LabelRow]) -> str:
 
 
 def _name_beside(label: int | None, dataset: ImageDataset) -> str | None:
-    """The name of a class, None where names are the labels themselves, as for digits."""
+    """The name of a class; None if names are just the numbers, as for digits."""
     named = dataset.class_names != tuple(map(str, range(dataset.n_classes)))
     return dataset.class_name(label) if named and label is not None else None
 
 
 def _columns(rows: list[LabelRow]) -> tuple[str, ...]:
-    """All columns; without `class_name` where no row has one."""
+    """All columns, without `class_name` if no row has one."""
     return COLUMNS if any(row.class_name is not None for row in rows) else COLUMNS[:-1]
 
 
 def render(log: RunState, dataset: ImageDataset, form: str) -> str:
-    """The run in one of `FORMATS`.
+    """The run in one of `FORMATS`, as text.
 
     Raises:
-        ValueError: an unknown format, or another data set than the run's.
+        ValueError: the format is unknown, or `dataset` is not the run's.
+        RecordError: a measured value cannot be written to a record (yaml).
     """
     if form == "csv":
         return to_csv(label_rows(log, dataset))
@@ -161,7 +163,7 @@ def spreadsheet_safe(value: Any) -> Any:
 
 
 def spreadsheet_plain(cell: str) -> str:
-    """The text from which `spreadsheet_safe` made this cell."""
+    """The text of a cell that `spreadsheet_safe` wrote."""
     return cell.removeprefix(_MARK)
 
 

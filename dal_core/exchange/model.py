@@ -1,7 +1,7 @@
-"""Export a run's newest model: safetensors with metadata that describe it, and a script to use it.
+"""Export a run's newest model as safetensors with descriptive metadata, and a script that uses it.
 
-The weights come from the run's checkpoint, whose own metadata are what dal needs to continue the
-run. Importing this module does not import torch.
+The weights come from the run's checkpoint. Its metadata are replaced, since they serve only to
+continue the run. Importing this module does not import torch.
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ def model_bytes(home: Path, log: RunState) -> bytes:
     `dataset`, `n_labelled` (labels it was trained on), and `test_accuracy` if it was measured.
 
     Raises:
-        NoModel: the run has not been fitted yet, or its model is not here or damaged.
+        NoModel: the run has not been fitted yet, or its model file is missing or damaged.
     """
     run_id = log.run.run_id
     try:
         weights, facts = load(run_dir(home, run_id) / WEIGHTS)
     except ArtefactMissing:
-        raise NoModel(f"run {run_id} has no model yet: its first fit is to come") from None
+        raise NoModel(f"run {run_id} has no model yet: it has not been fitted") from None
     except ArtefactDamaged as error:
-        raise NoModel(f"run {run_id} has no model that can be used: {error}") from None
+        raise NoModel(f"run {run_id} has no usable model: {error}") from None
     loader = log.run.loader
     protocol = log.run.spec.protocol
     about = {
@@ -74,5 +74,5 @@ def _listed(values: Iterable[float]) -> str:
 
 
 def predict_script() -> str:
-    """The text of `predict.py`."""
+    """The source of `predict.py`, to be written beside an exported model."""
     return SCRIPT.read_text(encoding="utf-8")

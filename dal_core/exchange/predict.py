@@ -2,10 +2,10 @@
 
     python predict.py model.safetensors image.png [more.png ...]
 
-Complete in itself, so that you can copy and change it: it needs PyTorch, safetensors, NumPy and
-Pillow, nothing of dal. Images are resized to the size the network was trained on; for MNIST they
-should show a light digit on a dark ground. The prediction is the deterministic one, with dropout
-off; the many passes with dropout that make dal's networks Bayesian are not needed for it.
+The script is self-contained, so that you can copy and change it. It needs PyTorch, safetensors,
+NumPy and Pillow, but not dal. Images are resized to the size the network was trained on. For MNIST
+they should show a light digit on a dark background. The prediction is made with dropout off; the
+many dropout passes that dal uses to measure uncertainty are not needed for it.
 """
 
 from __future__ import annotations
@@ -24,31 +24,31 @@ Weights = dict[str, torch.Tensor]
 
 
 def read_model(path: Path) -> tuple[Weights, dict[str, str]]:
-    """The weights by name, and what the file says of them (`model`, `n_labelled`, ...)."""
+    """The weights by name, and the metadata of the file (`model`, `n_labelled`, ...)."""
     with safe_open(path, framework="pt") as file:
         return {name: file.get_tensor(name) for name in file.keys()}, file.metadata()  # noqa: SIM118
 
 
 def image_shape(about: dict[str, str]) -> tuple[int, ...]:
-    """(height, width), or (height, width, 3) for RGB; early files do not say and are MNIST's."""
+    """(height, width), or (height, width, 3) for RGB; files without it are MNIST's (28, 28)."""
     return tuple(int(side) for side in about.get("image_shape", "28 28").split())
 
 
 def class_names(about: dict[str, str]) -> list[str]:
-    """A name for each class; early files have labels only."""
+    """A name for each class; files without names have the labels only."""
     names: list[str] = json.loads(about["class_names"]) if "class_names" in about else []
     return names or about["classes"].split()
 
 
 def read_image(path: Path, shape: tuple[int, ...] = (28, 28)) -> np.ndarray:
-    """A picture as uint8 of this shape."""
+    """A picture, converted and resized to uint8 of this shape."""
     with Image.open(path) as picture:
         mode = "L" if len(shape) == 2 else "RGB"
         return np.asarray(picture.convert(mode).resize((shape[1], shape[0])))
 
 
 def predict(weights: Weights, about: dict[str, str], images: np.ndarray) -> torch.Tensor:
-    """uint8 [N, H, W] or [N, H, W, 3] -> probabilities [N, C], rows sum to 1."""
+    """uint8 [N, H, W] or [N, H, W, 3] -> probabilities [N, C]; rows sum to 1."""
     pixels = torch.from_numpy(images.astype(np.float32)) / 255
     pixels = pixels.unsqueeze(1) if images.ndim == 3 else pixels.permute(0, 3, 1, 2)
     mean, std = (
@@ -94,5 +94,5 @@ if __name__ == "__main__":
         sys.exit("usage: predict.py model.safetensors image.png [more.png ...]")
     try:
         main(*sys.argv[1:])
-    except (OSError, SafetensorError) as error:  # a file is missing, or is something else
+    except (OSError, SafetensorError) as error:  # a file is missing or of another kind
         sys.exit(f"predict.py: {error}")

@@ -1,9 +1,9 @@
 """Refit labels step by step to a learning curve (`dal replay`).
 
-A refit is a run that has all its answers from the start, so that only fitting and measuring is
-left. A fit depends only on protocol, seed and the ordered labels: a person's labels give the
-person's accuracies again, bit for bit on the same machine and versions, and corrected labels give
-the curve of labels that were right from the start.
+A refit is a run that has all its answers from the start, so that only fitting and measuring are
+left. A fit depends only on the protocol, the seed and the ordered labels. A person's labels
+therefore reproduce the person's accuracies, bit for bit on the same machine and versions. Corrected
+labels give the curve as if they had been right from the start.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ def begin(
     title: str = "",
     device: str = "cpu",
 ) -> RunRow:
-    """The run that refits these labels: an earlier one of the same labels, or a new one.
+    """The run that refits these labels: a new one, or an earlier refit of the same labels.
 
-    An earlier one is not used if its labels were retracted, corrected or added to.
+    An earlier refit is not used if its labels have changed since.
 
     Args:
         batches: as `labels_in.to_batches` returns them for this spec.
@@ -60,7 +60,7 @@ def begin(
 
 
 def states(log: RunState) -> list[int]:
-    """The states to measure, by last submission: the initial one (0), and each with more labels."""
+    """The states to measure, by last submission (0: none); one for each number of labels."""
     found = {log.n_labelled_at(after): after for after in _all_states(log)}
     return list(found.values())
 
@@ -74,11 +74,14 @@ def unmeasured(log: RunState) -> list[int]:
 def measure(bench: Workbench, run_id: str, wait: Wait = lambda: None) -> Iterator[StepResult]:
     """Fit and measure every state that is not measured yet; yields each step.
 
-    Ends early if the run is paused or its labels change in the meantime.
+    Ends early if the run is paused or its labels change meanwhile.
+
+    Args:
+        wait: called between epochs and chunks of images.
 
     Raises:
-        RunBusy: another process works on the run.
-        RunNotFound: the run does not exist, or is deleted in the meantime.
+        RunBusy: another process is working on the run.
+        RunNotFound: the run does not exist, or is deleted meanwhile.
     """
     store = bench.store
     with run_lock(store.home, run_id):

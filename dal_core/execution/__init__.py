@@ -1,1 +1,1 @@
-"""Doing a run's work: jobs, the worker process, the pool, checkpoints."""
+"""Execution of runs: jobs, worker processes and their pool, checkpoints."""

@@ -1,7 +1,7 @@
-"""A run's models on disk, so that a restart need not fit the newest one again.
+"""A run's models on disk, so that the newest model need not be fitted again after a restart.
 
-Each is one artefact: the weights, and as facts the labels and losses of the training. A file that
-is missing, damaged or of other labels only means that the model is fitted again.
+A model is one artefact: its arrays are the weights, its facts the labels and losses of the
+training. If the file is missing, damaged or belongs to other labels, the model is fitted again.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ def save_fitted(path: Path, fitted: Fitted, measured: Mapping[str, Any] | None =
     """Write the model atomically.
 
     Args:
-        measured: more facts to store with it, as JSON can hold them.
+        measured: further facts to store, as JSON values.
 
     Raises:
-        OSError: it cannot be written; an earlier file stays as it was.
+        OSError: the file cannot be written; an earlier file is not changed.
     """
     arrays, facts = fitted.dump()
     artefacts.save(path, arrays, {**facts, **(measured or {})})
 
 
 def load_fitted(path: Path, learner: Learner, labelled: Labelled) -> Fitted | None:
-    """The stored model; None if there is none, or if it is not of this run and these labels.
+    """The stored model; None if there is none, or it belongs to another run or other labels.
 
-    A damaged file is None as well, with a warning.
+    A damaged file gives None with a warning.
     """
     try:
         return learner.load(*artefacts.load(path), labelled)

@@ -1,7 +1,7 @@
-"""The work on a run: fit, ask, measure, let the oracle answer, one task at a time.
+"""Does the work on a run, one task at a time: fit, query, measure, let the oracle answer.
 
-`advance` does a run's tasks until it needs nothing more from a worker. The worker processes call
-it, and the command line does in its own process.
+`advance` does the tasks of a run until it needs nothing more from a worker. Worker processes call
+it, and so does the command line in its own process.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ if TYPE_CHECKING:
 
     from dal_core.training.loop import Epoch
 
-LOOK_SECONDS = 0.1  # how often a fit looks at its run's directives and writes its progress
-RUNS_KEPT = 4  # learners are small; a worker switches between a person's run and its baseline
+LOOK_SECONDS = 0.1  # how often a fit polls its run's directives and stores its progress
+RUNS_KEPT = 4  # learners kept; a worker alternates between a person's run and its baseline
 
-Wait = Callable[[], None]
+Wait = Callable[[], None]  # called between epochs and chunks; may block
 
 
 class GivenUp(Exception):
-    """The work is no longer wanted: its labels changed, or the run was paused."""
+    """The work is no longer wanted: the run's labels changed, or it was paused."""
 
 
 @dataclasses.dataclass
@@ -60,11 +60,11 @@ class Warm:
 
 
 class Workbench:
-    """What a worker keeps in memory between jobs: data sets, and learners of recent runs.
+    """The data sets and learners that a worker keeps in memory between jobs.
 
     Args:
         device: where tensors are computed (see `device.choose_device`); None for the CPU.
-        helper: one thread for a second core; it changes no result.
+        helper: an executor with one thread, for a second core; results do not depend on it.
     """
 
     runs_kept = RUNS_KEPT
@@ -78,13 +78,13 @@ class Workbench:
         self._warm: OrderedDict[str, Warm] = OrderedDict()
 
     def dataset(self, name: str) -> ImageDataset:
-        """The data set, loaded once."""
+        """The data set, loaded on first use."""
         if name not in self._datasets:
             self._datasets[name] = catalogue.load(name)
         return self._datasets[name]
 
     def warm(self, run: RunRow) -> Warm:
-        """The run's learner, made on first use."""
+        """The run's learner, created on first use, with its newest model."""
         warm = self._warm.get(run.run_id) or Warm(self.new_learner(run.spec))
         self._warm[run.run_id] = warm
         self._warm.move_to_end(run.run_id)
@@ -97,12 +97,12 @@ class Workbench:
         return make_learner(spec, self.dataset(spec.protocol.dataset), self.device, self.helper)
 
     def labelled(self, state: RunState) -> Labelled:
-        """What the run's learner trains on in this state."""
+        """The labels that the run's learner trains on in this state."""
         dataset = self.dataset(state.run.spec.protocol.dataset)
         return labelled_of(state, self.warm(state.run).learner.split, dataset)
 
     def fitted(self, run: RunRow, labelled: Labelled) -> Fitted | None:
-        """The model of these labels, from memory or disk; None if it has to be fitted."""
+        """The model fitted to these labels, from memory or disk; None if there is none."""
         warm = self.warm(run)
         if warm.fitted is None or not matches(warm.fitted, labelled):
             path = run_dir(self.store.home, run.run_id) / FILE_NAME
@@ -110,7 +110,7 @@ class Workbench:
         return warm.fitted
 
     def keep(self, run: RunRow, fitted: Fitted) -> None:
-        """Keep a new model in memory and on disk."""
+        """Keep a new model in memory and on disk. Raises OSError."""
         self.warm(run).fitted = fitted
         save_fitted(run_dir(self.store.home, run.run_id) / FILE_NAME, fitted)
 
@@ -118,15 +118,15 @@ class Workbench:
 def advance(
     bench: Workbench, run_id: str, wait: Wait = lambda: None, max_steps: int | None = None
 ) -> Generator[StepResult, None, None]:
-    """Do what a run needs until it needs nothing more; yields each step as it is measured.
+    """Do the tasks of a run until none is left; yields each step as it is measured.
 
     Args:
         wait: called between epochs and chunks; blocks while other work has precedence.
         max_steps: return after this many measured steps.
 
     Raises:
-        RunBusy: another process works on the run.
-        RunNotFound: the run does not exist, or was deleted meanwhile.
+        RunBusy: another process is working on the run.
+        RunNotFound: the run does not exist, or is deleted meanwhile.
     """
     store = bench.store
     n_steps = 0
@@ -142,7 +142,7 @@ def advance(
                         n_steps += 1
                         yield step
                 except GivenUp:
-                    continue  # the log says what is wanted now
+                    continue  # read the log again
                 bench.records.write_due()
         finally:
             settle(store, run_id)
@@ -153,7 +153,7 @@ def advance(
 
 
 def recompute_weights(bench: Workbench, run_id: str, after: int, wait: Wait = lambda: None) -> Path:
-    """Compute a step's weights again; raises as `recompute.recompute`."""
+    """Compute the weights of a step again; arguments, result and errors as in `recompute`."""
     dataset = bench.dataset(bench.store.run(run_id).spec.protocol.dataset)
     path = recompute(bench.store, dataset, run_id, after, device=bench.device, wait=wait)
     settle(bench.store, run_id)
@@ -167,12 +167,12 @@ class Job:
         self.bench, self.state, self.wait = bench, state, wait
         self.store, self.run = bench.store, state.run
         self.learner = bench.warm(state.run).learner
-        self._looked = 0.0
+        self._last_poll = 0.0
         self._revision = state.revision
 
     @cached_property
     def labelled(self) -> Labelled:
-        """The labels of the state."""
+        """The labels of the run in this state."""
         return self.bench.labelled(self.state)
 
     def do(self, task: Task) -> Iterator[StepResult]:
@@ -192,7 +192,7 @@ class Job:
             self._predict(fitted)
 
     def _model(self) -> Fitted:
-        """The model of the state, fitted now unless it is in memory or on disk."""
+        """The model of the state, from memory or disk, or else fitted now."""
         fitted = self.bench.fitted(self.run, self.labelled)
         if fitted is None:
             fitted = self.learner.fit(self.labelled, self._watch_epoch)
@@ -206,19 +206,19 @@ class Job:
         self.store.add_query(self.run.run_id, query, probs)
 
     def _rank(self, fitted: Fitted) -> None:
-        """Continuous mode: later queries are taken from this ranking, so all of it is kept."""
+        """Store a ranking with all its passes: in continuous mode later queries come from it."""
         self.store.add_ranking(self.run.run_id, *self._ask(fitted, RANKING_KEPT))
 
     def _ask(self, fitted: Fitted, n_kept: int) -> tuple[Query, np.ndarray | None]:
         watch = self._watch_images("score")
         query, probs = self.learner.query(fitted, self.labelled, watch, n_kept)
         if probs is None and self.run.kind == "person":
-            # Random acquisition makes no passes, but the reveal shows what the model predicted.
+            # Random acquisition makes no passes, but the page shows the model's predictions.
             probs = self.learner.inspect(fitted, query.ranking[:n_kept])
         return query, probs
 
     def _predict(self, fitted: Fitted) -> None:
-        """Write the model's predictions for all images a person was asked, once for each model."""
+        """In a person's run, write each model's predictions for all answered images once."""
         if self.run.kind != "person":
             return
         folder = run_dir(self.store.home, self.run.run_id)
@@ -234,7 +234,7 @@ class Job:
         save_predictions(folder, Predictions(np.array(ids), mean, *state))
 
     def _evaluate(self, fitted: Fitted) -> Iterator[StepResult]:
-        """Measure; an oracle's run then asks at once, so that the step's time includes scoring."""
+        """Measure; an oracle's run then queries at once, so that its step includes that time."""
         result = self.learner.evaluate(fitted, self._watch_images("evaluate"))
         measured = dataclasses.replace(self.state, steps=(*self.state.steps, result))
         if answers_itself(measured) and not finished(measured) and not self.state.is_asked:
@@ -257,7 +257,7 @@ class Job:
     def _watch_epoch(self, epoch: Epoch) -> None:
         self.wait()
         if self._is_time(last=epoch.number == epoch.n_epochs):
-            self._look()
+            self._poll()
             self._report(
                 "train", epoch.number, epoch.n_epochs, epoch.train_loss, epoch.seconds_left
             )
@@ -268,21 +268,22 @@ class Job:
         def watch(done: int, total: int) -> None:
             self.wait()
             if self._is_time():
-                self._look()
+                self._poll()
                 left = (time.perf_counter() - started) / done * (total - done)
                 self._report(part, done, total, None, left)
 
         return watch
 
     def _is_time(self, last: bool = False) -> bool:
+        """Whether to poll and report now; at most every LOOK_SECONDS, and at the last epoch."""
         now = time.perf_counter()
-        if now - self._looked < LOOK_SECONDS and not last:
+        if now - self._last_poll < LOOK_SECONDS and not last:
             return False
-        self._looked = now
+        self._last_poll = now
         return True
 
-    def _look(self) -> None:
-        """Raise if the work is no longer wanted."""
+    def _poll(self) -> None:
+        """Raise GivenUp or RunNotFound if the work is no longer wanted."""
         control = self.store.control(self.run.run_id)
         if control.deleted:
             raise RunNotFound(f"run {self.run.run_id} was deleted")
@@ -291,10 +292,10 @@ class Job:
         self._revision = control.revision
 
     def _is_still_wanted(self) -> bool:
-        """Whether the work is of use although a label was taken back or corrected meanwhile.
+        """Whether to finish the work although a label was retracted or corrected meanwhile.
 
-        In continuous mode nobody waits for a fit, so it is finished unless a submission of its
-        training set was taken back; corrections are for the next fit.
+        In continuous mode nobody waits for a fit. It is therefore finished unless a submission of
+        its training set was retracted; the next fit takes corrections into account.
         """
         if self.run.mode != "continuous":
             return False
@@ -315,7 +316,7 @@ class Job:
 
 
 def settle(store: Store, run_id: str, message: str = "") -> None:
-    """Show that nothing is being done for the run, or record with a message that it failed."""
+    """Store that the run is idle; with a message, also record it as a failure."""
     if store.control(run_id).deleted:  # a deleted run has no progress to write
         return
     if message:

@@ -1,13 +1,13 @@
-"""Worker processes and the queue in front of them, for a server or `dal reproduce`.
+"""Worker processes and their queue, for the app's server and `dal reproduce`.
 
-One interactive worker stays warm for people and keeps a run for as long as its person waits. The
-others do baselines, oracle runs and fits that nobody waits for: one step at a time, the least
-advanced run first. They pause between two epochs while a person waits, so that the interactive
-worker has the second core too. A job is the id of a run; the store says what to do with it, so
-asking twice is harmless.
+One interactive worker serves people and keeps a run for as long as a person waits for it. The
+background workers do baselines, oracle runs and fits that nobody waits for. They take one step at a
+time, the run with the fewest labels first. While a person waits they pause between epochs, so that
+the interactive worker can use the second core. A job names a run, and the store holds what to do
+with it, so queueing a run twice is harmless.
 
-A worker can die at any moment, and the disk can be full. So an event changes the pool's state
-first, and whatever may fail comes after that, without the pool's lock.
+A worker can die at any moment, and the disk can be full. An event therefore changes the state of
+the pool first. Anything that may fail comes afterwards, without the pool's lock.
 """
 
 from __future__ import annotations
@@ -27,18 +27,17 @@ from dal_core.run.rows import Progress, RunNotFound
 from dal_core.store.opening import open_store
 
 PACKAGE_ROOT = Path(__file__).resolve().parents[2]
-MAX_DEATHS = 3  # in a row, of workers on the same run, before the run counts as failed
-WEIGHTS_RANK = -1  # before all runs, which have ranks from 0: somebody is looking at that step
-JOIN_SECONDS = 5.0  # time for a worker to end by itself
-
+MAX_DEATHS = 3  # worker deaths in a row on one run before the run counts as failed
+WEIGHTS_RANK = -1  # goes before all runs (ranks from 0), because a person is waiting to see it
+JOIN_SECONDS = 5.0  # time that a worker has to end by itself
 
 EVENTS = ("ready", "done", "busy", "failed")
 
-JobKey = tuple[str, int | None]
+JobKey = tuple[str, int | None]  # run id, and the step whose weights are wanted
 
 
 def n_cores() -> int:
-    """Cores that this process may use, which can be fewer than the machine has."""
+    """Number of cores that this process may use; can be fewer than the machine has."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -46,9 +45,9 @@ def n_cores() -> int:
 
 @dataclass(frozen=True, order=True)
 class QueuedJob:
-    """A run that waits for a worker; the smallest is taken first.
+    """A run that waits for a worker; the smallest job is taken first.
 
-    With `after`, the weights of that step are wanted instead of the run's next step.
+    With `after`, the job is to compute the weights of that step instead of the next step.
     """
 
     rank: int
@@ -59,18 +58,18 @@ class QueuedJob:
 
     @property
     def key(self) -> JobKey:
-        """Jobs with the same key are the same work."""
+        """Identifies the work; jobs with equal keys are merged."""
         return self.run_id, self.after
 
 
 class Workers:
-    """A small pool, each worker started when it is first needed.
+    """A pool of workers, each started when it is first needed.
 
     Args:
-        home: where the store is.
-        n_background: workers for baselines and oracle runs.
-        log: file that the workers' standard error is appended to; None: this process's own.
-        device: where they compute, a name of `device.DEVICES`.
+        home: folder of the store.
+        n_background: number of workers for baselines and oracle runs.
+        log: file to append the workers' standard error to; None: standard error of this process.
+        device: where the workers compute, a name of `device.DEVICES`.
     """
 
     def __init__(
@@ -80,21 +79,22 @@ class Workers:
         self._lock = threading.Lock()
         self._interactive = _Worker(self, "interactive", 2 if n_cores() > 1 else 1)
         self._background = [_Worker(self, f"background-{i}", 1) for i in range(n_background)]
-        # By whether a person waits:
+        # Whether a person waits -> the queue:
         self._waiting: dict[bool, dict[JobKey, QueuedJob]] = {True: {}, False: {}}
-        self._deaths: dict[str, int] = {}  # by run, since a worker last finished a job on it
-        self._problems: dict[JobKey, str] = {}  # why weights asked for were not computed
-        self._failed: dict[str, str] = {}  # reasons by run, until the store has them
+        self._deaths: dict[str, int] = {}  # run id -> deaths since a job on it was last finished
+        self._problems: dict[JobKey, str] = {}  # why requested weights were not computed
+        self._failed: dict[str, str] = {}  # run id -> reason, until it is stored
         self._recording = threading.Lock()
         self._n_asked = 0
         self._closed = False
 
     def ask(self, run_id: str, *, person_waits: bool, rank: int = 0, n_labelled: int = 0) -> None:
-        """Have a worker bring the run up to its directives; returns at once.
+        """Queue a run for a worker, which follows the run's directives; returns at once.
 
         Args:
-            rank: background jobs of the lowest rank go first.
-            n_labelled: of the same rank, those with the fewest labels go first.
+            person_waits: whether a person waits for the run; the interactive worker takes it.
+            rank: background jobs with a lower rank go first.
+            n_labelled: among equal ranks, runs with fewer labels go first.
         """
         with self._lock:
             if not self._closed and run_id not in self._failed:
@@ -105,9 +105,12 @@ class Workers:
         self._record_failures()
 
     def ask_weights(self, run_id: str, after: int) -> None:
-        """Have the weights of a step recomputed (`recompute`); returns at once.
+        """Queue the recomputation of a step's weights (`recompute`); returns at once.
 
-        This is background work that goes before all other.
+        It goes before all other background work.
+
+        Args:
+            after: last submission in the training set of the step.
         """
         with self._lock:
             if not self._closed:
@@ -117,41 +120,41 @@ class Workers:
         self._record_failures()
 
     def is_active(self, run_id: str) -> bool:
-        """Whether the run is waiting for a worker or being worked on."""
+        """Whether the run is queued or being worked on."""
         with self._lock:
             queued = any(job.run_id == run_id for job in self._queued())
             return queued or run_id in self._taken()
 
     def weights_active(self, run_id: str, after: int) -> bool:
-        """Whether the weights of the step are waiting for a worker or being computed."""
+        """Whether the weights of the step are queued or being computed."""
         with self._lock:
             working = [worker.job for worker in self._all() if worker.job is not None]
             return any(job.key == (run_id, after) for job in [*self._queued(), *working])
 
     def weights_problem(self, run_id: str, after: int) -> str | None:
-        """Why the weights were not computed when last asked for, in one line; None: no problem.
+        """One line on why the last request for the weights failed; None if it did not.
 
-        The work failed, another process is working on the run, or the step is gone.
+        The reason is an error, another process that works on the run, or a step that is gone.
         """
         with self._lock:
             return self._problems.get((run_id, after))
 
     def person_goes_first(self) -> bool:
-        """Whether background workers pause, because a person waits for the interactive one."""
+        """Whether background workers pause because a person waits for the interactive worker."""
         with self._lock:
             return self._interactive.job is not None
 
     def warm_up(self) -> None:
-        """Start the interactive worker before anyone waits for its imports.
+        """Start the interactive worker early, so that nobody waits for its imports.
 
         Raises:
-            OSError: no process can be started.
+            OSError: the process cannot be started.
         """
         with self._lock:
             self._interactive.start()
 
     def close(self) -> None:
-        """End the workers by ending their input; work they had not stored is done again later."""
+        """Stop the workers by closing their input; unstored work is done again later."""
         with self._lock:
             self._closed = True
             for worker in self._all():
@@ -194,12 +197,12 @@ class Workers:
                 job = queue.pop(min(free).key)
                 try:
                     worker.work(job, max_steps)
-                except OSError as error:  # no process can be started, or its log not be opened
+                except OSError as error:  # the process cannot be started or its log opened
                     worker.job = None
-                    self._give_back(worker, job, f"its worker process does not start: {error}")
+                    self._requeue(worker, job, f"its worker process does not start: {error}")
 
-    def _give_back(self, worker: _Worker, job: QueuedJob, reason: str) -> None:
-        """A worker could not do the job: queue it again, or give it up after MAX_DEATHS."""
+    def _requeue(self, worker: _Worker, job: QueuedJob, reason: str) -> None:
+        """Queue a job again after its worker died; after MAX_DEATHS it counts as failed."""
         self._deaths[job.run_id] = self._deaths.get(job.run_id, 0) + 1
         if self._deaths[job.run_id] < MAX_DEATHS:
             self._waiting[worker is self._interactive][job.key] = job
@@ -207,7 +210,7 @@ class Workers:
         del self._deaths[job.run_id]
         if job.after is None:
             self._failed[job.run_id] = reason
-        else:  # the run itself is as sound as before
+        else:  # not a failure of the run itself
             self._problems[job.key] = reason
 
     # -- called by a worker's reader, without the lock -----------------------------------------
@@ -235,23 +238,23 @@ class Workers:
             self._queue(person_waits, job.rank, n_labelled, job.run_id)
 
     def _on_death(self, worker: _Worker) -> None:
-        """A killed worker costs the fit, not the run, which is queued again.
+        """Queue the run of a dead worker again, unless its workers have died MAX_DEATHS times.
 
-        A run whose workers die again and again has failed and is left alone.
+        Only the fit in progress is lost.
         """
         with self._lock:
             job, worker.job, worker.process = worker.job, None, None
             if not self._closed:
                 if job is not None:
                     reason = f"its worker process was ended from outside {MAX_DEATHS} times"
-                    self._give_back(worker, job, reason)
+                    self._requeue(worker, job, reason)
                 self._dispatch()
         self._record_failures()
 
     def _record_failures(self) -> None:
-        """Write to the store which runs failed; what cannot be written now is written later.
+        """Store the failures of runs. Those that cannot be stored now are stored later.
 
-        Until it is written, the pool does not take the run up again.
+        Until then the pool does not accept the run.
         """
         if not self._failed or not self._recording.acquire(blocking=False):
             return
@@ -276,10 +279,10 @@ class Workers:
 
 
 class _Worker:
-    """One subprocess, started for its first job and again after a death.
+    """One subprocess, started for its first job and again after it died.
 
-    Its events are lines of JSON on its standard output, which it keeps for them: what else is
-    printed in it goes to its standard error.
+    Its events are lines of JSON on standard output. Everything else it prints goes to standard
+    error.
     """
 
     def __init__(self, pool: Workers, name: str, threads: int) -> None:
@@ -295,7 +298,7 @@ class _Worker:
         path = [str(PACKAGE_ROOT), environment.get("PYTHONPATH", "")]
         environment["PYTHONPATH"] = os.pathsep.join(part for part in path if part)
         arguments = [str(self.pool.home), self.pool.device, str(self.threads)]
-        with self._complaints() as stderr:
+        with self._open_log() as stderr:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "dal_core.execution.worker_process", *arguments],
                 stdin=subprocess.PIPE,
@@ -304,7 +307,7 @@ class _Worker:
                 text=True,
                 errors="replace",
                 env=environment,
-                start_new_session=True,  # Ctrl-C is for the server, which ends us by our input
+                start_new_session=True,  # Ctrl-C goes to the server, which closes our input
             )
         self._held = False
         threading.Thread(target=self._read, args=(self.process,), daemon=True).start()
@@ -336,7 +339,7 @@ class _Worker:
             except subprocess.TimeoutExpired:
                 process.kill()
 
-    def _complaints(self) -> contextlib.AbstractContextManager[IO[str] | None]:
+    def _open_log(self) -> contextlib.AbstractContextManager[IO[str] | None]:
         if self.pool.log is None:
             return contextlib.nullcontext()
         self.pool.log.parent.mkdir(parents=True, exist_ok=True)
@@ -344,18 +347,18 @@ class _Worker:
 
     def _send(self, message: dict[str, Any]) -> None:
         assert self.process is not None and self.process.stdin is not None
-        with contextlib.suppress(OSError):  # it died, which its reader notices
+        with contextlib.suppress(OSError):  # it died, which `_read` notices
             self.process.stdin.write(json.dumps(message) + "\n")
             self.process.stdin.flush()
 
     def _read(self, process: subprocess.Popen[str]) -> None:
-        """Pass events on until the process ends, whatever it prints and whatever goes wrong."""
+        """Handle events until the process ends; no output and no error stops the loop early."""
         assert process.stdout is not None
         try:
             for line in process.stdout:
                 self._hear(line)
             process.wait(JOIN_SECONDS)
-        except Exception:  # its output cannot be read, or it has closed it and lives on
+        except Exception:  # its output cannot be read, or it closed it without ending
             traceback.print_exc()
         finally:
             process.kill()  # does nothing to a process that has ended

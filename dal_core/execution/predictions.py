@@ -1,8 +1,7 @@
-"""What a run's newest model predicts for the images that were answered, on disk.
+"""Predictions of a run's newest model for all answered images, on disk.
 
-The file is written after each fit of a person's run, so that pages can show a person's labels
-beside the model's predictions without loading the model. A file that is missing or damaged only
-means that there is nothing to show.
+The file is written after each fit of a person's run. Pages then show the model's predictions beside
+the person's labels without loading the model. If the file is missing or damaged, they show none.
 """
 
 from __future__ import annotations
@@ -17,18 +16,18 @@ from dal_core.store import artefacts
 from dal_core.store.artefacts import ArtefactDamaged, ArtefactMissing
 
 FILE_NAME = "predictions.safetensors"
-OLD_NAME = "beliefs.npz"  # in homes of the first versions
+OLD_NAME = "beliefs.npz"  # file name in homes of the first versions
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """The mean of the T passes for every image that was answered, skipped ones included.
+    """Mean of the T passes for every answered image, skipped images included.
 
     Attributes:
         image_ids: int64 [n].
         mean: float32 [n, C]; rows sum to 1.
-        n_labelled: labels the model was fitted to.
-        after, corrected: the last submission and correction among them; 0 for none.
+        n_labelled: number of labels the model was fitted to.
+        after, corrected: last submission and last correction among these labels; 0 for none.
     """
 
     image_ids: np.ndarray
@@ -43,7 +42,7 @@ class Predictions:
 
 
 def save_predictions(run_dir: Path, predictions: Predictions) -> None:
-    """Write the file atomically, in place of an earlier one. Raises OSError."""
+    """Write the file atomically, replacing an earlier one. Raises OSError."""
     arrays: dict[str, np.ndarray] = {
         "image_ids": predictions.image_ids.astype(np.int64),
         "mean": predictions.mean.astype(np.float32),
@@ -54,7 +53,7 @@ def save_predictions(run_dir: Path, predictions: Predictions) -> None:
 
 
 def load_predictions(run_dir: Path) -> Predictions | None:
-    """The newest predictions; None if there are none, or none that can be read."""
+    """The stored predictions; None if there are none or the file is damaged."""
     try:
         arrays, facts = artefacts.load(run_dir / FILE_NAME)
         found = Predictions(arrays["image_ids"], arrays["mean"], **facts)

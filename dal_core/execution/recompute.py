@@ -1,10 +1,10 @@
-"""The model of an earlier step, fitted again.
+"""Fits the model of an earlier step again.
 
-A run keeps only its newest model. A fit depends on the protocol, the seed and the ordered labels,
-all of which the log has, so any step's weights can be computed again: bit for bit on the same
-machine and versions, and up to rounding if the step was trained stacked with other runs. They are
-kept in `steps/<after>-<corrected>.safetensors` in the run's folder, with the step's accuracy and
-confusion on the test images.
+A run keeps only its newest model. A fit depends only on the protocol, the seed and the ordered
+labels, which the log has, so the weights of any step can be computed again. They are equal to the
+bit on the same machine and versions, and up to rounding if the step was trained stacked with other
+runs. The weights are kept in `steps/<after>-<corrected>.safetensors` in the run's folder, with the
+step's accuracy and confusion matrix on the test images.
 """
 
 from __future__ import annotations
@@ -32,18 +32,23 @@ if TYPE_CHECKING:
     from dal_core.training.loop import Epoch
 
 FOLDER = "steps"
-LOOK_SECONDS = 0.1  # between two looks at whether the run still exists, and reports of progress
+LOOK_SECONDS = 0.1  # how often a fit checks that its run exists and stores its progress
 
 
 def step_file(home: Path, run_id: str, after: int, corrected: int = 0) -> Path:
-    """Where the weights of a step are kept; the file need not exist."""
+    """Path for the weights of a step; the file need not exist.
+
+    Args:
+        after: last submission in the training set of the step; 0 for none.
+        corrected: last correction in the training set; 0 for none.
+    """
     return run_dir(home, run_id) / FOLDER / f"{after}-{corrected}.safetensors"
 
 
 def step_weights(home: Path, run_id: str, after: int, corrected: int = 0) -> Path | None:
-    """The file with the weights of a step, or None if they would have to be computed again.
+    """The file with the weights of a step; None if they are not stored.
 
-    The newest step's are the run's own weights.
+    For the newest step this is the run's checkpoint.
     """
     newest = run_dir(home, run_id) / FILE_NAME
     for path in (step_file(home, run_id, after, corrected), newest):
@@ -54,12 +59,12 @@ def step_weights(home: Path, run_id: str, after: int, corrected: int = 0) -> Pat
 
 
 def step_facts(home: Path, run_id: str, after: int, corrected: int = 0) -> Mapping[str, Any] | None:
-    """What was measured when the step was computed again: `accuracy` and `confusion`, or None."""
+    """`accuracy` and `confusion` of a recomputed step; None if it was not recomputed."""
     return read_facts(step_file(home, run_id, after, corrected))
 
 
 class NoSuchStep(ValueError):
-    """The run does not have this step, or no longer; the message is one line."""
+    """The run does not have this step (any more); the message is one line."""
 
 
 def check_state(state: RunState, after: int) -> None:
@@ -72,7 +77,7 @@ def check_state(state: RunState, after: int) -> None:
 def corrected_at(state: RunState, after: int) -> int:
     """The last correction in the training set of the step measured at `after`; 0 for none.
 
-    For a state that was never measured, the run's last correction.
+    For a state that was never measured, this is the run's last correction.
     """
     steps = [step.corrected for step in state.steps if step.after == after]
     return steps[-1] if steps else state.corrected
@@ -81,7 +86,7 @@ def corrected_at(state: RunState, after: int) -> int:
 def labelled_at(
     state: RunState, after: int, learner: Learner, dataset: ImageDataset, corrected: int
 ) -> Labelled:
-    """The labels of an earlier step as they were then.
+    """The labels of an earlier step, as they were when it was measured.
 
     Args:
         after: the last submission among them.
@@ -96,7 +101,7 @@ def labelled_at(
 
 
 def stored_model(home: Path, run_id: str, learner: Learner, labelled: Labelled) -> Fitted | None:
-    """The model of these labels, or None if its weights are not kept."""
+    """The model fitted to these labels; None if its weights are not stored."""
     path = step_weights(home, run_id, labelled.after, labelled.corrected)
     return load_fitted(path, learner, labelled) if path else None
 
@@ -110,24 +115,25 @@ def recompute(
     device: torch.device | None = None,
     wait: Callable[[], None] = lambda: None,
 ) -> Path:
-    """Fit and measure a step again and keep its weights; returns their file.
+    """Fit and measure a step again and store its weights; returns their path.
 
-    The run's log is not changed. The progress shown is the run's: part "train", then "evaluate".
+    The run's log is not changed. Progress is stored for the run: part "train", then "evaluate".
 
     Args:
         wait: called between epochs and chunks; blocks while other work has precedence.
 
     Raises:
-        RunBusy: another process works on the run.
-        RunNotFound: the run does not exist, or was deleted meanwhile.
+        RunBusy: another process is working on the run.
+        RunNotFound: the run does not exist, or is deleted meanwhile.
         NoSuchStep: `after` is not a state of the run.
+        OSError: the weights cannot be written.
     """
     with run_lock(store.home, run_id):
         state = store.log(run_id)
         check_state(state, after)
         corrected = corrected_at(state, after)
         path = step_file(store.home, run_id, after, corrected)
-        if not _is_whole(path):
+        if not _is_intact(path):
             learner = make_learner(state.run.spec, dataset, device)
             labelled = labelled_at(state, after, learner, dataset, corrected)
             watch = _Watch(store, run_id, labelled.n_labelled, wait)
@@ -138,7 +144,7 @@ def recompute(
     return path
 
 
-def _is_whole(path: Path) -> bool:
+def _is_intact(path: Path) -> bool:
     try:
         artefacts.load(path)
     except (ArtefactMissing, ArtefactDamaged):
@@ -147,13 +153,13 @@ def _is_whole(path: Path) -> bool:
 
 
 class _Watch:
-    """Shows the progress of a fit and a measurement that the run's log does not record."""
+    """Stores the progress of a fit and a measurement, and ends them if the run is deleted."""
 
     def __init__(
         self, store: Store, run_id: str, n_labelled: int, wait: Callable[[], None]
     ) -> None:
         self.store, self.run_id, self.n_labelled, self.wait = store, run_id, n_labelled, wait
-        self._looked = 0.0
+        self._last_poll = 0.0
 
     def epoch(self, epoch: Epoch) -> None:
         self._report("train", epoch.number, epoch.n_epochs, epoch.seconds_left, epoch.train_loss)
@@ -165,9 +171,9 @@ class _Watch:
         self, part: Part, done: int, total: int, left: float | None, loss: float | None
     ) -> None:
         self.wait()
-        if time.perf_counter() - self._looked < LOOK_SECONDS:
+        if time.perf_counter() - self._last_poll < LOOK_SECONDS:
             return
-        self._looked = time.perf_counter()
+        self._last_poll = time.perf_counter()
         if self.store.control(self.run_id).deleted:
             raise RunNotFound(f"run {self.run_id} was deleted")
         progress = Progress(

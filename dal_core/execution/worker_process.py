@@ -1,19 +1,18 @@
 """The worker process: `python -m dal_core.execution.worker_process HOME DEVICE [THREADS]`.
 
 It reads one JSON line per job from standard input and writes one JSON line per event to standard
-output; what else is printed goes to standard error. It ends when its input ends, so no worker
-outlives its server. Results go to the store;
-the lines only say that there is something to read. With THREADS 2 a second thread uses the
-second core; results are the same to the last bit.
+output. Everything else it prints goes to standard error. Results go to the store; an event only
+announces them. The process ends when its input ends, so no worker outlives its server. With
+THREADS 2 a second thread uses the second core; results are the same to the last bit.
 
-Lines in:  {"do": "work", "run": ID, "steps": N | null}   advance the run by N steps; without N
-               as far as its directives ask, while a person waits for it
+Lines in:  {"do": "work", "run": ID, "steps": N | null}   advance the run by N steps; without N,
+               as far as its directives go and while a person waits for it
            {"do": "weights", "run": ID, "after": SUBMISSION}   compute a step's weights again
-           {"do": "hold"} / {"do": "go"}   pause between two epochs while a person waits; go on
+           {"do": "hold"} / {"do": "go"}   pause between two epochs while a person waits; continue
 Lines out: {"event": "ready" | "done" | "busy" | "failed", "run": ID, "message": TEXT,
             "more": whether the run has work left, "n_labelled": labels it has now,
             "waits": whether a person waits for that work,
-            "recorded": whether the store has the failure}
+            "recorded": whether the failure is stored}
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ import torch
 
 from dal_core.execution.job import Wait, Workbench, advance, recompute_weights, settle
 from dal_core.execution.recompute import NoSuchStep
-from dal_core.learner import bayesian_cnn  # noqa: F401  imported before anyone waits for it
+from dal_core.learner import bayesian_cnn  # noqa: F401  imported early, since it takes long
 from dal_core.run.next_task import next_task, person_waits
 from dal_core.run.rows import RunNotFound
 from dal_core.store.base import Store
@@ -44,27 +43,27 @@ from dal_core.training.malloc import keep_freed_memory
 
 
 class _Inbox(threading.Thread):
-    """Reads standard input beside the work, to notice `hold` and the end of input at once."""
+    """Reads standard input in a thread, to react to `hold` and the end of input at once."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
         self.jobs: queue.Queue[dict[str, Any]] = queue.Queue()
-        self.may_go = threading.Event()
-        self.may_go.set()
+        self.may_continue = threading.Event()
+        self.may_continue.set()
 
     def run(self) -> None:
         for line in sys.stdin:
             message = json.loads(line)
             if message["do"] == "hold":
-                self.may_go.clear()
+                self.may_continue.clear()
             elif message["do"] == "go":
-                self.may_go.set()
+                self.may_continue.set()
             else:
                 self.jobs.put(message)
-        os._exit(0)  # the server is gone; this releases the run's lock, the log has the rest
+        os._exit(0)  # the server is gone; exiting releases the run's lock
 
     def wait(self) -> None:
-        self.may_go.wait()
+        self.may_continue.wait()
 
 
 def main(home: str, device: str = "cpu", threads: str = "1") -> None:
@@ -84,13 +83,13 @@ def main(home: str, device: str = "cpu", threads: str = "1") -> None:
         try:
             job = inbox.jobs.get(timeout=bench.records.wait())
         except queue.Empty:
-            bench.records.write_due()  # idle: what the last steps left behind
+            bench.records.write_due()  # idle: write the records that the last steps made outdated
         else:
             do(bench, job, inbox.wait)
 
 
 def do(bench: Workbench, job: dict[str, Any], wait: Wait) -> None:
-    """Do one job and report how it ended."""
+    """Do one job and send an event on how it ended."""
     run_id = job["run"]
     try:
         if job["do"] == "weights":
@@ -108,15 +107,17 @@ def do(bench: Workbench, job: dict[str, Any], wait: Wait) -> None:
         _send("busy", run_id, str(error))
     except (RunNotFound, NoSuchStep) as error:  # deleted or undone: no longer wanted
         _send("done", run_id, str(error))
-    except Exception as error:  # the worker stays: the next job may succeed
+    except Exception as error:  # the worker continues: the next job may succeed
         traceback.print_exc()
         message = f"{type(error).__name__}: {error}"
-        # A step's weights that cannot be computed again are no failure of the run.
-        recorded = _try_to_settle(bench.store, run_id, "" if job["do"] == "weights" else message)
+        # If weights cannot be recomputed, the run itself has not failed.
+        recorded = _settle_if_possible(
+            bench.store, run_id, "" if job["do"] == "weights" else message
+        )
         _send("failed", run_id, message, recorded=recorded)
 
 
-def _try_to_settle(store: Store, run_id: str, message: str) -> bool:
+def _settle_if_possible(store: Store, run_id: str, message: str) -> bool:
     try:
         settle(store, run_id, message)
     except Exception:  # a full disk, most likely; the pool records it when it can
@@ -125,11 +126,11 @@ def _try_to_settle(store: Store, run_id: str, message: str) -> bool:
     return True
 
 
-_events: TextIO | None = None  # None: standard output, as where a test calls `do`
+_events: TextIO | None = None  # None: standard output, when a test calls `do`
 
 
 def _take_stdout() -> TextIO:
-    """Standard output for events alone: prints of libraries and of C code go to standard error."""
+    """Reserve standard output for events; prints of libraries and C code go to standard error."""
     events = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     sys.stdout = sys.stderr
@@ -142,12 +143,12 @@ def _send(event: str, run_id: str = "", message: str = "", **more: Any) -> None:
 
 
 def warm_up() -> None:
-    """Make torch import its 800 modules for optimisers before anyone waits for them."""
+    """Make torch import the 800 modules of its optimisers before a person waits for them."""
     torch.optim.AdamW([torch.zeros(1, requires_grad=True)])
 
 
 def helping_thread() -> Executor:
-    """A thread for a second core; its tensor operations use one thread, as everywhere."""
+    """An executor with one thread for a second core; its tensor operations use one thread."""
     return ThreadPoolExecutor(1, "helper", torch.set_num_threads, (1,))
 
 

@@ -1,1 +1,1 @@
-"""Acquisition functions x seeds: start, pause, resume, forget, forecast."""
+"""Experiments (acquisition functions x seeds): control, status and forecast."""

@@ -1,7 +1,7 @@
 """Start, pause, resume, stop and forget experiments: functions x seeds, and the full-data bounds.
 
-Everything is done by writing directives to the store. Workers carry them out, so the process that
-started an experiment may end, and another one, a page for instance, can go on with it.
+These functions write directives to the store, and workers carry them out. The process that started
+an experiment may therefore end, and another process (such as the app) can continue it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from dal_core.store.base import Store
 from dal_core.store.experiments import ExperimentRow
 from dal_core.store.run_lock import is_locked
 
-POLL_SECONDS = 1.0  # between two looks at an experiment; workers do not wait for them
+POLL_SECONDS = 1.0  # between two polls of an experiment's status
 
 
 def create_run(
@@ -39,7 +39,17 @@ def create_run(
     device: str = "cpu",
     mode: Mode = "strict",
 ) -> RunRow:
-    """Create a run of a spec on its data. Raises ProtocolError if there are too few images."""
+    """Create a run in the store.
+
+    Args:
+        person: whether a person answers the queries; otherwise the oracle does.
+        baseline: whether the run is the baseline of a person's run.
+        until_labels: number of labels that the run must not exceed.
+        until_accuracy: test accuracy at which the run ends, 0 .. 1.
+
+    Raises:
+        ProtocolError: the data set has too few images for the protocol.
+    """
     split = split_of(spec, dataset)
     return store.create_run(
         spec,
@@ -67,14 +77,17 @@ def fork_run(
     mode: Mode = "strict",
     device: str = "cpu",
 ) -> RunRow:
-    """Create a run that begins with another's history (`Store.fork_run`).
+    """Create a run that starts with a copy of another run's log (docs/method.md, section 14).
 
-    A fork answered by the oracle is directed to go to its end.
+    If the oracle answers, the fork is directed to run to its end.
+
+    Args:
+        after: id of the last submission to copy; 0 for none.
 
     Raises:
-        ValueError: the run cannot be forked there, or not with this spec.
+        ValueError: the run cannot be forked at `after`, or not with this spec.
     """
-    split_of(spec, dataset)  # raises if another protocol asks for more images than there are
+    split_of(spec, dataset)  # raises if the protocol needs more images than there are
     run = store.fork_run(
         run_id,
         after,
@@ -98,7 +111,7 @@ def specs(
     full_data: bool,
     noise: float = 0.0,
 ) -> list[RunSpec]:
-    """The specs of an experiment's runs. Raises ProtocolError as `create_experiment` does."""
+    """The checked specs of an experiment's runs. Raises ProtocolError as `create_experiment`."""
     _check_list("acquisition function", acquisitions)
     _check_list("seed", seeds)
     made = run_specs(dataset.fingerprint, protocol, acquisitions, seeds, full_data, noise)
@@ -115,9 +128,9 @@ def run_specs(
     full_data: bool,
     noise: float,
 ) -> list[RunSpec]:
-    """The specs seed by seed, each seed's bound last.
+    """The specs, seed by seed, with the bound of each seed last.
 
-    Nobody answers in a bound, so it has no noise.
+    A bound asks no queries, so its noise is 0.
     """
     return [
         RunSpec(fingerprint, protocol, name, seed, 0.0 if name == FULL_DATA else noise)
@@ -138,14 +151,17 @@ def create_experiment(
     title: str = "",
     device: str = "cpu",
 ) -> ExperimentRow:
-    """Create an experiment and direct its runs to their end; runs that exist already are shared.
+    """Create an experiment and direct its runs to run to their end.
+
+    Runs that already exist in the store are shared.
 
     Args:
-        noise: probability of a wrong answer of the oracle.
+        full_data: whether to add a full-data bound for each seed.
+        noise: probability that the oracle answers wrongly.
 
     Raises:
-        ProtocolError: no function or no seed, one out of range or named twice, or too few images;
-            nothing is written then.
+        ProtocolError: there is no function or no seed, one is out of range or given twice, or the
+            data set has too few images. Nothing is written in these cases.
     """
     wanted = specs(dataset, protocol, acquisitions, seeds, full_data=full_data, noise=noise)
     runs = [
@@ -160,7 +176,7 @@ def create_experiment(
 
 
 def resume(store: Store, experiment_id: str) -> None:
-    """Direct every run to its end, also those that have failed."""
+    """Direct every run to run to its end, failed runs included."""
     for run, _ in store.experiments.summaries(experiment_id):
         store.set_directives(
             run.run.run_id,
@@ -173,29 +189,29 @@ def resume(store: Store, experiment_id: str) -> None:
 
 
 def pause(store: Store, experiment_id: str) -> None:
-    """Stop working until `resume`; fits that are running are given up within a moment.
+    """Pause the runs until `resume`; running fits are abandoned within a moment.
 
-    Runs shared with another experiment in progress go on.
+    Runs shared with another experiment in progress continue.
     """
     for run in _own_unfinished(store, experiment_id):
         store.set_directives(run.log.run.run_id, paused=True)
 
 
 def stop(store: Store, experiment_id: str) -> None:
-    """End the experiment where it is: as `pause`, and no run is directed to go further.
+    """Stop the experiment: pause its runs and withdraw their directive to run to the end.
 
-    What was measured stays, and `resume` goes on from there. Runs shared with another experiment
-    in progress go on.
+    Measured steps are kept, and `resume` continues from them. Runs shared with another experiment
+    in progress continue.
     """
     for run in _own_unfinished(store, experiment_id):
         _withdraw(store, run)
 
 
 def forget(store: Store, experiment_id: str) -> None:
-    """Remove the experiment from the store; its runs and its record file stay.
+    """Remove the experiment from the store; its runs and its record file are kept.
 
-    No further work is done on unfinished runs, unless another experiment shares them or they are
-    the baseline of a person's run. The record is written one last time.
+    Unfinished runs stop, unless another experiment shares them or they are the baseline of a
+    person's run. The record is written one last time.
 
     Raises:
         ExperimentNotFound: there is no such experiment.
@@ -204,7 +220,7 @@ def forget(store: Store, experiment_id: str) -> None:
         is_shared = store.experiments.of_run(run.log.run.run_id) != [experiment_id]
         if not (run.is_complete or run.log.run.baseline or is_shared):
             _withdraw(store, run)
-    with suppress(RecordError):  # of a diverged training, which a record cannot hold
+    with suppress(RecordError):  # a diverged training, whose values a record cannot hold
         refresh_records(store, experiment_id)
     store.experiments.delete(experiment_id)
 
@@ -215,10 +231,11 @@ def _withdraw(store: Store, run: RunStatus) -> None:
 
 
 def ask_workers(workers: Workers, now: ExperimentStatus) -> None:
-    """Queue every run with work: seed by seed, within a seed the one with the fewest labels first.
+    """Queue every run with work, seed by seed, and within a seed by ascending number of labels.
 
-    So all functions advance together and can be compared early. A seed's bound, which takes as
-    long as many steps, comes after its runs. Runs that another process is working on are left out.
+    All functions then advance together and can be compared early. The bound of a seed takes as long
+    as many steps, so it comes after the seed's runs. Runs that another process is working on are
+    left out.
     """
     for run in now.runs:
         run_id = run.log.run.run_id
@@ -229,9 +246,9 @@ def ask_workers(workers: Workers, now: ExperimentStatus) -> None:
 
 
 def conduct(store: Store, experiment_id: str, workers: Workers) -> Iterator[ExperimentStatus]:
-    """Have workers advance an experiment until no work is left; yields its status every second.
+    """Let workers advance an experiment until no work is left; yields its status every second.
 
-    Ends when all runs are complete, failed, paused or stopped and no worker is busy with one.
+    Ends when every run is complete, failed, paused or stopped and no worker is working on one.
     """
     while True:
         now = status(store, experiment_id)
@@ -247,19 +264,19 @@ def _check_list(what: str, values: Sequence[str] | Sequence[int]) -> None:
         raise ProtocolError(f"there is no {what}; allowed: one or more")
     twice = [value for place, value in enumerate(values) if value in values[:place]]
     if twice:
-        raise ProtocolError(f"{what} {twice[0]!r} is named twice; allowed: once")
+        raise ProtocolError(f"{what} {twice[0]!r} is given twice; allowed: once")
 
 
 def _own_unfinished(store: Store, experiment_id: str) -> list[RunStatus]:
     """The experiment's unfinished runs, except those that another experiment in progress needs.
 
-    An experiment is in progress if work is left on a run that this one does not share with it.
+    Another experiment is in progress if it has work left on a run that the two do not share.
     """
     now = status(store, experiment_id)
-    ours = {run.log.run.run_id for run in now.runs}
-    others: set[str] = set()
-    for other in {e for run_id in ours for e in store.experiments.of_run(run_id)} - {experiment_id}:
-        theirs = {run.log.run.run_id: run for run in status(store, other).runs}
-        if any(run.has_work for run_id, run in theirs.items() if run_id not in ours):
-            others |= theirs.keys()
-    return [r for r in now.runs if not r.is_complete and r.log.run.run_id not in others]
+    own = {run.log.run.run_id for run in now.runs}
+    needed: set[str] = set()  # by other experiments
+    for other in {e for run_id in own for e in store.experiments.of_run(run_id)} - {experiment_id}:
+        runs = {run.log.run.run_id: run for run in status(store, other).runs}
+        if any(run.has_work for run_id, run in runs.items() if run_id not in own):
+            needed |= runs.keys()
+    return [r for r in now.runs if not r.is_complete and r.log.run.run_id not in needed]

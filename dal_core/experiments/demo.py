@@ -26,14 +26,14 @@ SEED = 1
 
 @dataclass(frozen=True)
 class Demo:
-    """The two runs, as far as they have advanced."""
+    """The two runs in their present state."""
 
     bald: RunState
     random: RunState
 
     @property
     def is_complete(self) -> bool:
-        """Whether both runs are measured to their end."""
+        """Whether every step of both runs is measured."""
         return all(
             finished(log) is not None and any(step.after == log.after for step in log.steps)
             for log in (self.bald, self.random)
@@ -41,7 +41,7 @@ class Demo:
 
     @property
     def share(self) -> float:
-        """Share of the steps of both runs that is measured, 0 to 1."""
+        """Share of measured steps over both runs, 0 .. 1."""
         n_steps = protocol().n_acquisition_steps + 1
         return min(1.0, (len(self.bald.steps) + len(self.random.steps)) / (2 * n_steps))
 
@@ -52,7 +52,7 @@ def protocol() -> Protocol:
 
 
 def find(store: Store, dataset: ImageDataset) -> Demo | None:
-    """The demo's runs, whatever created them; None unless both exist."""
+    """The demo's two runs, even if another experiment created them; None unless both exist."""
     found = [store.find_oracle_run(spec) for spec in _specs(dataset)]
     if any(run is None for run in found):
         return None
@@ -60,9 +60,9 @@ def find(store: Store, dataset: ImageDataset) -> Demo | None:
 
 
 def create(store: Store, dataset: ImageDataset, device: str = "cpu") -> ExperimentRow:
-    """Direct the demo's runs to their end; create the experiment if none has them yet.
+    """Direct the demo's runs to run to their end; create its experiment if there is none.
 
-    Runs that a person has answered or corrected are not used: the demo gets new ones.
+    Runs that a person has answered or corrected are not used. The demo gets new ones instead.
     """
     found = find(store, dataset)
     if found is not None:

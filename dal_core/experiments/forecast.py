@@ -1,7 +1,7 @@
-"""How long the rest of a run will take, and how to say a length of time.
+"""Forecast of the time a run still needs, and durations as text.
 
-The time of a step grows linearly with the labels it trains on: fit a line through the last steps
-and sum it over the steps to come.
+The time of a step grows linearly with the labels it trains on. A line is fitted through the last
+steps and summed over the steps to come.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-RECENT = 20  # steps; a machine's speed drifts, so older ones say little
-# Scoring and measuring cost the same at every step, training grows with the labels. Measured for
-# `report`: a step at this many labels takes about twice as long as one at none.
+RECENT = 20  # steps used for the fit; a machine's speed drifts, so older ones are ignored
+# Scoring and measuring cost the same at every step; training time grows with the labels. In
+# `report`, a step at this many labels was measured to take twice as long as one without labels.
 DOUBLING_LABELS = 200
 
 
 def seconds_left(points: Sequence[tuple[int, float]], todo: Sequence[int]) -> float | None:
-    """Estimated seconds for the steps to come; None before the first is measured.
+    """Estimated seconds for the steps to come; None before the first step is measured.
 
     Args:
         points: (labels, seconds) of the measured steps, in order.
@@ -27,11 +27,11 @@ def seconds_left(points: Sequence[tuple[int, float]], todo: Sequence[int]) -> fl
         return None
     labels, seconds = np.array(points[-RECENT:], dtype=float).T
     ahead = np.asarray(todo, dtype=float)
-    if len(labels) < 3:  # too few for a line: the usual growth
+    if len(labels) < 3:  # too few for a line, so assume the usual growth
         growth = (DOUBLING_LABELS + ahead) / (DOUBLING_LABELS + labels[-1])
         return float((seconds[-1] * growth).sum())
     slope, level = np.polyfit(labels, seconds, 1)
-    fastest_seen = seconds.min()  # noise must not forecast steps faster than any measured
+    fastest_seen = seconds.min()  # noise must not make a forecast faster than any measured step
     return float(np.maximum(slope * ahead + level, fastest_seen).sum())
 
 

@@ -20,7 +20,7 @@ from dal_core.store.base import Store
 
 @dataclass(frozen=True)
 class Comparison:
-    """Stored pairs of one protocol and one noise: (run with noise, the same run without)."""
+    """Stored pairs (noisy run, same run without noise) of one protocol and one noise level."""
 
     protocol: Protocol
     fingerprint: str
@@ -30,13 +30,14 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Effect:
-    """How one function's accuracy differs under noise.
+    """The effect of noise on the test accuracy of one function.
 
     Attributes:
-        n_pairs: pairs, one a seed.
+        n_pairs: number of pairs, one per seed.
         n_labelled: labels at the last step that all runs have measured.
-        clean, noisy: mean accuracy at that step.
-        mean_loss: accuracy lost (clean - noisy), averaged over the steps up to that one and pairs.
+        clean, noisy: mean accuracy at that step, without and with noise.
+        mean_loss: accuracy lost (clean - noisy), averaged over all pairs and the steps up to
+            `n_labelled`.
     """
 
     acquisition: str
@@ -48,12 +49,12 @@ class Effect:
 
 
 def comparisons(store: Store) -> list[Comparison]:
-    """All stored comparisons, the one with the newest run first."""
+    """All stored comparisons, the one with the newest noisy run first."""
     rows = store.runs()
-    own = [run for run in rows if run.kind == "oracle" and run.forked_from is None]
-    clean: dict[RunSpec, RunRow] = {run.spec: run for run in own if run.spec.noise == 0}
+    unforked = [run for run in rows if run.kind == "oracle" and run.forked_from is None]
+    clean: dict[RunSpec, RunRow] = {run.spec: run for run in unforked if run.spec.noise == 0}
     found: dict[tuple[Protocol, str, float], list[tuple[RunRow, RunRow]]] = {}
-    for run in own:
+    for run in unforked:
         partner = clean.get(replace(run.spec, noise=0.0))
         if run.spec.noise and partner is not None:
             key = (run.spec.protocol, run.spec.fingerprint, run.spec.noise)
@@ -62,7 +63,7 @@ def comparisons(store: Store) -> list[Comparison]:
 
 
 def effects(pairs: Sequence[tuple[RunCurve, RunCurve]]) -> list[Effect]:
-    """The effect on each function, the largest loss first.
+    """The effect of noise on each function, the largest loss first.
 
     Args:
         pairs: (noisy, clean) curves; pairs without a common step are left out.
@@ -71,7 +72,7 @@ def effects(pairs: Sequence[tuple[RunCurve, RunCurve]]) -> list[Effect]:
     for noisy, clean in pairs:
         common = np.intersect1d(noisy.n_labelled, clean.n_labelled)
         if len(common):
-            values = (common, _at(noisy, common), _at(clean, common))
+            values = (common, _accuracy_at(noisy, common), _accuracy_at(clean, common))
             by_function.setdefault(noisy.acquisition, []).append(values)
     found = [_effect(name, values) for name, values in by_function.items()]
     return sorted(found, key=lambda one: -one.mean_loss)
@@ -91,6 +92,6 @@ def _effect(name: str, pairs: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]
     )
 
 
-def _at(curve: RunCurve, labels: np.ndarray) -> np.ndarray:
+def _accuracy_at(curve: RunCurve, labels: np.ndarray) -> np.ndarray:
     by_labels = dict(zip(curve.n_labelled, curve.accuracy, strict=True))
     return np.array([by_labels[int(n)] for n in labels])

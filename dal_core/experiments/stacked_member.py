@@ -1,7 +1,4 @@
-"""One run among those that are trained stacked: its learner and its state.
-
-The learner finds its model and its passes ready, computed together with those of other runs.
-"""
+"""One of the runs that are trained as a stack: its learner and its state."""
 
 from __future__ import annotations
 
@@ -27,29 +24,29 @@ from dal_core.training.loop import Watch
 
 
 class Member(BayesianCNNLearner):
-    """A learner whose model and passes may have been computed already, with those of others.
+    """A learner that can be given a model and passes computed together with those of other runs.
 
-    `trained` and `passes` are used once; what is missing is computed as by any learner.
+    `trained` and `passes` are each used once. Without them the learner computes them itself.
     """
 
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
         self.trained: McDropoutModel | None = None
-        self.passes: dict[int, list[Tensor]] = {}  # chunks [T, n, C] by the seed of their masks
-        self.seconds: dict[str, float] = {}  # share of the time that the passes took, by part
+        self.passes: dict[int, list[Tensor]] = {}  # mask seed -> chunks [T, n, C]
+        self.seconds: dict[str, float] = {}  # part -> this run's share of the passes' time
         self._pool_subset: tuple[tuple[int, int], np.ndarray] | None = None
 
     @property
     def is_stackable(self) -> bool:
-        """Whether its posterior is the one that can be trained with others."""
+        """Whether its posterior supports stacked training; only MC dropout does."""
         return isinstance(self.posterior, McDropout)
 
     def forget(self) -> None:
-        """Drop what was not used."""
+        """Drop precomputed results that were not used."""
         self.trained, self.passes, self.seconds = None, {}, {}
 
     def untrained(self, n_labelled: int) -> BayesianCNN:
-        """The network with the initial weights of a step."""
+        """The network with the initial weights of the step with `n_labelled` labels."""
         assert isinstance(self.posterior, McDropout)
         return self.posterior.untrained(self.seed(Purpose.INITIAL_WEIGHTS, n_labelled))
 
@@ -70,12 +67,12 @@ class Member(BayesianCNNLearner):
         progress: ImageProgress | None = None,
         n_kept: int | None = None,
     ) -> tuple[Query, np.ndarray | None]:
-        asked = super().query(fitted, labelled, progress, n_kept)
+        result = super().query(fitted, labelled, progress, n_kept)
         self._with_share({}, fitted, "score")
-        return asked
+        return result
 
     def pool_subset(self, labelled: Labelled) -> np.ndarray:
-        """Kept for the step, which needs it twice: it permutes all ids of the data set."""
+        """Cached, because a step needs it twice and drawing it permutes all ids of the data set."""
         state = labelled.after, labelled.corrected
         if self._pool_subset is None or self._pool_subset[0] != state:
             self._pool_subset = state, super().pool_subset(labelled)
@@ -90,7 +87,7 @@ class Member(BayesianCNNLearner):
     def _with_share(
         self, seconds: Mapping[str, float], fitted: Fitted, part: str
     ) -> dict[str, float]:
-        """Add the time that the stacked passes took to what the model knows of its durations."""
+        """Add this run's share of the stacked passes' time to the seconds stored with the model."""
         assert isinstance(fitted, FittedCNN)
         share = self.seconds.pop(part, None)
         if share is not None:
@@ -100,7 +97,7 @@ class Member(BayesianCNNLearner):
 
 @dataclass(frozen=True)
 class Entrant:
-    """A run that takes part in the step, in the state it was found in."""
+    """A run that takes part in a stacked step, in its state when the step began."""
 
     state: RunState
     learner: Member
@@ -109,10 +106,12 @@ class Entrant:
 
     @property
     def run_id(self) -> str:
+        """Id of the run."""
         return self.state.run.run_id
 
     @property
     def task(self) -> Task:
+        """What the run needs next."""
         return next_task(self.state).task
 
     @property
@@ -124,7 +123,7 @@ class Entrant:
 
     @property
     def will_ask(self) -> bool:
-        """Whether its task scores the pool, as far as can be told beforehand."""
+        """Whether its task will score the pool, as far as is known before the measurement."""
         function = registry.find(self.state.run.spec.acquisition)
         if function is None or function.needs == "nothing" or self.state.is_asked:
             return False
@@ -132,11 +131,11 @@ class Entrant:
         return self.task is Task.QUERY or (self.task is Task.EVALUATE and after_measuring)
 
     def seed(self, purpose: Purpose) -> int:
-        """The seed of a purpose at this step."""
+        """The random seed of a purpose at this step (docs/method.md, section 13)."""
         return self.learner.seed(purpose, self.labelled.n_labelled)
 
     def images(self, purpose: Purpose) -> np.ndarray:
-        """Ids of the images that passes of a purpose are made over."""
+        """int64 [n] ids of the images that the passes of a purpose need."""
         if purpose is Purpose.MC_DROPOUT_TEST:
             return self.learner.test_subset(self.labelled.n_labelled)
         return self.learner.pool_subset(self.labelled)

@@ -1,10 +1,9 @@
-"""An experiment whose runs are trained stacked: all of one size advance together, step by step.
+"""Conducts an experiment with stacked training: runs with equally many labels advance bench.
 
-The fits and the stochastic passes of all runs are computed at once (`training.stacked`). Each
-run's own work is done by a `Job` whose learner finds the model and the passes ready, so its
-queries, answers, steps, records and files are those of any other run, and a worker can continue
-a run that was begun here, or the other way round. It all happens in the calling process, which
-should have one thread: the experiment is one batch.
+The fits and stochastic passes of these runs are computed as one batch (`training.stacked`). A `Job`
+then does the rest of each run's step with the precomputed model and passes. The run's log, record
+and files are therefore those of any other run, and a worker can continue a run started here or the
+reverse. All work happens in the calling process, which should use one thread.
 """
 
 from __future__ import annotations
@@ -43,9 +42,9 @@ from dal_core.training.stacked.capacity import in_groups, runs_at_once, runs_tha
 from dal_core.training.stacked.graph import GraphFailed
 from dal_core.training.stacked.train import Look, StackedSet, train_together
 
-LOOK_SECONDS = 0.5  # how often a fit looks at its runs' directives and writes their progress
+LOOK_SECONDS = 0.5  # how often a fit polls its runs' directives and stores their progress
 SHOW_SECONDS = 1.0  # how often the status of the whole experiment is shown
-MEMORY_SHARE = 0.8  # share of the free memory that a group of runs may take by estimate
+MEMORY_SHARE = 0.8  # estimated share of the free memory that a group of runs may take
 
 
 def conduct(
@@ -54,11 +53,14 @@ def conduct(
     device: torch.device,
     show: Callable[[ExperimentStatus], None],
 ) -> None:
-    """Work on an experiment until all its runs are complete, failed, paused or stopped.
+    """Advance an experiment until all its runs are complete, failed, paused or stopped.
 
     Args:
         device: where tensors are computed: `cpu` or `cuda`.
         show: called with the experiment's status about once a second.
+
+    Raises:
+        ExperimentNotFound: there is no such experiment, or it is deleted meanwhile.
     """
     shown = time.monotonic()
 
@@ -69,7 +71,7 @@ def conduct(
             shown = time.monotonic()
 
     log = experiment_dir(store.home, experiment_id) / "workers.log"
-    together = Together(store, device, tick, log)
+    bench = StackedWorkbench(store, device, tick, log)
     try:
         while True:
             now = status(store, experiment_id)
@@ -77,18 +79,18 @@ def conduct(
             shown = time.monotonic()
             if not now.has_work:
                 return
-            if not together.advance(now.runs):
+            if not bench.advance(now.runs):
                 time.sleep(POLL_SECONDS)  # other processes are working on the runs
     finally:
-        together.records.write_all()
+        bench.records.write_all()
 
 
-class Together(Workbench):
-    """Advances runs together; keeps all their learners, and the images on the device.
+class StackedWorkbench(Workbench):
+    """Advances runs bench. Keeps all their learners, and the images on the device.
 
     Args:
         tick: called between epochs, and after each run's own work.
-        log: file that tracebacks are appended to.
+        log: file to append tracebacks to.
     """
 
     runs_kept = 10_000
@@ -98,15 +100,16 @@ class Together(Workbench):
     ) -> None:
         super().__init__(store, device)
         self.tick, self.log = tick, log
-        self.with_graph = True  # until a capture fails, since it may keep its memory for good
+        self.with_graph = True  # False once a capture has failed: it may never free its memory
         self._images: dict[str, Tensor] = {}
-        self._at_work: set[str] = set()  # runs whose stored progress may say that work is going on
+        self._at_work: set[str] = set()  # runs whose stored progress may show ongoing work
 
     def new_learner(self, spec: RunSpec) -> Member:
+        """A learner that can be trained as part of a stack."""
         return Member(spec, self.dataset(spec.protocol.dataset), self.device)
 
     def images(self, name: str) -> Tensor:
-        """[M, channels, H, W] all images of a data set, normalised, on the device; made once."""
+        """All images of a data set, [M, channels, H, W], normalised, on the device; cached."""
         if name not in self._images:
             data = self.dataset(name)
             images = normalise(data.images, data.pixel_mean, data.pixel_std)
@@ -114,7 +117,7 @@ class Together(Workbench):
         return self._images[name]
 
     def advance(self, runs: Sequence[RunStatus]) -> bool:
-        """Do one task of each of the least advanced runs, all at once.
+        """Do one task of each of the runs with the fewest labels, as one batch.
 
         Returns:
             False if other processes are working on all of them.
@@ -132,17 +135,17 @@ class Together(Workbench):
                 self._answer([one for one in entrants if one.task is Task.ANSWER])
                 self._measure([one for one in entrants if one.task is not Task.ANSWER])
             except GivenUp:
-                pass  # none is wanted any more; the store says what is wanted now
+                pass  # every run changed or was paused; the next call reads the store again
             finally:
                 for one in entrants:
                     one.learner.forget()
-                for run_id in sorted(self._at_work):  # the work was given up
+                for run_id in sorted(self._at_work):  # left by abandoned work
                     self._settle(run_id)
                 self.records.write_due()
         return bool(entrants)
 
     def _enter(self, locks: ExitStack, run_id: str) -> Entrant | None:
-        """Take the run's lock; None if another process has it, or there is nothing to do."""
+        """Take the run's lock; None if another process holds it or the run has no work."""
         try:
             locks.enter_context(run_lock(self.store.home, run_id))
         except RunBusy:
@@ -162,7 +165,7 @@ class Together(Workbench):
                 self._do(one)
 
     def _measure(self, entrants: list[Entrant]) -> None:
-        """Compute what is computed for all runs together, then do each run's own work."""
+        """Compute the fits and passes of all runs together, then do the rest run by run."""
         self._at_work.update(one.run_id for one in entrants)
         ready = list[Entrant]()
         with self._failing(entrants):
@@ -177,10 +180,10 @@ class Together(Workbench):
         for _ in Job(self, one.state, lambda: None).do(one.task):
             pass
 
-    # -- all at once ---------------------------------------------------------------------------
+    # -- computed for all runs together --------------------------------------------------------
 
     def _compute(self, entrants: Sequence[Entrant]) -> list[Entrant]:
-        """Fit those that have no model, make all passes; returns the runs still wanted."""
+        """Fit the runs without a model and make all passes; returns the runs still wanted."""
         stackable = [one for one in entrants if one.learner.is_stackable]
         self._fit([one for one in stackable if one.fitted is None])
         wanted = [one for one in entrants if self._is_wanted(one)]
@@ -204,7 +207,7 @@ class Together(Workbench):
     def _train(
         self, networks: list[BayesianCNN], entrants: Sequence[Entrant], look: Look
     ) -> list[Training]:
-        """Train the networks; once a graph has failed, without graphs from then on."""
+        """Train the networks, with CUDA graphs until a capture fails."""
         first = entrants[0].learner
         protocol, bound = first.protocol, first.spec.acquisition == FULL_DATA
         arguments = (
@@ -221,12 +224,12 @@ class Together(Workbench):
             try:
                 return train_together(*arguments)
             except GraphFailed as error:
-                warnings.warn(f"without CUDA graphs, slower: {error}", stacklevel=2)
+                warnings.warn(f"training without CUDA graphs, slower: {error}", stacklevel=2)
                 self.with_graph = False
         return train_together(*arguments, with_graph=False)
 
     def _pass(self, part: str, entrants: list[Entrant], purpose: Purpose) -> None:
-        """Make the stochastic passes of a purpose; runs with equally many images go together."""
+        """Make the stochastic passes of a purpose, together for runs with equally many images."""
         started = time.perf_counter()
         by_size = defaultdict(list)
         for one in entrants:
@@ -251,7 +254,7 @@ class Together(Workbench):
             one.learner.passes[one.seed(purpose)] = list(passes)
 
     def _room_for(self, one: Entrant) -> int:
-        """How many runs like this one there should be memory for."""
+        """Estimated number of runs like this one that fit into the free memory."""
         n, protocol = one.labelled.n_labelled, one.learner.protocol
         if one.learner.spec.acquisition == FULL_DATA:
             n = min(n, protocol.full_data_batch_size)
@@ -260,9 +263,9 @@ class Together(Workbench):
         return runs_that_fit(one.learner.untrained(n), n, n_validation, room)
 
     def _validation(self, entrants: Sequence[Entrant]) -> StackedSet:
-        held_out = [one.learner.split.validation for one in entrants]
-        labels = [one.learner.dataset.labels for one in entrants]
-        return self._stacked([(v, all_[v]) for v, all_ in zip(held_out, labels, strict=True)])
+        ids = [one.learner.split.validation for one in entrants]
+        labels = [one.learner.dataset.labels[one.learner.split.validation] for one in entrants]
+        return self._stacked(list(zip(ids, labels, strict=True)))
 
     def _stacked(self, sets: Sequence[tuple[np.ndarray, np.ndarray]]) -> StackedSet:
         return StackedSet(*(self._tensor(arrays) for arrays in zip(*sets, strict=True)))
@@ -273,15 +276,15 @@ class Together(Workbench):
     # -- watching ------------------------------------------------------------------------------
 
     def _look(self, entrants: Sequence[Entrant]) -> Look:
-        """What happens between epochs: give up if no run is wanted any more, show progress."""
-        looked = time.perf_counter()
+        """A callback between epochs: stores progress, and raises GivenUp if no run is wanted."""
+        last_poll = time.perf_counter()
 
         def look(epochs_done: int, losses: Sequence[float], left: float) -> None:
-            nonlocal looked
+            nonlocal last_poll
             self.tick()
-            if time.perf_counter() - looked < LOOK_SECONDS:
+            if time.perf_counter() - last_poll < LOOK_SECONDS:
                 return
-            looked = time.perf_counter()
+            last_poll = time.perf_counter()
             wanted = [
                 (one, loss)
                 for one, loss in zip(entrants, losses, strict=True)
@@ -297,9 +300,9 @@ class Together(Workbench):
         return look
 
     def _is_wanted(self, one: Entrant) -> bool:
-        """Whether the run still exists, is not paused and has the labels it was found with.
+        """Whether the run still exists, is not paused and has the labels the step began with.
 
-        The others go on without it; what was computed for it is dropped.
+        If not, its results are dropped and the other runs continue.
         """
         control = self.store.control(one.run_id)
         unchanged = control.revision == one.state.revision
@@ -307,7 +310,7 @@ class Together(Workbench):
 
     @contextmanager
     def _failing(self, entrants: Sequence[Entrant]) -> Iterator[None]:
-        """Record a failure of these runs; the others go on."""
+        """Record an error as a failure of these runs, so that the others continue."""
         try:
             yield
         except GivenUp:

@@ -1,4 +1,4 @@
-"""How far an experiment is, what state it is in, and when it will be done."""
+"""The progress, state and estimated time left of an experiment."""
 
 from __future__ import annotations
 
@@ -18,17 +18,21 @@ class State(Enum):
     """The state of an experiment, or of one of its runs."""
 
     COMPLETE = "complete"  # every step is measured
-    UNFINISHED = "unfinished"  # work is left, being done or waiting for its turn
-    FAILED = "failed"  # all that is left has failed
+    UNFINISHED = "unfinished"  # work is left, running or queued
+    FAILED = "failed"  # all unfinished work has failed
     PAUSED = "paused"
     STOPPED = "stopped"
 
 
 @dataclass(frozen=True)
 class RunStatus:
-    """How far one run is.
+    """Progress of one run.
 
-    `seconds_left` estimates the work of one core; None before anything was measured.
+    Attributes:
+        n_steps: steps of the complete run; 1 for a full-data bound.
+        progress: what a worker is doing now; None if nothing was stored yet.
+        has_work: whether work is left that is not paused, stopped or failed.
+        seconds_left: estimated seconds left on one core; None before the first measurement.
     """
 
     log: RunSummary
@@ -39,12 +43,12 @@ class RunStatus:
 
     @property
     def n_done(self) -> int:
-        """Steps measured."""
+        """Number of measured steps."""
         return len(self.log.steps)
 
     @property
     def state(self) -> State:
-        """What the run is waiting for, if for anything."""
+        """The state of the run."""
         if self.is_complete:
             return State.COMPLETE
         if self.failure is not None:
@@ -56,41 +60,41 @@ class RunStatus:
 
     @property
     def is_complete(self) -> bool:
-        """Whether every step of the run is measured, or as many as its pool allows."""
+        """Whether every step is measured, or as many steps as the pool has images for."""
         return self.n_done >= self.n_steps or _has_used_its_pool(self.log)
 
     @property
     def failure(self) -> str | None:
-        """Why the last attempt to work on the run failed; it is not tried again until resumed."""
+        """Why the last work on the run failed; None if it did not. `resume` tries again."""
         failure = self.log.failure
         return None if failure is None or self.is_complete else failure.reason
 
     @property
     def accuracy(self) -> float | None:
-        """Test accuracy of the newest step, a fraction."""
+        """Test accuracy of the newest step, 0 .. 1; None before it or without a test set."""
         return self.log.steps[-1].accuracy if self.log.steps else None
 
     @property
     def seconds_spent(self) -> float:
-        """Time that its measured steps took."""
+        """Seconds that the measured steps took."""
         return sum(sum(step.seconds.values()) for step in self.log.steps)
 
 
 @dataclass(frozen=True)
 class ExperimentStatus:
-    """How far an experiment is; `runs` are in the order they were created with it."""
+    """Progress of an experiment; `runs` are in the order of the experiment."""
 
     experiment: ExperimentRow
     runs: tuple[RunStatus, ...]
 
     @property
     def n_done(self) -> int:
-        """Steps measured, of all runs."""
+        """Number of measured steps over all runs."""
         return sum(run.n_done for run in self.runs)
 
     @property
     def n_steps(self) -> int:
-        """Steps of the whole experiment."""
+        """Number of steps of all complete runs."""
         return sum(run.n_steps for run in self.runs)
 
     @property
@@ -116,7 +120,7 @@ class ExperimentStatus:
 
     @property
     def is_paused(self) -> bool:
-        """Whether runs are left, all of them are paused, and not all are stopped."""
+        """Whether all unfinished runs are paused and at least one is not stopped."""
         left = [run.log.run for run in self.runs if not run.is_complete]
         is_wanted = any(run.oracle_until is not None for run in left)
         return is_wanted and all(run.paused for run in left)
@@ -127,11 +131,11 @@ class ExperimentStatus:
         return tuple(run for run in self.runs if run.failure is not None)
 
     def seconds_left(self, n_workers: int) -> float | None:
-        """Estimated time to the end on `n_workers` cores; None before a step is measured.
+        """Estimated seconds to the end on `n_workers` cores; None before a step is measured.
 
-        A run that has not begun counts as the average of those that have. A bound counts as the
-        average of the measured bounds or, before there is one, as a step's training time per
-        image times its images.
+        A run that has not begun is estimated as the average of those that have, and a bound as
+        the average of the measured bounds. Before a bound is measured, the estimate is a step's
+        training time per image times the bound's images.
         """
         left = [self._left(run) for run in self.runs if not run.is_complete]
         known = [seconds for seconds in left if seconds is not None]
@@ -143,17 +147,17 @@ class ExperimentStatus:
     def _left(self, run: RunStatus) -> float | None:
         if run.seconds_left is not None:
             return run.seconds_left
-        alike = [
+        totals = [
             other.seconds_spent + other.seconds_left
             for other in self.runs
             if is_bound(other.log.run) is is_bound(run.log.run) and other.seconds_left is not None
         ]
-        if alike:
-            return sum(alike) / len(alike)
+        if totals:
+            return sum(totals) / len(totals)
         return self._bound_by_images(run) if is_bound(run.log.run) else None
 
     def _bound_by_images(self, run: RunStatus) -> float | None:
-        """Training takes the same number of epochs, each in proportion to its images."""
+        """Estimate for a bound: the same number of epochs, whose time grows with the images."""
         steps = [other.log.steps[-1] for other in self.runs if other.log.steps]
         if not steps:
             return None
@@ -162,14 +166,14 @@ class ExperimentStatus:
 
 
 def status(store: Store, experiment_id: str) -> ExperimentStatus:
-    """Read the state of all runs; cheap enough for every second. Raises ExperimentNotFound."""
+    """Read the state of all runs; cheap enough to call every second. Raises ExperimentNotFound."""
     experiment = store.experiments.get(experiment_id)
     found = store.experiments.summaries(experiment_id)
     return ExperimentStatus(experiment, tuple(_run_status(*one) for one in found))
 
 
 def is_bound(run: RunRow) -> bool:
-    """Whether the run is a full-data bound and not of an acquisition function."""
+    """Whether the run is a full-data bound, which has no acquisition function."""
     return run.spec.acquisition == FULL_DATA
 
 
@@ -187,7 +191,7 @@ def _run_status(log: RunSummary, progress: Progress | None) -> RunStatus:
 def _seconds_left(log: RunSummary, progress: Progress | None, n_steps: int) -> float | None:
     if len(log.steps) >= n_steps:
         return 0.0
-    if is_bound(log.run):  # a single step: its epochs say how far it is
+    if is_bound(log.run):  # a single step, whose progress is counted in epochs
         training = progress is not None and progress.part == "train"
         return progress.seconds_left if training and progress else None
     batch = log.run.spec.protocol.n_samples_to_acquire

@@ -1,8 +1,8 @@
-"""Every chart of the product, drawn once (Altair): pages show it, the command line saves it.
+"""Every chart of the product (Altair), for pages to show and the command line to save.
 
-The numbers come from `dal_core.results`, or from the caller as plain data; names and colours from
-`results.titles`. Beside each `x_figure` stands `x_data`, the numbers it shows. No chart sets a
-background or a text colour, so that a page's light or dark theme can.
+The numbers come from `dal_core.results` or from the caller as plain data. Names and colours come
+from `results.titles`. For each `x_figure`, `x_data` returns the numbers it shows. No chart sets a
+background or a text colour, so that the page's light or dark theme sets them.
 """
 
 from dal_core.figures.compare import MAX_COMPARED, compare_data, compare_figure

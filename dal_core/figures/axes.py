@@ -1,4 +1,4 @@
-"""Axes and legends that all charts share: titles, number formats, domains and spacing."""
+"""Axes and legends shared by all charts: titles, number formats, domains and spacing."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ METRIC_TITLES: dict[Metric, str] = {
 VALUE_FORMATS: dict[Metric, str] = {"accuracy": ".1%", "mutual_information": ".3f"}
 _AXIS_FORMATS: dict[Metric, str] = {"accuracy": ".0%", "mutual_information": ".2f"}
 
-FEW_MINUTES = 2.0  # an axis of minutes shows at least this many
-ROOM = 100  # an axis shows at least this many labels, so that a new run has steps ahead
+FEW_MINUTES = 2.0  # shortest range of an axis of minutes
+ROOM = 100  # shortest range of an axis of labels; leaves room for the next steps of a new run
 PADDING = {"left": 5, "top": 5, "right": 5, "bottom": 5}
-"""Pixels around a chart. Streamlit's theme fails on a single number, and leaves much room below a
-chart without padding.
+"""Pixels around a chart. Streamlit's theme fails on a single number, and leaves a large gap below
+a chart without padding.
 """
 
 
 def axis(**options: Any) -> alt.Axis:
-    """An axis close to its chart, whatever the page's theme."""
+    """An axis with fixed padding, independent of the page's theme."""
     return alt.Axis(**{"titlePadding": 6, "labelPadding": 4, **options})
 
 
 def legend(orient: Any = "top", **options: Any) -> alt.Legend:
-    """A legend of lines, opaque even if the marks are not."""
+    """A legend of opaque lines, even if the marks are translucent."""
     return plain_legend(
         orient, **{"symbolType": "stroke", "symbolStrokeWidth": 2.5, "symbolOpacity": 1, **options}
     )
 
 
 def plain_legend(orient: Any = "top", **options: Any) -> alt.Legend:
-    """A legend close to its chart, with symbols of the caller's choice."""
+    """A legend with fixed padding; the caller chooses the symbols."""
     defaults = {
         "padding": 0,
         "offset": 8,
@@ -50,7 +50,7 @@ def plain_legend(orient: Any = "top", **options: Any) -> alt.Legend:
 
 
 def labels_axis(values: Iterable[float], at_least: int = 0, title: str = "Labels") -> alt.X:
-    """The x axis: labels in the training set, over at least `at_least` labels."""
+    """The x axis of labels in the training set, with a range of at least `at_least` labels."""
     known = list(values)
     low, high = min(known, default=0), max(known, default=0)
     domain = [low, max(high, low + at_least)]
@@ -59,7 +59,7 @@ def labels_axis(values: Iterable[float], at_least: int = 0, title: str = "Labels
 
 
 def minutes_axis(values: Iterable[float]) -> alt.X:
-    """The x axis: minutes of labelling, from 0."""
+    """The x axis of labelling time, from 0 minutes."""
     domain = [0.0, max([*values, FEW_MINUTES])]
     scale = alt.Scale(domain=domain, nice=False, zero=True)
     title = "Minutes of labelling"
@@ -67,7 +67,7 @@ def minutes_axis(values: Iterable[float]) -> alt.X:
 
 
 def ends(chart: alt.Chart, *groups: str) -> alt.Chart:
-    """The last point of each curve: a line of one point would be invisible."""
+    """The last point of each curve, since a line through a single point is invisible."""
     return chart.transform_joinaggregate(
         end="max(n_labelled)", groupby=list(groups)
     ).transform_filter(alt.datum.n_labelled == alt.datum.end)
@@ -76,8 +76,8 @@ def ends(chart: alt.Chart, *groups: str) -> alt.Chart:
 def metric_axis(values: Iterable[float], metric: Metric, field: str = "value") -> alt.Y:
     """The y axis of accuracy (up to 1) or of mutual information (from 0).
 
-    Accuracy starts at the tenth below the lowest value, and at 0.8 at most: small differences at
-    97% should look small.
+    The axis of accuracy starts at the lowest value rounded down to a tenth, and at 0.8 at most.
+    Small differences at 97% then look small.
     """
     known = [value for value in values if math.isfinite(value)]
     if metric == "accuracy":

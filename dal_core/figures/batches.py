@@ -1,4 +1,4 @@
-"""The batch each function asks for, a row each; images that several ask for are framed."""
+"""The batch of each function as a row of images; images in several batches are framed."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from dal_core.results.titles import PALETTE, display_name
 
 FRAME = PALETTE["vermillion"]
 _CELL, _IMAGE = 58, 46
-_NAMES = 150  # pixels; a page counts the names of the rows as width
+_NAMES = 150  # pixels for the names of the rows, which a page counts as width
 
 
 def batches_figure(
     dataset: LabelledImages, chosen: Mapping[str, Sequence[int]]
 ) -> alt.LayerChart | alt.FacetChart:
-    """Images best first; pointing at one marks it in every row.
+    """The images of each batch, best first; pointing at an image marks it in every row.
 
     Args:
-        chosen: image ids by function.
+        chosen: image ids of each function's batch, best first.
     """
     data = batches_data(dataset, chosen)
     urls = {i: image_data_uri(np.asarray(dataset.images[i]), 4) for i in data.image_id.unique()}
@@ -94,7 +94,7 @@ def batches_data(dataset: LabelledImages, chosen: Mapping[str, Sequence[int]]) -
 
 
 def askers(chosen: Mapping[str, Sequence[int]]) -> dict[int, tuple[str, ...]]:
-    """Image id -> the functions that ask for it, for every image that any asks for."""
+    """Image id -> the functions whose batch has it, for every image of any batch."""
     found: dict[int, tuple[str, ...]] = {}
     for name, image_ids in chosen.items():
         for image_id in image_ids:

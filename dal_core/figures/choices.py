@@ -1,4 +1,4 @@
-"""Functions compared: rank correlation, class balance and redundancy of their batches."""
+"""Comparison of functions: rank correlation, class balance and redundancy of their batches."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from dal_core.figures.classes import Classes
 from dal_core.results.titles import PALETTE, PRIMARY, TEXT, colour, display_name
 
 _CELL = 46
-NAMES = 70  # pixels; a page counts the names of the rows as width
+NAMES = 70  # pixels for the names of the rows, which a page counts as width
 
 
 def correlation_figure(table: pd.DataFrame) -> alt.LayerChart | alt.FacetChart:
-    """Spearman's rank correlation of every two functions, as numbers on their colours.
+    """Spearman's rank correlation of every pair of functions, as a coloured matrix.
 
     Args:
-        table: [F, F] as `explain.choices.spearman` gives it.
+        table: [F, F], as `explain.choices.spearman` returns it.
     """
     data = correlation_data(table)
     order = [display_name(name, short=True) for name in table.index]
@@ -45,7 +45,7 @@ def correlation_figure(table: pd.DataFrame) -> alt.LayerChart | alt.FacetChart:
 
 
 def correlation_data(table: pd.DataFrame) -> pd.DataFrame:
-    """Columns `one`, `other` (short display names), `r` and `text` as shown."""
+    """Columns `one`, `other` (short display names), `r` and `text` (`r` as shown)."""
     rows = [
         (display_name(str(one), short=True), display_name(str(other), short=True), float(r))
         for one, line in table.iterrows()
@@ -57,19 +57,19 @@ def correlation_data(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _on_cells(field: str, dark_from: float) -> Any:
-    """The colour of numbers on cells: white on dark ones, else a grey that suits both themes."""
+    """Text colour on cells: white if the cell is dark, else a grey that suits both themes."""
     return alt.condition(alt.datum[field] > dark_from, alt.value("white"), alt.value(TEXT))
 
 
 def redundancy_figure(
     values: Mapping[str, float], by_chance: np.ndarray, n_images: int
 ) -> alt.LayerChart | alt.FacetChart:
-    """How similar the images of each function's batch are, beside random batches of that size.
+    """Similarity of the images within each function's batch, against random batches.
 
     Args:
         values: mean pairwise cosine similarity by function.
-        by_chance: the same of random draws; their middle 90% is the grey band.
-        n_images: in each.
+        by_chance: the same for random batches; their middle 90% is the grey band.
+        n_images: images in each batch.
     """
     data = redundancy_data(values)
     chance = pd.DataFrame(
@@ -82,16 +82,16 @@ def redundancy_figure(
     everything = [*data.similarity, *chance.low, *chance.high]
     low = max(0.0, np.floor(min(everything) * 10) / 10)
     scale = alt.Scale(domain=[low, min(1.0, max(everything) + 0.05)], nice=False, zero=False)
-    title = "mean similarity of two of the images"
+    title = "mean similarity of two images"
     x = alt.X("similarity:Q", title=title, scale=scale, axis=axis(tickCount=5, format=".2f"))
     y = alt.Y("function:N", sort=list(data.function), title=None, axis=axis(labelLimit=200))
     colours = alt.Scale(domain=list(data.function), range=[colour(name) for name in values])
     band = alt.Chart(chance).mark_rect(color=PALETTE["grey"], opacity=0.25)
-    words = f"Random batches of {n_images}"
+    name = f"Random batches of {n_images}"
     tooltip = [
-        alt.Tooltip("mean:Q", title=f"{words}, mean", format=".3f"),
-        alt.Tooltip("low:Q", title="5% below", format=".3f"),
-        alt.Tooltip("high:Q", title="5% above", format=".3f"),
+        alt.Tooltip("mean:Q", title=f"{name}, mean", format=".3f"),
+        alt.Tooltip("low:Q", title="5th percentile", format=".3f"),
+        alt.Tooltip("high:Q", title="95th percentile", format=".3f"),
     ]
     points = (
         alt.Chart(data)
@@ -125,7 +125,7 @@ def redundancy_data(values: Mapping[str, float]) -> pd.DataFrame:
 def balance_figure(
     counts: Mapping[str, np.ndarray], classes: Classes
 ) -> alt.LayerChart | alt.FacetChart:
-    """How many images of each class a function asks for: a row per function, a column per class."""
+    """Images of each class in each function's batch: a row per function, a column per class."""
     data = balance_data(counts, classes)
     order = list(dict.fromkeys(data.function))
     base = alt.Chart(data).encode(

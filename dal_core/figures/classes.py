@@ -1,4 +1,4 @@
-"""The classes of a data set as charts show them: a name, a place on an axis and a colour each."""
+"""The classes of a data set in charts: their names, colours and axis."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ import altair as alt
 
 from dal_core.figures.axes import axis
 
-# Vega's tableau10. Even ten colours cannot be told apart by everyone, so names stand beside them.
+# Vega's tableau10. Not everyone can tell ten colours apart, so charts show the names too.
 _TABLEAU = (
     *("#4c78a8", "#f58518", "#e45756", "#72b7b2", "#54a24b"),
     *("#eeca3b", "#b279a2", "#ff9da6", "#9d755d", "#bab0ac"),
 )
-_SHORT = 3  # letters of a name that still stand side by side under an axis
+_SHORT = 3  # longest name that fits under an axis without turning
 
 
 class Dataset(Protocol):
-    """What charts read of a data set to name its classes."""
+    """The part of a data set that charts need to name its classes."""
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """One name for each class, in the order of the labels."""
+        """Names of the classes, by label."""
 
     @property
     def noun(self) -> str:
-        """What a person calls a class."""
+        """Word for a class, such as "digit"."""
 
 
 @dataclass(frozen=True)
 class Classes:
-    """Names of the classes in the order of the labels, and what a person calls a class."""
+    """Names of the classes by label, and the word for a class (such as "digit")."""
 
     names: tuple[str, ...]
     noun: str = "class"
@@ -52,17 +52,17 @@ class Classes:
         return self.noun[:1].upper() + self.noun[1:]
 
     def named(self, labels: Iterable[int]) -> list[str]:
-        """The name of each label; "unknown" for one that is no class."""
+        """The name of each label; "unknown" for a label outside the classes."""
         return [self.names[n] if 0 <= n < len(self) else "unknown" for n in labels]
 
     def colours(self) -> list[str]:
-        """One colour a class: the tableau's ten, or for more classes the whole circle of hues."""
+        """One colour per class: tableau10, or evenly spaced hues for more than ten classes."""
         if len(self) <= len(_TABLEAU):
             return list(_TABLEAU[: len(self)])
         return [_hue(number, len(self)) for number in range(len(self))]
 
     def axis(self, channel: Any, field: str, title: str | None, **options: Any) -> Any:
-        """An axis with a place for each class, in the order of the labels.
+        """A categorical axis of the classes, in the order of the labels.
 
         Args:
             channel: `alt.X` or `alt.Y`.

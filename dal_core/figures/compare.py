@@ -1,4 +1,4 @@
-"""Two records side by side: what a switch of the protocol does to every function's curve."""
+"""Comparison of records: the effect of a protocol parameter on each function's curve."""
 
 from __future__ import annotations
 
@@ -34,15 +34,16 @@ def compare_figure(
     width: int = 300,
     height: int = 200,
 ) -> alt.FacetChart | alt.LayerChart:
-    """One panel per function: its mean in every record, with Random's of the same record.
+    """One panel per function: its mean curve in each record, with the record's Random curve.
 
     Args:
-        records: runs by the record's name, such as {"report": ..., "released": ...}; the first
+        records: record name -> runs, such as {"report": ..., "released": ...}. The first record
             is drawn solid, the second dashed.
         up_to: the largest number of labels shown.
 
     Raises:
-        ValueError: fewer than two records, or more than four.
+        ValueError: there are fewer than two or more than four records, or runs of one function
+            were measured at different numbers of labels.
     """
     if not 2 <= len(records) <= MAX_COMPARED:
         raise ValueError(f"two to four records can be compared, got {len(records)}")
@@ -91,8 +92,8 @@ def compare_data(
     """The numbers behind `compare_figure`.
 
     Returns:
-        Columns `panel` (the function the panel is about), `record`, and those of `bands_data`.
-        Random is in every panel; if it is the only function, it has its own panel.
+        Columns `panel` (display name of its function), `record`, and those of `bands_data`.
+        Random is in every panel. It has a panel of its own only if there is no other function.
     """
     frames = []
     for record, runs in records.items():

@@ -1,4 +1,4 @@
-"""Figure 4 of the report: where each run of a function, and their mean, cross an error."""
+"""Figure 4 of the report: where the runs of a function, and their mean, cross an error."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def crossings_figure(
 ) -> alt.LayerChart | alt.FacetChart:
     """The error of a function's runs and of their mean, with the crossings of `error`.
 
-    Vertical lines: each run's first crossing (solid), their average, Step-Average (dashed), and
-    the crossing of the averaged curve, Average-Step (dotted). A crossing that is never reached
-    has no line; the legend says "never".
+    Vertical lines show each run's first crossing (solid), their average (Step-Average, dashed) and
+    the crossing of the averaged curve (Average-Step, dotted). If the error is never reached, there
+    is no line and the legend shows "never".
     """
     data = crossings_data(runs, error)
     curves = data[data.kind == "error"]
@@ -70,17 +70,17 @@ def crossings_figure(
     kind = alt.datum.kind
     reached = alt.expr.isValid(alt.datum.n_labelled)
     errors, found = data[data.kind == "error"], data[data.kind != "error"]
-    of_runs, of_mean = errors.series != _MEAN, errors.series == _MEAN
-    # aria: a screen reader would announce an empty layer as one without a name
+    is_run, is_mean = errors.series != _MEAN, errors.series == _MEAN
+    # aria: hides empty layers, which a screen reader would announce without a name
     layers = [
         alt.Chart(pd.DataFrame({"value": [error]}))
         .mark_rule(strokeWidth=1, color=PALETTE["grey"])
         .encode(y=y),
         base.transform_filter((kind == "error") & (alt.datum.series != _MEAN))
-        .mark_line(strokeWidth=1.25, aria=bool(of_runs.any()))
+        .mark_line(strokeWidth=1.25, aria=bool(is_run.any()))
         .encode(x=x, y=y),
         base.transform_filter((kind == "error") & (alt.datum.series == _MEAN))
-        .mark_line(strokeWidth=2.75, aria=bool(of_mean.any()))
+        .mark_line(strokeWidth=2.75, aria=bool(is_mean.any()))
         .encode(x=x, y=y),
         base.transform_filter(kind == "error")
         .mark_circle(size=60, opacity=0)
@@ -97,8 +97,8 @@ def crossings_data(runs: Sequence[RunCurve], error: float = 0.05) -> pd.DataFram
 
     Returns:
         Columns `kind` (error: a point of a curve; run, Step-Average, Average-Step: a crossing),
-        `series` (the run, or the mean), `label` (of a crossing's line), `n_labelled` (missing
-        for a crossing that is never reached) and `value`, the test error.
+        `series` (the run, or the mean), `label` (legend of a crossing), `n_labelled` (missing if
+        the error is never reached) and `value` (test error, 0 .. 1).
     """
     name = display_name(runs[0].acquisition) if runs else ""
     average, mean = step_average(runs, error), band(runs)

@@ -15,37 +15,37 @@ N_EXAMPLES, _COLUMNS, _SIZE = 30, 10, 56
 
 
 class LabelledImages(Protocol):
-    """What charts read of a data set to show its images."""
+    """The part of a data set that charts need to show its images."""
 
     @property
     def images(self) -> NDArray[np.uint8]:
-        """All images, [n, H, W] or [n, H, W, 3]."""
+        """All images, uint8 [n, H, W] or [n, H, W, 3]."""
 
     @property
     def labels(self) -> NDArray[np.int64]:
-        """Their labels [n]; negative where unknown."""
+        """Labels of the images [n]; negative if unknown."""
 
     @property
     def test_ids(self) -> NDArray[np.int64] | None:
-        """The images of a test set of its own, None where it has none."""
+        """Ids of its own test set [n]; None if it has none."""
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """One name for each class, in the order of the labels."""
+        """Names of the classes, by label."""
 
     @property
     def noun(self) -> str:
-        """What a person calls a class."""
+        """Word for a class, such as "digit"."""
 
 
 def examples_figure(
     dataset: LabelledImages, ids: NDArray[np.int64] | None = None
 ) -> alt.LayerChart | alt.FacetChart:
-    """Thirty images, ten in a row, each under its label.
+    """Thirty images in rows of ten, each under its label.
 
     Args:
-        ids: the images to show; default: thirty spread evenly over the labelled ones outside the
-            test set.
+        ids: the images to show; default: thirty, spread evenly over the labelled images outside
+            the test set.
     """
     data = examples_data(dataset, ids)
     urls = [image_data_uri(_printed(dataset.images[image_id]), 4) for image_id in data.image_id]
@@ -62,7 +62,7 @@ def examples_figure(
 
 
 def examples_data(dataset: LabelledImages, ids: NDArray[np.int64] | None = None) -> pd.DataFrame:
-    """Columns `image_id` and `label` (a class's name) of the images `examples_figure` shows."""
+    """Columns `image_id` and `label` (name of the class) of the images in `examples_figure`."""
     labels = np.asarray(dataset.labels)
     if ids is None:
         test = () if dataset.test_ids is None else dataset.test_ids
@@ -73,5 +73,5 @@ def examples_data(dataset: LabelledImages, ids: NDArray[np.int64] | None = None)
 
 
 def _printed(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Grey images black on white, as in print; colours stay."""
+    """Grey images inverted to black on white, as in print; colour images unchanged."""
     return 255 - image if image.ndim == 2 else image

@@ -31,16 +31,16 @@ from dal_core.results.titles import colour as function_colour
 from dal_core.run.events import Confusion
 
 Width = int | str
-# A confusion matrix has the same light cells with dark numbers on a light page and on a dark one.
+# A confusion matrix has light cells with dark numbers, on light pages and on dark ones.
 _RIGHT, _WRONG, _INK = "#a9cfe6", ("#fdeade", "#e8803f"), "#111827"
-_DASHES = ([1, 0], [6, 4], [1.5, 3], [8, 3, 1.5, 3])  # of runs with the same function
+_DASHES = ([1, 0], [6, 4], [1.5, 3], [8, 3, 1.5, 3])  # for runs with the same function
 _BARS = {"labelled": PRIMARY, "pool": PALETTE["grey"]}
 
 
 def confusion_figure(
     confusion: Confusion, classes: Classes, *, width: Width = "container", height: int = 320
 ) -> alt.LayerChart | alt.FacetChart:
-    """Test images by label (row) and predicted class (column); mistakes stand out by colour."""
+    """Test images by label (row) and predicted class (column); mistakes are coloured."""
     data = confusion_data(confusion, classes)
     most_wrong = int(data.images[~data.right].max())
     any_right = bool(data.images[data.right].any())
@@ -53,7 +53,7 @@ def confusion_figure(
         alt.Tooltip("share:Q", title="Of this label", format=".1%"),
     ]
     base = alt.Chart(data).encode(x=x, y=y, tooltip=tooltip)
-    # aria: a screen reader would announce an empty layer as one without a name
+    # aria: hides empty layers, which a screen reader would announce without a name
     cells = alt.layer(
         base.transform_filter(alt.datum.right & (alt.datum.images > 0)).mark_rect(
             color=_RIGHT, aria=any_right
@@ -102,7 +102,7 @@ def class_accuracy_figure(
     width: Width = "container",
     height: int = 180,
 ) -> alt.LayerChart | alt.FacetChart:
-    """Accuracy of each class as a bar, with a mark for the step before."""
+    """Test accuracy of each class as a bar, with a mark for the previous step."""
     data = class_accuracy_data(confusion, classes, before)
     y = alt.Y(
         "accuracy:Q",
@@ -129,10 +129,10 @@ def class_accuracy_figure(
 def class_accuracy_data(
     confusion: Confusion, classes: Classes, before: Confusion | None = None
 ) -> pd.DataFrame:
-    """The numbers behind `class_accuracy_figure`: `label`, `accuracy`, `before` (or missing)."""
+    """The numbers behind `class_accuracy_figure`: `label`, `accuracy` and `before` (or NaN)."""
     now = class_accuracy(confusion)
-    then = np.full(len(now), np.nan) if before is None else class_accuracy(before)
-    return pd.DataFrame({"label": list(classes.names), "accuracy": now, "before": then})
+    earlier = np.full(len(now), np.nan) if before is None else class_accuracy(before)
+    return pd.DataFrame({"label": list(classes.names), "accuracy": now, "before": earlier})
 
 
 def balance_figure(
@@ -143,7 +143,7 @@ def balance_figure(
     width: Width = "container",
     height: int = 200,
 ) -> alt.Chart:
-    """Each class's share of the labelled set beside its share of the pool."""
+    """Share of each class in the labelled set, beside its share in the pool."""
     data = balance_data(labelled, pool, classes)
     x = classes.axis(alt.X, "label", classes.title)
     y = alt.Y("share:Q", title="Share", axis=axis(format=".0%", tickCount=4))
@@ -182,12 +182,13 @@ def steps_figure(
     width: Width = "container",
     height: int = 200,
 ) -> alt.LayerChart | alt.FacetChart:
-    """Test accuracy of some runs over their labels, with a rule at the step in view.
+    """Test accuracy of runs over their labels, with a vertical rule at the shown step.
 
-    Each run has its function's colour; runs of the same function differ in their dashes.
+    Each run has the colour of its function; runs of the same function have different dashes.
 
     Args:
-        runs: by the name to call them.
+        runs: display name -> run.
+        n_labelled: labels at the shown step.
     """
     frames = [
         pd.DataFrame({"series": name, "n_labelled": run.n_labelled, "value": run.accuracy})

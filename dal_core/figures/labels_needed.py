@@ -1,4 +1,4 @@
-"""Figures 5 and 6 of the report: labels needed, beside Gal et al.'s; absolute or against Random."""
+"""Figures 5 and 6 of the report: labels needed, absolute or relative to Random."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dal_core.results.curves import RunCurve
 from dal_core.results.tables import Cells, Row, Table, tables
 from dal_core.results.titles import PALETTE, colour, display_name
 
-_STRENGTHS = {  # a function keeps its colour; the way of counting is its strength
+_STRENGTHS = {  # opacity by way of counting; the colour is the function's
     "Step-Average": 1.0,
     "Average-Step": 0.55,
     "Gal et al. (2017)": 0.22,
@@ -35,12 +35,12 @@ def needed_figure(
 ) -> alt.HConcatChart:
     """Figure 5 (labels) or 6 (shares of Random's): one panel for 10% error, one for 5%.
 
-    Error bars: one population standard deviation over runs, for Step-Average only. An error that
-    was never reached has the word "never" in place of a bar.
+    Error bars show one population standard deviation over runs, for Step-Average only. An error
+    that was never reached is shown as the word "never" instead of a bar.
 
     Args:
         published: also show the report's values, as diamonds on the bars.
-        width: of one panel, in pixels.
+        width: width of one panel in pixels.
     """
     data = needed_data(runs, relative)
     panels = [
@@ -55,9 +55,9 @@ def needed_data(runs: Sequence[RunCurve], relative: bool = False) -> pd.DataFram
     """The numbers behind `needed_figure`.
 
     Returns:
-        Columns `error`, `acquisition`, `function` (its name for people), `counted`, `value`
-        (missing for never, or if unknown), `low`, `high` (value -+ std), `report` (the value
-        the report gives) and `note` ("never" where it was not reached).
+        Columns `error`, `acquisition`, `function` (display name), `counted`, `value` (missing if
+        never reached or unknown), `low` and `high` (value -+ std), `report` (the report's value)
+        and `note` ("never" if the error was not reached).
     """
     chosen = [table for table in tables(runs) if table.relative == relative]
     lines = [line for table in chosen for row in table.rows for line in _lines(table, row)]
@@ -87,10 +87,10 @@ def _lines(table: Table, row: Row) -> list[dict[str, Any]]:
             "value": value,
             "low": low,
             "high": high,
-            "report": theirs,
+            "report": published,
             "note": "never" if value is None and known else "",
         }
-        for counted, (value, low, high, theirs, known) in zip(_STRENGTHS, values, strict=True)
+        for counted, (value, low, high, published, known) in zip(_STRENGTHS, values, strict=True)
     ]
 
 
@@ -130,13 +130,13 @@ def _panel(
         alt.Tooltip("report:Q", title="The report's", format=number),
     ]
     base = alt.Chart(data).encode(y=y, yOffset=offset)
-    # aria: a screen reader would announce an empty layer as one without a name
+    # aria: hides empty layers, which a screen reader would announce without a name
     intervals = bool((data.low.notna() & data.high.notna()).any())
     layers: list[Any] = [
         base.mark_bar(height=alt.RelativeBandSize(0.92)).encode(
             x=x, color=fill, opacity=strength, tooltip=tooltip
         ),
-        # light around dark: visible on bars of any colour, on light and dark pages
+        # a dark line with a light edge is visible on any bar and page
         base.mark_rule(strokeWidth=4, color=_LIGHT, aria=intervals).encode(x="low:Q", x2="high:Q"),
         base.mark_rule(strokeWidth=1.75, color=_DARK, aria=intervals).encode(
             x="low:Q", x2="high:Q"

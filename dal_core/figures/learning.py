@@ -1,7 +1,7 @@
-"""The labelling page's chart: this run over its labels, against the random baseline.
+"""The chart of the Label page: the learning curve of a run against the random baseline.
 
-This run has points, the baseline a band; published values are dotted, the full-data bound is a
-thin line. Points measured before a correction are hollow.
+The run is drawn with points, the baseline with a band, published values dotted, and the full-data
+bound as a thin line. Points measured before a correction are hollow.
 """
 
 from __future__ import annotations
@@ -42,20 +42,25 @@ def learning_curve(
     width: int | str = "container",
     height: int = 230,
 ) -> alt.LayerChart | alt.FacetChart:
-    """This run over the number of labels, with what to compare it to.
+    """The curve of a run over its number of labels, with curves to compare it to.
 
     Args:
         run: the run, or its steps as columns `n_labelled`, `accuracy`, `mutual_information`; one
             point, or none, is enough.
         baseline: runs with acquisition `random`; several give their mean and a band of one
             population standard deviation, which ends with the shortest.
-        bound: the value of the model trained on all images, a thin line.
-        published: published values by number of labels, dotted.
+        bound: the value of the model trained on all images.
+        published: published values by number of labels.
         minutes: minutes of labelling by number of labels. If given, they are the x axis of every
             curve, and points without minutes are left out.
-        stale: numbers of labels of this run that were measured before a correction: hollow.
-        colour: of this run; default: its function's, or, where that is the baseline's, another.
-        width: in pixels, or "container" to fill the page's column.
+        stale: numbers of labels at which the run was measured before a correction.
+        colour: colour of the run; default: that of its function, or another one if the baseline
+            has the same function.
+        width: pixels, or "container" to fill the page's column.
+
+    Raises:
+        ValueError: a column is missing, or the baseline's runs were measured at different numbers
+            of labels.
     """
     data = learning_curve_data(run, baseline, metric, bound, published, minutes, stale)
     values = [*data.value, *data.low.dropna(), *data.high.dropna().clip(upper=1.0)]
@@ -77,13 +82,13 @@ def learning_curve(
         x = labels_axis(data.n_labelled.dropna(), at_least=ROOM, title="Labels given")
     else:
         x = minutes_axis(data.minutes.dropna())
-    place = _Place(x, metric_axis(values, metric), dash, _tooltips(metric, minutes is not None))
+    shared = _Shared(x, metric_axis(values, metric), dash, _tooltips(metric, minutes is not None))
     base = alt.Chart(data).encode(color=series)
     layers = [
         layer
         for kind in ("random", "bound", "published", "run")
-        if kind == "run" or kind in set(data.kind)  # a screen reader would announce an empty layer
-        for layer in _LAYERS[kind](base.transform_filter(alt.datum.kind == kind), place, data)
+        if kind == "run" or kind in set(data.kind)  # a screen reader announces empty layers
+        for layer in _LAYERS[kind](base.transform_filter(alt.datum.kind == kind), shared, data)
     ]
     summary = _in_words(data, metric)
     return alt.layer(*layers).properties(
@@ -103,10 +108,9 @@ def learning_curve_data(
     """The numbers behind `learning_curve`.
 
     Returns:
-        Columns `kind` (run, random, published, bound), `series` (its name for people),
-        `n_labelled` (missing for the bound), `value`, `low`, `high` of the band (missing where
-        there is none), `stale` (measured before a correction) and, where they are given,
-        `minutes` of labelling.
+        Columns `kind` (run, random, published, bound), `series` (display name), `n_labelled`
+        (missing for the bound), `value`, `low` and `high` of the band (missing if there is none),
+        `stale` (measured before a correction) and, if given, `minutes` of labelling.
     """
     curve = run if isinstance(run, RunCurve) else as_curve(run)
     name = f"this run ({display_name(curve.acquisition)})" if curve.acquisition else "this run"
@@ -132,8 +136,8 @@ def learning_curve_data(
 
 
 @dataclass(frozen=True)
-class _Place:
-    """Axes, dashes and tooltip of every layer."""
+class _Shared:
+    """Axes, dashes and tooltip that all layers share."""
 
     x: alt.X
     y: alt.Y
@@ -141,7 +145,7 @@ class _Place:
     tooltip: list[alt.Tooltip]
 
 
-def _random_layers(base: alt.Chart, at: _Place, data: pd.DataFrame) -> Iterator[alt.Chart]:
+def _random_layers(base: alt.Chart, at: _Shared, data: pd.DataFrame) -> Iterator[alt.Chart]:
     if data.low.notna().any():
         band = base.mark_area(opacity=0.25, clip=True)
         yield band.encode(x=at.x, y=alt.Y("low:Q"), y2="high:Q")
@@ -150,34 +154,34 @@ def _random_layers(base: alt.Chart, at: _Place, data: pd.DataFrame) -> Iterator[
     yield _invisible(base, at)
 
 
-def _bound_layers(base: alt.Chart, at: _Place, data: pd.DataFrame) -> Iterator[alt.Chart]:
+def _bound_layers(base: alt.Chart, at: _Shared, data: pd.DataFrame) -> Iterator[alt.Chart]:
     tooltip = at.tooltip[:1] + at.tooltip[-1:]
     yield base.mark_rule(strokeWidth=1).encode(y=at.y, strokeDash=at.dash, tooltip=tooltip)
 
 
-def _published_layers(base: alt.Chart, at: _Place, data: pd.DataFrame) -> Iterator[alt.Chart]:
+def _published_layers(base: alt.Chart, at: _Shared, data: pd.DataFrame) -> Iterator[alt.Chart]:
     yield base.mark_line(strokeWidth=2, clip=True).encode(x=at.x, y=at.y, strokeDash=at.dash)
     yield _invisible(base, at)
     points = base.mark_point(shape="diamond", size=45, strokeWidth=1.75, opacity=1)
     yield points.encode(x=at.x, y=at.y)
 
 
-def _run_layers(base: alt.Chart, at: _Place, data: pd.DataFrame) -> Iterator[alt.Chart]:
-    mine = data[data.kind == "run"]
-    line = base.mark_line(strokeWidth=2.5, clip=True, aria=len(mine) > 0)
+def _run_layers(base: alt.Chart, at: _Shared, data: pd.DataFrame) -> Iterator[alt.Chart]:
+    points = data[data.kind == "run"]
+    line = base.mark_line(strokeWidth=2.5, clip=True, aria=len(points) > 0)
     yield line.encode(x=at.x, y=at.y, strokeDash=at.dash)
-    sure = base.transform_filter(~alt.datum.stale).mark_circle(size=36, opacity=1)
+    filled = base.transform_filter(~alt.datum.stale).mark_circle(size=36, opacity=1)
     hollow = base.transform_filter(alt.datum.stale).mark_point(
         size=40, strokeWidth=1.75, opacity=1, filled=False
     )
-    if not mine.stale.all():
-        yield sure.encode(x=at.x, y=at.y, tooltip=at.tooltip)
-    if mine.stale.any():
+    if not points.stale.all():
+        yield filled.encode(x=at.x, y=at.y, tooltip=at.tooltip)
+    if points.stale.any():
         yield hollow.encode(x=at.x, y=at.y, tooltip=at.tooltip)
 
 
-def _invisible(base: alt.Chart, at: _Place) -> alt.Chart:
-    """Invisible points for the pointer."""
+def _invisible(base: alt.Chart, at: _Shared) -> alt.Chart:
+    """Invisible points that show the tooltip."""
     return base.mark_circle(size=90, opacity=0).encode(x=at.x, y=at.y, tooltip=at.tooltip)
 
 
@@ -190,7 +194,7 @@ _LAYERS = {
 
 
 def _in_words(data: pd.DataFrame, metric: Metric) -> str:
-    """The chart for a screen reader: where each curve stands now."""
+    """The chart in words for a screen reader: the last value of each curve."""
     latest = data[data.n_labelled.notna()].groupby("series", sort=False).tail(1)
     parts = [
         f"{row.series} {row.value:{VALUE_FORMATS[metric]}} at {row.n_labelled} labels"
@@ -214,7 +218,7 @@ def _points(kind: str, series: str, values: Mapping[int | None, float]) -> pd.Da
 
 
 def _own_colour(run: RunCurve | pd.DataFrame, baseline: Sequence[RunCurve]) -> str:
-    """The colour of this run's function; not the baseline's, from which it must differ."""
+    """The colour of the run's function; another one if the baseline has that colour."""
     own = run.acquisition if isinstance(run, RunCurve) else ""
     if not own or own in {one.acquisition for one in baseline}:
         return PRIMARY

@@ -1,4 +1,4 @@
-"""What charts of one image read of its passes."""
+"""The interface of an image's passes and score parts, as charts need them."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ import numpy as np
 
 
 class ImageParts(Protocol):
-    """One image's passes and what each score takes from them; entropies in nats."""
+    """One image's passes and the parts of its scores; entropies in nats."""
 
     @property
     def probs(self) -> np.ndarray:
-        """[T, C] softmax outputs, a row per pass."""
+        """[T, C] softmax outputs; rows sum to 1."""
 
     @property
     def mean(self) -> np.ndarray:
-        """[C] their mean over the passes."""
+        """[C] mean of `probs` over the passes."""
 
     @property
     def entropy_terms(self) -> np.ndarray:
-        """[C] -m log m of the mean."""
+        """[C] -m ln m for each class of the mean m."""
 
     @property
     def entropies(self) -> np.ndarray:
@@ -28,8 +28,8 @@ class ImageParts(Protocol):
 
     @property
     def votes(self) -> np.ndarray:
-        """[C] passes whose likeliest class it is."""
+        """[C] number of passes that rank the class first."""
 
     @property
     def spreads(self) -> np.ndarray:
-        """[C] population standard deviation over the passes."""
+        """[C] population standard deviation of `probs` over the passes."""

@@ -1,6 +1,6 @@
-"""One image's passes: the T x C matrix, its mean, each pass's entropy and vote; how scores settle.
+"""One image's passes (T x C matrix, mean, entropies, votes), and its scores over passes.
 
-Blue is probability, an orange dot the class a pass votes for.
+Probability is blue. An orange dot marks the class that a pass votes for.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _MATRIX, _BARS, _ENTROPY, _MEAN = 300, 300, 96, 70  # pixels: widths and heights
 
 
 def passes_spec(parts: ImageParts, classes: Classes) -> dict[str, Any]:
-    """The T x C matrix (report, section 2.1.1) over its mean, each pass's entropy at its right."""
+    """The T x C matrix (report, section 2.1.1), above its mean and left of each pass's entropy."""
     matrix, rows, mean = passes_data(parts, classes)
     return filled(_passes_form(classes), {"matrix": matrix, "rows": rows, "mean": mean})
 
@@ -36,8 +36,9 @@ def passes_data(
     """The numbers behind `passes_spec`.
 
     Returns:
-        T x C rows: `pass`, `class` (a name), `p`, and `dot`, the area of a vote's dot or 0.
-        T rows: `pass`, `entropy`. C rows: `class`, `p`, the mean. Passes count from 1.
+        Three tables. T x C rows: `pass`, `class` (a name), `p` and `dot` (area of the dot of a
+        vote, else 0). T rows: `pass` and `entropy` (nats). C rows: `class` and `p` (the mean).
+        Passes are numbered from 1.
     """
     n_passes, n_classes = parts.probs.shape
     number, label = np.divmod(np.arange(n_passes * n_classes), n_classes)
@@ -131,14 +132,15 @@ def _mean(classes: Classes) -> alt.LayerChart | alt.FacetChart:
     return layers.properties(width=_MATRIX, height=_MEAN)
 
 
-# -- settling ----------------------------------------------------------------------------------
+# -- scores over passes ------------------------------------------------------------------------
 
 
 def settling_spec(lines: Mapping[str, np.ndarray], n_passes: int) -> dict[str, Any]:
-    """Scores after 1, 2, ... passes, and a rule at the chosen number of passes.
+    """Scores after 1, 2, ... passes, with a vertical rule at the chosen number of passes.
 
     Args:
-        lines: by function, [T] as `explain.parts.settling` gives them.
+        lines: function -> scores [T], as `explain.parts.settling` returns them.
+        n_passes: position of the rule.
     """
     rule = pd.DataFrame({"passes": [n_passes]})
     longest = max(map(len, lines.values()), default=1)

@@ -8,28 +8,32 @@ import io
 import numpy as np
 from PIL import Image
 
-THUMBNAIL_SIDE = 56  # pixels of a thumbnail's longer side, about
-_GREYS, _COLOURS = 4, 16  # of a thumbnail: to recognise an image, not to measure it
+THUMBNAIL_SIDE = 56  # approximate longer side of a thumbnail in pixels
+_GREYS, _COLOURS = 4, 16  # shades of a thumbnail, enough to recognise an image
 _PALETTE = [grey for level in range(_GREYS) for grey in [level * 255 // (_GREYS - 1)] * 3]
 
 
 def image_data_uri(image: np.ndarray, scale: int = 1) -> str:
-    """An image in all its greys or colours.
+    """An image with all its greys or colours.
 
     Args:
-        scale: side of the square drawn for each pixel; above 1, pixels stay sharp where a page
+        image: uint8 [H, W] or [H, W, 3].
+        scale: side of the square drawn for each pixel. Above 1, pixels stay sharp when a page
             enlarges the image.
 
     Raises:
-        ValueError: another shape or type.
+        ValueError: the image has another shape or type, or is empty.
     """
     return _data_uri(Image.fromarray(_enlarged(_checked(image), scale)))
 
 
 def thumbnail(image: np.ndarray) -> str:
-    """A small image in few greys or colours: thousands of them travel with one chart.
+    """A small image with few greys or colours, since a chart can hold thousands of them.
 
-    A digit of MNIST takes about 200 bytes. Raises ValueError for another shape or type.
+    A digit of MNIST takes about 200 bytes.
+
+    Raises:
+        ValueError: the image is not uint8 [H, W] or [H, W, 3], or is empty.
     """
     longest = max(_checked(image).shape[:2])
     every = max(1, longest // THUMBNAIL_SIDE)

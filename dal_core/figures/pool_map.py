@@ -1,7 +1,6 @@
-"""A map of the pool: thousands of images as points, and a slider over the queries.
+"""A map of the pool: thousands of images as points, with a slider over the queries.
 
-The slider belongs to the chart: moving through the steps sends nothing to the server, and the
-points keep their places.
+The slider is part of the chart, so moving it needs no server and the points do not move.
 """
 
 from __future__ import annotations
@@ -24,18 +23,18 @@ _COLUMNS = ["image_id", "x", "y", "step", "skipped", "class", "said", "image"]
 def pool_map_spec(
     points: pd.DataFrame, by: str, n_steps: int, classes: Classes, height: int = 520
 ) -> dict[str, Any]:
-    """Images as points; those a query asked for are larger and ringed.
+    """Images as points; those in the query of the slider's step are larger and ringed.
 
     Args:
-        points: a row per image: `image_id`, `x`, `y`; `step` in which it was asked for (-1 the
-            initial set, -2 never, `n_steps` the current query); `skipped`; `class` (the data
-            set's, by name), `said` (the answer, as text); `image` (a data URI); and a column for
+        points: a row per image: `image_id`, `x`, `y`; `step` of the query it was in (-1: initial
+            set, -2: none, `n_steps`: current query); `skipped`; `class` (name of the data set's
+            class); `said` (the answer, as text); `image` (a data URI); and a column of scores for
             each function to colour by.
-        by: CLASS, or the name of one of those columns.
-        n_steps: queries answered; the slider goes from 0 to it.
+        by: what to colour by: CLASS, or the name of a function's column.
+        n_steps: number of answered queries; the slider goes from 0 to `n_steps`.
     """
     columns = _COLUMNS if by == CLASS else [*_COLUMNS, by]
-    if by != CLASS:  # the highest scores on top of the others
+    if by != CLASS:  # draw the highest scores on top
         points = points.sort_values(by, na_position="last", kind="stable")
     slider = alt.binding_range(min=0, max=n_steps, step=1, name="Query  ")
     step = alt.param(name="step", value=n_steps, bind=slider if n_steps else alt.Undefined)
@@ -63,7 +62,7 @@ def pool_map_spec(
     if by == CLASS:
         layers.append(_names(base, points))
     chart = alt.layer(*layers).add_params(step)
-    # By name: a table inside the chart may have no more than 5,000 rows.
+    # Referred to by name, because Altair allows at most 5,000 rows in an inline table.
     table = {"points": _compact(points[columns])}
     return filled(form(chart.properties(width="container", height=height, padding=PADDING)), table)
 
@@ -77,7 +76,7 @@ def _labelled(base: alt.Chart, by: str) -> alt.Chart:
 
 
 def _states() -> tuple[str, str, str, str]:
-    """Filters: asked at the slider's step, labelled before it, not asked yet, skipped before it."""
+    """Filters: queried at the slider's step, labelled before, not yet queried, skipped before."""
     asked = "datum.step == step"
     before = "datum.step < step && datum.step >= -1"
     rest = "datum.step > step || datum.step == -2"
@@ -85,7 +84,7 @@ def _states() -> tuple[str, str, str, str]:
 
 
 def _compact(points: pd.DataFrame) -> pd.DataFrame:
-    """Fewer digits, and of the images only what is not the same in all: half as much to send."""
+    """The points with rounded numbers and images without their common prefix: half the size."""
     shared = len(_prefix(points))
     numbers = {
         name: points[name].round(4) for name in points.columns if points[name].dtype == float
@@ -94,7 +93,7 @@ def _compact(points: pd.DataFrame) -> pd.DataFrame:
 
 
 def _prefix(points: pd.DataFrame) -> str:
-    """What all images begin with: so begin the first and the last of them in order."""
+    """The common prefix of all images, which is that of the first and last in sorted order."""
     first, last = min(points.image), max(points.image)
     differs = (n for n, (a, b) in enumerate(zip(first, last, strict=False)) if a != b)
     return str(first[: next(differs, len(first))])
@@ -105,7 +104,7 @@ def _place(name: str, points: pd.DataFrame) -> Any:
     title = "first direction" if name == "x" else "second direction"
     low, high = float(points[name].min()), float(points[name].max())
     room = 0.03 * (high - low) or 1.0
-    domain = [low - room, high + room]  # of all points, whatever the slider leaves
+    domain = [low - room, high + room]  # of all points, so that the slider does not change it
     hidden = axis(labels=False, ticks=False, grid=False)
     return kind(f"{name}:Q", title=title, axis=hidden, scale=alt.Scale(domain=domain, nice=False))
 
@@ -123,14 +122,14 @@ def _colour(points: pd.DataFrame, by: str, classes: Classes) -> alt.Color:
             symbolType="circle",
             symbolSize=90,
             symbolOpacity=1,
-            symbolStrokeWidth=0,  # else the labelled images' grey edge hides the colour
+            symbolStrokeWidth=0,  # otherwise the grey edge of labelled images hides the colour
         )
         return alt.Color("class:N", title=None, scale=scale, legend=legend)
     top = float(points[by].max())
     return alt.Color(
         f"{by}:Q",
         title=display_name(by),
-        # from grey to a warm colour: both ends are seen on a light page and on a dark one
+        # grey to a warm colour: both ends are visible on light and dark pages
         scale=alt.Scale(
             domain=[0, top / 2, top], range=["#a3adbb", "#f59e0b", "#c2185b"], interpolate="rgb"
         ),
@@ -139,21 +138,21 @@ def _colour(points: pd.DataFrame, by: str, classes: Classes) -> alt.Color:
 
 
 def _tooltip(by: str, classes: Classes) -> list[alt.Tooltip]:
-    said = [
+    tooltip = [
         alt.Tooltip("image:N"),
         alt.Tooltip("image_id:Q", title="Image"),
         alt.Tooltip("class:N", title=f"{classes.title} in the data set"),
         alt.Tooltip("said:N", title="Answer"),
     ]
     return (
-        said
+        tooltip
         if by == CLASS
-        else [*said, alt.Tooltip(f"{by}:Q", title=display_name(by), format=".3f")]
+        else [*tooltip, alt.Tooltip(f"{by}:Q", title=display_name(by), format=".3f")]
     )
 
 
 def _names(base: alt.Chart, points: pd.DataFrame) -> alt.Chart:
-    """Each class's name in the middle of its points: colours alone do not tell ten apart."""
+    """The name of each class at the median of its points, since ten colours are hard to tell."""
     return (
         base.transform_aggregate(x="median(x)", y="median(y)", groupby=["class"])
         .mark_text(fontSize=20, fontWeight="bold", stroke="white", strokeWidth=0.6)

@@ -1,4 +1,4 @@
-"""Figures 2 and 3 of the report: the metrics over labels, every function, with bands and bound."""
+"""Figures 2 and 3 of the report: accuracy and mutual information of every function over labels."""
 
 from __future__ import annotations
 
@@ -46,13 +46,16 @@ def bands_figure(
 ) -> alt.LayerChart | alt.FacetChart:
     """Figure 2 (accuracy) or 3 (mutual information) of the report.
 
-    The mean over a function's runs, with a band of one population standard deviation, up to the
-    end of its shortest run. The mean of the full-data bounds is a thin line.
+    Each function is shown as the mean over its runs, with a band of one population standard
+    deviation, up to the end of its shortest run. The mean of the full-data bounds is a thin line.
 
     Args:
-        published: also show the published points (of accuracy, BALD and Random) as diamonds.
-        each_run: also show every run so far as a thin line. This suits an unfinished experiment,
-            whose means end with the newest seed.
+        published: also show the published accuracies of BALD and Random as diamonds.
+        each_run: also show each run as a thin line, for an unfinished experiment whose means end
+            with its shortest run.
+
+    Raises:
+        ValueError: runs of one function were measured at different numbers of labels.
     """
     data = bands_data(runs, bounds, metric, published=published, each_run=each_run)
     x = labels_axis(data.n_labelled.dropna(), at_least=ROOM, title="Labels in the training set")
@@ -64,7 +67,7 @@ def bands_figure(
     kind = alt.datum.kind
     has = {name: name in set(data.kind) for name in ("mean", "bound", "run", "published")}
     tooltip = _tooltips(metric)
-    # aria: a screen reader would announce an empty layer as one without a name
+    # aria: hides empty layers, which a screen reader would announce without a name
     layers = [
         base.transform_filter(kind == "mean")
         .mark_area(opacity=0.18, clip=True, aria=has["mean"])
@@ -85,7 +88,7 @@ def bands_figure(
         .mark_circle(size=20, opacity=1, aria=has["mean"])
         .encode(x=x, y=y),
         base.transform_filter(kind == "mean")
-        .mark_circle(size=60, opacity=0, aria=has["mean"])  # invisible, for the pointer
+        .mark_circle(size=60, opacity=0, aria=has["mean"])  # invisible, shows the tooltip
         .encode(x=x, y=y, tooltip=tooltip),
         base.transform_filter(kind == "published")
         .mark_point(shape="diamond", size=70, strokeWidth=2, opacity=1, aria=has["published"])
@@ -106,8 +109,8 @@ def bands_data(
     """The numbers behind `bands_figure`.
 
     Returns:
-        Columns `kind` (mean, run, bound, published), `acquisition`, `series` (its name for
-        people), `seed` (of a run), `n_labelled` (missing for the bound), `mean` (of a run: its
+        Columns `kind` (mean, run, bound, published), `acquisition`, `series` (display name),
+        `seed` (only for a run), `n_labelled` (missing for the bound), `mean` (for a run, its
         value), `std`, `low`, `high`, `n_runs`.
     """
     groups = by_function(run for run in runs if len(run))
@@ -132,14 +135,16 @@ def bands_data(
 
 
 def series_colour(data: pd.DataFrame, names: Sequence[str], columns: int = 6) -> alt.Color:
-    """Each function's colour, with the legend above the chart."""
-    of = dict(zip(data.series, data.acquisition, strict=True))
+    """The colour of each series, with the legend above the chart."""
+    function_of = dict(zip(data.series, data.acquisition, strict=True))
     return alt.Color(
         "series:N",
         title=None,
         scale=alt.Scale(
             domain=list(names),
-            range=[colour(of[name]) if of.get(name) else FULL_DATA for name in names],
+            range=[
+                colour(function_of[name]) if function_of.get(name) else FULL_DATA for name in names
+            ],
         ),
         legend=legend(columns=columns),
     )

@@ -1,4 +1,4 @@
-"""Saving a chart: SVG, PNG and PDF through vl-convert, and its numbers as CSV."""
+"""Saves a chart as SVG, PNG and PDF (with vl-convert), and its numbers as CSV."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pandas as pd
 import vl_convert
 
 FORMATS = ("svg", "png", "pdf")
-_PRINT: dict[str, Any] = {  # on paper; on a page, the page's theme decides
+_PRINT: dict[str, Any] = {  # style of saved charts; on a page, the page's theme applies
     "background": "white",
     "font": "Liberation Sans, Arial, Helvetica, sans-serif",
     "view": {"stroke": None},
@@ -35,15 +35,21 @@ def save(
     width: int | None = None,
     height: int | None = None,
 ) -> list[Path]:
-    """Write `<path>.svg`, `.png` (at 2x), `.pdf` and the numbers behind them, `<path>.csv`.
+    """Write a chart as `<path>.svg`, `.png` (at 2x) and `.pdf`, and its numbers as `<path>.csv`.
 
     Args:
-        path: without a suffix; folders are made.
-        data: the numbers the chart shows.
-        width: in pixels, for a chart that fills its column on a page (default 640).
+        path: path without a suffix; its folders are created.
+        data: the numbers that the chart shows.
+        formats: any of `FORMATS`.
+        width: width in pixels of a chart that fills its column on a page; default: 640.
+        height: height in pixels; default: the chart's own.
 
     Returns:
         The files written.
+
+    Raises:
+        ValueError: a format is unknown.
+        OSError: a file cannot be written.
     """
     stem = Path(path)
     stem.parent.mkdir(parents=True, exist_ok=True)
@@ -64,7 +70,7 @@ def save(
 
 
 def _without_invisible(spec: dict[str, Any]) -> dict[str, Any]:
-    """The chart without its invisible marks, which only a pointer needs."""
+    """The chart without its invisible marks, which only serve tooltips."""
     kept = dict(spec)
     for part in ("layer", "hconcat"):
         if part in kept:
@@ -87,4 +93,4 @@ def _render(spec: dict[str, Any], ending: str) -> bytes:
         return vl_convert.vegalite_to_png(spec, vl_version=version, scale=2)
     if ending == "pdf":
         return vl_convert.vegalite_to_pdf(spec, vl_version=version)
-    raise ValueError(f"a chart cannot be saved as {ending!r}, only as {', '.join(FORMATS)}")
+    raise ValueError(f"format is {ending!r}; allowed: {', '.join(FORMATS)}")

@@ -1,4 +1,4 @@
-"""Labels saved against Random at each accuracy, not only at 90% and 95%."""
+"""Labels saved against Random at each accuracy from 70% to 99%."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from dal_core.results.titles import PALETTE, display_name, in_order
 def savings_figure(
     saved: pd.DataFrame, *, width: int | str = "container", height: int = 280
 ) -> alt.LayerChart | alt.FacetChart:
-    """Mean labels saved over the accuracy to reach, with its interval if there is one.
+    """Mean labels saved over the accuracy to reach, with the interval if there is one.
 
-    A line ends where a pair of runs did not reach the accuracy.
+    A line ends at the first accuracy that a pair of runs did not reach.
 
     Args:
         saved: as `results.seeds.mean_labels_saved` returns it.
@@ -24,12 +24,12 @@ def savings_figure(
     data = saved.assign(series=[display_name(name) for name in saved.acquisition])
     data = data[data["mean"].notna()]
     names = [display_name(name) for name in acquisitions]
-    of = pd.DataFrame({"series": names, "acquisition": acquisitions})
+    functions = pd.DataFrame({"series": names, "acquisition": acquisitions})
     x = alt.X(
         "accuracy:Q",
         title="Test accuracy to reach",
         scale=alt.Scale(zero=False, nice=False),
-        axis=axis(format=".0%", grid=False, tickMinStep=0.01),  # else two ticks could both read 71%
+        axis=axis(format=".0%", grid=False, tickMinStep=0.01),  # or two ticks could both read 71%
     )
     y = alt.Y("mean:Q", title="Labels saved against Random", axis=axis())
     tooltip = [
@@ -40,7 +40,7 @@ def savings_figure(
         alt.Tooltip("high:Q", title="to", format=".1f"),
         alt.Tooltip("n_seeds:Q", title="Seeds"),
     ]
-    base = alt.Chart(data).encode(x=x, color=series_colour(of, names))
+    base = alt.Chart(data).encode(x=x, color=series_colour(functions, names))
     layers = [
         alt.Chart(pd.DataFrame({"mean": [0]}))
         .mark_rule(strokeWidth=1, color=PALETTE["grey"])

@@ -1,4 +1,4 @@
-"""How one image's scores are computed: entropies, votes and spreads, class by class."""
+"""The parts of one image's scores: entropies, votes and standard deviations of each class."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from dal_core.figures.spec import filled, form
 from dal_core.results.titles import PALETTE, colour
 
 _WIDTH = 330  # pixels
-_NAMES = 112  # pixels for the names of the bars: all three charts begin at one line
-_LABEL_FROM = 0.06  # of an axis: a narrower part of a bar has no room for a name of one letter
+_NAMES = 112  # pixels for the names of the bars, so that the three charts are aligned
+_LABEL_FROM = 0.06  # share of the axis that a part of a bar needs to show a one-letter name
 _MEAN, _PASSES, _DIFFERENCE = "of the mean", "mean of the passes'", "difference"
 
 
 def breakdown_spec(parts: ImageParts, classes: Classes) -> dict[str, Any]:
-    """Entropies as bars and their difference, votes as a bar, spreads class by class."""
+    """Entropies and their difference as bars, votes as a bar, standard deviations by class."""
     entropies, votes, spreads = breakdown_data(parts, classes)
     n_passes, n_classes = parts.probs.shape
     limit = math.log(n_classes)
@@ -42,8 +42,9 @@ def breakdown_data(
     """The numbers behind `breakdown_spec`.
 
     Returns:
-        The parts of the entropies' bars and those of the votes' bar: `row`, `class` (a name;
-        missing where a part belongs to no class), `start`, `end`. Then `class`, `spread`.
+        Three tables. Parts of the bars of entropies (nats) and parts of the bar of votes: `row`,
+        `class` (a name; missing for a part of no single class), `start`, `end`. Standard
+        deviations: `class`, `spread`.
     """
     start, end = float(parts.entropies.mean()), float(parts.entropy_terms.sum())
     entropies = [
@@ -60,7 +61,7 @@ Segment = tuple[str, str | None, float, float]
 
 
 def _segments(row: str, sizes: np.ndarray, classes: Classes) -> list[Segment]:
-    """Parts of one bar, the largest first; parts of no size are left out."""
+    """The parts of one bar, the largest first, without empty parts."""
     table, end = list[Segment](), 0.0
     for label in sorted(range(len(sizes)), key=lambda i: -float(sizes[i])):
         if float(sizes[label]) > 0:
@@ -74,7 +75,7 @@ def _frame(segments: Sequence[Segment]) -> pd.DataFrame:
 
 
 def _labelled(data: pd.DataFrame, limit: float, classes: Classes) -> pd.DataFrame:
-    """The parts of bars as drawn: each has a name, and its class as text where there is room."""
+    """The parts of bars as drawn: each with a name, and its class as text if there is room."""
     names = [None if pd.isna(name) else str(name) for name in data["class"]]
     size = data.end - data.start
     return data.drop(columns="class").assign(

@@ -1,4 +1,4 @@
-"""An image's scores among those of the whole pool: a histogram per function."""
+"""An image's scores among those of the pool: one histogram per function."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _WIDTH, _HEIGHT = 330, 34
 
 
 def histograms_spec(bins: pd.DataFrame, scores: Mapping[str, float]) -> dict[str, Any]:
-    """The pool's scores, a row per function, and a line where this image's score lies.
+    """A histogram of the pool's scores per function, with a line at the image's score.
 
     Args:
-        bins: as `histograms_data` gives them.
-        scores: the image's own, by function; those of functions without bins are left out.
+        bins: as `histograms_data` returns them.
+        scores: function -> the image's score; functions without bins are left out.
     """
     names = tuple(name for name in dict.fromkeys(bins.function) if name in scores)
     own = pd.DataFrame({"function": list(names), "score": [float(scores[n]) for n in names]})
@@ -31,7 +31,11 @@ def histograms_spec(bins: pd.DataFrame, scores: Mapping[str, float]) -> dict[str
 
 
 def histograms_data(pool: Mapping[str, np.ndarray]) -> pd.DataFrame:
-    """Histograms of the pool's scores: `function`, `low`, `high` of each bin, `images` in it."""
+    """Histograms of the pool's scores [N] by function.
+
+    Returns:
+        Columns `function`, `low` and `high` of each bin, and `images` in the bin.
+    """
     parts = []
     for name, scores in pool.items():
         top = float(scores.max(initial=0.0)) or 1.0
@@ -54,7 +58,7 @@ def _row(name: str) -> alt.LayerChart | alt.FacetChart:
         scale=alt.Scale(nice=False, zero=True),
         axis=axis(tickCount=5, grid=False, labelFontSize=9),
     )
-    # Square roots: the model is certain of most images, and the few others matter.
+    # Square root scale: the model is certain of most images, and the few others matter.
     y = alt.Y(
         "images:Q",
         title=display_name(name, short=True),

@@ -1,8 +1,8 @@
 """Vega-Lite specifications with a fixed form and named tables.
 
-A chart that follows a slider is drawn many times a minute. Altair takes 30 to 100 ms to build it,
-and a browser redraws a changed form from scratch. So the form is built once, and a page replaces
-only the tables it names.
+A chart that follows a slider is drawn many times a minute. Altair takes 30 to 100 ms to build a
+chart, and the browser redraws a changed specification from scratch. The form is therefore built
+once, and a page replaces only its named tables.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ CANVAS = {"embedOptions": {"renderer": "canvas"}}
 
 
 def form(chart: alt.TopLevelMixin) -> dict[str, Any]:
-    """The specification of a chart, to be drawn on a canvas."""
+    """The specification of a chart, rendered on a canvas."""
     spec: dict[str, Any] = chart.to_dict(validate=False)
     return {**spec, "usermeta": CANVAS}
 
@@ -27,6 +27,6 @@ def form(chart: alt.TopLevelMixin) -> dict[str, Any]:
 def filled(form: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
     """A copy of the form with its tables, for `st.vega_lite_chart`.
 
-    Streamlit takes data frames; elsewhere the tables have to be lists of rows.
+    Streamlit accepts data frames. Other renderers need lists of rows.
     """
     return {**copy.deepcopy(dict(form)), "datasets": dict(tables)}

@@ -1,1 +1,1 @@
-"""The report's YAML record: schema, validation, building, reading and writing."""
+"""The YAML record of an experiment: schema, validation, building, reading and writing."""

@@ -20,8 +20,8 @@ from dal_core.record_file.schema import (
 from dal_core.record_file.validate import RecordError, shorten
 from dal_core.results.curves import Bound, RunCurve
 
-_NAMES_ONLY = ("protocol",)  # a preset and the same with a switch set back are one protocol
-_ENTRY = ("test_inf", "test_acc", "n_labelled", "time", "run_seconds")
+_NOT_COMPARED = ("protocol",)  # only a name; two names can stand for equal parameters
+_ENTRY_KEYS = ("test_inf", "test_acc", "n_labelled", "time", "run_seconds")
 
 
 def build_record(
@@ -38,16 +38,17 @@ def build_record(
     The values are checked when the record is written, not here.
 
     Args:
-        runs: one curve per (acquisition, seed), each as far as it is measured.
-        protocol: every parameter under our names; those without a place in the published form
+        runs: one curve per (acquisition, seed), up to its last measured step.
+        protocol: every parameter under our names. Parameters without a place in the published form
             become keys of our own.
+        bounds: the full-data bounds measured so far.
         acquisitions: all functions of the experiment, in order; default: those of `runs`.
         seeds: all seeds, in order; default: those of `runs` and `bounds`, ascending.
         run_on_full: whether the experiment has full-data bounds; default: whether there are any.
 
     Raises:
-        RecordError: two different runs of one function and seed, or a run of another seed or
-            function than the experiment's.
+        RecordError: two runs of one function and seed differ, or a run or bound has a function or
+            seed that is not among the given ones.
     """
     functions = list(acquisitions or dict.fromkeys(run.acquisition for run in runs))
     order = list(seeds or sorted({run.seed for run in runs} | {bound.seed for bound in bounds}))
@@ -59,12 +60,12 @@ def build_record(
 def merge(records: Sequence[Record]) -> Record:
     """One record with the runs of all records, by (function, seed), and their bounds, by seed.
 
-    Parameters that several records name must agree, except those that say which runs a file holds.
-    Unknown keys are taken from the first record that has them.
+    Parameters that two records have must be equal, except the name of the protocol and the lists of
+    functions and seeds. Unknown keys are taken from the first record that has them.
 
     Raises:
-        RecordError: no record at all, a parameter that differs, or two different runs or bounds of
-            the same function and seed; the message names it.
+        RecordError: there is no record, a parameter differs, or two runs of one function and seed
+            or two bounds of one seed differ. The message names the parameter, run or bound.
     """
     if not records:
         raise RecordError("there is no record to merge")
@@ -79,7 +80,7 @@ def merge(records: Sequence[Record]) -> Record:
             _keep(runs, (run.acquisition, run.seed), run)
         for bound in bounds(record):
             _keep(full, bound.seed, bound)
-    params = _united([record.params for record in records])
+    params = _union([record.params for record in records])
     params["exp"]["run_on_full"] = bool(full) or any(
         record.params["exp"].get("run_on_full") for record in records
     )
@@ -90,8 +91,8 @@ def merge(records: Sequence[Record]) -> Record:
         list(dict.fromkeys(name for record in records for name in functions(record))),
         sorted({seed for record in records for seed in record.params["exp"]["seed_sequence"]}),
     )
-    results = _united([merged.results, *(_unknown_results(record) for record in records)])
-    return Record(merged.params, results, _united([record.extra for record in records]))
+    results = _union([merged.results, *(_unknown_results(record) for record in records)])
+    return Record(merged.params, results, _union([record.extra for record in records]))
 
 
 def _build_params(protocol: Mapping[str, Any]) -> dict[str, Any]:
@@ -116,7 +117,7 @@ def _fill(
     functions: Sequence[str],
     seeds: Sequence[int],
 ) -> Record:
-    """The record of these runs, each in its place; a run that has not begun is an empty list."""
+    """The record of these runs, ordered by function and seed; an empty list for a missing run."""
     params["exp"] = {
         **params["exp"],
         "which_acq_funcs": [record_function(name) for name in functions],
@@ -156,9 +157,10 @@ def _function_entry(row: list[RunCurve | None], params: Mapping[str, Any]) -> di
 
 
 def _labels(row: Sequence[RunCurve | None], params: Mapping[str, Any]) -> dict[str, Any]:
-    """The labels at each point, if they are not train_size + k * batch as in the published form.
+    """`n_labelled`, unless the labels are train_size + k * batch as in the published form.
 
-    They differ if a model was overtaken by answers, or if a label was corrected to "skipped".
+    They differ if answers arrived while a model was being fitted, or if a label was corrected to
+    "skipped".
     """
     if all(run is None or run.n_labelled == labels(params, len(run)) for run in row):
         return {}
@@ -174,7 +176,7 @@ def _bounds_entry(row: list[Bound | None]) -> dict[str, Any]:
 
 
 def _time(row: Sequence[RunCurve | Bound | None]) -> dict[str, Any]:
-    """`time`, the seconds of all runs, and `run_seconds`, if the time of every run is known."""
+    """`time` (seconds of all runs) and `run_seconds` (by run); empty unless every time is known."""
     if any(one is not None and one.seconds is None for one in row):
         return {}
     seconds = [None if one is None else one.seconds for one in row]
@@ -190,7 +192,7 @@ def _key_name(key: tuple[str, int] | int) -> str:
 
 
 def _keep(found: dict[Any, Any], key: Any, new: RunCurve | Bound) -> None:
-    """Add `new` under `key`. Raises RecordError if other numbers are there already."""
+    """Add `new` under `key`; raise RecordError if `key` already has other numbers."""
     old = found.setdefault(key, new)
     if (old.accuracy, old.mutual_information) != (new.accuracy, new.mutual_information):
         raise RecordError(f"{_key_name(key)} appears twice with different numbers")
@@ -200,38 +202,38 @@ def _check_same_protocol(first: Record, other: Record) -> None:
     for section, keys in SECTIONS.items():
         one, two = first.params.get(section, {}), other.params.get(section, {})
         for key in keys:
-            if key in _NAMES_ONLY or key not in one or key not in two:
+            if key in _NOT_COMPARED or key not in one or key not in two:
                 continue
             if one[key] != two[key]:
                 raise RecordError(
                     f"params.{section}.{key} is {shorten(one[key])} in one record and "
-                    f"{shorten(two[key])} in another: their runs cannot be merged"
+                    f"{shorten(two[key])} in another: the records cannot be merged"
                 )
 
 
 def _unknown_results(record: Record) -> dict[str, Any]:
-    """The keys of a record's results that are not of the form, which are kept."""
+    """Keys of a record's results that the form does not define; merging keeps them."""
 
     def unknown(entry: Mapping[str, Any]) -> dict[str, Any]:
-        return {key: value for key, value in entry.items() if key not in _ENTRY}
+        return {key: value for key, value in entry.items() if key not in _ENTRY_KEYS}
 
     others = {k: v for k, v in record.results.items() if k not in ("acq", "bounds")}
     acq = {name: unknown(entry) for name, entry in record.results["acq"].items()}
     return {"acq": acq, "bounds": unknown(record.results.get("bounds") or {}), **others}
 
 
-def _united(mappings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """All keys of nested mappings; of a value that several have, the first."""
-    united: dict[str, Any] = {}
+def _union(mappings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The union of nested mappings; for a key in several of them, the first value."""
+    union: dict[str, Any] = {}
     for mapping in mappings:
         for key, value in mapping.items():
             if isinstance(value, Mapping):
-                old = united.get(key, {})
+                old = union.get(key, {})
                 if isinstance(old, Mapping):
-                    united[key] = _united([old, value])
+                    union[key] = _union([old, value])
             else:
-                united.setdefault(key, value)
-    return united
+                union.setdefault(key, value)
+    return union
 
 
 def plain(value: Any) -> Any:

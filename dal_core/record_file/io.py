@@ -1,8 +1,8 @@
 """Read and write a record: one YAML file, parameters first, then results.
 
-docs/method.md, section 10, describes the form. A file of ours ends with YAML's end marker `...`, so
-that one that was cut off is recognised. Every record is checked once when it is read and once when
-it is written.
+docs/method.md, section 10, describes the form. A file written here ends with YAML's end marker
+`...`, so that a truncated file is detected. A record is validated when it is read and when it is
+written.
 """
 
 from __future__ import annotations
@@ -22,37 +22,38 @@ MAX_VALUES, MAX_DEPTH = 5_000_000, 30
 
 
 def write_record(record: Record, path: Path | str) -> None:
-    """Write `record`; a reader, or a crash, finds the old file or the new one, never a part.
+    """Write `record` atomically: readers see the old file or the new one.
 
     Raises:
-        RecordError: the record does not have the form.
+        RecordError: the record is not valid.
         OSError: the file cannot be written.
     """
     write_atomically(Path(path), dump_record(record).encode())
 
 
 def dump_record(record: Record) -> str:
-    """The text of the file, with every list of values on one line. Raises RecordError."""
+    """The record as YAML, with every list of values on one line. Raises RecordError."""
     check(record.params, record.results)
     content = {"params": record.params, "results": record.results, **record.extra}
     return yaml.dump(plain(content), Dumper=_Dumper, sort_keys=False, width=100, explicit_end=True)
 
 
 def read_record(source: Path | str | bytes) -> Record:
-    """Read a record, ours or one in the published form.
+    """Read a record, written by dal or in the published form.
 
     Args:
         source: a path, or the text itself (bytes, or a string that contains a line break).
 
     Raises:
-        RecordError: not readable, not YAML, cut off, or a key is missing or out of range.
+        RecordError: the file cannot be read, is not YAML or is cut off, or a key is missing or out
+            of range.
     """
     text, name = _text(source)
     try:
         content = yaml.load(text, Loader=_Loader)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise RecordError(
-            f"{name} is not a whole YAML file{_where(error)}; is it cut off?"
+            f"{name} is not a complete YAML file{_where(error)}; is it cut off?"
         ) from None
     if not isinstance(content, dict):
         raise RecordError(f"{name} holds {shorten(content)}, a record holds params and results")
@@ -63,7 +64,7 @@ def read_record(source: Path | str | bytes) -> Record:
     params, results = content.pop("params"), content.pop("results")
     check(params, results)
     if "written_by" in params["exp"] and not text.rstrip().endswith("..."):
-        raise RecordError(f"{name} is cut off: a record written by dal ends in a line of '...'")
+        raise RecordError(f"{name} is cut off: a record written by dal ends with the line '...'")
     return Record(params, results, content)
 
 
@@ -88,14 +89,14 @@ def _text(source: Path | str | bytes) -> tuple[str, str]:
 
 
 def _check_extent(content: Any, name: str) -> None:
-    """Refuse references of YAML that unfold without end, or into too many values."""
+    """Refuse YAML aliases that expand without end or into too many values."""
     waiting, seen = [(content, 0)], 0
     while waiting:
         value, depth = waiting.pop()
         inner = list(value.values()) if isinstance(value, dict) else value
         seen += 1
         if depth > MAX_DEPTH or seen > MAX_VALUES:
-            raise RecordError(f"{name} is nested too deeply or unfolds into too many values")
+            raise RecordError(f"{name} is nested too deeply or expands into too many values")
         if isinstance(inner, list):
             waiting += [(one, depth + 1) for one in inner]
 
@@ -107,7 +108,7 @@ def _where(error: Exception) -> str:
 
 
 class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
-    """Lists of plain values on one line, everything else in block style; no anchors."""
+    """Writes lists of plain values on one line and all else in block style, without anchors."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True

@@ -1,4 +1,4 @@
-"""The form of a record (docs/method.md, section 10): names, sections, and reading the runs."""
+"""The form of a record (docs/method.md, section 10): its names, sections, runs and bounds."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from dal_core.acquisition import registry
 from dal_core.record_file.validate import number
 from dal_core.results.curves import Bound, RunCurve
 
+# Our name of a model -> its name in a record
 MODEL_NAMES: Mapping[str, str] = {"lenet5": "LeNet", "gal_cnn": "ConvNN"}
-OUR_MODELS = {theirs: ours for ours, theirs in MODEL_NAMES.items()}
+OUR_MODELS = {in_record: name for name, in_record in MODEL_NAMES.items()}
 SECTIONS: Mapping[str, tuple[str, ...]] = {
     "exp": (
         *("protocol", "dataset", "train_size", "initial_with_replacement"),
@@ -30,12 +31,12 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Record:
-    """One experiment in the form and with the names of its file.
+    """One experiment, with the structure and names of its file.
 
     Attributes:
-        params: `exp`, `al` and `train`.
-        results: `acq` and `bounds`.
-        extra: other keys at the top of the file, kept when it is written again.
+        params: sections `exp`, `al` and `train`.
+        results: `acq` (by function) and `bounds`.
+        extra: other top-level keys, kept when the record is written again.
     """
 
     params: Mapping[str, Any]
@@ -48,7 +49,7 @@ def curves(record: Record) -> list[RunCurve]:
 
     Run i of a function has the i-th seed of `params.exp.seed_sequence`. Its labels are
     train_size + k * n_samples_to_acquire unless the entry has `n_labelled`, a key of our own.
-    `seconds` is None if the file gives only the sum.
+    `seconds` is None if the file gives only the sum over runs.
     """
     exp = record.params["exp"]
     found = []
@@ -96,7 +97,7 @@ def unfinished(record: Record) -> list[tuple[RunCurve, int]]:
 
 
 def protocol_params(record: Record) -> dict[str, Any]:
-    """The parameters of the runs in one flat mapping, the model under our name."""
+    """The parameters of all sections in one flat mapping, with the model under our name."""
     flat = {
         key: value
         for section in record.params.values()
@@ -110,24 +111,25 @@ def protocol_params(record: Record) -> dict[str, Any]:
 
 
 def functions(record: Record) -> list[str]:
-    """Every function that the file names or holds runs of, under our names."""
-    announced = record.params["exp"].get("which_acq_funcs")
-    names = [*(announced if isinstance(announced, list) else ()), *record.results["acq"]]
+    """Every function that the file lists or has runs of, under our names."""
+    listed = record.params["exp"].get("which_acq_funcs")
+    names = [*(listed if isinstance(listed, list) else ()), *record.results["acq"]]
     return [our_function(name) for name in names if isinstance(name, str)]
 
 
 def record_function(name: str) -> str:
-    """The file's name of a function; of one that is not registered, its own."""
+    """The record's name of a function; unchanged if the function is not registered."""
     found = registry.find(name)
     return found.record_name if found else name
 
 
 def our_function(record_name: str) -> str:
-    """Our name of a function in a file; of one that is not registered, the file's."""
+    """Our name of a function in a record; unchanged if no registered function has it."""
     ours = {entry.record_name: entry.name for entry in registry.functions()}
     return ours.get(record_name, record_name)
 
 
 def labels(params: Mapping[str, Any], n_points: int) -> tuple[int, ...]:
+    """Labels at the first `n_points` points: train_size + k * n_samples_to_acquire."""
     first, more = params["exp"]["train_size"], params["al"]["n_samples_to_acquire"]
     return tuple(first + step * more for step in range(n_points))

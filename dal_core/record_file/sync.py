@@ -1,7 +1,7 @@
 """Records of the runs and experiments in a store, and their files (docs/method.md, section 10).
 
-The log in the store is the truth and a record an export of it, so a record that is missing, cut
-off or a step behind can always be written from the log.
+A record is an export of the log in the store. A record that is missing, cut off or out of date can
+always be rewritten from the log.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ FILE_NAME = "record.yaml"
 
 
 def run_curve(log: RunState | RunSummary) -> RunCurve:
-    """Accuracy and mutual information of one run over its labels; empty without a test set."""
+    """Test accuracy and mutual information of one run; no points without a test set."""
     measured = [
         (step.n_labelled, step.accuracy, step.mutual_information)
         for step in log.steps
@@ -48,7 +48,7 @@ def run_curve(log: RunState | RunSummary) -> RunCurve:
 
 
 def run_record(log: RunState | RunSummary) -> Record:
-    """One run as the record of an experiment with one function and one seed."""
+    """The record of one run, as an experiment with one function and one seed."""
     curves, bounds = _split([log])
     spec = log.run.spec
     values = spec.protocol.model_dump() | {"noise": spec.noise} | _classes(spec.protocol)
@@ -56,7 +56,7 @@ def run_record(log: RunState | RunSummary) -> Record:
 
 
 def experiment_record(experiment: ExperimentRow, logs: Sequence[RunState | RunSummary]) -> Record:
-    """The record of an experiment as far as its runs have advanced."""
+    """The record of an experiment, with the steps its runs have measured so far."""
     curves, bounds = _split(logs)
     return build_record(
         curves,
@@ -77,7 +77,7 @@ def stored_record(store: Store, experiment_id: str) -> Record:
 
 
 def _classes(protocol: Protocol) -> dict[str, int]:
-    """The number of classes, which a record names only if it is not the report's."""
+    """The number of classes; left out if it is the report's 10."""
     n_classes = catalogue.get(protocol.dataset).n_classes
     return {} if n_classes == N_CLASSES else {"n_classes": n_classes}
 
@@ -105,20 +105,28 @@ def experiment_dir(home: Path, experiment_id: str) -> Path:
 
 
 def write_run_record(store: Store, run_id: str) -> Path:
-    """Write `<run id>/record.yaml`, whole or not at all; returns its path.
+    """Write `<run id>/record.yaml` atomically; returns its path.
 
     Raises:
         RunNotFound: there is no such run.
-        RecordError: a measured value that a record cannot hold (of a diverged training).
+        RecordError: a measured value is not finite, as after a diverged training.
+        OSError: the file cannot be written.
     """
     return _write_run(store, store.log(run_id))
 
 
 def refresh_records(store: Store, experiment_id: str) -> Path:
-    """Write the experiment's record and those of its runs that have no work left.
+    """Write the records of the experiment and of its runs that have no work left.
 
-    The record of a run with work left is written by the process that works on it. Returns the path
-    of the experiment's record.
+    The process that works on a run writes the record of that run.
+
+    Returns:
+        The path of the experiment's record.
+
+    Raises:
+        ExperimentNotFound: there is no such experiment.
+        RecordError: a measured value is not finite, as after a diverged training.
+        OSError: a file cannot be written.
     """
     for log, _ in store.experiments.summaries(experiment_id):
         if not next_task(log).has_work and log.steps:
@@ -127,13 +135,18 @@ def refresh_records(store: Store, experiment_id: str) -> Path:
 
 
 def write_experiment_record(store: Store, experiment_id: str) -> Path:
-    """Write `experiments/<id>/record.yaml`, whole or not at all; returns its path.
+    """Write `experiments/<id>/record.yaml` atomically; returns its path.
 
-    Processes that write at the same moment take turns, and each reads the store in its turn, so
-    the file never goes back in time.
+    A lock makes concurrent writers take turns. Each reads the store while it holds the lock, so an
+    older state never replaces a newer one.
+
+    Raises:
+        ExperimentNotFound: there is no such experiment.
+        RecordError: a measured value is not finite, as after a diverged training.
+        OSError: the file cannot be written.
     """
     folder = experiment_dir(store.home, experiment_id)
-    with _alone(folder):
+    with _locked(folder):
         write_record(stored_record(store, experiment_id), folder / FILE_NAME)
     return folder / FILE_NAME
 
@@ -146,7 +159,7 @@ def _write_run(store: Store, log: RunState | RunSummary) -> Path:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def _locked(folder: Path) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

@@ -1,6 +1,6 @@
-"""Checks of a record: the keys it needs, their types and their ranges.
+"""Validation of a record: required keys, their types and ranges.
 
-Every failure is one line that names the key.
+Every error message is one line that names the key.
 """
 
 from __future__ import annotations
@@ -9,18 +9,18 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-N_CLASSES = 10  # of a record that does not name `n_classes`
+N_CLASSES = 10  # if a record has no `n_classes`
 TOLERANCE = 1e-5  # by which float32 scores may exceed their bounds (docs/method.md, section 3)
 
-Ranges = Mapping[str, tuple[float, float]]  # of each measured value, by its name in a record
+Ranges = Mapping[str, tuple[float, float]]  # record key -> (lowest, highest)
 
 
 class RecordError(ValueError):
-    """A record that cannot be used; the message is one line that names the key at fault."""
+    """A record is not valid; the message is one line that names the key."""
 
 
 def check(params: Any, results: Any) -> None:
-    """Raise `RecordError` unless a record has the form of docs/method.md, section 10."""
+    """Raise `RecordError` unless the record is valid (docs/method.md, section 10)."""
     _check_params(_mapping(params, "params"))
     seeds = params["exp"]["seed_sequence"]
     ranges = _ranges(params["exp"])
@@ -34,8 +34,8 @@ def check(params: Any, results: Any) -> None:
 
 
 def number(value: Any, key: str, low: float = -math.inf, high: float = math.inf) -> float:
-    """`value` as a finite float within [low, high]."""
-    if isinstance(value, str):  # what YAML 1.1 reads a number such as 1e-05 as
+    """`value` as a finite float within [low, high]. Raises RecordError, which names `key`."""
+    if isinstance(value, str):  # YAML 1.1 reads a number such as 1e-05 as text
         try:
             value = float(value)
         except ValueError:
@@ -81,7 +81,7 @@ def _check_function(
 ) -> None:
     key = f"results.acq.{name}"
     if not isinstance(name, str) or not name.isprintable() or not 0 < len(name) <= 60:
-        raise RecordError(f"results.acq holds {shorten(name)}, which names no function")
+        raise RecordError(f"results.acq holds {shorten(name)}, which is not the name of a function")
     runs = {part: _list(_get(entry, key, part), f"{key}.{part}") for part in ranges}
     counts = [len(run) for run in runs.values()]
     if counts[0] != counts[1]:
@@ -131,7 +131,7 @@ def _check_labels(rows: Sequence[Any], runs: Sequence[Any], key: str) -> None:
         if len(values) != len(runs[position]):
             raise RecordError(f"{name} has {len(values)} values for {len(runs[position])} points")
         if sorted(set(values)) != values:
-            raise RecordError(f"{name} is {shorten(values)}, it must grow")
+            raise RecordError(f"{name} is {shorten(values)}, it must increase")
 
 
 def _check_time(value: Any, key: str) -> None:
@@ -162,7 +162,7 @@ def _check_bounds(bounds: Mapping[str, Any], n_seeds: int, ranges: Ranges) -> No
         )
     for position in range(lengths[0]):
         pair = [values[part][position] for part in ranges]
-        if pair == [None, None]:  # ours: the bound of this seed is not measured yet
+        if pair == [None, None]:  # written by dal if this seed's bound is not measured yet
             continue
         for part, allowed in ranges.items():
             number(values[part][position], f"{key}.{part}[{position}]", *allowed)
@@ -178,7 +178,7 @@ def _get(mapping: Mapping[str, Any], key: str, name: str) -> Any:
 
 def _mapping(value: Any, key: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
-        raise RecordError(f"{key} is {shorten(value)}, it must hold named values")
+        raise RecordError(f"{key} is {shorten(value)}, it must be a mapping")
     return value
 
 

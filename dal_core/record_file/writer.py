@@ -1,4 +1,4 @@
-"""When records are written while runs advance: as a run ends, else every few seconds at most."""
+"""Writes records while runs advance: when a run ends, otherwise at most every few seconds."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from dal_core.run.rows import RunNotFound
 from dal_core.store.base import Store
 from dal_core.store.experiments import ExperimentNotFound
 
-WRITE_SECONDS = 5.0  # least time between two writes while runs advance
+WRITE_SECONDS = 5.0  # shortest time between two writes while runs advance
 
 
 class Throttle:
-    """Names of things that changed, released together and at most once every `seconds`.
+    """Collects names of changed things and releases them together, at most every `seconds`.
 
-    Pure: the caller says what time it is, in seconds from any origin.
+    It reads no clock. The caller passes the time, in seconds from any origin.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -29,11 +29,11 @@ class Throttle:
         self._released: float | None = None
 
     def add(self, name: str) -> None:
-        """Note that a thing changed."""
+        """Add the name of a thing that changed."""
         self._changed.add(name)
 
     def wait(self, now: float) -> float | None:
-        """Seconds until something is due, 0 if it is now; None if nothing has changed."""
+        """Seconds until the next release is due, 0 if it is due now; None if nothing changed."""
         if not self._changed:
             return None
         if self._released is None:
@@ -41,11 +41,11 @@ class Throttle:
         return max(0.0, self._released + self._seconds - now)
 
     def due(self, now: float) -> set[str]:
-        """Release what changed if enough time has passed since the last release, else nothing."""
+        """The changed names if a release is due, else none."""
         return self.release(now) if self.wait(now) == 0 else set()
 
     def release(self, now: float) -> set[str]:
-        """Release what changed, whatever the time."""
+        """The changed names, even if no release is due."""
         changed, self._changed = self._changed, set()
         if changed:
             self._released = now
@@ -55,33 +55,36 @@ class Throttle:
 class RecordWriter:
     """Writes the records of the runs that a process works on.
 
-    A record is written when its run is left without work, otherwise at most every `WRITE_SECONDS`.
-    One that cannot be written is a warning: the results are in the store, and the work goes on.
+    A record is written when its run has no work left, otherwise at most every `WRITE_SECONDS`. A
+    record that cannot be written only causes a warning, because the results are in the store.
     """
 
     def __init__(self, store: Store, clock: Callable[[], float] = time.monotonic) -> None:
         self._store, self._clock = store, clock
-        self._behind = Throttle(WRITE_SECONDS)
+        self._outdated = Throttle(WRITE_SECONDS)
 
     def step_stored(self, run_id: str) -> None:
-        """A step of the run was stored, so its record is behind."""
-        self._behind.add(run_id)
+        """Note that a step of the run was stored, so that its record is out of date."""
+        self._outdated.add(run_id)
 
     def wait(self) -> float | None:
-        """Seconds until `write_due` has something to write; None if no record is behind."""
-        return self._behind.wait(self._clock())
+        """Seconds until `write_due` has something to write; None if every record is up to date."""
+        return self._outdated.wait(self._clock())
 
     def write_due(self) -> None:
-        """Write the records that are behind, if the last write is long enough ago."""
-        self._write(self._behind.due(self._clock()))
+        """Write the outdated records if the last write is `WRITE_SECONDS` ago."""
+        self._write(self._outdated.due(self._clock()))
 
     def write_all(self) -> None:
-        """Write the records that are behind."""
-        self._write(self._behind.release(self._clock()))
+        """Write all outdated records now."""
+        self._write(self._outdated.release(self._clock()))
 
     def leave(self, run_id: str) -> None:
-        """The process stops working on the run for now: write everything if that is its end."""
-        if self._behind.wait(self._clock()) is not None and not self._has_work(run_id):
+        """Write all outdated records if the run has no work left, else those that are due.
+
+        Called when the process stops working on the run.
+        """
+        if self._outdated.wait(self._clock()) is not None and not self._has_work(run_id):
             self.write_all()
         else:
             self.write_due()
@@ -103,6 +106,6 @@ class RecordWriter:
         try:
             write(self._store, name)
         except (RunNotFound, ExperimentNotFound):
-            pass  # deleted a moment ago
+            pass  # deleted meanwhile
         except (RecordError, OSError) as error:
             warnings.warn(f"the record of {name} was not written: {error}", stacklevel=2)

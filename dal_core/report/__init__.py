@@ -1,1 +1,1 @@
-"""A report folder: tables, figures and an index page from a record."""
+"""A report folder: tables, figures and an index page, made from records."""

@@ -1,4 +1,4 @@
-"""The first page of a report: what was run, how it compares with Random, links to every file."""
+"""The first page of a report: a summary of the runs, their comparison with Random, and links."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dal_core.results.seeds import MIN_SEEDS
 from dal_core.results.statistics import Statistics
 from dal_core.results.titles import display_name, in_order
 
-_AT_LABELS = (50, 100, 200, 300, 500, 1000)  # differences are given at these, as far as the runs go
+_AT_LABELS = (50, 100, 200, 300, 500, 1000)  # differences are shown at these, if they were measured
 _AT_ACCURACIES = (0.80, 0.90, 0.95)
 _TITLES = {
     "figure1": "Figure 1: examples of the images with their labels",
@@ -32,14 +32,15 @@ _TITLES = {
 
 
 def index_page(
-    record: Record, runs: Sequence[RunCurve], found: Statistics, files: Sequence[str]
+    record: Record, runs: Sequence[RunCurve], statistics: Statistics, files: Sequence[str]
 ) -> str:
     """The page as Markdown.
 
     Args:
-        files: names of the report's files, all in the page's folder.
+        statistics: the statistics of `runs`.
+        files: names of the report's files, all in the folder of the page.
     """
-    lines = ["# Report", "", *_what_was_run(record, runs), *_against_random(found)]
+    lines = ["# Report", "", *_what_was_run(record, runs), *_against_random(statistics)]
     lines += ["", "## Tables and numbers", ""]
     others = [file for file in files if not file.startswith(tuple(_TITLES))]
     lines += [f"- [{file}]({file})" for file in others]
@@ -70,9 +71,9 @@ def _what_was_run(record: Record, runs: Sequence[RunCurve]) -> list[str]:
     return [*lines, f"- Parameters: {parameters}"]
 
 
-def _against_random(found: Statistics) -> list[str]:
-    """Two tables: accuracy above Random's at some labels, labels saved at some accuracies."""
-    differences, saved = found.mean_differences, found.mean_labels_saved
+def _against_random(statistics: Statistics) -> list[str]:
+    """Two tables: the accuracy gained over Random at some numbers of labels, and labels saved."""
+    differences, saved = statistics.mean_differences, statistics.mean_labels_saved
     if differences.empty:
         return []
     at = [n for n in _AT_LABELS if n in set(differences.n_labelled)]

@@ -1,4 +1,4 @@
-"""What `dal report` writes: tables, figures and statistics of records, in one folder."""
+"""Writes the tables, figures and statistics of records to a folder, for `dal report`."""
 
 from __future__ import annotations
 
@@ -30,33 +30,35 @@ def write_report(
     name: str = "these runs",
     formats: tuple[str, ...] = figures.FORMATS,
 ) -> list[Path]:
-    """Write tables 2-5, figures 1-6 and the statistics of records into a folder.
+    """Write tables 2-5, figures 1-6 and the statistics of records (docs/method.md, section 11).
 
     Args:
         records: records or their files; several are merged by (function, seed).
-        folder: made if needed; files of an earlier report are replaced, other files stay.
-        dataset: for figure 1; without it, figure 1 is left out.
-        against: other records by name, drawn beside these (`compare`), such as
-            {"released": [record]}; each entry is merged by itself.
+        folder: created if needed. Files of an earlier report are replaced, other files are kept.
+        dataset: the images of figure 1; None leaves figure 1 out.
+        against: other records by name to compare with `records`, such as {"released": [record]};
+            the records of each entry are merged.
         name: the name of `records` in that comparison.
-        formats: of the figures; any of svg, png and pdf.
+        formats: formats of the figures; any of svg, png and pdf.
 
     Returns:
         The files written, `index.md` first.
 
     Raises:
-        RecordError: a record cannot be read or merged, or has no run; nothing is written.
-        ValueError: too many records to compare, or two with one name; nothing is written.
+        RecordError: a record cannot be read or merged, or there is no run; nothing is written.
+        ValueError: there are too many records to compare, or two have the same name; nothing is
+            written. Also: runs to average were measured at different numbers of labels.
+        OSError: a file cannot be written.
     """
     record = _merged(records)
     runs = curves(record)
-    others = {other: curves(_merged(theirs)) for other, theirs in (against or {}).items()}
+    others = {other: curves(_merged(found)) for other, found in (against or {}).items()}
     compared = {name: runs, **others}
     if not runs:
-        raise RecordError("the record holds no run yet, there is nothing to report")
+        raise RecordError("the record has no run yet, so there is nothing to report")
     if name in others or len(compared) > figures.MAX_COMPARED:
         raise ValueError(
-            f"records to compare need different names, and are {figures.MAX_COMPARED} at most: "
+            f"at most {figures.MAX_COMPARED} records with different names can be compared: "
             + ", ".join([name, *others])
         )
     folder = Path(folder)

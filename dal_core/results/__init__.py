@@ -1,1 +1,1 @@
-"""What runs show: curves, crossings, comparisons over seeds, tables, published numbers."""
+"""Results of runs: curves, crossings, statistics over seeds, tables and published numbers."""

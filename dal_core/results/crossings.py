@@ -19,9 +19,9 @@ Metric = Literal["accuracy", "mutual_information"]
 METRICS: tuple[Metric, ...] = ("accuracy", "mutual_information")
 
 THRESHOLD_TOLERANCE = 1e-9
-"""An error counts as reached when 1 - accuracy <= error + this.
+"""An error is reached when 1 - accuracy <= error + THRESHOLD_TOLERANCE.
 
-In floating point, 1 - 0.95 is slightly more than 0.05. Without a tolerance, 2,850 right of 3,000
+In floating point, 1 - 0.95 is slightly more than 0.05. Without a tolerance, 2,850 correct of 3,000
 would miss 5%. The tolerance is 100,000 times smaller than one test image of 10,000.
 """
 
@@ -31,10 +31,10 @@ class StepAverage:
     """Labels needed by each run, and their average (docs/method.md, section 8).
 
     Attributes:
-        labels: of each run, in the order given; None for a run that never reached the error.
-        mean: over the runs; None unless all reached the error, because a mean over the others
-            would favour a function that often fails.
-        std: population standard deviation over the runs (ddof 0); None where `mean` is.
+        labels: labels each run needed, in the order given; None if it never reached the error.
+        mean: mean over the runs; None unless all reached the error, because a mean over the
+            others would favour a function that often fails.
+        std: population standard deviation over the runs (ddof 0); None if `mean` is.
     """
 
     labels: tuple[int | None, ...]
@@ -83,7 +83,7 @@ def step_average(runs: Sequence[RunCurve], error: float, sustained: bool = False
 
 
 def average_labels(labels: Iterable[int | None]) -> StepAverage:
-    """The Step-Average of known counts."""
+    """The Step-Average of counts that are given, such as published ones."""
     counts = tuple(labels)
     known = [count for count in counts if count is not None]
     if not known or len(known) < len(counts):
@@ -92,7 +92,11 @@ def average_labels(labels: Iterable[int | None]) -> StepAverage:
 
 
 def average_step(runs: Sequence[RunCurve], error: float, sustained: bool = False) -> int | None:
-    """Average the accuracy over the runs, up to the shortest, then count once."""
+    """Average the accuracy over the runs, up to the end of the shortest, then count once.
+
+    Raises:
+        ValueError: the runs were measured at different numbers of labels.
+    """
     mean = band(runs)
     return crossing(list(mean.n_labelled), list(mean["mean"]), error, sustained)
 
@@ -128,7 +132,11 @@ def band(runs: Sequence[RunCurve], metric: Metric = "accuracy") -> pd.DataFrame:
 def aligned(
     runs: Sequence[RunCurve], metric: Metric = "accuracy"
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Labels [K] and values [S, K] of S runs, up to the end of the shortest; see `band`."""
+    """Labels [K] and values [S, K] of S runs, up to the end of the shortest run.
+
+    Raises:
+        ValueError: the runs were measured at different numbers of labels.
+    """
     length = min((len(run) for run in runs), default=0)
     if not length:
         return np.empty(0, np.int64), np.empty((1, 0))
@@ -137,7 +145,7 @@ def aligned(
         if run.n_labelled[:length] != labels:
             raise ValueError(
                 f"{run.acquisition} seed {run.seed} was not measured at the same numbers of "
-                f"labels as {runs[0].acquisition} seed {runs[0].seed}, they cannot be averaged"
+                f"labels as {runs[0].acquisition} seed {runs[0].seed}, so they cannot be averaged"
             )
     return np.array(labels), np.array([getattr(run, metric)[:length] for run in runs], float)
 

@@ -17,7 +17,7 @@ class RunCurve:
         n_labelled: labels in the training set at each step.
         accuracy: test accuracy at each step, 0 .. 1.
         mutual_information: test mutual information at each step, nats.
-        seconds: time the run has taken; None if the source does not give it for each run.
+        seconds: seconds the run has taken; None if the source does not give them by run.
         dataset: name of the data set; "" if the source does not give it.
     """
 
@@ -54,7 +54,14 @@ class RunCurve:
 
 @dataclass(frozen=True)
 class Bound:
-    """The model trained once on all images but the validation set (docs/method.md, section 7)."""
+    """Test results of one full-data training (docs/method.md, section 7).
+
+    Attributes:
+        seed: seed of the training.
+        accuracy: test accuracy, 0 .. 1.
+        mutual_information: test mutual information, nats.
+        seconds: seconds the training and measurement took; None if unknown.
+    """
 
     seed: int
     accuracy: float

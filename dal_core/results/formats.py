@@ -1,7 +1,7 @@
 """Tables 2-5 as Markdown, LaTeX and CSV.
 
-Rounding is the report's: labels as whole numbers, their mean with one decimal; shares with two
-decimals, their deviation with three. The lowest value of a column is bold.
+Numbers are rounded as in the report: labels to whole numbers and their mean to one decimal, shares
+to two decimals and their standard deviation to three. The lowest value of a column is bold.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from dal_core.results.tables import Cells, Row, Table
 from dal_core.results.titles import display_name
 
 NEVER, UNKNOWN = "never", "–"
-_WAYS = (  # column group, the row's cells
+_WAYS = (  # prefix of the columns, cells of a row
     ("", lambda row: row.first),
     ("Sustained: ", lambda row: row.sustained),
     ("Report: ", lambda row: row.report),
 )
 _LATEX = {
     **{character: "\\" + character for character in "%&_#$"},
-    **{character: "{}" for character in "\\{}~^"},  # only in names that are not ours
+    **{character: "{}" for character in "\\{}~^"},  # occur only in names of foreign records
     "±": r"$\pm$",
     UNKNOWN: "--",
 }
 
 
 def to_markdown(tables: Iterable[Table], notes: Sequence[str] = ()) -> str:
-    """All tables, with the notes below."""
+    """All tables as Markdown, followed by the notes."""
     parts = []
     for table in tables:
         header, rows = _grid(table, lambda text: f"**{text}**", lambda t: t.replace("|", r"\|"))
@@ -67,8 +67,8 @@ def to_latex(tables: Iterable[Table], notes: Sequence[str] = ()) -> str:
 def to_frame(tables: Iterable[Table]) -> pd.DataFrame:
     """One row per table, function and way of counting (first, sustained, report, gal), unrounded.
 
-    A number is missing where the error was never reached or, in tables 4 and 5, where Random never
-    reached it.
+    A number is missing if the error was never reached. In tables 4 and 5 it is also missing if
+    Random never reached the error.
     """
     rows = []
     for table in tables:
@@ -95,7 +95,7 @@ def to_frame(tables: Iterable[Table]) -> pd.DataFrame:
 
 
 def printed(table: Table) -> pd.DataFrame:
-    """One table as text for a page, a row per function; the lowest of a column in ** **.
+    """One table as text for a page, with a row per function; the lowest of a column is in ** **.
 
     Columns: `Acq. func.`; `Runs`, `Step-Average` and `Average-Step`, then the same three with the
     prefixes `Sustained: ` and `Report: `; `Gal et al.`.
@@ -143,8 +143,8 @@ def _grid(
     header = ["Acq. func."]
     texts = [[display_name(row.acquisition) for row in table.rows]]
     values: list[Sequence[float | None]] = [[None] * len(table.rows)]  # names are never bold
-    for prefix, of in _WAYS:
-        cells = [of(row) for row in table.rows]
+    for prefix, cells_of in _WAYS:
+        cells = [cells_of(row) for row in table.rows]
         header += [f"{prefix}Runs", f"{prefix}Step-Average", f"{prefix}Average-Step"]
         texts += [[show(one, table.relative) for one in cells] for show in (_runs, _mean, _step)]
         values += [

@@ -22,14 +22,14 @@ def labelling_seconds(log: RunState) -> dict[int, float]:
 
 
 def labelling_minutes(log: RunState) -> dict[int, float]:
-    """Labels of each measured step -> minutes of labelling until then, never falling.
+    """Number of labels at each measured step -> minutes of labelling up to it, never decreasing.
 
-    The initial labels come with the data and cost nothing, and neither does an answer without a
-    time. A result that a correction made obsolete is not a step of the log.
+    Initial labels come with the data and cost no time. An answer without a time counts as zero.
+    Steps that a correction replaced are not included.
     """
     return {step.n_labelled: _minutes_until(log, step.after) for step in log.steps}
 
 
 def _minutes_until(log: RunState, after: int) -> float:
-    given = (one for one in log.submissions if one.submission_id <= after)
-    return sum(answer.seconds or 0.0 for one in given for answer in one.answers) / 60
+    earlier = (one for one in log.submissions if one.submission_id <= after)
+    return sum(answer.seconds or 0.0 for one in earlier for answer in one.answers) / 60

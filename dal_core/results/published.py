@@ -1,4 +1,4 @@
-"""Published numbers that stand beside ours; none of them is computed here.
+"""Published numbers that tables and figures show beside ours.
 
 `LABELS_NEEDED`: Pilz (2025), "Deep Active Learning for Image Data", tables 2 and 3. Its column
 `gal`: Gal, Islam and Ghahramani (2017), "Deep Bayesian Active Learning with Image Data", table 1.
@@ -18,11 +18,11 @@ class LabelsNeeded:
     """Labels that one function needed to reach one error, as printed.
 
     Attributes:
-        runs: the report's three runs, sorted by labels, not by seed.
-        step_average: their mean, one decimal.
-        std: their population standard deviation, one decimal.
-        average_step: counted on the report's averaged curve.
-        gal: Gal et al.'s number.
+        runs: labels of the report's three runs, sorted by value, not by seed.
+        step_average: mean of `runs`, rounded to one decimal.
+        std: population standard deviation of `runs`, rounded to one decimal.
+        average_step: labels at which the report's averaged curve reaches the error.
+        gal: the number of Gal et al. (2017).
     """
 
     runs: tuple[int, ...]
@@ -32,7 +32,7 @@ class LabelsNeeded:
     gal: int
 
 
-LABELS_NEEDED: Mapping[float, Mapping[str, LabelsNeeded]] = {  # by error, then by function
+LABELS_NEEDED: Mapping[float, Mapping[str, LabelsNeeded]] = {  # error -> function -> numbers
     0.10: {
         "max_entropy": LabelsNeeded((130, 130, 140), 133.3, 4.7, 130, 165),
         "bald": LabelsNeeded((100, 120, 140), 120.0, 16.3, 130, 145),
@@ -49,7 +49,7 @@ LABELS_NEEDED: Mapping[float, Mapping[str, LabelsNeeded]] = {  # by error, then 
     },
 }
 
-CURVE_POINTS: Mapping[str, Mapping[int, float]] = {  # test accuracy by labels
+CURVE_POINTS: Mapping[str, Mapping[int, float]] = {  # function -> labels -> test accuracy
     "bald": {20: 0.628, 70: 0.835, 120: 0.896, 220: 0.939},
     "random": {20: 0.628, 70: 0.824, 120: 0.857, 220: 0.907},
 }

@@ -1,4 +1,4 @@
-"""A run step by step, read from its log: what was known, asked, answered and measured at each."""
+"""The history of a run, read from its log: labels, query, answers and results of each step."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ from dal_core.run.state import RunState
 
 @dataclass(frozen=True)
 class Moment:
-    """One state of a run: its labels, the model trained on them, and what came next.
+    """One state of a run: its labels, their measurement, and the query that followed.
 
     Attributes:
-        number: labelled batches before it (k in the report).
-        after: the last submission in the training set; 0 for the initial set alone.
-        step: what was measured; None if it was left out or has not happened yet.
-        query: what was asked next; None if nothing was.
-        submission: the answers to the query; None while it waits for them.
+        number: batches labelled before it (k in the report).
+        n_labelled: labels in the training set.
+        after: id of the last submission in the training set; 0 for the initial set alone.
+        step: the measurement; None if the state was skipped or is not measured yet.
+        query: the query that followed; None if there was none.
+        submission: the answers to the query; None until they are given.
     """
 
     number: int
@@ -38,9 +39,9 @@ class AskedImage:
     """One image of a query.
 
     Attributes:
-        answered: it was labelled or skipped.
-        given: the label; None if it was skipped or not answered yet.
-        truth: the data set's label; None if that is unknown.
+        answered: whether it was labelled or skipped.
+        given: the label given; None if it was skipped or not answered yet.
+        truth: the data set's label; None if unknown.
     """
 
     image_id: int
@@ -50,12 +51,12 @@ class AskedImage:
 
     @property
     def is_wrong(self) -> bool:
-        """Whether its label differs from the data set's."""
+        """Whether the label given differs from the data set's."""
         return None not in (self.given, self.truth) and self.given != self.truth
 
 
 def moments(log: RunState) -> tuple[Moment, ...]:
-    """Every state of the run, by ascending number of labels."""
+    """Every state of the run, in order of increasing number of labels."""
     steps = {step.after: step for step in log.steps}
     found, after, n_labelled = [], 0, log.run.n_initial
     for number, submission in enumerate(log.submissions):
@@ -72,15 +73,15 @@ def at_labels(moments: Sequence[Moment], n_labelled: int) -> Moment:
 
 
 def asked_images(moment: Moment, dataset: ImageDataset) -> list[AskedImage]:
-    """The images asked for next, by rank: those answered or, before an answer, those shown."""
+    """The images of the moment's query, best first: those answered, or those shown if none is."""
     if moment.query is None:
         return []
-    said = {a.image_id: a.label for a in moment.submission.answers} if moment.submission else {}
-    ids = [i for i in moment.query.ranking if i in said] if said else moment.query.shown()
-    return [AskedImage(i, i in said, said.get(i), _truth(dataset, i)) for i in ids]
+    given = {a.image_id: a.label for a in moment.submission.answers} if moment.submission else {}
+    ids = [i for i in moment.query.ranking if i in given] if given else moment.query.shown()
+    return [AskedImage(i, i in given, given.get(i), _true_label(dataset, i)) for i in ids]
 
 
-def _truth(dataset: ImageDataset, image_id: int) -> int | None:
+def _true_label(dataset: ImageDataset, image_id: int) -> int | None:
     label = int(dataset.labels[image_id])
     return None if label == UNKNOWN else label
 
@@ -94,15 +95,15 @@ def class_counts(
     twice counts twice. Pool images of unknown class are not counted.
 
     Returns:
-        Two int64 [C].
+        Two int64 arrays [C]: the labels, then the pool images.
     """
     given: list[int] = dataset.labels[split.initial].tolist()
-    gone: list[int] = []
+    answered: list[int] = []
     for submission in log.submissions:
         if submission.submission_id <= moment.after:
             given += submission.labels.values()
-            gone += [answer.image_id for answer in submission.answers]
-    pool = split.pool[~np.isin(split.pool, gone)]
+            answered += [answer.image_id for answer in submission.answers]
+    pool = split.pool[~np.isin(split.pool, answered)]
     pool, n_classes = pool[dataset.known[pool]], dataset.n_classes
     return (
         np.bincount(given, minlength=n_classes),
@@ -111,22 +112,22 @@ def class_counts(
 
 
 def n_wrong(log: RunState, moment: Moment, dataset: ImageDataset) -> int:
-    """Given labels in the training set that differ from the data set's, where that is known."""
+    """Answers in the training set that differ from the data set's label, if that is known."""
     given = [
         pair
         for submission in log.submissions
         if submission.submission_id <= moment.after
         for pair in submission.labels.items()
     ]
-    return sum(_truth(dataset, image_id) not in (None, label) for image_id, label in given)
+    return sum(_true_label(dataset, image_id) not in (None, label) for image_id, label in given)
 
 
 def class_accuracy(confusion: Confusion) -> np.ndarray:
-    """[C] share of each class's test images predicted right; NaN for a class without images."""
+    """[C] accuracy on the test images of each class; NaN for a class without images."""
     counts = np.array(confusion, dtype=np.float64)
-    of_class = counts.sum(1)
-    right = np.diag(counts)
-    return np.divide(right, of_class, out=np.full(len(counts), np.nan), where=of_class > 0)
+    images = counts.sum(1)
+    correct = np.diag(counts)
+    return np.divide(correct, images, out=np.full(len(counts), np.nan), where=images > 0)
 
 
 def worst_confusions(confusion: Confusion, n: int = 3) -> list[tuple[int, int, int]]:
@@ -134,5 +135,7 @@ def worst_confusions(confusion: Confusion, n: int = 3) -> list[tuple[int, int, i
     counts = np.array(confusion)
     np.fill_diagonal(counts, 0)
     order = np.argsort(-counts, axis=None, kind="stable")[:n]
-    cells = [(int(i) // len(counts), int(i) % len(counts)) for i in order]
-    return [(label, said, int(counts[label, said])) for label, said in cells if counts[label, said]]
+    cells = [divmod(int(i), len(counts)) for i in order]
+    return [
+        (label, wrong, int(counts[label, wrong])) for label, wrong in cells if counts[label, wrong]
+    ]

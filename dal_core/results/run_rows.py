@@ -1,4 +1,4 @@
-"""A run as one row of a list: what `dal runs` and the Runs page show of it."""
+"""A run as one row of a list, as `dal runs` and the Runs page show it."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class RunLine:
 
     Attributes:
         accuracy: test accuracy of the newest step, a fraction; None before the first.
-        annotators: who gave labels, in the order of their first.
-        person_labels: labels that people gave.
+        annotators: names of those who gave labels, in the order of their first label.
+        person_labels: number of labels that people gave.
     """
 
     run: RunRow
@@ -29,13 +29,13 @@ class RunLine:
 
     @property
     def protocol(self) -> str:
-        """The protocol, and where the run was forked if it was."""
+        """The protocol; for a fork also the number of labels at the fork."""
         fork = "" if self.run.forked_from is None else f", fork at {self.run.forked_labels}"
         return describe_protocol(self.run.spec.protocol) + fork
 
     @property
     def answered_by(self) -> str:
-        """Who gave labels; before the first, who is to give them."""
+        """Who gave labels; before the first label, who will give them."""
         return answered_by(self.run, self.annotators or (self.run.kind,))
 
 
@@ -52,11 +52,11 @@ def run_line(log: RunState) -> RunLine:
 
 
 def annotators(log: RunState) -> tuple[str, ...]:
-    """Who gave labels, in the order of their first."""
+    """Names of those who gave labels, in the order of their first label."""
     return tuple(dict.fromkeys(one.annotator for one in log.submissions))
 
 
-def answered_by(run: RunRow, who: tuple[str, ...]) -> str:
-    """These names, with the oracle's noise if the run has any."""
+def answered_by(run: RunRow, names: tuple[str, ...]) -> str:
+    """The names, followed by the oracle's noise if the run has any."""
     noise = noise_name(run.spec.noise)
-    return ", ".join(who) + (f" ({noise})" if noise else "")
+    return ", ".join(names) + (f" ({noise})" if noise else "")

@@ -1,6 +1,7 @@
-"""Functions compared over seeds: intervals, paired differences to Random, labels saved.
+"""Statistics over seeds: bootstrap intervals, paired differences to Random, labels saved.
 
-Pure functions: the caller passes the generator (or its seed) for the bootstrap.
+Defined in docs/method.md, section 15. Pure functions: the caller passes the generator (or its seed)
+for the bootstrap.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ def bootstrap_interval(
     Args:
         values: [S] or [S, K]; the S seeds are drawn with replacement, each with all its K values.
         rng: a generator, or the seed of one.
+        level: share of the bootstrap means inside the interval.
+        resamples: number of bootstrap means.
 
     Returns:
         Lower and upper end, each [] or [K].
@@ -48,6 +51,9 @@ def means(
     Returns:
         Columns `acquisition`, `n_labelled`, `mean`, `low`, `high`, `n_seeds`, up to the
         end of each function's shortest run. `low` and `high` are missing below `MIN_SEEDS` seeds.
+
+    Raises:
+        ValueError: runs of one function were measured at different numbers of labels.
     """
     generator = np.random.default_rng(rng)
     rows = {name: aligned(group, metric) for name, group in by_function(runs).items()}
@@ -62,7 +68,11 @@ def paired_differences(
     Both share validation, initial and test images, so the seed's effect on both cancels out.
 
     Returns:
-        Columns `acquisition`, `seed`, `n_labelled`, `difference`.
+        Columns `acquisition`, `seed`, `n_labelled`, `difference`. Seeds without a run of the
+        baseline are left out.
+
+    Raises:
+        ValueError: the runs of a pair were measured at different numbers of labels.
     """
     runs = list(runs)
     partners = {run.seed: run for run in runs if run.acquisition == baseline}
@@ -70,14 +80,14 @@ def paired_differences(
     for run in runs:
         if run.acquisition == baseline or run.seed not in partners:
             continue
-        labels, (ours, theirs) = aligned([run, partners[run.seed]], metric)
+        labels, (values, baseline_values) = aligned([run, partners[run.seed]], metric)
         frames.append(
             pd.DataFrame(
                 {
                     "acquisition": run.acquisition,
                     "seed": run.seed,
                     "n_labelled": labels,
-                    "difference": ours - theirs,
+                    "difference": values - baseline_values,
                 }
             )
         )
@@ -104,9 +114,13 @@ def labels_saved(
 ) -> pd.DataFrame:
     """Labels each run saves against the baseline's run of the same seed, at each accuracy.
 
+    Args:
+        levels: accuracies to reach, 0 .. 1.
+        sustained: count to the sustained crossing instead of the first.
+
     Returns:
         Columns `acquisition`, `seed`, `accuracy`, `labels`, `baseline_labels` and `saved`, their
-        difference (negative if the run needed more). `<NA>` where a run never reached the accuracy.
+        difference (negative if the run needed more). `<NA>` if a run never reached the accuracy.
     """
     runs = list(runs)
     partners = {run.seed: run for run in runs if run.acquisition == baseline}
@@ -114,12 +128,12 @@ def labels_saved(
     for run in runs:
         if run.acquisition == baseline or run.seed not in partners:
             continue
-        other = partners[run.seed]
+        partner = partners[run.seed]
         for level in levels:
-            ours = crossing(run.n_labelled, run.accuracy, 1 - level, sustained)
-            theirs = crossing(other.n_labelled, other.accuracy, 1 - level, sustained)
-            saved = None if ours is None or theirs is None else theirs - ours
-            rows.append((run.acquisition, run.seed, level, ours, theirs, saved))
+            needed = crossing(run.n_labelled, run.accuracy, 1 - level, sustained)
+            by_partner = crossing(partner.n_labelled, partner.accuracy, 1 - level, sustained)
+            saved = None if needed is None or by_partner is None else by_partner - needed
+            rows.append((run.acquisition, run.seed, level, needed, by_partner, saved))
     columns = ["acquisition", "seed", "accuracy", "labels", "baseline_labels", "saved"]
     frame = pd.DataFrame(rows, columns=columns)
     return frame.astype(dict.fromkeys(columns[3:], "Int64"))

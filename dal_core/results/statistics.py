@@ -17,7 +17,7 @@ _BOOTSTRAP_SEED = 0  # the same records give the same intervals
 
 @dataclass(frozen=True)
 class Statistics:
-    """Data frames, each as the function of that name in `seeds` returns it."""
+    """Data frames, each as the function of the same name in `seeds` returns it."""
 
     means: pd.DataFrame
     differences: pd.DataFrame
@@ -27,7 +27,11 @@ class Statistics:
 
 
 def statistics(runs: Sequence[RunCurve], sustained: bool = False) -> Statistics:
-    """All statistics; intervals need at least four seeds."""
+    """All statistics; intervals need at least `seeds.MIN_SEEDS` seeds.
+
+    Raises:
+        ValueError: runs to average or subtract were measured at different numbers of labels.
+    """
     rng = np.random.default_rng(_BOOTSTRAP_SEED)
     differences = seeds.paired_differences(runs)
     saved = seeds.labels_saved(runs, LEVELS, sustained)

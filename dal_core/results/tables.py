@@ -1,6 +1,6 @@
 """The report's tables 2-5: labels needed to reach 10% and 5% error, absolute and against Random.
 
-Our values stand beside those of the report and of Gal et al. (2017); `formats` prints them.
+Our values are shown beside those of the report and of Gal et al. (2017). `formats` prints them.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ class Cells:
         runs: one value per run; None if it never reached the error.
         mean, std: Step-Average with its population standard deviation; None unless all runs
             reached the error.
-        average_step: Average-Step; None for never.
-        defined, average_step_defined: False if Random's value is missing, so that there is no
-            share: neither a value nor "never".
+        average_step: Average-Step; None if the averaged curve never reached the error.
+        defined, average_step_defined: False if there is no value of Random to divide by. The cell
+            then shows a dash instead of a number or "never".
     """
 
     runs: tuple[float | None, ...]
@@ -46,7 +46,7 @@ class Cells:
 
 @dataclass(frozen=True)
 class Row:
-    """One acquisition function: first and sustained crossings, the report's, Gal et al.'s."""
+    """One acquisition function: its first and sustained crossings, and the published values."""
 
     acquisition: str
     first: Cells
@@ -78,7 +78,11 @@ class Table:
 
 
 def tables(runs: Sequence[RunCurve]) -> list[Table]:
-    """Tables 2, 3, 4 and 5 of these runs."""
+    """Tables 2, 3, 4 and 5 of the runs.
+
+    Raises:
+        ValueError: runs of one function were measured at different numbers of labels.
+    """
     groups = by_function(runs)
     absolute = [
         Table(

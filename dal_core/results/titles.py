@@ -19,15 +19,15 @@ PALETTE: Mapping[str, str] = {
     "vermillion": "#D55E00",
     "grey": "#8C8C8C",
 }
-PRIMARY = PALETTE["blue"]  # what a chart is about, where that is no function
-TEXT = "#7b7f87"  # in charts: contrast 4 to 1 against a light page and a dark one
+PRIMARY = PALETTE["blue"]  # the main series of a chart that shows no single function
+TEXT = "#7b7f87"  # text in charts: contrast 4:1 on a light page and on a dark one
 FULL_DATA = PALETTE["vermillion"]  # the full-data bound, a thin line in every chart
 
-_BOUND = "full_data"  # a run without an acquisition function
+_BOUND = "full_data"  # name of a full-data run, which has no acquisition function
 
 
 def display_name(acquisition: str, short: bool = False) -> str:
-    """What people call a function; `short` gives the abbreviation for tables.
+    """Display name of an acquisition function, or its abbreviation for tables (`short`).
 
     A function that is not registered (from a foreign record) keeps its own name.
     """
@@ -51,6 +51,6 @@ def noise_name(noise: float) -> str:
 
 
 def in_order(acquisitions: list[str]) -> list[str]:
-    """Each once: registered ones in the registry's order, the full-data bound, then the others."""
+    """The names without repeats: registered functions, the full-data bound, then all others."""
     known = [name for name in (*registry.names(), _BOUND) if name in acquisitions]
     return known + [name for name in dict.fromkeys(acquisitions) if name not in known]

@@ -139,7 +139,7 @@ def test_a_damaged_model_is_not_exported_and_said_to_be_damaged(
     store, run_id = fitted(dal_home, mnist5k, "lenet5")
     path = dal_home / run_id / WEIGHTS
     path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(NoModel, match=f"run {run_id} has no model that can be used: .*{WEIGHTS}"):
+    with pytest.raises(NoModel, match=f"run {run_id} has no usable model: .*{WEIGHTS}"):
         model_bytes(dal_home, store.log(run_id))
 
 

@@ -302,7 +302,7 @@ def test_labels_of_another_seeds_pool_are_refused(
         (b"", "the file holds no labels"),
         (b"\xff\xfe\x00", "the file is not text (UTF-8)"),
         (b"image_id,label\n1,2\n", "line 2 has no column image_sha256; needed: image_id, "),
-        (b"image_id,image_sha256,label,step\n1,2\n", "line 2 has another number of cells"),
+        (b"image_id,image_sha256,label,step\n1,2\n", "line 2 has a different number of cells"),
         (b'{"image_id": 1\n', "line 1 is not a JSON object"),
         (b"{}\n[1]\n", "line 1 has no column image_id"),
         (b'\n{"image_id": 1}\n', "line 2 has no column image_sha256"),

@@ -278,8 +278,8 @@ def test_a_run_stays_as_long_as_an_experiment_has_it(store: Store, mnist5k: Imag
     [
         ((), (1,), "no acquisition function"),
         (("bald",), (), "no seed"),
-        (("bald", "bald"), (1,), "'bald' is named twice"),
-        (("bald",), (1, 1), "1 is named twice"),
+        (("bald", "bald"), (1,), "'bald' is given twice"),
+        (("bald",), (1, 1), "1 is given twice"),
         (("bold",), (1,), "'bold'"),
         (("bald",), (1, -1), "-1"),
     ],

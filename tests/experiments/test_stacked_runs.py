@@ -21,7 +21,7 @@ from dal_core.cli.reproduce import _is_stacked
 from dal_core.data.base import ImageDataset
 from dal_core.execution.job import Workbench, advance
 from dal_core.experiments import control, stacked_runs
-from dal_core.experiments.stacked_runs import Together, conduct
+from dal_core.experiments.stacked_runs import StackedWorkbench, conduct
 from dal_core.experiments.status import ExperimentStatus, status
 from dal_core.protocol.run_spec import FULL_DATA
 from dal_core.run.next_task import next_task
@@ -335,7 +335,7 @@ def test_a_run_that_somebody_else_works_on_is_left_to_them(
 ) -> None:
     experiment_id = create(store, mnist5k, seeds=(1,))
     busy, *others = run_ids(store, experiment_id)
-    together = Together(store, CPU, lambda: None, tmp_path / "log")
+    together = StackedWorkbench(store, CPU, lambda: None, tmp_path / "log")
     with run_lock(store.home, busy):
         while together.advance(status(store, experiment_id).runs):
             pass

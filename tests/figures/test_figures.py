@@ -314,7 +314,7 @@ def test_a_chart_is_saved_in_every_format_with_its_numbers(tmp_path: Path) -> No
 
 def test_an_unknown_format_is_refused(tmp_path: Path) -> None:
     data = figures.learning_curve_data(run((0.6,)))
-    with pytest.raises(ValueError, match="'bmp', only as svg, png, pdf"):
+    with pytest.raises(ValueError, match="'bmp'; allowed: svg, png, pdf"):
         figures.save(figures.learning_curve(run((0.6,))), tmp_path / "x", data, ("bmp",))
     assert list(tmp_path.iterdir()) == []
 

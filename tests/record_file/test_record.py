@@ -194,7 +194,7 @@ def test_unfinished_runs_are_shown() -> None:
         ("time: 123.4", "time: soon", r"results.acq.mutual_information.time is 'soon'"),
         ("  acq:", "  acqu:", r"results.acq is missing"),
         ("results:", "result:", r"results is missing"),
-        ("LeNet", "!!python/object/apply:os.getcwd []", r"not a whole YAML file"),
+        ("LeNet", "!!python/object/apply:os.getcwd []", r"not a complete YAML file"),
     ],
 )
 def test_an_impossible_record_is_refused_in_one_line(old: str, new: str, message: str) -> None:
@@ -304,7 +304,7 @@ def test_labels_with_gaps_are_kept_under_a_key_of_our_own() -> None:
     [
         ([[20, 30], [20]], "n_labelled has 2 runs for 1 in test_acc"),
         ([[20]], r"n_labelled\[0\] has 1 values for 2 points"),
-        ([[30, 20]], r"n_labelled\[0\] is \[30, 20\], it must grow"),
+        ([[30, 20]], r"n_labelled\[0\] is \[30, 20\], it must increase"),
         ([[20, "30"]], r"n_labelled\[0\] is '30', it must be a whole number from 1"),
         (["20"], r"n_labelled\[0\] is '20', it must be a list"),
     ],
