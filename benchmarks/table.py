@@ -61,7 +61,8 @@ def show_scaling(scaled: Scaling) -> None:
     for n, measured in scaled.workers.items():
         console.print(
             f"{n} workers at once: {measured['steps_per_minute']:.1f} steps a minute (60 epochs, "
-            f"220 labels), {measured['cpu']:.2f} CPU s and {measured['clock']:.2f} s on the clock each"
+            f"220 labels), {measured['cpu']:.2f} CPU s and {measured['clock']:.2f} s on the clock "
+            "each"
         )
     console.print(
         f"memory of a worker on {scaled.dataset}: {scaled.worker_megabytes:.0f} MB at its peak, "
