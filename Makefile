@@ -3,8 +3,8 @@
 VENV ?= .venv
 PORT ?= 8501
 PYTEST_ARGS ?=
-# A process a core; conftest.py keeps a file's tests together, and all browser tests on one process.
-PARALLEL ?= -n auto --dist loadgroup
+# A process a core; tests/conftest.py says which tests share one.
+PARALLEL ?= -n auto --dist loadfile
 BENCH_ARGS ?=
 BIN := $(VENV)/bin
 OLD_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))

@@ -6,7 +6,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -21,16 +21,20 @@ os.environ["MKL_NUM_THREADS"] = "1"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Say which tests share a process under `pytest -n`: those of a file, and all in a browser.
+@pytest.hookimpl(optionalhook=True)  # nothing to decide where pytest-xdist is not installed
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Under `pytest -n`, keep a file's tests in one process, and all browser tests in one.
 
-    A file's fixtures are then made once. Browser tests wait for the same two cores, so two at once
-    would measure each other.
+    A file's fixtures are then made once. Two browser tests at a time would wait for each other's
+    workers on the same cores.
     """
-    for item in items:
-        in_browser = item.get_closest_marker("browser") is not None
-        item.add_marker(pytest.mark.xdist_group("browser" if in_browser else str(item.path)))
+    from xdist.scheduler.loadfile import LoadFileScheduling
+
+    class BrowserTestsTogether(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "browser" if "tests/browser/" in nodeid else super()._split_scope(nodeid)
+
+    return BrowserTestsTogether(config, log)
 
 
 @pytest.fixture(autouse=True)
