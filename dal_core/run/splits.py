@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Split:
     """Image ids (int64) by role; no image has two roles.
 
-    `initial` is ordered class by class and may hold an image twice where the protocol draws with
+    `initial` is ordered class by class and may contain an image twice if the protocol draws with
     replacement; `pool` is every training image without another role. The labels of `initial`,
     `validation` and `test` are known. `test` is empty where the data set has no test set.
     """

@@ -1,4 +1,4 @@
-"""One entry per acquisition function: everything else takes it from there."""
+"""The registry of acquisition functions, and that all of dal takes functions from it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The scores against loops, against hand and against their bounds; and what ranks them."""
+"""Scores against loops, hand-computed values and their bounds; and the ranking."""
 
 from __future__ import annotations
 

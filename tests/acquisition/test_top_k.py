@@ -1,4 +1,4 @@
-"""The best of a pool scored in pieces are those of the pool scored at once."""
+"""The shortlist of a pool scored in chunks equals that of the pool scored at once."""
 
 from __future__ import annotations
 

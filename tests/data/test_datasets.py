@@ -1,4 +1,4 @@
-"""Data sets: what they hold, where they are looked for, and what is said when they are broken."""
+"""Data sets: their contents, the folders searched, and the errors for broken files."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def write_mnist(root: Path, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only file: addresses can be opened; a download nobody asked for fails the test."""
+    """Allow only file: addresses, so that an unexpected download fails the test."""
     opened = urllib.request.urlopen
 
     def only_files(url: str, *args: Any, **kwargs: Any) -> Any:
@@ -414,7 +414,7 @@ def test_looking_loading_and_verifying_never_download(
     data: Path, mirror: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*args: object, **kwargs: object) -> None:
-        raise AssertionError("a download nobody asked for")
+        raise AssertionError("an unexpected download")
 
     monkeypatch.setattr(urllib.request, "urlopen", refuse)
     monkeypatch.setattr(import_torchvision().datasets.utils, "download_url", refuse)

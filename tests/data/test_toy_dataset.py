@@ -1,4 +1,4 @@
-"""A data set unlike MNIST, known from a test file alone, goes all the way through `dal`."""
+"""A data set unlike MNIST, registered only by a test, works in all of `dal`."""
 
 from __future__ import annotations
 

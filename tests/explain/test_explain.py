@@ -1,4 +1,4 @@
-"""Explaining: the page's numbers are the run's own, and the sums add up."""
+"""The explain page's numbers equal those of the run, and terms add up to scores."""
 
 from __future__ import annotations
 

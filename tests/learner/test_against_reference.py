@@ -1,4 +1,4 @@
-"""The fast core against the straightforward implementation of `benchmarks.reference`."""
+"""The fast implementation against the plain one in `benchmarks.reference`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A learner defined here, with the five methods alone, does a run's jobs."""
+"""A learner with nothing but the five methods can do all work of a run."""
 
 from __future__ import annotations
 

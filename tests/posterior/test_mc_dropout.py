@@ -1,4 +1,4 @@
-"""T stochastic passes: the trunk once, the chunks each for themselves."""
+"""Stochastic passes: the trunk runs once, and each chunk has its own masks."""
 
 from __future__ import annotations
 

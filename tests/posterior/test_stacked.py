@@ -1,4 +1,4 @@
-"""Passes of stacked models on the CPU are those of each model alone."""
+"""Passes of stacked models on the CPU equal those of each model alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A posterior defined here, with nothing but the seam, works in runs and on the pages."""
+"""A posterior that only a test registers works in runs and on the pages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every random number has a purpose, a seed and a training set size, and nothing else."""
+"""Streams of random numbers depend on seed, purpose and training set size alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a learner trains on, read off a run's state."""
+"""The training set of a run at any of its states."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run needs next: the order of asking, measuring and answering, and when it is over."""
+"""The next task: the order of asking, measuring and answering, and the end of a run."""
 
 from __future__ import annotations
 

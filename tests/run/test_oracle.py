@@ -23,21 +23,21 @@ def test_the_oracle_gives_the_data_sets_labels_of_the_images_shown(mnist5k: Imag
     check_complete(query, clean_answers(answers, mnist5k.n_classes))
 
 
-def _said(dataset: ImageDataset, noise: float, seed: int, n: int = 2000) -> np.ndarray:
+def _labels_given(dataset: ImageDataset, noise: float, seed: int, n: int = 2000) -> np.ndarray:
     """What the oracle says of the first images, [n]."""
     return np.array([oracle.label_of(i, dataset, noise, seed) for i in range(n)])
 
 
 def test_a_noisy_oracle_is_wrong_about_as_often_as_asked_for(mnist5k: ImageDataset) -> None:
     truth = mnist5k.labels[:2000]
-    wrong = (_said(mnist5k, 0.2, seed=1) != truth).mean()
+    wrong = (_labels_given(mnist5k, 0.2, seed=1) != truth).mean()
     assert wrong == pytest.approx(0.2, abs=4 * np.sqrt(0.2 * 0.8 / 2000))
-    assert (_said(mnist5k, 1.0, seed=1) != truth).all()
-    assert (_said(mnist5k, 0.0, seed=1) == truth).all()
+    assert (_labels_given(mnist5k, 1.0, seed=1) != truth).all()
+    assert (_labels_given(mnist5k, 0.0, seed=1) == truth).all()
 
 
 def test_a_wrong_label_is_each_of_the_others_about_equally_often(mnist5k: ImageDataset) -> None:
-    shift = (_said(mnist5k, 1.0, seed=3) - mnist5k.labels[:2000]) % 10
+    shift = (_labels_given(mnist5k, 1.0, seed=3) - mnist5k.labels[:2000]) % 10
     counts = np.bincount(shift, minlength=10)
     assert counts[0] == 0
     assert abs(counts[1:] - 2000 / 9).max() < 5 * np.sqrt(2000 / 9)
@@ -57,7 +57,11 @@ def test_an_image_gets_the_same_wrong_answer_in_every_run_of_its_seed(
 
 
 def test_a_wrong_label_at_low_noise_is_the_same_at_higher_noise(mnist5k: ImageDataset) -> None:
-    low, high, truth = _said(mnist5k, 0.1, 1), _said(mnist5k, 0.3, 1), mnist5k.labels[:2000]
+    low, high, truth = (
+        _labels_given(mnist5k, 0.1, 1),
+        _labels_given(mnist5k, 0.3, 1),
+        mnist5k.labels[:2000],
+    )
     wrong = low != truth
     assert wrong.any()
     assert (low[wrong] == high[wrong]).all()

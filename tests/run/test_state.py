@@ -1,4 +1,4 @@
-"""States against a naive model: the labels a run has are those given and not retracted.
+"""States against a naive model: a run has the labels that were given and not retracted.
 
 The naive model keeps a stack and drops what is undone or corrected; the log keeps everything.
 Both are driven with the same random sequences of asking, submitting (with skips), correcting,
@@ -129,11 +129,11 @@ class Stored:
 
 @dataclass
 class Naive:
-    """What a run is, said as plainly as possible: a stack of what was answered."""
+    """A run as a plain stack of answers."""
 
     stack: list[tuple[tuple[int, ...], dict[int, int | None]]] = field(default_factory=list)
     open_ranking: tuple[int, ...] | None = None
-    # depth of the stack -> labels and accuracy when it was last measured, and what was said then
+    # depth of the stack -> labels and accuracy when it was last measured, and the answers then
     measured: dict[int, tuple[int, float, list[tuple[int, int]]]] = field(default_factory=dict)
 
     @property
@@ -143,14 +143,19 @@ class Naive:
     def labels_at(self, depth: int) -> list[tuple[int, int]]:
         return [
             (image_id, label)
-            for ranking, said in self.stack[:depth]
+            for ranking, given_labels in self.stack[:depth]
             for image_id in ranking
-            if (label := said.get(image_id)) is not None
+            if (label := given_labels.get(image_id)) is not None
         ]
 
     @property
     def skipped(self) -> set[int]:
-        return {i for _, said in self.stack for i, label in said.items() if label is None}
+        return {
+            i
+            for _, given_labels in self.stack
+            for i, label in given_labels.items()
+            if label is None
+        }
 
     @property
     def pool(self) -> set[int]:
@@ -158,8 +163,8 @@ class Naive:
 
     def submit(self, answers: list[Answer]) -> None:
         assert self.open_ranking is not None
-        said = {answer.image_id: answer.label for answer in answers}
-        self.stack.append((self.open_ranking, said))
+        given_labels = {answer.image_id: answer.label for answer in answers}
+        self.stack.append((self.open_ranking, given_labels))
         self.open_ranking = None
 
     def undo(self) -> None:
@@ -227,11 +232,11 @@ def play(driver: Driver, actions: list[tuple[str, int]]) -> Naive:
             driver.measure(new_result(log.n_labelled, log.after, accuracy, log.corrected))
             naive.measured[len(naive.stack)] = (log.n_labelled, accuracy, naive.labels)
         elif action == "correct" and naive.stack:
-            said = chance.choice(naive.stack)[1]
-            image_id = chance.choice(sorted(said))
-            label = chance.choice([one for one in (None, 1, 2) if one != said[image_id]])
+            given_labels = chance.choice(naive.stack)[1]
+            image_id = chance.choice(sorted(given_labels))
+            label = chance.choice([one for one in (None, 1, 2) if one != given_labels[image_id]])
             driver.correct(image_id, label)
-            said[image_id] = label
+            given_labels[image_id] = label
             taken_back += 1
         elif action == "undo" and naive.stack:
             driver.undo()

@@ -1,4 +1,4 @@
-"""Artefacts come back as they were saved, or not at all."""
+"""Artefacts are loaded as they were saved, or not at all."""
 
 from __future__ import annotations
 

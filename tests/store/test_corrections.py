@@ -1,4 +1,4 @@
-"""Corrections: what counts, what they leave alone, and what the next fit gets to see."""
+"""Corrections: which ones count, what they change, and what the next fit uses."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_retracting_a_submission_drops_its_corrections(store: Store, run_id: str
     assert store.log(run_id).corrected == in_first
     assert label_of(store, run_id, 3) == 8
     give(store, again, answers_to(again))
-    assert label_of(store, run_id, 55) == 5  # asked and answered anew
+    assert label_of(store, run_id, 55) == 5  # asked and answered again
 
 
 def test_the_revision_counts_all_retractions_and_corrections(store: Store, run_id: str) -> None:
@@ -257,11 +257,11 @@ def label(store: Store, run_id: str, dataset: ImageDataset, wrong: tuple[int, ..
     query = store.log(run_id).open_query
     assert query is not None
     right = {image_id: int(dataset.labels[image_id]) for image_id in query.shown()}
-    said = {
+    given = {
         image_id: int(right[image_id] == 0) if place in wrong else right[image_id]
         for place, image_id in enumerate(query.shown())
     }
-    answers = [Answer(image_id, digit) for image_id, digit in said.items()]
+    answers = [Answer(image_id, digit) for image_id, digit in given.items()]
     assert store.submit(query.query_id, answers, annotator="ann", source="person").status == "saved"
     return query
 

@@ -1,4 +1,4 @@
-"""A fork shares a run's history up to a step and goes its own way from there."""
+"""A fork shares a run's history up to a step and is independent from there on."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ def test_a_person_may_continue_an_oracles_run(store: Store, origin: RunRow) -> N
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"seed": 2}, "seed is 2 in the fork; allowed: 1"),
         ({"fingerprint": "other"}, "fingerprint is 'other' in the fork; allowed: "),
@@ -178,13 +178,13 @@ def test_a_person_may_continue_an_oracles_run(store: Store, origin: RunRow) -> N
     ],
 )
 def test_an_impossible_fork_is_refused_in_one_line(
-    store: Store, origin: RunRow, changes: dict[str, Any], said: str
+    store: Store, origin: RunRow, changes: dict[str, Any], message: str
 ) -> None:
     fields = {k: v for k, v in changes.items() if k in RunSpec.__dataclass_fields__}
     others = {k: v for k, v in changes.items() if k not in fields}
     fields["protocol"] = override(origin.spec.protocol, others)
     n_runs = len(store.runs())
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=message):
         _fork(store, origin, 1, **fields)
     with pytest.raises(ValueError, match="after is 7777"):
         store.fork_run(origin.run_id, 7777, spec=origin.spec)

@@ -1,4 +1,4 @@
-"""Logs kept between reads: always what a store that has read nothing yet reads."""
+"""Cached logs always equal those that a store without a cache reads."""
 
 from __future__ import annotations
 

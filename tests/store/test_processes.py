@@ -1,4 +1,4 @@
-"""The store under several threads and processes, and under sudden death."""
+"""The store under several threads and processes, and when a process is killed."""
 
 from __future__ import annotations
 
@@ -84,11 +84,11 @@ def test_of_two_processes_that_submit_at_once_one_is_saved(tmp_path: Path) -> No
         for one in both:
             one.stdin.write("go\n")  # type: ignore[union-attr]
             one.stdin.flush()  # type: ignore[union-attr]
-        said = sorted(line_of(one) for one in both)
+        lines = sorted(line_of(one) for one in both)
         for one in both:
             one.kill()
     (stored,) = store.log(run_id).submissions
-    assert said == [f"refused {stored.annotator}", f"saved {stored.annotator}"]
+    assert lines == [f"refused {stored.annotator}", f"saved {stored.annotator}"]
 
 
 def submit_at_once(store: Store, query: Query, offsets: list[int]) -> list[SubmitOutcome]:
@@ -125,7 +125,7 @@ def test_a_reader_sees_whole_submissions_while_another_process_writes(tmp_path: 
     run_id = new_run(store).run_id
     seen: list[int] = []
     with python(WRITE, tmp_path, run_id) as writer:
-        while len(set(seen)) < 4:  # whoever waits for the lock gets it in no fair order
+        while len(set(seen)) < 4:  # the lock is not given in a fair order
             assert writer.poll() is None
             log = store.log(run_id)
             assert all(len(one.answers) == 10 for one in log.submissions)

@@ -1,4 +1,4 @@
-"""Who works on a run: one at a time, and death releases."""
+"""The lock of a run: one holder at a time, and a killed holder releases it."""
 
 from __future__ import annotations
 

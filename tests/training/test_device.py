@@ -1,4 +1,4 @@
-"""The device is chosen by name, once."""
+"""Choosing the device by name."""
 
 from __future__ import annotations
 

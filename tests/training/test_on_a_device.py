@@ -1,4 +1,4 @@
-"""What a GPU would refuse is found without one: on a pretended device, with pretended graphs."""
+"""Finds what a GPU would refuse, without a GPU: on a pretended device with pretended graphs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Validation that gives hopeless epochs up finds what the whole validation finds."""
+"""Validation that stops early keeps the same weights as a full validation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Validating beside the training finds what validating in turn finds."""
+"""Validation in a thread gives the same result as validation in turn."""
 
 from __future__ import annotations
 
