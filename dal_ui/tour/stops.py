@@ -53,9 +53,9 @@ STOPS = (
         title="Ask the same question many times",
         view=IMAGE,
         text="How certain is a network? *Dropout* switches off a random part of it. Left on while "
-        "predicting, each pass is the prediction of another network that fits the labels about as "
-        "well (*MC dropout*). T passes give T rows of class probabilities; their mean is the "
-        "prediction.",
+        "predicting, it makes each pass the prediction of another network that fits the labels "
+        "about as well (*MC dropout*). T passes give T rows of class probabilities. Their mean is "
+        "the prediction.",
         equation=r"m_{n,c} = \frac{1}{T} \sum_{t=1}^{T} p_{t,n,c}",
         do="Move *Passes T* up from 1, then choose another of the images it asks for.",
         see="One image, many different rows. With more passes, each score changes less.",
