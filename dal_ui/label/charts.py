@@ -22,7 +22,7 @@ from dal_ui.label.view import View
 HEIGHT = 240  # pixels, title and legend included
 METRICS: tuple[Metric, Metric] = ("accuracy", "mutual_information")
 HOW_TO_READ: dict[Metric, str] = {
-    "accuracy": "Share of the test images the network gets right. Above the grey line is better.",
+    "accuracy": "Test images classified correctly. Above the grey line is better.",
     "mutual_information": "How much the network's passes disagree. Lower means more certain.",
 }
 OVER_MINUTES_HELP = (
