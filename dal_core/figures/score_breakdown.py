@@ -20,7 +20,7 @@ from dal_core.results.titles import PALETTE, colour
 _WIDTH = 330  # pixels
 _NAMES = 112  # pixels for the names of the bars: all three charts begin at one line
 _LABEL_FROM = 0.06  # of an axis: a narrower part of a bar has no room for a name of one letter
-_MEAN, _PASSES, _DIFFERENCE = "of the mean", "mean of the passes'", "difference"
+_MEAN, _PASSES, _DIFFERENCE = "entropy of mean", "mean entropy", "difference"
 
 
 def breakdown_spec(parts: ImageParts, classes: Classes) -> dict[str, Any]:

@@ -35,8 +35,8 @@ QUARREL = (
 )
 FUNCTIONS = (
     "Same network, same pool: which images would each function ask for now? An orange frame marks "
-    "an image that several functions want; its number says how many. Point at an image to find it "
-    "in the other rows."
+    "an image that several functions choose. Its number says how many. Point at an image to find "
+    "it in the other rows."
 )
 MAP = (
     "The convolutions turn each image into a list of numbers, its *features*. The map shows the "

@@ -85,7 +85,7 @@ STOPS = (
         equation=r"\begin{gathered} \mathrm{VR} = 1 - \frac{1}{T}\max_c \sum_t "
         r"\mathbb{1}\big[\arg\max p_t = c\big] \\[6pt] "
         r"\mathrm{MSTD} = \frac{1}{C}\sum_c \mathrm{std}_t\, p_{t,c} \end{gathered}",
-        do="Find an image with an orange frame: several functions want it.",
+        do="Find an image with an orange frame: several functions choose it.",
         see="The functions agree on some images only. A batch may contain similar images, since "
         "each image is chosen without regard to the others.",
         source="Report, section 2.2, equations 1 to 4; Freeman 1965 for variation ratios.",
