@@ -24,7 +24,7 @@ from docs.pictures import save
 
 SIZE = {"width": 1280, "height": 800}
 SEEDS = (1, 2)
-N_ACQUISITION_STEPS = 20
+N_ACQUISITION_STEPS = 10
 SHARE = 0.7  # of the steps done when the picture is taken
 WAIT_MS = 120_000
 EXPERIMENT_SECONDS = 900

@@ -55,7 +55,7 @@ def render() -> None:
     if log is None:
         st.write(
             "This page needs a run with a trained network. Start a run and label its first batch, "
-            "or take the tour, which makes two runs of its own in about two minutes."
+            "or take the tour, which creates two runs in about two minutes."
         )
         if st.button("Start a run", icon=":material/play_arrow:"):
             shell.go_to(None)
@@ -71,7 +71,7 @@ def _log(run_id: str | None) -> RunState | None:
 
 
 def _choose(named: str | None) -> str | None:
-    """The run to explain: that of the address, else the newest with a model that asks."""
+    """The run to explain: the one in the address, else the newest with a stored model."""
     store = runtime.store()
     known = [
         run.run_id
@@ -132,7 +132,7 @@ def _view(title: str, log: RunState) -> None:
         return
     step = _step(log, runtime.dataset(spec.protocol.dataset))
     if step is not None and not len(step.model.pool_subset):
-        st.info("This network has nothing left to ask for: every image is labelled.")
+        st.info("Every image is labelled, so this network has nothing left to ask for.")
     elif step is not None:
         VIEWS[title](step)
     _look_again(log, is_missing=step is None)
@@ -155,27 +155,29 @@ def _step(log: RunState, dataset: ImageDataset) -> Step | None:
     step = model.open_step(log, dataset, state)
     if step is not None:
         left.caption(
-            f"{about(log)}. Its network of **{step.model.n_labelled}** labels"
+            f"{about(log)}. Network trained on **{step.model.n_labelled}** labels"
             + before_corrections(log, *step.key[1:])
-            + ("; the next one is in training." if _is_training(log) else ".")
+            + ("; the next one is training." if _is_training(log) else ".")
         )
     return step
 
 
 def _is_training(log: RunState) -> bool:
-    """Whether a network of newer labels than any stored one is being trained."""
+    """Whether a network with newer labels than any stored one is being trained."""
     return next_task(log).has_work and (log.after, log.corrected) not in model.stored(log)
 
 
 def _no_model(log: RunState) -> None:
     """Say why there is nothing to explain, and what can be done."""
     st.info(
-        "No network of this run is stored now: it is in training, or answers were taken back. "
+        "No network of this run is stored now. It is still training, or answers were taken back. "
         "It appears here once it is trained.",
         icon=":material/hourglass_empty:",
     )
     run_id = log.run.run_id
-    recompute_button(runtime.store(), runtime.workers(), run_id, log.after, "Recompute it")
+    recompute_button(
+        runtime.store(), runtime.workers(), run_id, log.after, "Recompute this network"
+    )
 
 
 def _look_again(log: RunState, is_missing: bool) -> None:

@@ -64,7 +64,7 @@ def _table(lines: list[RunLine], named: str | None) -> RunLine | None:
         key=f"runs-{len(lines)}-{lines[0].run.run_id}",  # another list, another selection
         column_config={
             **{name: st.column_config.Column(width=width) for name, width in WIDTHS.items()},
-            "accuracy": st.column_config.NumberColumn(width=WIDTHS["accuracy"], format="percent"),
+            "accuracy": st.column_config.NumberColumn(width=WIDTHS["accuracy"], format="%.1f%%"),
             "created": st.column_config.DatetimeColumn(
                 "created (UTC)", width=WIDTHS["created"], format="YYYY-MM-DD HH:mm"
             ),
@@ -87,7 +87,10 @@ def _frame(lines: list[RunLine]) -> pd.DataFrame:
             "id": [line.run.run_id for line in lines],
             "function": [display_name(line.run.spec.acquisition) for line in lines],
             "labels": [line.n_labelled for line in lines],
-            "accuracy": pd.array([line.accuracy for line in lines], dtype="Float64"),
+            "accuracy": pd.array(
+                [None if line.accuracy is None else 100 * line.accuracy for line in lines],
+                dtype="Float64",
+            ),
             "answered by": [line.answered_by for line in lines],
             "created": [_when(line.run.created_at) for line in lines],
             "data set": [line.run.spec.protocol.dataset for line in lines],

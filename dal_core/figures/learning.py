@@ -79,7 +79,7 @@ def learning_curve(
         scale=alt.Scale(domain=names, range=[looks[name][1] for name in names]),
     )
     if minutes is None:
-        x = labels_axis(data.n_labelled.dropna(), at_least=ROOM, title="Labels given")
+        x = labels_axis(data.n_labelled.dropna(), at_least=ROOM, title="Labels in the training set")
     else:
         x = minutes_axis(data.minutes.dropna())
     shared = _Shared(x, metric_axis(values, metric), dash, _tooltips(metric, minutes is not None))

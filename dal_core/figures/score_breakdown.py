@@ -20,7 +20,7 @@ from dal_core.results.titles import PALETTE, colour
 _WIDTH = 330  # pixels
 _NAMES = 112  # pixels for the names of the bars, so that the three charts are aligned
 _LABEL_FROM = 0.06  # share of the axis that a part of a bar needs to show a one-letter name
-_MEAN, _PASSES, _DIFFERENCE = "of the mean", "mean of the passes'", "difference"
+_MEAN, _PASSES, _DIFFERENCE = "entropy of mean", "mean entropy", "difference"
 
 
 def breakdown_spec(parts: ImageParts, classes: Classes) -> dict[str, Any]:

@@ -51,7 +51,7 @@ PRESET_TITLES: Mapping[str, str] = {
     "report": "the report's text (400 epochs)",
     "released": "the code released with the report",
     "gal2017": "Gal et al. 2017: their network (slow)",
-    "quick": "for people: about two seconds a step",
+    "quick": "for people: about two seconds per step",
 }
 
 

@@ -56,8 +56,8 @@ def _classes(dataset: ImageDataset, chosen: dict[str, tuple[int, ...]]) -> None:
     }
     _show(balance_figure(counts, Classes.of(dataset)), "balance", "stretch")
     st.caption(
-        "By the data set's labels, which no function sees. A random batch mixes the classes as the "
-        f"pool does; a function that asks for many of one {dataset.noun} finds it hard."
+        "Labels are the data set's; no function sees them. A random batch mixes the classes as the "
+        f"pool does. Many images of one {dataset.noun} mean that the function scores it high."
     )
 
 
@@ -67,9 +67,9 @@ def _batches(step: Step, chosen: dict[str, tuple[int, ...]]) -> None:
     own = step.log.run.spec.acquisition
     own = own if own in chosen and own != "random" else "bald"
     shared = ", ".join(
-        f"{int(overlap[own][name])} with {display_name(name)}" for name in chosen if name != own
+        f"{display_name(name)} {int(overlap[own][name])}" for name in chosen if name != own
     )
-    st.caption(f"{display_name(own)}'s {step.batch_size} share {shared}.")
+    st.caption(f"Images also in {display_name(own)}'s batch of {step.batch_size}: {shared}.")
 
 
 def _show(chart: Any, key: str, width: Any) -> None:

@@ -138,28 +138,29 @@ def _drawn(dataset: ImageDataset) -> Chosen | None:
         return None
     pixels = dataset.from_drawing(drawing)
     st.image(image_data_uri(pixels, 3), width=84)
-    st.caption("What the network sees: your drawing, scaled and centred as the data set's images.")
+    st.caption(
+        "What the network sees: your drawing, scaled and centred like the data set's images."
+    )
     return Chosen(pixels, None)
 
 
 def _about(step: Step, image_id: int) -> str:
     labels = dict(step.model.state.labels())
     if image_id in labels:
-        state = f", labelled {plain(step.dataset.class_name(labels[image_id]))} in this run"
+        state = f"Labelled {plain(step.dataset.class_name(labels[image_id]))} in this run."
     elif image_id in step.model.split.initial:
-        state = ", in the initial training set"
+        state = "In the initial training set."
     elif image_id in step.model.labelled.skipped:
-        state = ", skipped in this run"
+        state = "Skipped in this run."
     elif image_id in step.model.split.pool:
-        state = ", in the pool"
+        state = "In the pool."
     else:
-        state = ", held out for testing or validation"
+        state = "Held out for testing or validation."
     truth = true_label(step.dataset, image_id)
     if truth is None:
-        return f"Image {image_id}{state}."
-    return (
-        f"Image {image_id}. The data set says **{plain(step.dataset.class_name(truth))}**{state}."
-    )
+        return f"Image {image_id}. {state}"
+    name = plain(step.dataset.class_name(truth))
+    return f"Image {image_id}. Label in the data set: **{name}**. {state}"
 
 
 # -- settings ----------------------------------------------------------------------------------

@@ -30,7 +30,7 @@ _RANDOM_BATCHES = 400  # for the redundancy of a random batch
 
 @dataclass(frozen=True)
 class Step:
-    """A stored model of a run and the run's state; `key` identifies it in caches."""
+    """A stored model of a run, with the run's state; `key` identifies it in caches."""
 
     log: RunState
     model: ModelStep

@@ -40,11 +40,11 @@ def map_view(step: Step) -> None:
 def _legend(by: str, n_answered: int, explained: np.ndarray) -> str:
     labelled = "Diamonds" if by == CLASS else "Blue diamonds (no longer scored)"
     return (
-        f"{labelled}: labelled before that query, initial images included. Orange rings: what that "
-        f"query asked for; number {n_answered} is the current query. Crosses: skipped. Point at a "
-        f"mark to see its image. The two directions hold {explained[0]:.0%} and {explained[1]:.0%} "
-        "of the variance: images far apart differ, but images close together may still differ in "
-        "directions not shown."
+        f"{labelled}: labelled before that query, initial images included. Orange rings: images "
+        f"that query asked for (query {n_answered} is the current one). Crosses: skipped. Point at "
+        "a mark to see its image. The two directions hold "
+        f"{explained[0]:.0%} and {explained[1]:.0%} of the variance. Images far apart differ, but "
+        "images close together may still differ in directions not shown."
     )
 
 
@@ -57,7 +57,7 @@ def _spec(key: model.Key, _step: Step, by: str) -> tuple[dict[str, Any], np.ndar
 
 
 def points_to_show(points: pd.DataFrame, pool: PoolScores, by: str, step: Step) -> pd.DataFrame:
-    """The map's points with what is asked for now, what was said, and the score to colour by."""
+    """The map's points with the images asked for now, the answers, and the score to colour by."""
     asked_now = step.images_wanted(pool)
     last = step.model.labelled.step
     now = points.image_id.isin(asked_now) & (points.step == UNASKED)

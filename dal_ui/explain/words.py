@@ -27,16 +27,16 @@ SETTLES = (
 )
 AMBIGUOUS = (
     "**Ambiguous**: the passes agree that several classes are possible. Entropy is high, but "
-    "little of it is disagreement. BALD prefers other images: a label would teach little."
+    "little of it is disagreement. BALD prefers other images: this label would teach little."
 )
 QUARREL = (
     "**Quarrel**: many passes are sure, but of different classes. Entropy is high, and much of it "
-    "is disagreement. BALD asks for it: a label would prove some passes wrong."
+    "is disagreement. BALD asks for it: its label would prove some passes wrong."
 )
 FUNCTIONS = (
     "Same network, same pool: which images would each function ask for now? An orange frame marks "
-    "an image that several functions want; its number says how many. Point at an image to find it "
-    "in the other rows."
+    "an image that several functions choose. Its number says how many. Point at an image to find "
+    "it in the other rows."
 )
 MAP = (
     "The convolutions turn each image into a list of numbers, its *features*. The map shows the "
@@ -90,7 +90,7 @@ def scores_table(parts: Parts, scores: Mapping[str, float], places: Mapping[str,
 
 
 def votes(parts: Parts, class_names: Sequence[str]) -> str:
-    """`29 of 32 passes say 4, 3 say 9`."""
+    """`29 of 32 passes predict 4, 3 predict 9`."""
     order = sorted(range(len(parts.votes)), key=lambda label: -int(parts.votes[label]))
     said = [
         (plain(class_names[label]), int(parts.votes[label]))
@@ -98,8 +98,8 @@ def votes(parts: Parts, class_names: Sequence[str]) -> str:
         if parts.votes[label]
     ]
     first, *others = said
-    line = f"**{first[1]} of {len(parts.probs)} passes say {first[0]}**"
-    return ", ".join([line, *(f"{n} say {name}" for name, n in others[:3])])
+    line = f"**{first[1]} of {len(parts.probs)} passes predict {first[0]}**"
+    return ", ".join([line, *(f"{n} predict {name}" for name, n in others[:3])])
 
 
 def whose_passes(is_own: bool, n_passes: int, run_passes: int) -> str:
@@ -117,10 +117,10 @@ def network_names(log: RunState, states: Sequence[tuple[int, int]]) -> dict[tupl
     Args:
         states: (last submission, last correction) in each network's training set.
     """
-    names = {
-        state: f"the network of {log.n_labelled_at(*state)} labels{before_corrections(log, *state)}"
-        for state in states
-    }
+    names = {}
+    for state in states:
+        n_labelled = log.n_labelled_at(*state)
+        names[state] = f"network trained on {n_labelled} labels{before_corrections(log, *state)}"
     counts = Counter(names.values())
     # Corrections to "can't tell" may leave as many labels after one batch as after another.
     batches = [0, *(one.submission_id for one in log.submissions)]

@@ -37,7 +37,8 @@ def start_run(
     Args:
         name: the person's; it becomes the run's title.
         device: where the workers compute it.
-        mode: strict waits for the model of all labels before it asks; continuous never waits.
+        mode: strict waits for a model trained on all labels before it asks; continuous never
+            waits.
 
     Raises:
         ProtocolError: a parameter is out of range, or the data set too small for the protocol.
@@ -53,7 +54,7 @@ def start_run(
 
 
 def take(store: Store, run_id: str, submission: GridSubmission) -> SubmitOutcome | None:
-    """Store what the page was sent; None where it answers no query of this run. See `submit`."""
+    """Store a submission of the page; None where it answers no query of this run. See `submit`."""
     try:
         log = store.log(run_id)
     except RunNotFound:
@@ -80,7 +81,7 @@ def submit(store: Store, log: RunState, submission: GridSubmission) -> SubmitOut
 
 
 def annotator(log: RunState) -> str:
-    """Who answers in this run: the name it was started under."""
+    """The name stored with a person's answers: the one given when the run was started."""
     return log.run.title or DEFAULT_ANNOTATOR
 
 
@@ -94,7 +95,7 @@ def undo(store: Store, log: RunState) -> None:
 
 
 def undo_if_last(store: Store, run_id: str, submission_id: int) -> str:
-    """Take back a submission unless another has followed; returns what to tell the person."""
+    """Take back a submission unless another has followed; returns a notice, or nothing."""
     try:
         log = store.log(run_id)
         if log.after == submission_id:
@@ -133,7 +134,7 @@ def take_back(store: Store, run_id: str) -> None:
 
 
 def ask_baseline(store: Store, dataset: ImageDataset, view: View) -> bool:
-    """Have the random baseline brought as far as this run; equal runs share one.
+    """Let the random baseline catch up with this run; equal runs share one.
 
     The baseline has the run's data, protocol and seed, chooses at random and is answered by the
     oracle. So it has the same initial images, the same subsets and the same first accuracy.
@@ -143,7 +144,7 @@ def ask_baseline(store: Store, dataset: ImageDataset, view: View) -> bool:
     """
     acquisition = view.log.run.spec.acquisition
     if acquisition == FULL_DATA or (view.log.run.kind == "oracle" and acquisition == "random"):
-        return False  # a bound has no curve to compare; a random run is its own baseline
+        return False  # a bound has no curve to compare, a random run is its own baseline
     if not (view.has_test_set and oracle_can_answer(dataset)):
         return False  # nothing would be measured, or nobody could answer
     baseline = view.baseline.run if view.baseline else None
@@ -159,13 +160,13 @@ def ask_baseline(store: Store, dataset: ImageDataset, view: View) -> bool:
     if is_held or (baseline.oracle_until or 0) < until:
         # An experiment that shares the run may have paused or stopped it.
         store.set_directives(baseline.run_id, oracle_until=until, paused=False)
-        store.retry(baseline.run_id)  # once for each batch, should it have failed
+        store.retry(baseline.run_id)  # if it has failed, once for each batch
         return True
     return view.baseline is None
 
 
 def ask_workers(store: Store, workers: Workers, view: View) -> None:
-    """Have the workers do what the run and its baseline need; may be called again at any time."""
+    """Queue the work that the run and its baseline need; may be called again at any time."""
     if view.next_task.has_work:
         workers.ask(view.log.run.run_id, person_waits=person_waits(view.log))
     if view.baseline is not None and view.baseline_works:

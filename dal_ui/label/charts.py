@@ -22,13 +22,13 @@ from dal_ui.label.view import View
 HEIGHT = 240  # pixels, title and legend included
 METRICS: tuple[Metric, Metric] = ("accuracy", "mutual_information")
 HOW_TO_READ: dict[Metric, str] = {
-    "accuracy": "Share of the test images it gets right: above the grey line is better.",
-    "mutual_information": "How much its passes disagree: lower means more certain.",
+    "accuracy": "Test images classified correctly. Above the grey line is better.",
+    "mutual_information": "How much the network's passes disagree. Lower means more certain.",
 }
 OVER_MINUTES_HELP = (
-    "Draws the curves over the time you spent labelling. Beside it: the median seconds per image, "
-    "and the minutes in total. Random is drawn at the minutes you needed for as many labels, as if "
-    "its images were as hard as yours."
+    "Draws the curves over the time you spent labelling. The numbers beside it are your median "
+    "seconds per image and the minutes in total. Random is drawn with your times, as if its images "
+    "took as long to label as yours."
 )
 
 
@@ -61,7 +61,7 @@ def baseline_beside(view: View) -> RunCurve | None:
 
 
 def _cost(log: RunState) -> tuple[tuple[int, float], ...] | None:
-    """Draw the labelling time; returns minutes by labels if the charts are to be over minutes."""
+    """Draw the labelling time; returns minutes by labels if the charts show minutes."""
     seconds = list(labelling_seconds(log).values())
     with st.container(horizontal=True, vertical_alignment="center"):
         over_minutes = st.toggle(

@@ -40,7 +40,7 @@ def _undo(view: View) -> None:
         "Undo the last batch",
         icon=":material/undo:",
         disabled=not view.log.submissions,
-        help="Take back the batch answered last; the same images are asked again. Key: U",
+        help="Take back the last batch. The same images are asked again. Key: U",
         # Another key for each batch: a double click takes back only one.
         key=f"undo-{view.log.after}",
     ):
@@ -66,7 +66,7 @@ def _oracle(view: View) -> None:
     st.caption("The simulated oracle answers with the data set's own labels.")
     if st.button("The next batch", width="stretch"):
         _hand_over(view, 1)
-    n_batches = st.number_input("Several batches", 1, 1000, 5)
+    n_batches = st.number_input("Number of batches", 1, 1000, 5)
     if st.button(f"The next {n_batches} batches", width="stretch"):
         _hand_over(view, int(n_batches))
     if st.button("To the end of the run", width="stretch"):

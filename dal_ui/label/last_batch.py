@@ -21,7 +21,7 @@ class Revealed:
         given: the label a person or the oracle gave; None for a skipped image.
         truth: the data set's label; None where it is unknown.
         predicted: the class with the highest mean probability over the passes, and `confidence`,
-            that probability; both None where the network was not asked about the image.
+            that probability; both None where no prediction was stored.
     """
 
     image_id: int

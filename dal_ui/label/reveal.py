@@ -20,10 +20,9 @@ def last_batch(view: View, dataset: ImageDataset, revealed: list[Revealed]) -> N
         return
     who_answered = view.log.submissions[-1].source
     whose = "your labels" if who_answered == "person" else "the oracle's labels"
-    others = "the network's predictions"
-    if any(one.truth is not None for one in revealed):
-        others = f"the data set's and {others}"
-    title = f"The last batch: {whose} beside {others}"
+    has_truth = any(one.truth is not None for one in revealed)
+    truth = "the data set's labels, " if has_truth else ""
+    title = f"The last batch: {whose}, {truth}the network's predictions"
     with st.expander(title, expanded=True, key="reveal"):
         if line := words.agreement(*agreement(dataset, view.log)):
             st.caption(line)

@@ -66,7 +66,8 @@ def _form() -> None:
     never_wait = st.toggle("Never wait for the network (continuous mode)", key="continuous")
     st.caption(
         "On: the next images come at once, from the newest model, while the network learns from "
-        "your last labels. Off: they come from the retrained model, as in the report (strict)."
+        "your last labels. Off (strict mode): the network is retrained before it chooses the next "
+        "images, as in the report."
     )
     with st.spinner("Reading the data set ...", show_time=False):
         why_unavailable(data)  # a server's first reading takes a moment

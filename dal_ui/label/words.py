@@ -18,7 +18,7 @@ from dal_ui.shared.markdown import plain
 
 
 def about(log: RunState) -> str:
-    """Who, how, on what: the left half of the header."""
+    """The left half of the header: who labels, how, and on what data."""
     spec = log.run.spec
     return (
         f"**{plain(log.run.title or log.run.run_id)}** · {display_name(spec.acquisition)} · "
@@ -94,8 +94,9 @@ def asked_by(log: RunState) -> str:
     if query is None or log.run.mode == "strict":
         return ""
     age = query.n_labelled - query.asked_by
-    old = f"{age} labels old" if age else "the newest model"
-    return f"Chosen by the model of {query.asked_by} labels, {old}."
+    if not age:
+        return f"Chosen by the newest model, trained on {query.asked_by} labels."
+    return f"Chosen by the model trained on {query.asked_by} labels, {age} labels ago."
 
 
 def waiting(log: RunState) -> str:
@@ -118,7 +119,7 @@ def last_batch(revealed: Sequence[Revealed], source: str) -> str:
     guessed = sum(one.predicted == one.truth for one in judged)
     who = "you" if source == "person" else "the oracle"
     line = f"Last {len(known)}: the data set agrees with {who} on {agree}"
-    return f"{line}; the network had {guessed} of them right." if judged else f"{line}."
+    return f"{line}. The network had predicted {guessed} correctly." if judged else f"{line}."
 
 
 def agreement(same: int, given: int) -> str:
@@ -129,10 +130,10 @@ def agreement(same: int, given: int) -> str:
 
 
 def pace(seconds: Sequence[float]) -> str:
-    """How long an image takes a person (the median), and all of them together."""
+    """The median time a person takes per image, and the time for all of them."""
     if not seconds:
         return "no time measured yet"
-    return f"{median(seconds):.1f} s an image, {sum(seconds) / 60:.1f} min"
+    return f"{median(seconds):.1f} s/image, {sum(seconds) / 60:.1f} min"
 
 
 def revealed(one: Revealed, source: str, dataset: ImageDataset) -> str:
@@ -146,7 +147,7 @@ def revealed(one: Revealed, source: str, dataset: ImageDataset) -> str:
     if one.truth is not None:
         lines.append(f"data {_name(dataset, one.truth)}")
     if one.predicted is None or one.confidence is None:
-        lines.append("net not asked")
+        lines.append("net –")
     else:
         lines.append(f"net {_name(dataset, one.predicted)} at {one.confidence:.0%}")
     return "  \n".join(lines)

@@ -1,4 +1,4 @@
-"""The button that recomputes a step's network in the background; Explain and Replay have it."""
+"""The button that recomputes a step's network in the background, for Explain and Replay."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ HELP = "Trains this network again in the background, to the same weights."
 def recompute_button(store: Store, workers: Workers, run_id: str, after: int, label: str) -> None:
     """Draw the button, or the progress while a worker recomputes the network.
 
-    After a failure or a refusal the reason stands above the button.
+    After a failure or a refusal the reason is shown above the button.
     """
     if workers.weights_active(run_id, after):
         _progress(store, run_id)

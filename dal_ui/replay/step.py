@@ -83,7 +83,7 @@ class StepView:
         )
         wrong = run_history.n_wrong(self.log, self.moment, self.dataset)
         if wrong:
-            lines.append(f"{wrong} of its labels differ from the data set's.")
+            lines.append(f"{wrong} labels in the training set differ from the data set's.")
         st.markdown("\n".join(f"- {line}" for line in lines))
 
     def _mistakes(self) -> None:
@@ -97,8 +97,8 @@ class StepView:
         st.caption("Test images by label (rows) and prediction (columns); mistakes are coloured.")
         chart(confusion_figure, self.confusion, classes, key=f"{key}-confusion")
         has_before = self.confusion_before is not None
-        mark = " The mark shows the step before." if has_before else ""
-        st.caption(f"Share of each class it gets right.{mark}")
+        mark = " The mark shows the previous step." if has_before else ""
+        st.caption(f"Accuracy by class.{mark}")
         both = self.confusion, classes, self.confusion_before
         chart(class_accuracy_figure, *both, key=f"{key}-classes")
 

@@ -61,12 +61,12 @@ def make_plan(
     title: str = "",
     noise: float = 0.0,
 ) -> Plan:
-    """The plan of a form's values. Raises ProtocolError, one line, if it cannot be run."""
+    """The plan that a form describes. Raises ProtocolError, one line, if it cannot be run."""
     if not acquisitions:
         raise ProtocolError("no acquisition function is chosen; allowed: at least one")
     settings = parse_setting_lines(overrides)
     if "dataset" in settings:
-        raise ProtocolError("parameter 'dataset' is chosen above; take it out of the changes")
+        raise ProtocolError("parameter 'dataset' is chosen above; remove it from the changes")
     chosen = override(with_dataset(preset(protocol), dataset), settings)
     return Plan(chosen, tuple(acquisitions), parse_seeds(seeds), full_data, title.strip(), noise)
 

@@ -112,7 +112,7 @@ def compare_view() -> None:
         key="compared",
     )
     if len(chosen) < 2:
-        st.caption("Choose two to four.")
+        st.caption("Choose two to four records.")
         return
     records = {name: there[name] for name in chosen}
     _differences(records)

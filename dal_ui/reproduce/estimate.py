@@ -16,11 +16,11 @@ from dal_core.run.state import RunState
 from dal_core.store.base import Store
 from dal_ui.reproduce.actions import Plan
 
-_FREE = {  # parameters that cost no time
+_FREE = {  # parameters that do not change the time
     *("dropout", "initial_with_replacement", "entropy_eps", "ties", "n_acquisition_steps"),
     *("learning_rate", "betas", "weight_decay", "train_size"),
 }
-_READ = 8  # of similar runs, the newest; reading one takes about ten milliseconds
+_READ = 8  # similar runs, the newest; reading one takes about ten milliseconds
 _LONG_EPOCHS = 200
 
 

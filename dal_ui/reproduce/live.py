@@ -171,8 +171,8 @@ def _curves(now: ExperimentStatus) -> None:
         column.vega_lite_chart(spec, width="stretch", key=f"live-{metric}")
     if len(shown) < len(runs):
         st.caption(
-            f"Mean and band of {len(shown)} runs; {len(runs) - len(shown)} join once they catch up "
-            "with the others of their function."
+            f"Means and bands of {len(shown)} runs. {len(runs) - len(shown)} more join once they "
+            "catch up with the others of their function."
         )
 
 
@@ -194,4 +194,4 @@ def _runs(now: ExperimentStatus, held: bool) -> None:
     )
     deleted = actions.n_deleted(now)
     if deleted:
-        st.caption(f"{deleted} of its runs have been deleted and are left out.")
+        st.caption(f"{deleted} of this experiment's runs have been deleted and are left out.")

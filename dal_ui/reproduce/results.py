@@ -65,7 +65,9 @@ def results(record: Record, name: str, dataset: ImageDataset | None) -> None:
         help="From the report and Gal et al. (2017): columns in tables, diamonds in figures.",
     )
     if short:
-        st.caption(f"{len(short)} of {len(runs)} runs are unfinished; their steps so far count.")
+        st.caption(
+            f"{len(short)} of {len(runs)} runs are unfinished; their steps so far are included."
+        )
     published = bool(st.session_state.get("published"))
     in_tables, in_figures, seeds, files = st.tabs(
         ["Tables 2–5", "Figures 2–6", "Statistics over seeds", "Downloads"], key=f"tabs-{name}"

@@ -120,20 +120,20 @@ def _form() -> None:
 def _overrides(base: Protocol) -> str:
     with st.expander("Change parameters"):
         text = st.text_area(
-            "One KEY=VALUE a line",
+            "One KEY=VALUE per line",
             "",
             key="overrides",
             placeholder="weights=last\ndropout=[0.25, 0.5]",
             height=110,
         )
-        st.caption("`report` and `released` differ in the first five; every parameter can be set.")
+        st.caption("`report` and `released` differ in the first five. Every parameter can be set.")
         values = base.model_dump()
         names = [*_SWITCHES, *(key for key in values if key not in (*_SWITCHES, "dataset"))]
         st.dataframe(
             {
                 "parameter": names,
                 f"in {closest_preset(base)}": [_plain(values[name]) for name in names],
-                "may be": [allowed(name, base.dataset) for name in names],
+                "allowed": [allowed(name, base.dataset) for name in names],
             },
             hide_index=True,
             height=212,

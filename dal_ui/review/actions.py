@@ -37,10 +37,10 @@ def correct(
     class_names: Sequence[str],
     annotator: str,
 ) -> str:
-    """Correct one label; returns what to tell the person. A refused correction changes nothing.
+    """Correct one label; returns a notice for the person. A refused correction changes nothing.
 
     Args:
-        typed: the name of a class; nothing means that the label cannot be told.
+        typed: the name of a class; nothing means "can't tell".
     """
     label = None
     if typed is not None and typed.strip() not in ("", SKIPPED):

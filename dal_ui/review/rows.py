@@ -1,7 +1,7 @@
 """The rows of the review: every label given, how suspicious it is, and which to show; pure.
 
 A label is suspicious in proportion to the network's mean probability of the other classes. The
-network has learned from these labels, so what it still doubts deserves a look first.
+network has learned from these labels, so the ones it still doubts are worth checking first.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ class ReviewRow:
         asked_at: labels in the training set when the image was asked for.
         seconds: spent on it; None where no time was measured.
         predicted: the class the network finds likeliest, and `confidence`, its probability; None
-            where the newest model was not asked.
+            where the newest model has no prediction.
         doubt: the network's probability of all classes other than `label`; None for a skipped
-            image, and where the newest model was not asked.
+            image, and where the newest model has no prediction.
         truth: the data set's label; None where it is unknown.
     """
 
@@ -141,13 +141,13 @@ def chosen(
 
 
 def summary(rows: Sequence[ReviewRow]) -> str:
-    """The counts a person wants first."""
+    """The counts above the table."""
     skipped = sum(row.label is None for row in rows)
     corrected = sum(row.corrected for row in rows)
     line = f"{len(rows) - skipped} labels, {skipped} skipped, {corrected} corrected"
     differing = []
     if any(row.doubt is not None for row in rows):
-        differing.append(f"the network on {sum(row.network_differs for row in rows)}")
+        differing.append(f"network {sum(row.network_differs for row in rows)}")
     if any(row.truth is not None for row in rows):
-        differing.append(f"the data set on {sum(row.data_differs for row in rows)}")
-    return f"{line}. Different labels: {', '.join(differing)}." if differing else f"{line}."
+        differing.append(f"data set {sum(row.data_differs for row in rows)}")
+    return f"{line}. Labelled differently by: {', '.join(differing)}." if differing else f"{line}."

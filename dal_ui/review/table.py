@@ -101,7 +101,7 @@ def _section(run_id: str, dataset: ImageDataset, annotator: str) -> None:
 def _choices(noun: str) -> tuple[str, str, str]:
     search, shown, order = st.columns(3)
     text = search.text_input(
-        "Search", placeholder=f"a {noun}, or an image's number", key="review-search"
+        "Search", placeholder=f"a {noun}, or an image number", key="review-search"
     )
     what = shown.selectbox("Show", list(SHOWN), key="review-shown")
     how = order.selectbox("Order", list(ORDERS), key="review-order")
@@ -173,11 +173,13 @@ _COLUMNS: dict[str, Any] = {
     ),
     "data set": st.column_config.TextColumn("data set"),
     "differs": st.column_config.TextColumn("differs from you"),
-    "at first": st.column_config.TextColumn("at first", help="Previous label"),
+    "at first": st.column_config.TextColumn(
+        "first label", help="Your label before any correction."
+    ),
     "asked at": st.column_config.NumberColumn("asked at", format="%d labels"),
     "seconds": st.column_config.NumberColumn("seconds", format="%.1f"),
     "by": st.column_config.TextColumn("by"),
-    "number": st.column_config.NumberColumn("image's number", format="%d"),
+    "number": st.column_config.NumberColumn("image number", format="%d"),
 }
 
 

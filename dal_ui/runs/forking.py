@@ -87,7 +87,7 @@ def fork_form(store: Store, workers: Workers, log: RunState, moment: Moment) -> 
     with st.expander("Another protocol"):
         named = st.selectbox("Protocol", [AS_HERE, *PRESETS], key=f"{key}-preset")
         overrides = st.text_area(
-            "One KEY=VALUE a line",
+            "One KEY=VALUE per line",
             placeholder="n_epochs=50\nweights=last",
             key=f"{key}-overrides",
             height=80,

@@ -24,7 +24,7 @@ def dataset_available(name: str, fingerprint: str | None = None) -> bool:
     """Whether the data set can be read; otherwise draws the reason and offers the download.
 
     Args:
-        fingerprint: of the data a run was made on; other data of the same name do not count.
+        fingerprint: of a run's data; other data under the same name do not count.
     """
     problem = why_unavailable(name, fingerprint)
     if problem is None:
@@ -47,7 +47,7 @@ def why_unavailable(name: str, fingerprint: str | None = None) -> str | None:
     if fingerprint in (None, dataset.fingerprint):
         return None
     return (
-        f"This run was made on other data than {name} holds now: fingerprint "
+        f"This run used other data than {name} holds now: fingerprint "
         f"{str(fingerprint)[:12]}, now {dataset.fingerprint[:12]}. Nothing was changed."
     )
 

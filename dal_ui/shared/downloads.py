@@ -24,7 +24,7 @@ def download_buttons(log: RunState) -> None:
     """One button for each format; the file is made on the click."""
     protocol, fingerprint = log.run.spec.protocol, log.run.spec.fingerprint
     if problem := why_unavailable(protocol.dataset, fingerprint):
-        st.warning(f"The data set cannot be read, so the labels have no images: {problem}")
+        st.warning(f"Nothing can be downloaded because the data set cannot be read: {problem}")
         return
     for form, (title, file_name, mime) in _FORMATS.items():
         st.download_button(

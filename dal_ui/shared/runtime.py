@@ -36,7 +36,7 @@ def store() -> Store:
 
 @st.cache_resource(show_spinner=False)
 def workers() -> Workers:
-    """The worker processes; when the server starts they go on with unfinished runs."""
+    """The worker processes; they continue unfinished runs when the server starts."""
     runs = store()
     pool = Workers(runs.home, BACKGROUND_WORKERS, device=device())
     pool.warm_up()

@@ -1,4 +1,4 @@
-"""Charts whose numbers change while their form stays: the browser only swaps the data."""
+"""Charts that keep their form while their data change: the browser only swaps the data."""
 
 from __future__ import annotations
 

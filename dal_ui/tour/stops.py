@@ -53,9 +53,9 @@ STOPS = (
         title="Ask the same question many times",
         view=IMAGE,
         text="How certain is a network? *Dropout* switches off a random part of it. Left on while "
-        "predicting, each pass is the prediction of another network that fits the labels about as "
-        "well (*MC dropout*). T passes give T rows of class probabilities; their mean is the "
-        "prediction.",
+        "predicting, it makes each pass the prediction of another network that fits the labels "
+        "about as well (*MC dropout*). T passes give T rows of class probabilities. Their mean is "
+        "the prediction.",
         equation=r"m_{n,c} = \frac{1}{T} \sum_{t=1}^{T} p_{t,n,c}",
         do="Move *Passes T* up from 1, then choose another of the images it asks for.",
         see="One image, many different rows. With more passes, each score changes less.",
@@ -85,7 +85,7 @@ STOPS = (
         equation=r"\begin{gathered} \mathrm{VR} = 1 - \frac{1}{T}\max_c \sum_t "
         r"\mathbb{1}\big[\arg\max p_t = c\big] \\[6pt] "
         r"\mathrm{MSTD} = \frac{1}{C}\sum_c \mathrm{std}_t\, p_{t,c} \end{gathered}",
-        do="Find an image with an orange frame: several functions want it.",
+        do="Find an image with an orange frame: several functions choose it.",
         see="The functions agree on some images only. A batch may contain similar images, since "
         "each image is chosen without regard to the others.",
         source="Report, section 2.2, equations 1 to 4; Freeman 1965 for variation ratios.",

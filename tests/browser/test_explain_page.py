@@ -16,7 +16,7 @@ from tests.ui_kit import asked_run
 pytestmark = pytest.mark.browser
 
 WORK_MS = 120_000  # a loaded machine is no reason to fail
-PASSES = re.compile(r"^\d+ of (\d+) passes say \d")
+PASSES = re.compile(r"^\d+ of (\d+) passes predict \d")
 
 
 @pytest.fixture(scope="module")

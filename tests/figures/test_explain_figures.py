@@ -76,8 +76,8 @@ def test_the_matrix_has_a_cell_per_pass_and_class_and_a_dot_per_vote(parts: Part
 def test_the_bars_of_the_sums_end_where_the_scores_are(parts: Parts) -> None:
     entropies, votes, spreads = breakdown_data(parts, DIGITS)
     ends = entropies.groupby("row").end.max()
-    assert ends["of the mean"] == pytest.approx(parts.scores["max_entropy"], abs=1e-6)
-    assert ends["mean of the passes'"] == pytest.approx(parts.mean_of_entropies)
+    assert ends["entropy of mean"] == pytest.approx(parts.scores["max_entropy"], abs=1e-6)
+    assert ends["mean entropy"] == pytest.approx(parts.mean_of_entropies)
     (difference,) = entropies[entropies.row == "difference"].to_dict("records")
     size = difference["end"] - difference["start"]
     assert size == pytest.approx(parts.scores["bald"], abs=1e-6)
@@ -89,7 +89,7 @@ def test_the_bars_of_the_sums_end_where_the_scores_are(parts: Parts) -> None:
 
 def test_bars_have_no_gap(parts: Parts) -> None:
     entropies, _, _ = breakdown_data(parts, DIGITS)
-    bar = entropies[entropies.row == "of the mean"]
+    bar = entropies[entropies.row == "entropy of mean"]
     assert bar.start.iloc[0] == 0
     assert bar.start.iloc[1:].tolist() == bar.end.iloc[:-1].tolist()
     assert (bar.end <= math.log(10) + 1e-5).all()
@@ -112,7 +112,7 @@ def test_lines_count_passes_from_one() -> None:
 
 def test_the_charts_of_one_image_can_be_drawn(parts: Parts) -> None:
     assert "pass" in drawn(passes_spec(parts, DIGITS))
-    assert "of the mean" in drawn(breakdown_spec(parts, DIGITS))
+    assert "entropy of mean" in drawn(breakdown_spec(parts, DIGITS))
     assert "BALD" in drawn(settling_spec(LINES, 2))
     assert "Random" in drawn(histograms_spec(histograms_data(POOL), {"bald": 0.7, "random": 0.1}))
 

@@ -79,7 +79,7 @@ def test_over_minutes_every_curve_is_placed_at_the_minutes_its_labels_took(tmp_p
     placed = {kind: list(group.minutes.dropna()) for kind, group in data.groupby("kind")}
     assert placed == {"run": [0.0, 1.5], "random": [0.0, 1.5], "bound": []}  # 40 labels: no time
     text = svg(figures.learning_curve(curve, RANDOM[:1], minutes=minutes), data, tmp_path)
-    assert "Minutes of labelling" in text and "Labels given" not in text
+    assert "Minutes of labelling" in text and "Labels in the training set" not in text
 
 
 def test_points_measured_before_a_correction_are_hollow(tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_a_learning_curve_of_few_points_is_drawn(n_points: int, tmp_path: Path) 
     curve = run((0.6, 0.7)[:n_points])
     chart = figures.learning_curve(curve, width=480)
     text = svg(chart, figures.learning_curve_data(curve), tmp_path)
-    assert "Labels given" in text
+    assert "Labels in the training set" in text
     assert "Test accuracy" in text
     assert text.count('aria-roledescription="circle"') == n_points
 

@@ -132,10 +132,10 @@ def test_in_continuous_mode_there_is_always_something_to_label_and_its_age_is_sa
     run_id = actions.start_run(store, mnist5k, protocol, "bald", 1, "Ann", mode="continuous")
     workers.work(run_id)
     page = label_page(run_id, plain="1")
-    assert "by the model of 20 labels, the newest model." in texts(page)
+    assert "by the newest model, trained on 20 labels." in texts(page)
     for age in (10, 20):  # nobody trains meanwhile
         choose(page, list("0123456789"))
-        assert f"by the model of 20 labels, {age} labels old." in texts(page)
+        assert f"by the model trained on 20 labels, {age} labels ago." in texts(page)
     workers.work(run_id)
     assert store.log(run_id).n_labelled == 40
     choose(label_page(run_id, plain="1"), list("0123456789"))
@@ -284,7 +284,7 @@ def test_a_run_on_other_data_is_not_opened(store: Store, mnist5k: ImageDataset) 
     spec = actions.RunSpec("0" * 64, fast.protocol(), "bald", 1)
     run = store.create_run(spec, kind="person", n_initial=20, split_sizes={"pool": 100})
     page = label_page(run.run_id)
-    assert "This run was made on other data than mnist5k holds now" in texts(page)
+    assert "This run used other data than mnist5k holds now" in texts(page)
     assert [r.run_id for r in store.runs()] == [run.run_id]  # not even a baseline was made
 
 
@@ -352,7 +352,7 @@ def test_the_charts_can_be_over_minutes_once_times_were_measured(
     answers = [Answer(i, 1, 2.0) for i in query.shown()]
     store.submit(query.query_id, answers, annotator="Ann", source="person")
     page.run()
-    assert "2.0 s an image, 0.3 min" in texts(page)
+    assert "2.0 s/image, 0.3 min" in texts(page)
     page.toggle(key="over-minutes").set_value(True).run()
     assert not page.exception
 

@@ -146,7 +146,7 @@ def test_the_toy_is_explained_with_the_names_of_its_classes(
     says_nothing_it_cannot_know(said)
     if view == "One image":
         name = toys.CLASS_NAMES[toys.truth()[query.shown()[0]]]
-        assert f"The data set says **{name}**" in said
+        assert f"Label in the data set: **{name}**" in said
         assert "Draw one" not in [pill for group in app.button_group for pill in group.options]
 
 

@@ -76,7 +76,7 @@ function move(board, event) {
 function end(board, event) {
   if (event.pointerId !== board.pointer) return;
   board.pointer = null;
-  board.status.textContent = "Draw on, or clear.";
+  board.status.textContent = "Keep drawing, or clear.";
   board.send(small(board));
 }
 

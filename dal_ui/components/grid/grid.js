@@ -57,7 +57,7 @@ export default function render({ data, parentElement, setStateValue }) {
   };
 }
 
-// ---- life of one grid --------------------------------------------------------------------------
+// ---- creating and updating a grid --------------------------------------------------------------
 
 function mount(parentElement) {
   // A changed script is a new module that knows nothing of the grid the old one drew.
@@ -234,9 +234,9 @@ function canSubmit({ state, saved, disabled, pending, undoing, late }) {
 }
 
 /**
- * Sends until Python confirms. A server that is down drops messages, and one that has restarted does
- * not ask for them again; the nonce makes all copies one submission. The waits grow because every
- * copy makes the page's script start over.
+ * Sends until Python confirms. A server that is down drops messages, and one that has restarted
+ * does not ask for them again. The nonce makes all copies one submission. The waits grow because
+ * every copy makes the page's script start over.
  */
 function transmit(grid, wait = FIRST_RETRY_MS) {
   clearTimeout(grid.retry);
@@ -263,8 +263,9 @@ function takeFocus(grid) {
 }
 
 /**
- * Requests the review to be open or closed, never "the other way", so that a message may come twice.
- * Pressed again before Python has answered, the key reverses the request.
+ * Requests the review to be open or closed. The message names the state wanted, so that one
+ * delivered twice does not close what it opened. Pressed again before Python has answered, the key
+ * reverses the request.
  */
 function askForReview(grid) {
   const now = performance.now();
@@ -274,9 +275,9 @@ function askForReview(grid) {
   grid.send("review", { nonce: newNonce(), open });
 }
 
-/** The keyboard follows the person into the review and back. */
+/** Moves the focus into the review when it opens, and back to the images when it closes. */
 function switchReview(grid, reviewing) {
-  const isFirst = grid.reviewing === undefined; // a page that opens with it leaves the focus alone
+  const isFirst = grid.reviewing === undefined; // a page opened with the review: keep the focus
   grid.reviewing = reviewing;
   if (grid.asked?.open === reviewing) grid.asked = null;
   if (isFirst) return;

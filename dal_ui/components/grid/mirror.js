@@ -26,7 +26,7 @@ function forgetOtherSentQueries(queryId) {
   );
 }
 
-/** Without storage, or with nonsense in it, labelling goes on without the mirror. */
+/** Without storage, or with nonsense in it, labelling continues without the mirror. */
 function withStorage(use) {
   try {
     return use(window.sessionStorage);

@@ -1,5 +1,5 @@
-// What the grid looks like: the buttons of the classes, the cells and the texts. grid.js decides when
-// it is drawn.
+// What the grid looks like: the buttons of the classes, the cells and the texts. grid.js decides
+// when it is drawn.
 
 /** Gives every class its key and its button. */
 function setClasses(grid, classes) {

@@ -98,7 +98,7 @@ def test_the_first_image_is_the_one_the_run_asks_for_first(
     assert page.query_params["run"] == [run_id]
     query = open_query(store.log(run_id))
     said = texts(page)
-    assert f"Image {query.ranking[0]}. The data set says" in said
+    assert f"Image {query.ranking[0]}. Label in the data set:" in said
     assert "The run used exactly these passes." in said
     n_pool = len(of_step(store, run_id, mnist5k).model.pool_subset)
     assert f"**{query.scores[0]:.3f}** | 1st of {n_pool}" in said
@@ -124,7 +124,7 @@ def test_fewer_passes_are_the_first_of_the_same(store: Store, mnist5k: ImageData
     passes = next(slider for slider in page.slider if slider.label == "Passes T")
     passes.set_value(1).run()
     assert not page.exception
-    assert "**1 of 1 passes say" in texts(page)
+    assert "**1 of 1 passes predict" in texts(page)
     assert "these begin with the same passes" in texts(page)
     assert "| BALD | " in texts(page) and "**0.000**" in texts(page)  # nobody to disagree with
 
@@ -152,7 +152,7 @@ def test_every_way_to_choose_an_image_shows_one(
     page.session_state["explain-source"] = source
     page.run()
     assert not page.exception
-    assert "passes say" in texts(page) and "The data set says" in texts(page)
+    assert "passes predict" in texts(page) and "Label in the data set:" in texts(page)
 
 
 @pytest.mark.parametrize("view", ["Several functions, one model", "A map of the pool"])
@@ -168,13 +168,13 @@ def test_a_run_in_training_shows_the_network_before(store: Store, mnist5k: Image
     query = open_query(store.log(run_id))
     answers = [Answer(i, int(mnist5k.labels[i])) for i in query.shown()]
     store.submit(query.query_id, answers, annotator="Ann", source="person")
-    assert "Its network of **20** labels; the next one is in training." in texts(
+    assert "Network trained on **20** labels; the next one is training." in texts(
         explain_page(run_id)
     )
 
 
 def again(page: AppTest) -> list[Any]:
-    return [button for button in page.button if button.label == "Recompute it"]
+    return [button for button in page.button if button.label == "Recompute this network"]
 
 
 def progress_bars(page: AppTest) -> list[tuple[int, str]]:
@@ -197,7 +197,7 @@ def test_a_run_whose_weights_are_gone_can_have_them_computed_again(
     assert progress_bars(page) == [(75, "Recomputing this network ...")]
     workers.work()
     page.run()
-    assert "Its network of **20** labels." in texts(page)
+    assert "Network trained on **20** labels." in texts(page)
     assert "No network" not in texts(page) and not progress_bars(page) and not again(page)
 
 
@@ -228,7 +228,7 @@ def test_after_an_undo_the_network_of_the_labels_left_is_shown_once_it_is_comput
     page = explain_page(run_id)
     again(page)[0].click().run()
     workers.work()
-    assert "Its network of **20** labels." in texts(page.run())
+    assert "Network trained on **20** labels." in texts(page.run())
 
 
 def test_a_correction_that_nobody_trains_on_yet_is_not_said_to_be_in_training(
@@ -240,7 +240,7 @@ def test_a_correction_that_nobody_trains_on_yet_is_not_said_to_be_in_training(
     image_id, label = store.log(run_id).labels()[0]
     store.correct(run_id, image_id, (label + 1) % 10, annotator="Ann")
     said = texts(explain_page(run_id))
-    assert "Its network of **30** labels, before the correction." in said
+    assert "Network trained on **30** labels, before the correction." in said
 
 
 def corrected_run(store: Store, dataset: ImageDataset) -> tuple[str, InlineWorkers, int]:
@@ -263,13 +263,13 @@ def test_networks_of_as_many_labels_are_told_apart_and_are_not_the_same(
     page = explain_page(run_id)
     (box,) = [box for box in page.selectbox if box.label == "Network"]
     assert box.options == [
-        "the network of 30 labels",
-        "the network of 30 labels, before the correction",
+        "network trained on 30 labels",
+        "network trained on 30 labels, before the correction",
     ]
-    assert "Its network of **30** labels." in texts(page)
+    assert "Network trained on **30** labels." in texts(page)
     box.select_index(1).run()
     assert not page.exception
-    assert "Its network of **30** labels, before the correction." in texts(page)
+    assert "Network trained on **30** labels, before the correction." in texts(page)
     log = store.log(run_id)
     then, now = (stored_step(store.home, log, mnist5k, after, c) for c in (0, log.corrected))
     assert then is not None and now is not None
@@ -292,9 +292,11 @@ def test_the_network_chosen_stays_when_the_next_correction_gives_it_another_name
     workers.work(run_id)
     page.run()
     (box,) = [box for box in page.selectbox if box.label == "Network"]
-    assert box.options[box.proto.default] == "the network of 30 labels, before the 2 corrections"
+    assert (
+        box.options[box.proto.default] == "network trained on 30 labels, before the 2 corrections"
+    )
     assert box.index == box.proto.default
-    assert "Its network of **30** labels, before the 2 corrections." in texts(page)
+    assert "Network trained on **30** labels, before the 2 corrections." in texts(page)
 
 
 def test_networks_of_as_many_labels_after_other_batches_are_told_apart(
@@ -308,12 +310,12 @@ def test_networks_of_as_many_labels_after_other_batches_are_told_apart(
     log = store.log(run_id)
     states = [(one.submission_id, log.corrected) for one in log.submissions]
     assert list(explain_words.network_names(log, states).values()) == [
-        "the network of 30 labels, after batch 1",
-        "the network of 30 labels, after batch 2",
+        "network trained on 30 labels, after batch 1",
+        "network trained on 30 labels, after batch 2",
     ]
     one_less = (states[1][0], log.corrections[-2].correction_id)
     assert explain_words.network_names(log, [one_less]) == {
-        one_less: "the network of 31 labels, before the last correction"
+        one_less: "network trained on 31 labels, before the last correction"
     }
 
 
@@ -347,7 +349,7 @@ def test_another_run_brings_its_own_settings(store: Store, mnist5k: ImageDataset
     page.query_params["run"] = other
     page.run()
     assert not page.exception
-    assert "of 9 passes say" in texts(page)
+    assert "of 9 passes predict" in texts(page)
     assert [slider.value for slider in page.slider][:3] == [9, 0.5, 0.25]
 
 
@@ -378,7 +380,7 @@ def test_a_run_on_other_data_is_not_explained(store: Store, mnist5k: ImageDatase
     spec = actions.RunSpec("0" * 64, fast.protocol(), "bald", 1)
     run = store.create_run(spec, kind="person", n_initial=20, split_sizes={"pool": 100})
     said = texts(explain_page(run.run_id))
-    assert "This run was made on other data than mnist5k holds now" in said
+    assert "This run used other data than mnist5k holds now" in said
 
 
 # -- its numbers -------------------------------------------------------------------------------
@@ -475,7 +477,9 @@ def test_the_sums_are_those_of_the_equations() -> None:
     parts = parts_of(torch.tensor([[0.8, 0.2], [0.4, 0.6], [0.8, 0.2], [0.8, 0.2]]))
     assert explain_words.sum_of("variation_ratios", parts) == "1 − 3 of 4 votes"
     assert explain_words.sum_of("variation_ratios_mean", parts) == "1 − 0.700"
-    assert explain_words.votes(parts, ("cat", "dog")) == "**3 of 4 passes say cat**, 1 say dog"
+    assert (
+        explain_words.votes(parts, ("cat", "dog")) == "**3 of 4 passes predict cat**, 1 predict dog"
+    )
 
 
 @pytest.mark.parametrize(

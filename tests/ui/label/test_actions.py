@@ -127,7 +127,7 @@ def test_the_reveal_sets_each_label_beside_the_truth_and_the_prediction(
     assert revealed[1].confidence == pytest.approx(float(mean[1].max()))
     assert agreement(mnist5k, log) == (9, 10)
     assert words.last_batch(revealed, "person").startswith(
-        "Last 10: the data set agrees with you on 9;"
+        "Last 10: the data set agrees with you on 9."
     )
     assert "can't tell" in words.revealed(revealed[0], "person", mnist5k)
 

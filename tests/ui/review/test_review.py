@@ -79,7 +79,7 @@ def test_without_a_model_there_is_no_doubt_and_nothing_the_network_differs_on(
     assert all(row.doubt is None and row.predicted is None for row in listed)
     assert not any(row.network_differs for row in listed)
     assert (
-        summary(listed) == "10 labels, 1 skipped, 0 corrected. Different labels: the data set on 1."
+        summary(listed) == "10 labels, 1 skipped, 0 corrected. Labelled differently by: data set 1."
     )
 
 
