@@ -179,7 +179,7 @@ def _settings(step: Step) -> tuple[int, tuple[float, float] | None]:
     second = _slider(step, "drop-2", "... and before the second", 0.0, most, own[1], grid)
     is_own = abs(first - own[0]) < 1e-9 and abs(second - own[1]) < 1e-9
     st.button(
-        "Reset to this run's settings",
+        "Reset to run settings",
         icon=":material/restart_alt:",
         disabled=is_own and n_passes == step.run_passes,
         on_click=_reset,

@@ -133,7 +133,7 @@ def pace(seconds: Sequence[float]) -> str:
     """The median time a person takes per image, and the time for all of them."""
     if not seconds:
         return "no time measured yet"
-    return f"{median(seconds):.1f} s/image, {sum(seconds) / 60:.1f} min"
+    return f"{median(seconds):.1f} s per image, {sum(seconds) / 60:.1f} min in total"
 
 
 def revealed(one: Revealed, source: str, dataset: ImageDataset) -> str:

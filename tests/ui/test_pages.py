@@ -352,7 +352,7 @@ def test_the_charts_can_be_over_minutes_once_times_were_measured(
     answers = [Answer(i, 1, 2.0) for i in query.shown()]
     store.submit(query.query_id, answers, annotator="Ann", source="person")
     page.run()
-    assert "2.0 s/image, 0.3 min" in texts(page)
+    assert "2.0 s per image, 0.3 min in total" in texts(page)
     page.toggle(key="over-minutes").set_value(True).run()
     assert not page.exception
 

@@ -138,7 +138,7 @@ def test_other_dropout_rates_are_said_to_be_none_of_the_runs(
     first.set_value(0.6).run()
     assert not page.exception
     assert "Computed for this page" in texts(page)
-    (reset,) = [button for button in page.button if button.label == "Reset to this run's settings"]
+    (reset,) = [button for button in page.button if button.label == "Reset to run settings"]
     reset.click().run()
     assert "exactly these passes" in texts(page)
 
