@@ -316,5 +316,5 @@ def test_u_on_the_labelling_page_brings_the_last_ten_back(
     assert store.log(run_id).submissions == ()
     page.keyboard.press("u")
     expect(page.locator(".status")).to_have_text(
-        "Nothing was submitted yet: there is nothing to take back."
+        "Nothing was submitted yet, so there is nothing to take back."
     )

@@ -70,10 +70,10 @@ def test_sliders_change_the_heat_map_and_the_sums(
     seen = pixels(matrix), pixels(sums)
     # other rates leave every table its size: the numbers must change all the same
     page.locator(".st-key-explain-drop-1 input[type=range]").press("End")
-    expect(page.get_by_text("Passes of the page's own")).to_be_visible(timeout=WORK_MS)
+    expect(page.get_by_text("Computed for this page; the run did not use these settings")).to_be_visible(timeout=WORK_MS)
     wait_for_other(matrix, seen[0])
     wait_for_other(sums, seen[1])
-    page.get_by_role("button", name="As the run has them").click()
+    page.get_by_role("button", name="Reset to run settings").click()
     expect(said).to_contain_text("of 16 passes", timeout=WORK_MS)
 
 
@@ -126,7 +126,7 @@ def test_a_tab_can_be_left_and_the_run_stays(
     page: Page, server: StreamlitServer, run_id: str
 ) -> None:
     open_page(page, server, run_id, "Several functions, one model")
-    expect(page.get_by_text("Do they agree on the order?")).to_be_visible(timeout=WORK_MS)
+    expect(page.get_by_text("Rank agreement")).to_be_visible(timeout=WORK_MS)
     page.get_by_role("link", name="Runs").click()
     expect(page.get_by_role("heading", name="Runs")).to_be_visible(timeout=WORK_MS)
     page.get_by_role("link", name="Explain").click()
