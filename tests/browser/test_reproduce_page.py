@@ -64,12 +64,12 @@ def test_an_experiment_is_started_paused_resumed_and_finished(
     (row,) = store.experiments.all()
     assert row.acquisitions == ("bald", "random") and row.protocol.n_epochs == 100
     key(page, "pause").click(timeout=WORK_MS)
-    see(page, "paused, what was measured is kept")
+    see(page, "paused; measured steps are kept")
     now = actions.find(store, row.experiment_id)
     assert now is not None and now.state is State.PAUSED
 
     page.reload()
-    see(page, "paused, what was measured is kept")
+    see(page, "paused; measured steps are kept")
     key(page, "resume").click(timeout=WORK_MS)
     see(page, "Table 2: Labels needed to reach 10% test error")
     see(page, "All 6 steps are measured.")
