@@ -168,7 +168,7 @@ def test_a_failed_run_is_named_and_the_others_go_on(
         store, mnist5k, protocol(), ("bald", "random"), (1,), full_data=False
     )
     bald, random = (run.run_id for run in store.experiments.runs(made.experiment_id))
-    (tmp_path / bald / "weights.safetensors.tmp").mkdir(parents=True)  # cannot be written to
+    (tmp_path / bald / "weights.safetensors").mkdir(parents=True)  # cannot be replaced by a file
     resume = ["reproduce", "--resume", made.experiment_id, "--home", str(tmp_path), "--workers=1"]
     assert main([*resume, "--json"]) == 1
     printed = capsys.readouterr()
@@ -299,7 +299,7 @@ def test_two_records_are_compared_in_a_figure(
     assert report(published, "--compare", "--out", tmp_path / "one") == 2
     assert "--compare with 1 records; allowed: 2 to 4" in capsys.readouterr().err
     assert report(published, ours, "--out", tmp_path / "merged") == 1  # two protocols
-    assert "their runs cannot be merged" in capsys.readouterr().err
+    assert "the records cannot be merged" in capsys.readouterr().err
     assert not (tmp_path / "one").exists() and not (tmp_path / "merged").exists()
 
 
