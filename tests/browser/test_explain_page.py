@@ -70,7 +70,9 @@ def test_sliders_change_the_heat_map_and_the_sums(
     seen = pixels(matrix), pixels(sums)
     # other rates leave every table its size: the numbers must change all the same
     page.locator(".st-key-explain-drop-1 input[type=range]").press("End")
-    expect(page.get_by_text("Computed for this page; the run did not use these settings")).to_be_visible(timeout=WORK_MS)
+    expect(
+        page.get_by_text("Computed for this page; the run did not use these settings")
+    ).to_be_visible(timeout=WORK_MS)
     wait_for_other(matrix, seen[0])
     wait_for_other(sums, seen[1])
     page.get_by_role("button", name="Reset to run settings").click()
@@ -97,9 +99,7 @@ def test_a_drawn_digit_is_looked_at_after_every_stroke(
     row = page.locator("tr", has_text="BALD").first
     expect(row).to_contain_text(re.compile(r"\d\.\d{3}.*of 301"))  # 300 scored and this one
     page.locator(".drawing-canvas button", has_text="Clear").click()
-    expect(page.get_by_text("every stroke gives a new prediction")).to_be_visible(
-        timeout=WORK_MS
-    )
+    expect(page.get_by_text("every stroke gives a new prediction")).to_be_visible(timeout=WORK_MS)
 
 
 def test_pointing_at_the_map_shows_the_image(

@@ -151,7 +151,7 @@ def test_a_script_that_is_there_already_stays(
     out = tmp_path / "model.safetensors"
     assert main(["export", run_id, "--format", "safetensors", "--out", str(out)]) == 0
     assert (tmp_path / "predict.py").read_text() == "mine"
-    assert "predict.py as it is" in capsys.readouterr().err
+    assert f"kept the existing {tmp_path / 'predict.py'}" in capsys.readouterr().err
 
 
 def test_a_model_can_be_written_to_standard_output(
