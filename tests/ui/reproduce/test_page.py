@@ -109,7 +109,7 @@ def test_parameter_lines_change_the_protocol_and_nothing_else() -> None:
         ("=3", "parameter '=3'; allowed: KEY=VALUE, such as n_epochs=50"),
         ("n_epochs=1\nn_epochs=2", "parameter 'n_epochs' is set twice; allowed: once"),
         ("n_epochs=0", "n_epochs is 0; allowed: a whole number, at least 1 and at most 100000"),
-        ("dataset=mnist", "parameter 'dataset' is chosen above; take it out of the changes"),
+        ("dataset=mnist", "parameter 'dataset' is chosen above; remove it from the changes"),
     ],
 )
 def test_a_wrong_parameter_line_is_one_line_that_says_what_is_allowed(
