@@ -375,5 +375,5 @@ class _Worker:
             return
         try:
             self.pool._on_event(self, event)
-        except Exception:
+        except Exception:  # a reader that ends would keep its worker's place in the pool for good
             traceback.print_exc()
