@@ -47,6 +47,7 @@ def fork(text: str, wanted: Wanted, *, device: str | None, home: Path | None, as
 def _make(store: Store, log: RunState, wanted: Wanted, device: str) -> RunRow:
     origin = log.run.spec
     name, noise = wanted.acquisition, wanted.noise
+    title = values.title(wanted.title)
     spec = RunSpec(
         origin.fingerprint,
         _protocol(wanted, origin.protocol),
@@ -58,7 +59,9 @@ def _make(store: Store, log: RunState, wanted: Wanted, device: str) -> RunRow:
     try:
         data = catalogue.load(origin.protocol.dataset)
         return control.fork_run(
-            *(store, data, log.run.run_id, after, spec), title=wanted.title.strip(), device=device
+            *(store, data, log.run.run_id, after, spec),
+            title=title,
+            device=device,
         )
     except ValueError as error:
         raise WrongUse(str(error)) from None

@@ -20,6 +20,7 @@ from dal_core.data import catalogue
 from dal_core.data.base import ImageDataset
 from dal_core.exchange import labels_in
 from dal_core.exchange.labels_out import label_rows
+from dal_core.limits.text import name_from
 from dal_core.protocol.parameters import Protocol
 from dal_core.protocol.run_spec import FULL_DATA, MAX_SEED, RunSpec
 from dal_core.run.events import AnsweredBatch
@@ -57,6 +58,9 @@ def refit(
         Failed: the run was deleted meanwhile.
     """
     where = values.device(device)
+    # An earlier refit is found by its title too, so the title keeps the word "replay".
+    name = name_from(f"replay of {Path(labels).name}")
+    title = name if wanted.title is None else values.title(wanted.title)
     source = None if Path(labels).is_file() else _stored(labels, home)
     protocol = _protocol(wanted, source)
     acquisition = values.acquisition(
@@ -68,8 +72,6 @@ def refit(
     spec = RunSpec(data.fingerprint, protocol, acquisition, seed)
     batches = _batches(labels, wanted, source, data, spec)
     store = values.open_store(home, create=True)
-    # An earlier refit is found by its title too, so the title keeps the word "replay".
-    title = f"replay of {Path(labels).name}" if wanted.title is None else wanted.title
     run_id = _begin(store, data, spec, batches, title, where)
     print(run_id, file=sys.stderr if as_json else sys.stdout, flush=True)
     if wanted.protocol or source is None:

@@ -142,6 +142,7 @@ def _begin(wanted: Wanted, device: str, home: Path | None) -> tuple[Store, Exper
     acquisitions = [values.one_of("--acquisitions", name, registry.names()) for name in names]
     seeds = values.seeds(wanted.seeds)
     noise = values.noise(wanted.noise)
+    title = values.title(wanted.title)
     data = catalogue.load(protocol.dataset)
     with values.named("--set" if wanted.set else "--dataset"):
         control.specs(data, protocol, acquisitions, seeds, full_data=wanted.full_data)
@@ -150,7 +151,7 @@ def _begin(wanted: Wanted, device: str, home: Path | None) -> tuple[Store, Exper
         *(store, data, protocol, acquisitions, seeds),
         full_data=wanted.full_data,
         noise=noise,
-        title=wanted.title.strip(),
+        title=title,
         device=device,
     )
     say(other_dataset(wanted.protocol, protocol))

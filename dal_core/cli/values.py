@@ -12,6 +12,7 @@ from pathlib import Path
 from dal_core.acquisition import registry
 from dal_core.cli.errors import WrongUse
 from dal_core.data.catalogue import DATASETS
+from dal_core.limits.text import clean_title
 from dal_core.protocol.parameters import Protocol, ProtocolError, override
 from dal_core.protocol.presets import PRESETS
 from dal_core.protocol.presets import with_dataset as on_dataset
@@ -116,6 +117,14 @@ def device(text: str | None) -> str:
         return name
     try:
         return choose_device(name).type
+    except ValueError as error:
+        raise WrongUse(f"--{error}") from None
+
+
+def title(text: str) -> str:
+    """The title of `--title`; blank text means no title."""
+    try:
+        return clean_title(text)
     except ValueError as error:
         raise WrongUse(f"--{error}") from None
 

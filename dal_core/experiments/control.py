@@ -13,6 +13,7 @@ from contextlib import suppress
 from dal_core.data.base import ImageDataset
 from dal_core.execution.pool import Workers
 from dal_core.experiments.status import ExperimentStatus, RunStatus, status
+from dal_core.limits.text import clean_title
 from dal_core.protocol.parameters import Protocol, ProtocolError
 from dal_core.protocol.run_spec import FULL_DATA, RunSpec
 from dal_core.record_file.sync import refresh_records
@@ -162,7 +163,9 @@ def create_experiment(
     Raises:
         ProtocolError: there is no function or no seed, one is out of range or given twice, or the
             data set has too few images. Nothing is written in these cases.
+        ValueError: the title breaks the rule of `clean_title`. Nothing is written either.
     """
+    title = clean_title(title)
     wanted = specs(dataset, protocol, acquisitions, seeds, full_data=full_data, noise=noise)
     runs = [
         store.find_oracle_run(spec) or create_run(store, dataset, spec, device=device)

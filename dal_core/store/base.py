@@ -72,8 +72,8 @@ class Store(ABC):
             nonce: stored with these answers, so that `find_submitted` finds the run.
 
         Raises:
-            ValueError: a stop rule is out of range, the mode is not allowed for the kind of run,
-                or an answer is malformed.
+            ValueError: the title breaks the rule of `limits.text.clean_title`, a stop rule is out
+                of range, the mode is not allowed for the kind of run, or an answer is malformed.
         """
 
     @abstractmethod
@@ -98,7 +98,8 @@ class Store(ABC):
 
         Raises:
             RunNotFound: there is no such run.
-            ValueError: `after` is not a state of the run; the spec has other data, another seed
+            ValueError: the title breaks the rule of `limits.text.clean_title`; `after` is not a
+                state of the run; the spec has other data, another seed
                 or another split, or ends before the fork; a stop rule is out of range; or the
                 mode is not allowed for the kind of run.
         """

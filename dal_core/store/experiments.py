@@ -53,7 +53,7 @@ class Experiments(ABC):
         run_ids: Sequence[str],
         noise: float = 0.0,
     ) -> ExperimentRow:
-        """Create an experiment from existing runs."""
+        """Create an experiment from existing runs. Raises ValueError for the title."""
 
     @abstractmethod
     def get(self, experiment_id: str) -> ExperimentRow:

@@ -41,12 +41,11 @@ def start_run(
             waits.
 
     Raises:
-        ProtocolError: a parameter is out of range, or the data set too small for the protocol.
+        ValueError: the name breaks the rule of `clean_name`, a parameter is out of range, or the
+            data set is too small for the protocol.
     """
     spec = RunSpec(dataset.fingerprint, protocol, acquisition, seed)
-    run = create_run(
-        store, dataset, spec, title=name.strip(), person=True, device=device, mode=mode
-    )
+    run = create_run(store, dataset, spec, title=name, person=True, device=device, mode=mode)
     return run.run_id
 
 

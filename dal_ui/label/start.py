@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from dal_core.acquisition import registry
-from dal_core.protocol.parameters import Protocol, ProtocolError, dataset_names
+from dal_core.protocol.parameters import Protocol, dataset_names
 from dal_core.protocol.presets import (
     PRESET_TITLES,
     PRESETS,
@@ -84,7 +84,7 @@ def _start(name: str, protocol: Protocol, function: str, seed: int, mode: Mode) 
             device=runtime.device(),
             mode=mode,
         )
-    except ProtocolError as error:
+    except ValueError as error:  # ProtocolError is one
         st.error(str(error))
         return
     shell.go_to(run_id)

@@ -13,6 +13,7 @@ from dal_core.experiments import control
 from dal_core.experiments.forecast import duration
 from dal_core.experiments.status import ExperimentStatus, RunStatus, State, status
 from dal_core.figures.report import FULL_DATA_NAME
+from dal_core.limits.text import clean_title
 from dal_core.protocol.parameters import Protocol, ProtocolError, override
 from dal_core.protocol.presets import preset, with_dataset
 from dal_core.protocol.run_spec import FULL_DATA, RunSpec
@@ -61,14 +62,16 @@ def make_plan(
     title: str = "",
     noise: float = 0.0,
 ) -> Plan:
-    """The plan that a form describes. Raises ProtocolError, one line, if it cannot be run."""
+    """The plan that a form describes. Raises ValueError, one line, if it cannot be run."""
     if not acquisitions:
         raise ProtocolError("no acquisition function is chosen; allowed: at least one")
     settings = parse_setting_lines(overrides)
     if "dataset" in settings:
         raise ProtocolError("parameter 'dataset' is chosen above; remove it from the changes")
     chosen = override(with_dataset(preset(protocol), dataset), settings)
-    return Plan(chosen, tuple(acquisitions), parse_seeds(seeds), full_data, title.strip(), noise)
+    return Plan(
+        *(chosen, tuple(acquisitions), parse_seeds(seeds), full_data, clean_title(title), noise)
+    )
 
 
 def same_plan(store: Store, plan: Plan) -> ExperimentRow | None:
@@ -86,7 +89,7 @@ def same_plan(store: Store, plan: Plan) -> ExperimentRow | None:
 
 
 def start(store: Store, dataset: ImageDataset, plan: Plan, device: str = "cpu") -> str:
-    """Create and start the experiment; returns its id. Raises ProtocolError."""
+    """Create and start the experiment; returns its id. Raises ValueError."""
     row = control.create_experiment(
         store,
         dataset,

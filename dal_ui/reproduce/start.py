@@ -108,7 +108,7 @@ def _form() -> None:
         plan = actions.make_plan(
             *(protocol, data, functions, seeds, full_data, overrides, title, noise / 100)
         )
-    except ProtocolError as error:
+    except ValueError as error:  # ProtocolError is one
         st.error(str(error), icon=":material/error:")
         return
     if changes_from_preset(plan.protocol):

@@ -57,7 +57,7 @@ def fork(
     spec = plan.spec(log.run.spec)
     return control.fork_run(
         *(store, dataset, log.run.run_id, after, spec),
-        title=plan.title.strip(),
+        title=plan.title,
         person=plan.person,
         device=device,
     )

@@ -69,6 +69,21 @@ def test_a_wrong_value_is_one_line_and_writes_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("title", ["a\x1b[2Jb", "x" * 201, "a\nb"])
+def test_a_title_that_breaks_the_rule_is_one_line_and_writes_nothing(
+    title: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DAL_HOME", str(tmp_path / "home"))
+    labels = tmp_path / "labels.csv"
+    labels.touch()
+    for command in ("reproduce --protocol quick", f"replay {labels}"):
+        assert main([*command.split(), "--title", title]) == 2
+        out, err = capsys.readouterr()
+        assert out == "" and err.count("\n") == 1 and err[:-1].isprintable()
+        assert err.startswith("dal: --title ")
+    assert list(tmp_path.iterdir()) == [labels]
+
+
 def test_report_without_mnist_names_the_two_ways_to_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

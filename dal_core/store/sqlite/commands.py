@@ -16,6 +16,7 @@ from sqlalchemy import delete, update
 from sqlalchemy.exc import IntegrityError
 
 from dal_core.data import catalogue
+from dal_core.limits.text import clean_title
 from dal_core.protocol.run_spec import RunSpec
 from dal_core.run.answers import AnswerError, check_complete, clean_answers, same_answers
 from dal_core.run.events import Answer, AnsweredBatch, Correction, Query, StepResult, Submission
@@ -56,6 +57,7 @@ class SqliteStore(Queries):
         answered: Sequence[AnsweredBatch] = (),
         nonce: str = "",
     ) -> RunRow:
+        title = clean_title(title)
         for batch in answered:
             checks.check_author(batch.annotator, batch.source)
         n_classes = catalogue.get(spec.protocol.dataset).n_classes
@@ -97,6 +99,7 @@ class SqliteStore(Queries):
         until_accuracy: float | None = None,
         device: str = "cpu",
     ) -> RunRow:
+        title = clean_title(title)
         stops = {"until_labels": until_labels, "until_accuracy": until_accuracy}
         checks.check_mode(mode, kind)
         with self._writing.begin() as connection:

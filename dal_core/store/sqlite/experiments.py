@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Row, delete, insert, select
 
+from dal_core.limits.text import clean_title
 from dal_core.protocol.parameters import Protocol, make_protocol
 from dal_core.protocol.presets import closest_preset
 from dal_core.run.rows import Progress, RunRow, now
@@ -34,7 +35,7 @@ class SqliteExperiments(Experiments):
     ) -> ExperimentRow:
         row = ExperimentRow(
             experiment_id=f"{closest_preset(protocol)}-{secrets.token_hex(3)}",
-            title=title,
+            title=clean_title(title),
             protocol=protocol,
             acquisitions=tuple(acquisitions),
             seeds=tuple(seeds),
