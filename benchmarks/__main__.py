@@ -19,13 +19,14 @@ def main() -> None:
     """Parse the options, measure, and print and write the results."""
     options = _options()
     from benchmarks import measure, scaling, table
+    from dal_core.execution.pool import n_cores
     from dal_core.store.versions import current_versions
 
     def announce(part: str) -> None:
         print(f"measuring: {part} ...", file=sys.stderr, flush=True)
 
     results = measure.run(announce, (20, 220) if options.quick else measure.SIZES)
-    machine = {**current_versions(), "processor": _processor(), "cores": os.cpu_count()}
+    machine = {**current_versions(), "processor": _processor(), "cores": n_cores()}
     content = {"machine": machine, **results.as_json()}
     table.show(results)
     _write(content, options.write)

@@ -25,7 +25,7 @@ from dal_core.protocol.presets import PRESETS, with_dataset
 from dal_core.protocol.run_spec import RunSpec
 from dal_core.run import labelled as run_labelled
 from dal_core.training.loop import Training, train
-from dal_core.training.malloc import keep_freed_memory
+from dal_core.training.memory import bound_memory
 from dal_core.training.weight_selection import image_losses
 
 REPORT = PRESETS["report"]
@@ -78,7 +78,7 @@ class Ours:
     """The product's core, as a worker runs it."""
 
     def __init__(self) -> None:
-        keep_freed_memory()
+        bound_memory()
 
     def train_epoch(self, n: int) -> float:
         """Seconds of one epoch on n images."""
@@ -111,7 +111,7 @@ class Worker:
     def __init__(self) -> None:
         from dal_core.execution import worker_process  # noqa: F401  its imports take memory
 
-        keep_freed_memory()
+        bound_memory()
         self.spec = RunSpec(dataset().fingerprint, _report_on(dataset().name), "bald", 1)
 
     def step(self, n_epochs: int) -> dict[str, float]:

@@ -28,7 +28,7 @@ from dal_core.protocol.parameters import Protocol, override
 from dal_core.protocol.presets import PRESETS
 from dal_core.training.device import choose_device
 from dal_core.training.loop import Training, train
-from dal_core.training.malloc import keep_freed_memory
+from dal_core.training.memory import bound_memory
 from dal_core.training.stacked.graph import GraphFailed
 from dal_core.training.stacked.train import StackedSet, train_together
 
@@ -50,7 +50,7 @@ def main() -> None:
     """Predict, measure and print."""
     options = _options()
     device = choose_device(options.device)
-    keep_freed_memory()
+    bound_memory()
     torch.set_num_threads(1)
     _predict()
     has_graphs = device.type == "cuda" and _can_capture(device)

@@ -35,7 +35,7 @@ from dal_core.posterior.base import CHUNK
 from dal_core.protocol.parameters import Protocol, override
 from dal_core.store.opening import open_store
 from dal_core.training.loop import Training
-from dal_core.training.malloc import keep_freed_memory
+from dal_core.training.memory import bound_memory
 
 FUNCTIONS = ("max_entropy", "bald", "variation_ratios", "mean_std", "random")
 FIRST_LOSS = 3.0  # nats; the value does not matter
@@ -53,7 +53,7 @@ class Host:
 def main() -> None:
     """Measure and print."""
     options = _options()
-    keep_freed_memory()
+    bound_memory()
     torch.set_num_threads(1)
     dataset = catalogue.load(REPORT.dataset)
     profile = cProfile.Profile() if options.profile else None

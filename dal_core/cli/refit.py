@@ -148,9 +148,9 @@ def _work(store: Store, run_id: str, device: str) -> int:
 
     from dal_core.exchange.refit import measure, states, unmeasured
     from dal_core.execution.job import Workbench
-    from dal_core.training.malloc import keep_freed_memory
+    from dal_core.training.memory import bound_memory
 
-    keep_freed_memory()
+    bound_memory()
     torch.set_num_threads(1)  # results differ in bits between one and two threads
     log = store.log(run_id)
     sizes = [log.n_labelled_at(after) for after in states(log)]

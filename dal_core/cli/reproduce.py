@@ -187,9 +187,9 @@ def _work_stacked(store: Store, experiment_id: str, device: str) -> None:
     import torch
 
     from dal_core.experiments.stacked_runs import conduct
-    from dal_core.training.malloc import keep_freed_memory
+    from dal_core.training.memory import bound_memory
 
-    keep_freed_memory()
+    bound_memory()
     torch.set_num_threads(1)  # results differ in bits between one and two threads
     with watching(store.home, 1) as watch:
         conduct(store, experiment_id, torch.device(device), watch.show)

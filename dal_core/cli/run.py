@@ -173,9 +173,9 @@ def _advance(store: Store, run_id: str, device: str) -> None:
     import torch
 
     from dal_core.execution.job import Workbench, advance
-    from dal_core.training.malloc import keep_freed_memory
+    from dal_core.training.memory import bound_memory
 
-    keep_freed_memory()
+    bound_memory()
     torch.set_num_threads(1)  # results differ in bits between one and two threads
     with watching(store, run_id) as watch:
         for step in advance(Workbench(store, torch.device(device)), run_id, watch.tick):

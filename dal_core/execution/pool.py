@@ -25,6 +25,7 @@ from typing import IO, Any
 
 from dal_core.run.rows import Progress, RunNotFound
 from dal_core.store.opening import open_store
+from dal_core.training.memory import NO_PRIMITIVES
 
 PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 MAX_DEATHS = 3  # worker deaths in a row on one run before the run counts as failed
@@ -294,7 +295,8 @@ class _Worker:
     def start(self) -> None:
         if self.process is not None:
             return
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+        settings = {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1", **NO_PRIMITIVES}
+        environment = {**os.environ, **settings}
         path = [str(PACKAGE_ROOT), environment.get("PYTHONPATH", "")]
         environment["PYTHONPATH"] = os.pathsep.join(part for part in path if part)
         arguments = [str(self.pool.home), self.pool.device, str(self.threads)]

@@ -39,7 +39,7 @@ from dal_core.store.base import Store
 from dal_core.store.opening import open_store
 from dal_core.store.run_lock import RunBusy
 from dal_core.training.device import choose_device
-from dal_core.training.malloc import keep_freed_memory
+from dal_core.training.memory import bound_memory
 
 
 class _Inbox(threading.Thread):
@@ -70,7 +70,7 @@ def main(home: str, device: str = "cpu", threads: str = "1") -> None:
     """Serve jobs until the input ends."""
     global _events
     _events = _take_stdout()
-    keep_freed_memory()
+    bound_memory()
     torch.set_num_threads(1)
     where = choose_device(device)
     helper = helping_thread() if threads == "2" and where.type == "cpu" else None

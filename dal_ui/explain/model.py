@@ -21,6 +21,7 @@ from dal_core.explain.step import ModelStep, newest_model, stored_models, stored
 from dal_core.figures.classes import Classes
 from dal_core.figures.png import thumbnail
 from dal_core.run.state import RunState
+from dal_core.training.memory import keep_no_primitives
 from dal_ui.shared import runtime
 
 MAX_PASSES = 64
@@ -140,6 +141,7 @@ def redundancies(
 
 def one_thread() -> None:
     """Use one thread, as the run did: results differ in bits between one and two."""
+    keep_no_primitives()  # each model's pool has another size
     torch.set_num_threads(1)
 
 
