@@ -20,12 +20,14 @@ import numpy as np
 from dal_core.data import catalogue
 from dal_core.data.base import ImageDataset
 from dal_core.execution.checkpoints import FILE_NAME, load_fitted, save_fitted
+from dal_core.execution.environment import environment_of
 from dal_core.execution.predictions import Predictions, load_predictions, save_predictions
 from dal_core.execution.recompute import recompute
 from dal_core.learner.base import Fitted, Learner, make_learner, matches
 from dal_core.protocol.run_spec import RunSpec
 from dal_core.record_file.writer import RecordWriter
 from dal_core.run import oracle
+from dal_core.run.environment import Environment
 from dal_core.run.events import RANKING_KEPT, Query, StepResult
 from dal_core.run.labelled import Labelled, labelled_of
 from dal_core.run.next_task import Task, answers_itself, next_task
@@ -75,6 +77,7 @@ class Workbench:
         self.store, self.device, self.helper = store, device, helper
         self.records = RecordWriter(store)
         self._datasets: dict[str, ImageDataset] = {}
+        self._environments: dict[str, Environment] = {}
         self._warm: OrderedDict[str, Warm] = OrderedDict()
 
     def dataset(self, name: str) -> ImageDataset:
@@ -82,6 +85,12 @@ class Workbench:
         if name not in self._datasets:
             self._datasets[name] = catalogue.load(name)
         return self._datasets[name]
+
+    def environment(self, name: str) -> Environment:
+        """Where this process computes, with the data set; found out on first use."""
+        if name not in self._environments:
+            self._environments[name] = environment_of(self.device, self.dataset(name).fingerprint)
+        return self._environments[name]
 
     def warm(self, run: RunRow) -> Warm:
         """The run's learner, created on first use, with its newest model."""
@@ -240,6 +249,8 @@ class Job:
         if answers_itself(measured) and not finished(measured) and not self.state.is_asked:
             self._query(fitted)
             result = dataclasses.replace(result, seconds={**result.seconds, **fitted.seconds})
+        where = self.bench.environment(self.run.spec.protocol.dataset)
+        result = dataclasses.replace(result, environment=where)
         if self.store.add_step(self.run.run_id, result):
             self.bench.records.step_stored(self.run.run_id)
             yield result

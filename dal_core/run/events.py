@@ -18,6 +18,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from dal_core.run.environment import Environment
+
 Source = Literal["person", "oracle"]
 Confusion = tuple[tuple[int, ...], ...]  # [C][C] counts: by label, then by predicted class
 
@@ -170,6 +172,7 @@ class StepResult:
         after, corrected: the state of the training set (see the head of this module).
         confusion: number of test images by label (row) and predicted class (column); None if
             they were not counted.
+        environment: where it was computed; None if that was not recorded.
     """
 
     step: int
@@ -183,3 +186,4 @@ class StepResult:
     after: int = 0
     corrected: int = 0
     confusion: Confusion | None = None
+    environment: Environment | None = None

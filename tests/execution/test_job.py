@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from sqlalchemy import delete
 
 from dal_core.data.base import ImageDataset
@@ -15,6 +16,7 @@ from dal_core.execution.job import Workbench, advance
 from dal_core.learner.bayesian_cnn import BayesianCNNLearner
 from dal_core.record_file.io import read_record
 from dal_core.record_file.schema import curves
+from dal_core.run.environment import changes
 from dal_core.run.events import Answer
 from dal_core.run.rows import RunNotFound
 from dal_core.store.base import Store
@@ -23,6 +25,7 @@ from dal_core.store.opening import open_store
 from dal_core.store.run_lock import RunBusy, run_lock
 from dal_core.store.sqlite import schema
 from dal_core.store.sqlite.commands import SqliteStore
+from dal_core.store.versions import current_versions
 from tests.experiment_kit import measures, new_run
 
 
@@ -41,6 +44,24 @@ def label(store: Store, run_id: str) -> None:
     assert query is not None
     answers = [Answer(image_id, 7) for image_id in query.shown(())]
     store.submit(query.query_id, answers, annotator="ann", source="person")
+
+
+def test_each_step_says_where_it_was_computed_also_after_a_resume_elsewhere(
+    store: Store, mnist5k: ImageDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = new_run(store, mnist5k).run_id
+    list(advance(Workbench(store), run_id, max_steps=1))
+    here = current_versions()
+    monkeypatch.setattr(
+        "dal_core.execution.environment.current_versions", lambda kind: here | {"torch": "9.9"}
+    )
+    finish(store, run_id)
+    first, *others = (step.environment for step in store.log(run_id).steps)
+    assert first is not None and others
+    assert (first.torch, first.device, first.data) == (here["torch"], "cpu", mnist5k.fingerprint)
+    assert first.cpu_capability == torch.backends.cpu.get_cpu_capability()
+    assert all(one is not None and one.torch == "9.9" for one in others)
+    assert changes([first, *others]) == [(1, [f"torch {here['torch']} then, 9.9 now"])]
 
 
 def at_call(number: int, act: Callable[[], object]) -> Callable[[], None]:

@@ -6,16 +6,19 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from dal_core.protocol.presets import PRESETS
+from dal_core.run.environment import Environment
 from dal_core.run.next_task import next_task
 from dal_core.run.rows import StoreError
 from dal_core.store.opening import open_store
 from dal_core.store.sqlite import schema
-from tests.store_kit import ask, give, new_run, spec
+from tests.store_kit import ask, give, new_result, new_run, spec
 
 # As version 1 made it.
 VERSION_1 = """
@@ -194,11 +197,41 @@ def test_failures_recorded_by_earlier_versions_are_kept(
     store.close()
 
 
+def back_to_version_3(home: Path) -> None:
+    """Make a home of today what version 3 left."""
+    connection = sqlite3.connect(home / schema.DATABASE_FILE)
+    connection.executescript(
+        "DROP TABLE environments; ALTER TABLE steps DROP COLUMN environment; "
+        "UPDATE schema_version SET version = 3;"
+    )
+    connection.close()
+
+
 def back_to_version_2(home: Path) -> None:
     """Make a home of today what version 2 left."""
+    back_to_version_3(home)
     connection = sqlite3.connect(home / schema.DATABASE_FILE)
     connection.executescript("DROP TABLE failures; UPDATE schema_version SET version = 2;")
     connection.close()
+
+
+@pytest.mark.parametrize("back", [back_to_version_3, back_to_version_2])
+def test_steps_of_earlier_versions_do_not_know_where_they_were_computed(
+    tmp_path: Path, back: Callable[[Path], None]
+) -> None:
+    store = open_store(tmp_path)
+    run_id = new_run(store).run_id
+    store.add_step(run_id, new_result())
+    give(store, ask(store, run_id, range(20, 40)))
+    store.close()
+    back(tmp_path)
+    store = open_store(tmp_path, create=False)
+    where = Environment(torch="2.13.0", device="cpu", cpu_capability="AVX2")
+    after = store.log(run_id).after
+    store.add_step(run_id, replace(new_result(30, after), environment=where))
+    for log in (store.log(run_id), *store.summaries([run_id])):
+        assert [step.environment for step in log.steps] == [None, where]
+    store.close()
 
 
 def test_a_migrated_database_has_the_columns_of_a_new_one(old: Path, tmp_path: Path) -> None:

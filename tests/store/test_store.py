@@ -87,7 +87,7 @@ def test_a_file_that_is_no_database_is_refused_in_one_line_and_not_changed(
 def test_a_newer_schema_is_refused_in_one_line(store: Store) -> None:
     with sqlite3.connect(store.home / "dal.db") as connection:
         connection.execute("UPDATE schema_version SET version = 99")
-    with pytest.raises(StoreError, match=r"^[^\n]*\(schema 99, this one reads 3\)[^\n]*$"):
+    with pytest.raises(StoreError, match=r"^[^\n]*\(schema 99, this one reads 4\)[^\n]*$"):
         open_store(store.home)
 
 
@@ -146,8 +146,8 @@ def test_a_run_is_read_back_as_it_was_created(store: Store) -> None:
     assert store.run(run.run_id) == run
     assert run.run_id.startswith("bald-s1-")
     assert run.spec.key == spec().key
-    known = {"python", "torch", "numpy", "dal", "platform", "threads", "device"}
-    assert set(run.versions) == known
+    known = {"python", "torch", "torchvision", "numpy", "dal", "commit"}
+    assert set(run.versions) == known | {"platform", "threads", "device"}
     assert run.versions["device"] == "cpu"
     assert run.created_at.endswith("+00:00")
 

@@ -23,7 +23,8 @@ NEW_COLUMNS = {  # by the version that introduced them
         "queries": ("corrected",),
         "steps": ("corrected", "confusion"),
         "experiments": ("noise",),
-    }
+    },
+    4: {"steps": ("environment",)},
 }
 
 

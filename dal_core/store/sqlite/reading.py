@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Table, func, or_, select
 
 from dal_core.protocol.parameters import make_protocol
 from dal_core.protocol.run_spec import RunSpec
+from dal_core.run.environment import Environment
 from dal_core.run.events import (
     Answer,
     Confusion,
@@ -129,7 +130,7 @@ def read_rows(connection: Connection, run_id: str, known: LogRows | None = None)
                 connection, submissions.run_id == run_id, submissions.number > answered
             ),
         ),
-        steps=(*known.steps, *(to_step(row, run.has_test_set) for row in steps)),
+        steps=(*known.steps, *to_steps(connection, steps, run.has_test_set)),
         corrections=(*known.corrections, *read_corrections(connection, run_id, corrected)),
         last_query=queries[-1].number if queries else known.last_query,
         last_step=steps[-1].number if steps else known.last_step,
@@ -281,7 +282,24 @@ def _to_query(row: Row[Any]) -> Query:
     return Query(**values)
 
 
-def to_step(row: Row[Any], has_test_set: bool) -> StepResult:
+def to_steps(
+    connection: Connection, rows: Sequence[Row[Any]], has_test_set: bool
+) -> list[StepResult]:
+    """Rows of `steps`, in order, each with the environment it was computed in."""
+    wanted = {row.environment for row in rows} - {None}
+    environments = read_environments(connection, wanted) if wanted else {}
+    return [_to_step(row, has_test_set, environments.get(row.environment)) for row in rows]
+
+
+def read_environments(
+    connection: Connection, numbers: Collection[int]
+) -> dict[int | None, Environment]:
+    """Environments by the number of their row; unknown numbers are missing."""
+    query = select(schema.environments).where(schema.environments.c.number.in_(numbers))
+    return {row.number: Environment.from_facts(row.facts) for row in connection.execute(query)}
+
+
+def _to_step(row: Row[Any], has_test_set: bool, environment: Environment | None) -> StepResult:
     """A row of `steps`.
 
     SQLite stores NaN as NULL, which becomes NaN again; without a test set, NULL is None.
@@ -298,6 +316,7 @@ def to_step(row: Row[Any], has_test_set: bool) -> StepResult:
         after=row.after,
         corrected=row.corrected,
         confusion=_confusion(getattr(row, "confusion", None)),  # a summary leaves it out
+        environment=environment,
     )
 
 

@@ -2,7 +2,8 @@
 
 The log of a run is append-only (queries, submissions, retractions, corrections, rankings, steps,
 failures). Two things in it change: old rankings lose their passes, and a retry marks a failure. The
-other tables hold a run's parameters and directives, one row of progress, and experiments.
+other tables hold a run's parameters and directives, one row of progress, where steps were
+computed, and experiments.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from sqlalchemy import (
     event,
 )
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 BUSY_SECONDS = 10.0
 DATABASE_FILE = "dal.db"
 
@@ -168,6 +169,13 @@ rankings = _log_table(
     Column("at", String, nullable=False),
 )
 
+# Where steps were computed (`run.environment`); each one is stored once.
+environments = _log_table(
+    "environments",
+    Column("digest", String, nullable=False, unique=True),
+    Column("facts", JSON, nullable=False),
+)
+
 # Measures are nullable, since SQLite has no NaN, which a diverged training gives.
 steps = _log_table(
     "steps",
@@ -184,6 +192,8 @@ steps = _log_table(
     Column("at", String, nullable=False),
     _corrected(),
     Column("confusion", JSON(none_as_null=True)),  # [label][predicted] counts of test images
+    # The number of a row of `environments`; NULL in steps from before schema 4.
+    Column("environment", Integer),
 )
 
 # Errors of work on runs. `n_changes` counts the submissions, retractions and corrections of the run

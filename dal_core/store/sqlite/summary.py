@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Row, func, select
 
 from dal_core.run.events import Correction, StepResult
 from dal_core.run.rows import Progress, RunRow
@@ -121,9 +122,12 @@ def _steps(
     # The confusion matrix is most of a step's row, and no table of runs shows it.
     columns = [column for column in schema.steps.c if column.name != "confusion"]
     query = select(*columns).where(schema.steps.c.run_id.in_(list(runs)))
-    found: defaultdict[str, list[StepResult]] = defaultdict(list)
+    rows: defaultdict[str, list[Row[Any]]] = defaultdict(list)
     for row in connection.execute(query.order_by(schema.steps.c.number)):
-        found[row.run_id].append(reading.to_step(row, runs[row.run_id].has_test_set))
+        rows[row.run_id].append(row)
+    found: defaultdict[str, list[StepResult]] = defaultdict(list)
+    for run_id, some in rows.items():
+        found[run_id] = reading.to_steps(connection, some, runs[run_id].has_test_set)
     return found
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import json
 import uuid
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -12,6 +14,7 @@ import numpy as np
 from sqlalchemy import Connection, func, insert, select, update
 from sqlalchemy.dialects import sqlite
 
+from dal_core.run.environment import Environment
 from dal_core.run.events import Answer, AnsweredBatch, Query, StepResult
 from dal_core.run.rows import Progress, RunRow, now
 from dal_core.store.sqlite import schema
@@ -110,10 +113,25 @@ def insert_step(connection: Connection, run_id: str, result: StepResult) -> None
         **asdict(result),
         **{name: None if value is None else float(value) for name, value in measures.items()},
         "seconds": {part: float(value) for part, value in result.seconds.items()},
+        "environment": _environment(connection, result.environment),
         "run_id": run_id,
         "at": now(),
     }
     connection.execute(insert(schema.steps).values(row))
+
+
+def _environment(connection: Connection, environment: Environment | None) -> int | None:
+    """The number of the environment's row, which is appended if there is none."""
+    if environment is None:
+        return None
+    facts = environment.facts()
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+    number = select(schema.environments.c.number).filter_by(digest=digest)
+    known = connection.scalars(number).one_or_none()
+    if known is not None:
+        return known
+    connection.execute(insert(schema.environments).values(digest=digest, facts=facts))
+    return int(connection.scalars(number).one())
 
 
 def insert_failure(connection: Connection, run_id: str, reason: str, at: str | None = None) -> None:
