@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import func, select
 
 from dal_core.run.environment import Environment, changes, differences
+from dal_core.run.state import RunState, RunSummary
 from dal_core.store import versions
 from dal_core.store.base import Store
 from dal_core.store.opening import open_store
@@ -39,7 +40,12 @@ def test_a_step_is_read_back_with_its_environment(store: Store) -> None:
     run_id = new_run(store).run_id
     for where in (HERE, None, ELSEWHERE):
         measure(store, run_id, where)
-    for log in (store.log(run_id), open_store(store.home).log(run_id), *store.summaries([run_id])):
+    views: list[RunState | RunSummary] = [
+        store.log(run_id),
+        open_store(store.home).log(run_id),
+        *store.summaries([run_id]),
+    ]
+    for log in views:
         assert [step.environment for step in log.steps] == [HERE, None, ELSEWHERE]
 
 

@@ -16,6 +16,7 @@ from dal_core.protocol.presets import PRESETS
 from dal_core.run.environment import Environment
 from dal_core.run.next_task import next_task
 from dal_core.run.rows import StoreError
+from dal_core.run.state import RunState, RunSummary
 from dal_core.store.opening import open_store
 from dal_core.store.sqlite import schema
 from tests.store_kit import ask, give, new_result, new_run, spec
@@ -229,7 +230,8 @@ def test_steps_of_earlier_versions_do_not_know_where_they_were_computed(
     where = Environment(torch="2.13.0", device="cpu", cpu_capability="AVX2")
     after = store.log(run_id).after
     store.add_step(run_id, replace(new_result(30, after), environment=where))
-    for log in (store.log(run_id), *store.summaries([run_id])):
+    views: list[RunState | RunSummary] = [store.log(run_id), *store.summaries([run_id])]
+    for log in views:
         assert [step.environment for step in log.steps] == [None, where]
     store.close()
 

@@ -17,7 +17,7 @@ from sqlalchemy.schema import CreateColumn
 from dal_core.run.rows import StoreError
 from dal_core.store.sqlite import schema, writing
 
-NEW_COLUMNS = {  # by the version that introduced them
+NEW_COLUMNS: dict[int, dict[str, tuple[str, ...]]] = {  # by the version that introduced them
     2: {
         "runs": ("mode", "noise", "forked_from", "forked_after", "forked_labels"),
         "queries": ("corrected",),
