@@ -112,16 +112,25 @@ def app(
     share: Annotated[
         bool,
         typer.Option(
-            "--share", help="Serve the whole network, such as a phone; anybody in it can label"
+            "--share",
+            help="Serve the whole network, such as a phone; whoever has the printed code can label",
         ),
     ] = False,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allow-host",
+            metavar="NAME",
+            help="Answer to this name too, such as a reverse proxy's; may be repeated",
+        ),
+    ] = None,
     device: Device = None,
     home: Home = None,
 ) -> None:
     """Serve the app until Ctrl-C, by default to this machine only."""
     from dal_core.cli import serving
 
-    serving.serve(port, home, device, share)
+    serving.serve(port, home, device, share, allow_host or ())
 
 
 def data_list() -> None:

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -71,6 +72,10 @@ class StreamlitServer:
                 with urllib.request.urlopen(f"{self.url}/_stcore/health", timeout=1) as answer:
                     if answer.status == 200:
                         return
+            except urllib.error.HTTPError as answer:
+                if answer.code in (401, 404):  # it asks for a code, or lies on a sub-path
+                    return
+                time.sleep(0.1)
             except OSError:
                 time.sleep(0.1)
         self.kill()

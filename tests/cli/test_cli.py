@@ -24,6 +24,7 @@ from dal_core.protocol.parameters import dataset_names
 from dal_core.protocol.presets import PRESETS
 from dal_core.store.opening import open_store
 from dal_core.store.run_lock import run_lock
+from dal_ui.server import hosts
 from tests.store_kit import give, new_query, new_result, new_run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -420,21 +421,53 @@ def test_the_app_is_served_to_this_machine_from_wherever_dal_was_called(
     assert environment["DAL_HOME"] == str(tmp_path / "mine")
 
 
-def test_the_app_is_shared_with_the_network_only_when_asked_and_says_what_that_means(
+def test_the_app_is_shared_with_the_network_only_when_asked_and_with_a_code(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     called: list[Any] = []
     monkeypatch.setattr("os.execve", lambda *given: called.extend(given))
     monkeypatch.setattr(serving, "network_address", lambda: "10.1.2.3")
+    monkeypatch.setenv("DAL_SHARE_CODE", "left over")
     assert main(["app", "--port", "8599", "--home", str(tmp_path)]) == 0
     assert capsys.readouterr().out == ""
     assert main(["app", "--port", "8599", "--home", str(tmp_path), "--share"]) == 0
     (line,) = capsys.readouterr().out.splitlines()
-    assert line.startswith("Shared: http://10.1.2.3:8599 - anybody in your network can")
+    found = re.fullmatch(
+        r"Shared: http://10\.1\.2\.3:8599 with the code (\w{5}-\w{5}) - whoever has .*", line
+    )
+    assert found is not None
     alone, shared = called[1], called[4]
     assert "--server.address=localhost" in alone and "--server.address=0.0.0.0" not in alone
     assert "--server.address=0.0.0.0" in shared and "--server.address=localhost" not in shared
     assert "--browser.serverAddress=10.1.2.3" in shared  # it need not ask anybody for it
+    assert "--server.allowedHosts=10.1.2.3" in shared
+    assert "DAL_SHARE_CODE" not in called[2]
+    assert called[5]["DAL_SHARE_CODE"] == found[1] and found[1] not in shared
+
+
+def test_each_shared_server_has_a_code_of_its_own() -> None:
+    codes = {serving.new_code() for _ in range(50)}
+    assert len(codes) == 50 and all(len(code) == 11 for code in codes)
+
+
+def test_the_app_answers_to_further_names_only_when_they_are_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    called: list[Any] = []
+    monkeypatch.setattr("os.execve", lambda *given: called.extend(given))
+    named = ["--allow-host", "label.example.org", "--allow-host", "*.lab.org"]
+    assert main(["app", "--home", str(tmp_path), *named]) == 0
+    allowed = [a.partition("=")[2] for a in called[1] if a.startswith("--server.allowedHosts=")]
+    assert allowed == ["localhost", "127.0.0.1", "::1", "label.example.org", "*.lab.org"]
+    for wrong in ("http://label.example.org", "label.example.org:80", "", "a b", "a,b"):
+        assert main(["app", "--home", str(tmp_path), "--allow-host", wrong]) == 2
+        assert "--allow-host is" in capsys.readouterr().err
+
+
+def test_make_run_answers_to_this_machine_s_names_only() -> None:
+    settings = tomllib.loads((ROOT / ".streamlit/config.toml").read_text())
+    assert tuple(settings["server"]["allowedHosts"]) == serving.LOOPBACK == hosts.LOOPBACK
+    assert settings["client"]["showErrorDetails"] == "none"
 
 
 def test_make_run_and_the_settings_listen_on_this_machine_only() -> None:
