@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from dal_core.protocol.parameters import Protocol
 from dal_core.protocol.run_spec import RunSpec
+from dal_core.results.alignment import aligned, common_labels
 from dal_core.results.curves import RunCurve
 from dal_core.run.rows import RunRow
 from dal_core.store.base import Store
@@ -68,30 +67,27 @@ def effects(pairs: Sequence[tuple[RunCurve, RunCurve]]) -> list[Effect]:
     Args:
         pairs: (noisy, clean) curves; pairs without a common step are left out.
     """
-    by_function: dict[str, list[tuple[np.ndarray, np.ndarray, np.ndarray]]] = {}
+    by_function: dict[str, list[tuple[RunCurve, RunCurve]]] = {}
     for noisy, clean in pairs:
-        common = np.intersect1d(noisy.n_labelled, clean.n_labelled)
-        if len(common):
-            values = (common, _accuracy_at(noisy, common), _accuracy_at(clean, common))
-            by_function.setdefault(noisy.acquisition, []).append(values)
-    found = [_effect(name, values) for name, values in by_function.items()]
+        if len(common_labels([noisy.n_labelled, clean.n_labelled])):
+            by_function.setdefault(noisy.acquisition, []).append((noisy, clean))
+    found = [effect for name, own in by_function.items() for effect in _effect(name, own)]
     return sorted(found, key=lambda one: -one.mean_loss)
 
 
-def _effect(name: str, pairs: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> Effect:
-    n = min(len(labels) for labels, _, _ in pairs)
-    noisy = np.mean([values[:n] for _, values, _ in pairs], axis=0)
-    clean = np.mean([values[:n] for _, _, values in pairs], axis=0)
-    return Effect(
-        acquisition=name,
-        n_pairs=len(pairs),
-        n_labelled=int(pairs[0][0][n - 1]),
-        clean=float(clean[-1]),
-        noisy=float(noisy[-1]),
-        mean_loss=float((clean - noisy).mean()),
-    )
-
-
-def _accuracy_at(curve: RunCurve, labels: np.ndarray) -> np.ndarray:
-    by_labels = dict(zip(curve.n_labelled, curve.accuracy, strict=True))
-    return np.array([by_labels[int(n)] for n in labels])
+def _effect(name: str, pairs: Sequence[tuple[RunCurve, RunCurve]]) -> list[Effect]:
+    """The effect where all runs were measured; none if there is no such step."""
+    labels, values = aligned([run for pair in pairs for run in pair])  # [2 S, K]
+    if not len(labels):
+        return []
+    noisy, clean = values[::2].mean(0), values[1::2].mean(0)  # [K]
+    return [
+        Effect(
+            acquisition=name,
+            n_pairs=len(pairs),
+            n_labelled=int(labels[-1]),
+            clean=float(clean[-1]),
+            noisy=float(noisy[-1]),
+            mean_loss=float((clean - noisy).mean()),
+        )
+    ]

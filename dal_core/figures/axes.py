@@ -8,7 +8,7 @@ from typing import Any
 
 import altair as alt
 
-from dal_core.results.crossings import Metric
+from dal_core.results.curves import Metric
 
 METRIC_TITLES: dict[Metric, str] = {
     "accuracy": "Test accuracy",

@@ -18,8 +18,8 @@ from dal_core.figures.axes import (
     metric_axis,
 )
 from dal_core.figures.report import bands_data, series_colour
-from dal_core.results.crossings import Metric, by_function
-from dal_core.results.curves import RunCurve
+from dal_core.results.crossings import by_function
+from dal_core.results.curves import Metric, RunCurve
 from dal_core.results.titles import PALETTE, display_name, in_order
 
 _DASHES = ([1, 0], [6, 3], [1.5, 2.5], [8, 3, 1.5, 3])
@@ -42,8 +42,7 @@ def compare_figure(
         up_to: the largest number of labels shown.
 
     Raises:
-        ValueError: there are fewer than two or more than four records, or runs of one function
-            were measured at different numbers of labels.
+        ValueError: there are fewer than two or more than four records.
     """
     if not 2 <= len(records) <= MAX_COMPARED:
         raise ValueError(f"two to four records can be compared, got {len(records)}")

@@ -23,8 +23,8 @@ from dal_core.figures.axes import (
     metric_axis,
     minutes_axis,
 )
-from dal_core.results.crossings import Metric, band
-from dal_core.results.curves import RunCurve, as_curve
+from dal_core.results.crossings import band
+from dal_core.results.curves import Metric, RunCurve, as_curve
 from dal_core.results.titles import FULL_DATA, PRIMARY, display_name
 from dal_core.results.titles import colour as function_colour
 
@@ -48,7 +48,7 @@ def learning_curve(
         run: the run, or its steps as columns `n_labelled`, `accuracy`, `mutual_information`; one
             point, or none, is enough.
         baseline: runs with acquisition `random`; several give their mean and a band of one
-            population standard deviation, which ends with the shortest.
+            population standard deviation, where all were measured.
         bound: the value of the model trained on all images.
         published: published values by number of labels.
         minutes: minutes of labelling by number of labels. If given, they are the x axis of every
@@ -59,8 +59,7 @@ def learning_curve(
         width: pixels, or "container" to fill the page's column.
 
     Raises:
-        ValueError: a column is missing, or the baseline's runs were measured at different numbers
-            of labels.
+        ValueError: a column is missing.
     """
     data = learning_curve_data(run, baseline, metric, bound, published, minutes, stale)
     values = [*data.value, *data.low.dropna(), *data.high.dropna().clip(upper=1.0)]

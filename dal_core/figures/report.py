@@ -18,8 +18,9 @@ from dal_core.figures.axes import (
     legend,
     metric_axis,
 )
-from dal_core.results.crossings import Metric, band, by_function
-from dal_core.results.curves import Bound, RunCurve
+from dal_core.results.alignment import aligned
+from dal_core.results.crossings import band, by_function
+from dal_core.results.curves import Bound, Metric, RunCurve
 from dal_core.results.published import CURVE_POINTS
 from dal_core.results.titles import FULL_DATA, colour, display_name, in_order
 
@@ -47,15 +48,12 @@ def bands_figure(
     """Figure 2 (accuracy) or 3 (mutual information) of the report.
 
     Each function is shown as the mean over its runs, with a band of one population standard
-    deviation, up to the end of its shortest run. The mean of the full-data bounds is a thin line.
+    deviation, where all its runs were measured. The mean of the full-data bounds is a thin line.
 
     Args:
         published: also show the published accuracies of BALD and Random as diamonds.
         each_run: also show each run as a thin line, for an unfinished experiment whose means end
-            with its shortest run.
-
-    Raises:
-        ValueError: runs of one function were measured at different numbers of labels.
+            with its shortest run. Runs without a common number of labels are always shown so.
     """
     data = bands_data(runs, bounds, metric, published=published, each_run=each_run)
     x = labels_axis(data.n_labelled.dropna(), at_least=ROOM, title="Labels in the training set")
@@ -118,8 +116,9 @@ def bands_data(
         band(groups[name], metric).assign(kind="mean", acquisition=name, series=display_name(name))
         for name in in_order(list(groups))
     ]
-    if each_run:
-        frames += [_one_run(run, metric) for name in groups for run in groups[name]]
+    # Runs without a common number of labels have no mean: they are shown themselves.
+    alone = {name for name in groups if each_run or not len(aligned(groups[name])[0])}
+    frames += [_one_run(run, metric) for name in groups if name in alone for run in groups[name]]
     if published and metric == "accuracy":
         frames += [_published_points(name, CURVE_POINTS[name]) for name in CURVE_POINTS]
     if bounds:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from dal_core.record_file.differences import UNWRITTEN
 from dal_core.record_file.schema import (
     MODEL_NAMES,
     SECTIONS,
@@ -21,6 +22,7 @@ from dal_core.record_file.validate import RecordError, shorten
 from dal_core.results.curves import Bound, RunCurve
 
 _NOT_COMPARED = ("protocol",)  # only a name; two names can stand for equal parameters
+_UNKNOWN = object()
 _ENTRY_KEYS = ("test_inf", "test_acc", "n_labelled", "time", "run_seconds")
 
 
@@ -201,13 +203,14 @@ def _keep(found: dict[Any, Any], key: Any, new: RunCurve | Bound) -> None:
 def _check_same_protocol(first: Record, other: Record) -> None:
     for section, keys in SECTIONS.items():
         one, two = first.params.get(section, {}), other.params.get(section, {})
-        for key in keys:
-            if key in _NOT_COMPARED or key not in one or key not in two:
+        for key in dict.fromkeys([*keys, *(UNWRITTEN if section == "exp" else ())]):
+            if key in _NOT_COMPARED:
                 continue
-            if one[key] != two[key]:
+            ours, theirs = (params.get(key, UNWRITTEN.get(key, _UNKNOWN)) for params in (one, two))
+            if _UNKNOWN not in (ours, theirs) and ours != theirs:
                 raise RecordError(
-                    f"params.{section}.{key} is {shorten(one[key])} in one record and "
-                    f"{shorten(two[key])} in another: the records cannot be merged"
+                    f"params.{section}.{key} is {shorten(ours)} in one record and "
+                    f"{shorten(theirs)} in another: the records cannot be merged"
                 )
 
 

@@ -91,9 +91,17 @@ def bounds(record: Record) -> list[Bound]:
 
 
 def unfinished(record: Record) -> list[tuple[RunCurve, int]]:
-    """The unfinished runs, each with the number of points it should have."""
+    """The unfinished runs, each with the number of points it should have.
+
+    A run with gaps is finished once it was measured at the last number of labels.
+    """
     n_points = record.params["al"]["n_acquisition_steps"] + 1
-    return [(run, n_points) for run in curves(record) if len(run) < n_points]
+    last = labels(record.params, n_points)[-1]
+    return [
+        (run, n_points)
+        for run in curves(record)
+        if len(run) < n_points and run.n_labelled[-1] < last
+    ]
 
 
 def protocol_params(record: Record) -> dict[str, Any]:

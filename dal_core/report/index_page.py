@@ -12,7 +12,8 @@ import pandas as pd
 from dal_core.record_file.schema import Record, bounds, protocol_params
 from dal_core.results.crossings import by_function
 from dal_core.results.curves import RunCurve
-from dal_core.results.seeds import MIN_SEEDS
+from dal_core.results.formats import gaps
+from dal_core.results.intervals import MIN_SEEDS
 from dal_core.results.statistics import Statistics
 from dal_core.results.titles import display_name, in_order
 
@@ -68,7 +69,7 @@ def _what_was_run(record: Record, runs: Sequence[RunCurve]) -> list[str]:
     params = protocol_params(record)
     params.pop("run_on_full", None)
     parameters = ", ".join(f"{key} {value}" for key, value in params.items())
-    return [*lines, f"- Parameters: {parameters}"]
+    return [*lines, *(f"- {gap}" for gap in gaps(runs)), f"- Parameters: {parameters}"]
 
 
 def _against_random(statistics: Statistics) -> list[str]:
@@ -94,7 +95,7 @@ def _against_random(statistics: Statistics) -> list[str]:
 
 def _interval_note(frame: pd.DataFrame) -> str:
     if frame.low.notna().any():
-        return "(95% bootstrap interval over seeds)"
+        return "(95% t interval of the mean over seeds)"
     return f"(an interval is given from {MIN_SEEDS} seeds on)"
 
 

@@ -14,8 +14,8 @@ from dal_core.record_file.io import read_record, write_record
 from dal_core.record_file.schema import Record, bounds, curves, unfinished
 from dal_core.record_file.validate import RecordError
 from dal_core.report.index_page import index_page
-from dal_core.results.crossings import METRICS, Metric, by_function
-from dal_core.results.curves import RunCurve
+from dal_core.results.crossings import by_function
+from dal_core.results.curves import METRICS, Metric, RunCurve
 from dal_core.results.formats import notes, to_frame, to_latex, to_markdown
 from dal_core.results.statistics import Statistics, statistics
 from dal_core.results.tables import tables
@@ -47,7 +47,7 @@ def write_report(
     Raises:
         RecordError: a record cannot be read or merged, or there is no run; nothing is written.
         ValueError: there are too many records to compare, or two have the same name; nothing is
-            written. Also: runs to average were measured at different numbers of labels.
+            written.
         OSError: a file cannot be written.
     """
     record = _merged(records)
@@ -85,7 +85,7 @@ def _merged(records: Sequence[Record | Path | str]) -> Record:
 
 
 def _write_tables(record: Record, runs: Sequence[RunCurve], folder: Path) -> list[Path]:
-    found, remarks = tables(runs), notes(unfinished(record))
+    found, remarks = tables(runs), notes(runs, unfinished(record))
     texts = {
         "tables.md": to_markdown(found, remarks),
         "tables.tex": to_latex(found, remarks),

@@ -7,16 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from dal_core.results.curves import RunCurve
-
-Metric = Literal["accuracy", "mutual_information"]
-METRICS: tuple[Metric, ...] = ("accuracy", "mutual_information")
+from dal_core.results.alignment import aligned
+from dal_core.results.curves import Metric, RunCurve
 
 THRESHOLD_TOLERANCE = 1e-9
 """An error is reached when 1 - accuracy <= error + THRESHOLD_TOLERANCE.
@@ -92,11 +89,7 @@ def average_labels(labels: Iterable[int | None]) -> StepAverage:
 
 
 def average_step(runs: Sequence[RunCurve], error: float, sustained: bool = False) -> int | None:
-    """Average the accuracy over the runs, up to the end of the shortest, then count once.
-
-    Raises:
-        ValueError: the runs were measured at different numbers of labels.
-    """
+    """Average the accuracy over the runs, where all were measured, then count once."""
     mean = band(runs)
     return crossing(list(mean.n_labelled), list(mean["mean"]), error, sustained)
 
@@ -107,16 +100,13 @@ def normalise(labels: float | None, random: float | None) -> float | None:
 
 
 def band(runs: Sequence[RunCurve], metric: Metric = "accuracy") -> pd.DataFrame:
-    """Mean and population standard deviation over runs, up to the end of the shortest run.
+    """Mean and population standard deviation over runs, where all runs were measured.
 
     Returns:
         Columns `n_labelled`, `mean`, `std`, `low` (mean - std), `high` (mean + std), `n_runs`.
-
-    Raises:
-        ValueError: the runs were measured at different numbers of labels.
     """
     labels, values = aligned(runs, metric)
-    mean, std = values.mean(0), values.std(0)
+    mean, std = (values.mean(0), values.std(0)) if len(labels) else (np.empty(0), np.empty(0))
     return pd.DataFrame(
         {
             "n_labelled": labels,
@@ -127,27 +117,6 @@ def band(runs: Sequence[RunCurve], metric: Metric = "accuracy") -> pd.DataFrame:
             "n_runs": len(runs),
         }
     )
-
-
-def aligned(
-    runs: Sequence[RunCurve], metric: Metric = "accuracy"
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Labels [K] and values [S, K] of S runs, up to the end of the shortest run.
-
-    Raises:
-        ValueError: the runs were measured at different numbers of labels.
-    """
-    length = min((len(run) for run in runs), default=0)
-    if not length:
-        return np.empty(0, np.int64), np.empty((1, 0))
-    labels = runs[0].n_labelled[:length]
-    for run in runs[1:]:
-        if run.n_labelled[:length] != labels:
-            raise ValueError(
-                f"{run.acquisition} seed {run.seed} was not measured at the same numbers of "
-                f"labels as {runs[0].acquisition} seed {runs[0].seed}, so they cannot be averaged"
-            )
-    return np.array(labels), np.array([getattr(run, metric)[:length] for run in runs], float)
 
 
 def by_function(runs: Iterable[RunCurve]) -> dict[str, list[RunCurve]]:

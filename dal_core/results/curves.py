@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
+
+Metric = Literal["accuracy", "mutual_information"]
+METRICS: tuple[Metric, ...] = ("accuracy", "mutual_information")
 
 
 @dataclass(frozen=True)

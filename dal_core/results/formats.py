@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Sequence
 
 import pandas as pd
 
+from dal_core.results.alignment import common_labels
+from dal_core.results.crossings import by_function
 from dal_core.results.curves import RunCurve
 from dal_core.results.tables import Cells, Row, Table
 from dal_core.results.titles import display_name
@@ -104,8 +106,10 @@ def printed(table: Table) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=header)
 
 
-def notes(unfinished: Sequence[tuple[RunCurve, int]] = ()) -> list[str]:
-    """How to read the tables, and which runs are unfinished."""
+def notes(
+    runs: Sequence[RunCurve] = (), unfinished: Sequence[tuple[RunCurve, int]] = ()
+) -> list[str]:
+    """How to read the tables, and what the means of `runs` leave out and why."""
     known = [
         (
             "Labels are those in the training set at the first step with 1 - accuracy <= error "
@@ -114,13 +118,13 @@ def notes(unfinished: Sequence[tuple[RunCurve, int]] = ()) -> list[str]:
         ),
         (
             "Step-Average: counted for each run, then mean ± population standard deviation. "
-            "Average-Step: accuracy averaged over the runs first, up to the end of the shortest, "
-            "then counted once. Runs are sorted."
+            "Average-Step: accuracy averaged over the runs first, where all were measured, then "
+            "counted once. Runs are sorted."
         ),
         (
             "never: not reached within the run; a mean is given only where every run reached the "
-            "error, else how many did. –: Random's value to divide by is missing. "
-            "Bold: the lowest of its column."
+            "error, else how many did. –: Random's value to divide by is missing, or the runs have "
+            "no common number of labels. Bold: the lowest of its column."
         ),
         (
             "Report: Pilz (2025), tables 2-5. Gal et al.: Gal, Islam, Ghahramani (2017), table 1. "
@@ -128,12 +132,26 @@ def notes(unfinished: Sequence[tuple[RunCurve, int]] = ()) -> list[str]:
         ),
     ]
     if unfinished:
-        runs = ", ".join(
+        names = ", ".join(
             f"{display_name(run.acquisition)} seed {run.seed} ({len(run)} of {n_points} points)"
             for run, n_points in unfinished
         )
-        known.append(f"Unfinished, counted as far as they are: {runs}.")
-    return known
+        known.append(f"Unfinished, counted as far as they are: {names}.")
+    return known + gaps(runs)
+
+
+def gaps(runs: Sequence[RunCurve]) -> list[str]:
+    """A sentence for each function whose mean leaves out measurements, and why."""
+    found = []
+    for name, group in by_function(run for run in runs if len(run)).items():
+        common = common_labels(run.n_labelled for run in group)
+        measured = {n for run in group for n in run.n_labelled}
+        if len(common) < len(measured):
+            found.append(
+                f"{display_name(name)}: the mean has {len(common)} of {len(measured)} numbers of "
+                f"labels, those at which all of its {len(group)} runs were measured."
+            )
+    return found
 
 
 def _grid(

@@ -1,86 +1,52 @@
-"""Statistics over seeds: bootstrap intervals, paired differences to Random, labels saved.
+"""Statistics over seeds: means with intervals, paired differences to Random, labels saved.
 
-Defined in docs/method.md, section 15. Pure functions: the caller passes the generator (or its seed)
-for the bootstrap.
+Defined in docs/method.md, section 15. Pure functions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from fractions import Fraction
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from dal_core.results.crossings import Metric, aligned, by_function, crossing
-from dal_core.results.curves import RunCurve
+from dal_core.results.alignment import aligned, common_labels
+from dal_core.results.crossings import by_function, crossing
+from dal_core.results.curves import Metric, RunCurve
+from dal_core.results.intervals import t_interval
 
-MIN_SEEDS = 4
-"""Fewer seeds get no bootstrap interval: there are only ten ways to draw three."""
-
-
-def bootstrap_interval(
-    values: ArrayLike, rng: np.random.Generator | int, level: float = 0.95, resamples: int = 10_000
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Percentile bootstrap interval of the mean over seeds.
-
-    Args:
-        values: [S] or [S, K]; the S seeds are drawn with replacement, each with all its K values.
-        rng: a generator, or the seed of one.
-        level: share of the bootstrap means inside the interval.
-        resamples: number of bootstrap means.
-
-    Returns:
-        Lower and upper end, each [] or [K].
-    """
-    array = np.asarray(values, float)
-    n_seeds = len(array)
-    draws = np.random.default_rng(rng).multinomial(
-        n_seeds, np.full(n_seeds, 1 / n_seeds), size=resamples
-    )
-    means = draws @ array / n_seeds  # [resamples] or [resamples, K]
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2], axis=0)
-    return low, high
+_MOST_IMAGES = 100_000  # no test set is larger
 
 
-def means(
-    runs: Iterable[RunCurve], rng: np.random.Generator | int, metric: Metric = "accuracy"
-) -> pd.DataFrame:
+def means(runs: Iterable[RunCurve], metric: Metric = "accuracy") -> pd.DataFrame:
     """Mean over seeds for each function and number of labels, with its interval.
 
     Returns:
-        Columns `acquisition`, `n_labelled`, `mean`, `low`, `high`, `n_seeds`, up to the
-        end of each function's shortest run. `low` and `high` are missing below `MIN_SEEDS` seeds.
-
-    Raises:
-        ValueError: runs of one function were measured at different numbers of labels.
+        Columns `acquisition`, `n_labelled`, `mean`, `low`, `high`, `n_seeds`, where all runs of the
+        function were measured. `low` and `high` are missing below `MIN_SEEDS` seeds.
     """
-    generator = np.random.default_rng(rng)
+    runs = list(runs)
     rows = {name: aligned(group, metric) for name, group in by_function(runs).items()}
-    return _intervals(rows, generator)
+    return _intervals(rows, accuracy_step(runs) if metric == "accuracy" else 0.0)
 
 
 def paired_differences(
     runs: Iterable[RunCurve], metric: Metric = "accuracy", baseline: str = "random"
 ) -> pd.DataFrame:
-    """Each run minus the baseline's run of the same seed, up to the end of the shorter.
+    """Each run minus the baseline's run of the same seed, where both were measured.
 
     Both share validation, initial and test images, so the seed's effect on both cancels out.
 
     Returns:
         Columns `acquisition`, `seed`, `n_labelled`, `difference`. Seeds without a run of the
         baseline are left out.
-
-    Raises:
-        ValueError: the runs of a pair were measured at different numbers of labels.
     """
-    runs = list(runs)
-    partners = {run.seed: run for run in runs if run.acquisition == baseline}
     frames = []
-    for run in runs:
-        if run.acquisition == baseline or run.seed not in partners:
-            continue
-        labels, (values, baseline_values) = aligned([run, partners[run.seed]], metric)
+    for run, partner in _pairs(runs, baseline):
+        labels, (values, baseline_values) = aligned([run, partner], metric)
         frames.append(
             pd.DataFrame(
                 {
@@ -95,15 +61,21 @@ def paired_differences(
     return pd.concat(frames, ignore_index=True) if frames else empty
 
 
-def mean_differences(differences: pd.DataFrame, rng: np.random.Generator | int) -> pd.DataFrame:
-    """`paired_differences` averaged over seeds, with the columns of `means`."""
-    generator = np.random.default_rng(rng)
+def mean_differences(differences: pd.DataFrame, resolution: float = 0.0) -> pd.DataFrame:
+    """`paired_differences` averaged over seeds, where all pairs were measured.
+
+    Args:
+        resolution: the step between neighbouring values of the metric, as in `t_interval`.
+
+    Returns:
+        The columns of `means`.
+    """
     rows = {}
     for name, group in differences.groupby("acquisition", sort=False):
+        labels = common_labels(pair.n_labelled for _, pair in group.groupby("seed"))
         table = group.pivot(index="seed", columns="n_labelled", values="difference")
-        table = table.dropna(axis="columns")  # up to the end of the shortest pair
-        rows[str(name)] = (table.columns.to_numpy(), table.to_numpy())
-    return _intervals(rows, generator)
+        rows[str(name)] = labels, table[labels].to_numpy()
+    return _intervals(rows, resolution)
 
 
 def labels_saved(
@@ -122,13 +94,8 @@ def labels_saved(
         Columns `acquisition`, `seed`, `accuracy`, `labels`, `baseline_labels` and `saved`, their
         difference (negative if the run needed more). `<NA>` if a run never reached the accuracy.
     """
-    runs = list(runs)
-    partners = {run.seed: run for run in runs if run.acquisition == baseline}
     rows = []
-    for run in runs:
-        if run.acquisition == baseline or run.seed not in partners:
-            continue
-        partner = partners[run.seed]
+    for run, partner in _pairs(runs, baseline):
         for level in levels:
             needed = crossing(run.n_labelled, run.accuracy, 1 - level, sustained)
             by_partner = crossing(partner.n_labelled, partner.accuracy, 1 - level, sustained)
@@ -139,35 +106,64 @@ def labels_saved(
     return frame.astype(dict.fromkeys(columns[3:], "Int64"))
 
 
-def mean_labels_saved(saved: pd.DataFrame, rng: np.random.Generator | int) -> pd.DataFrame:
+def mean_labels_saved(saved: pd.DataFrame, resolution: float = 0.0) -> pd.DataFrame:
     """`labels_saved` averaged over seeds.
+
+    Args:
+        resolution: the step between neighbouring numbers of labels, as in `t_interval`.
 
     Returns:
         Columns `acquisition`, `accuracy`, `mean`, `low`, `high`, `n_reached` and `n_seeds`. The
         mean is missing unless all pairs reached the accuracy; its interval also below `MIN_SEEDS`.
     """
-    generator = np.random.default_rng(rng)
     rows = []
     for (name, level), group in saved.groupby(["acquisition", "accuracy"], sort=False):
         known = group["saved"].dropna().to_numpy(float)
-        complete = len(known) == len(group)
-        mean, low, high = float(known.mean()) if complete else np.nan, np.nan, np.nan
-        if complete and len(known) >= MIN_SEEDS:
-            low, high = (float(end) for end in bootstrap_interval(known, generator))
+        mean = low = high = math.nan
+        if len(known) == len(group):
+            mean = float(known.mean())
+            low, high = (float(end) for end in t_interval(known, resolution))
         rows.append((name, level, mean, low, high, len(known), len(group)))
     columns = ["acquisition", "accuracy", "mean", "low", "high", "n_reached", "n_seeds"]
     return pd.DataFrame(rows, columns=columns)
 
 
+def accuracy_step(runs: Iterable[RunCurve]) -> float:
+    """The step in which the runs' accuracies move: one of n test images is 1 / n.
+
+    n is the least common denominator of the accuracies; 0 if that is no number of images.
+    """
+    n_images = 1
+    for value in {accuracy for run in runs for accuracy in run.accuracy}:
+        fraction = Fraction(value).limit_denominator(_MOST_IMAGES)
+        n_images = math.lcm(n_images, fraction.denominator)
+        if n_images > _MOST_IMAGES:
+            return 0.0
+    return 1 / n_images
+
+
+def label_step(runs: Iterable[RunCurve]) -> int:
+    """The smallest step between two measurements of a run, in labels; 0 if there is none."""
+    gaps = (int(gap) for run in runs for gap in np.diff(run.n_labelled))
+    return min(gaps, default=0)
+
+
+def _pairs(runs: Iterable[RunCurve], baseline: str) -> Iterator[tuple[RunCurve, RunCurve]]:
+    """Each run with the baseline's run of the same seed, where there is one."""
+    runs = list(runs)
+    partners = {run.seed: run for run in runs if run.acquisition == baseline}
+    for run in runs:
+        if run.acquisition != baseline and run.seed in partners:
+            yield run, partners[run.seed]
+
+
 def _intervals(
-    rows: Mapping[str, tuple[NDArray[np.int64], NDArray[np.float64]]], rng: np.random.Generator
+    rows: Mapping[str, tuple[NDArray[np.int64], NDArray[np.float64]]], resolution: float
 ) -> pd.DataFrame:
     """Mean and interval over seeds of each function's [S, K] values."""
     frames = []
     for name, (labels, values) in rows.items():
-        low = high = np.full(len(labels), np.nan)
-        if len(values) >= MIN_SEEDS and len(labels):
-            low, high = bootstrap_interval(values, rng)
+        low, high = t_interval(values, resolution)
         frames.append(
             pd.DataFrame(
                 {

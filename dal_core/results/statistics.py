@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
 from dal_core.results import seeds
 from dal_core.results.curves import RunCurve
 
 LEVELS = tuple(round(0.70 + 0.01 * step, 2) for step in range(30))  # accuracies 70% .. 99%
-_BOOTSTRAP_SEED = 0  # the same records give the same intervals
 
 
 @dataclass(frozen=True)
@@ -27,18 +25,13 @@ class Statistics:
 
 
 def statistics(runs: Sequence[RunCurve], sustained: bool = False) -> Statistics:
-    """All statistics; intervals need at least `seeds.MIN_SEEDS` seeds.
-
-    Raises:
-        ValueError: runs to average or subtract were measured at different numbers of labels.
-    """
-    rng = np.random.default_rng(_BOOTSTRAP_SEED)
+    """All statistics; intervals need at least `intervals.MIN_SEEDS` seeds."""
     differences = seeds.paired_differences(runs)
     saved = seeds.labels_saved(runs, LEVELS, sustained)
     return Statistics(
-        means=seeds.means(runs, rng),
+        means=seeds.means(runs),
         differences=differences,
-        mean_differences=seeds.mean_differences(differences, rng),
+        mean_differences=seeds.mean_differences(differences, seeds.accuracy_step(runs)),
         labels_saved=saved,
-        mean_labels_saved=seeds.mean_labels_saved(saved, rng),
+        mean_labels_saved=seeds.mean_labels_saved(saved, seeds.label_step(runs)),
     )

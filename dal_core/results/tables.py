@@ -6,8 +6,9 @@ Our values are shown beside those of the report and of Gal et al. (2017). `forma
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from dal_core.results.alignment import common_labels
 from dal_core.results.crossings import (
     StepAverage,
     average_labels,
@@ -32,8 +33,9 @@ class Cells:
         mean, std: Step-Average with its population standard deviation; None unless all runs
             reached the error.
         average_step: Average-Step; None if the averaged curve never reached the error.
-        defined, average_step_defined: False if there is no value of Random to divide by. The cell
-            then shows a dash instead of a number or "never".
+        defined, average_step_defined: False if there is no value of Random to divide by, or no
+            averaged curve because the runs were never measured at the same number of labels. The
+            cell then shows a dash instead of a number or "never".
     """
 
     runs: tuple[float | None, ...]
@@ -78,11 +80,7 @@ class Table:
 
 
 def tables(runs: Sequence[RunCurve]) -> list[Table]:
-    """Tables 2, 3, 4 and 5 of the runs.
-
-    Raises:
-        ValueError: runs of one function were measured at different numbers of labels.
-    """
+    """Tables 2, 3, 4 and 5 of the runs."""
     groups = by_function(runs)
     absolute = [
         Table(
@@ -95,10 +93,18 @@ def tables(runs: Sequence[RunCurve]) -> list[Table]:
 
 def _row(acquisition: str, runs: Sequence[RunCurve], error: float) -> Row:
     published = LABELS_NEEDED[error].get(acquisition)
+    averaged = len(common_labels(run.n_labelled for run in runs)) > 0
+    first, sustained = (
+        replace(
+            _cells(step_average(runs, error, last), average_step(runs, error, last)),
+            average_step_defined=averaged,
+        )
+        for last in (False, True)
+    )
     return Row(
         acquisition,
-        first=_cells(step_average(runs, error), average_step(runs, error)),
-        sustained=_cells(step_average(runs, error, True), average_step(runs, error, True)),
+        first=first,
+        sustained=sustained,
         report=None if published is None else _published_cells(published),
         gal=None if published is None else published.gal,
     )
@@ -139,5 +145,5 @@ def _share(cells: Cells, random: Cells | None) -> Cells:
         normalise(cells.std, mean),
         normalise(cells.average_step, step),
         defined=mean is not None,
-        average_step_defined=step is not None,
+        average_step_defined=cells.average_step_defined and step is not None,
     )

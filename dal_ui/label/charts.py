@@ -12,8 +12,7 @@ import streamlit as st
 
 from dal_core.figures.learning import learning_curve
 from dal_core.record_file.sync import run_curve
-from dal_core.results.crossings import Metric
-from dal_core.results.curves import RunCurve
+from dal_core.results.curves import Metric, RunCurve
 from dal_core.results.labelling_cost import labelling_minutes, labelling_seconds
 from dal_core.run.state import RunState
 from dal_ui.label import words

@@ -5,7 +5,7 @@ Plain functions on the store and `experiments.control`, so that they are tested 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dal_core.data.base import ImageDataset
@@ -196,25 +196,6 @@ def n_deleted(now: ExperimentStatus) -> int:
 def try_again(store: Store, run: RunStatus) -> None:
     """Clear a run's failure, so that workers try again."""
     store.retry(run.log.run.run_id)
-
-
-# -- comparing ---------------------------------------------------------------------------------
-
-
-def differing(params: Mapping[str, Mapping[str, object]]) -> list[tuple[str, dict[str, object]]]:
-    """Parameters that differ between records, each with its value by record.
-
-    A parameter that one of the records lacks does not count: its value there is unknown.
-    """
-    shared = set.intersection(*(set(values) for values in params.values())) if params else set()
-    first = next(iter(params.values()), {})
-    found = []
-    for key in first:
-        values = {name: theirs.get(key) for name, theirs in params.items()}
-        plain = {str(list(v) if isinstance(v, tuple) else v) for v in values.values()}
-        if key in shared - {"protocol", "run_on_full"} and len(plain) > 1:
-            found.append((key, values))
-    return found
 
 
 def _place(row: ExperimentRow, run: RunStatus) -> tuple[int, int]:

@@ -13,17 +13,16 @@ import streamlit as st
 
 from dal_core import figures
 from dal_core.figures.axes import METRIC_TITLES
+from dal_core.record_file.differences import differing, unnamed
 from dal_core.record_file.io import read_record
 from dal_core.record_file.schema import Record, bounds, curves, protocol_params
 from dal_core.record_file.sync import experiment_record
 from dal_core.record_file.validate import RecordError
-from dal_core.results.crossings import METRICS
-from dal_core.results.curves import RunCurve
+from dal_core.results.curves import METRICS, RunCurve
 from dal_core.results.formats import printed
 from dal_core.results.tables import tables
 from dal_core.results.titles import display_name, in_order
 from dal_core.store.base import Store
-from dal_ui.reproduce import actions
 from dal_ui.reproduce.results import results
 from dal_ui.reproduce.start import name_of
 from dal_ui.reproduce.statistics import statistics_view
@@ -94,6 +93,15 @@ def sources(store: Store, uploads: Mapping[str, Record]) -> dict[str, Record]:
     return {name: record for name, record in found.items() if curves(record)}
 
 
+def unmeasured(store: Store, there: Mapping[str, Record]) -> list[str]:
+    """Names of the stored experiments that `sources` leaves out."""
+    return [
+        name_of(row)
+        for row in store.experiments.all()
+        if name_of(row) not in there and row.experiment_id not in there
+    ]
+
+
 def compare_view() -> None:
     """Choose two to four records; their curves, labels needed and statistics side by side."""
     there = sources(runtime.store(), uploaded())
@@ -104,6 +112,9 @@ def compare_view() -> None:
             icon=":material/info:",
         )
         return
+    missing = unmeasured(runtime.store(), there)
+    if missing:
+        st.caption(plain(f"Not listed, because nothing is measured yet: {', '.join(missing)}."))
     chosen = st.multiselect(
         "Compare (the first is drawn solid)",
         list(there),
@@ -158,7 +169,9 @@ def needed_side_by_side(runs: Mapping[str, Sequence[RunCurve]]) -> list[pd.DataF
 
 def _differences(records: Mapping[str, Record]) -> None:
     params = {name: protocol_params(record) for name, record in records.items()}
-    found = actions.differing(params)
+    found, unknown = differing(params), unnamed(params)
+    for name, keys in unknown.items():
+        st.caption(plain(f"Not compared, because {name} does not name them: {', '.join(keys)}."))
     if not found:
         st.caption("All parameters that every record names are the same.")
         return

@@ -16,8 +16,7 @@ from dal_core import figures
 from dal_core.experiments import control
 from dal_core.experiments.forecast import duration
 from dal_core.experiments.status import ExperimentStatus, State
-from dal_core.results.crossings import METRICS, Metric
-from dal_core.results.curves import Bound, RunCurve
+from dal_core.results.curves import METRICS, Bound, Metric, RunCurve
 from dal_ui.reproduce import actions
 from dal_ui.shared import runtime
 

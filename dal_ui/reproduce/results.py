@@ -24,6 +24,7 @@ from dal_core.results.crossings import by_function
 from dal_core.results.formats import notes, printed, to_frame, to_latex, to_markdown
 from dal_core.results.tables import Table, tables
 from dal_ui.reproduce.statistics import statistics_view
+from dal_ui.shared.markdown import plain
 
 _MIME = {"svg": "image/svg+xml", "png": "image/png", "pdf": "application/pdf"}
 _HOW_TO_READ = {
@@ -102,7 +103,9 @@ def _tables(record: Record, name: str, published: bool) -> None:
         st.caption(_HOW_TO_READ[table.number])
         st.table(shown_columns(table, sustained, published))
     with st.expander("How labels are counted"):
-        st.markdown("\n".join(f"- {note}" for note in notes(unfinished(record))))
+        st.markdown(
+            "\n".join(f"- {plain(note)}" for note in notes(curves(record), unfinished(record)))
+        )
 
 
 def shown_columns(table: Table, sustained: bool, published: bool) -> pd.DataFrame:
@@ -204,7 +207,8 @@ def _rendered(figure: Figure, ending: str) -> Callable[[], bytes]:
 
 def _downloads(record: Record, name: str, dataset: ImageDataset | None) -> None:
     st.caption("The record opens in the report's notebook and on this page.")
-    found, remarks = tables(curves(record)), notes(unfinished(record))
+    runs = curves(record)
+    found, remarks = tables(runs), notes(runs, unfinished(record))
     texts = {
         "Record (YAML)": (f"{name}.yaml", dump_record(record)),
         "Tables (Markdown)": ("tables.md", to_markdown(found, remarks)),

@@ -10,13 +10,18 @@ import pandas as pd
 import streamlit as st
 
 from dal_core import figures
+from dal_core.results.crossings import by_function
 from dal_core.results.curves import RunCurve
-from dal_core.results.seeds import MIN_SEEDS
+from dal_core.results.formats import gaps
+from dal_core.results.intervals import MIN_SEEDS
 from dal_core.results.statistics import Statistics, statistics
 from dal_core.results.titles import display_name
 from dal_ui.shared.markdown import plain
 
-_FEW = f"Intervals need at least {MIN_SEEDS} seeds: three seeds can be resampled in only ten ways."
+_FEW = (
+    f"Intervals need at least {MIN_SEEDS} seeds: one says nothing about the spread, and two are "
+    "often equal by chance."
+)
 
 
 def statistics_view(records: Mapping[str, Sequence[RunCurve]], key: str) -> None:
@@ -30,14 +35,17 @@ def statistics_view(records: Mapping[str, Sequence[RunCurve]], key: str) -> None
             "Number of labels", labels, value=labels[len(labels) // 2], key=f"at-{key}"
         )
     else:
-        at = labels[0]
+        at = labels[0] if labels else 0
     st.table(at_labels(found, at))
+    for sentence in left_out(records, found, at):
+        st.caption(plain(sentence))
     st.caption(
-        "95% intervals: percentile bootstrap over seeds. Against Random: each run minus Random's "
-        "run of the same seed, which starts with the same images."
+        "95% intervals: t intervals of the mean over seeds. Against Random: each run minus "
+        "Random's run of the same seed, which starts with the same images."
     )
     for name, one in found.items():
         if not one.mean_labels_saved["mean"].notna().any():
+            st.caption(plain(_no_savings(name if len(found) > 1 else "", one)))
             continue
         st.markdown(
             "**Labels saved at each accuracy**" + (f", {plain(name)}" if len(found) > 1 else "")
@@ -48,6 +56,38 @@ def statistics_view(records: Mapping[str, Sequence[RunCurve]], key: str) -> None
         )
         chart = figures.savings_figure(one.mean_labels_saved)
         st.altair_chart(chart, width="stretch", key=f"saved-{key}-{name}")
+
+
+def _no_savings(record: str, one: Statistics) -> str:
+    """Why there is no chart of labels saved."""
+    if one.labels_saved.empty:
+        why = "no function has a run of the same seed as a run of Random"
+    else:
+        why = "no accuracy from 70% on was reached by every pair of runs"
+    return f"Labels saved{', ' + record if record else ''}: left out, because {why}."
+
+
+def left_out(
+    records: Mapping[str, Sequence[RunCurve]], found: Mapping[str, Statistics], at: int
+) -> list[str]:
+    """What the table at one number of labels leaves out, and why: a sentence each."""
+    sentences = []
+    for record, runs in records.items():
+        of = f"{record}, " if len(records) > 1 else ""
+        present = _at(found[record].means, at)
+        for name, group in by_function(run for run in runs if len(run)).items():
+            if name not in present:
+                sentences.append(f"Left out: {of}{display_name(name)}, {_why(group, at)}.")
+        sentences += [of + gap for gap in gaps(runs)]
+    return sentences
+
+
+def _why(group: Sequence[RunCurve], at: int) -> str:
+    there = [run for run in group if at in run.n_labelled]
+    if there:
+        return f"of which {len(there)} of {len(group)} runs were measured at {at} labels"
+    last = max(run.n_labelled[-1] for run in group)
+    return f"not measured at {at} labels (measured up to {last})"
 
 
 def at_labels(found: Mapping[str, Statistics], at: int) -> pd.DataFrame:
@@ -96,5 +136,5 @@ def _packed(runs: Sequence[RunCurve]) -> str:
 
 @st.cache_data(show_spinner=False, max_entries=16)
 def _statistics(packed: str, _runs: tuple[RunCurve, ...]) -> Statistics:
-    """Cached by the runs' numbers: the bootstrap takes a moment and the page is redrawn often."""
+    """Cached by the runs' numbers: they take a moment and the page is redrawn often."""
     return statistics(_runs)

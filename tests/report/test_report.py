@@ -42,9 +42,20 @@ def test_a_report_holds_tables_statistics_and_the_merged_record(tmp_path: Path) 
     assert "BALD: seeds 1, 2, 3; 101 points a run" in index
     assert "weights last" in index
     assert "test accuracy 0.9909, 0.9909, 0.9921" in index
-    assert "| BALD | +0.0 | +10.0 | +0.0 | +4.0 | +4.0 | +0.0 |" in index  # at 50 .. 1000 labels
-    assert "| BALD | +77 | +73 | +227 |" in index  # up to 80%, 90%, 95%
-    assert "an interval is given from 4 seeds on" in index
+    row = index[index.index("| BALD | +") :].splitlines()[0].split(" | ")[1:]
+    means = [cell.split()[0] for cell in row]  # at 50 .. 1000 labels
+    assert means == ["+0.0", "+10.0", "+0.0", "+4.0", "+4.0", "+0.0"]
+    # up to 90% the seeds save 80, 80 and 60 labels: 73.3 ± 4.303 * 11.55 / sqrt(3)
+    assert "| BALD | +77 (+62 to +91) | +73 (+45 to +102) | +227 (+83 to +370) |" in index
+    assert "(95% t interval of the mean over seeds)" in index
+
+
+def test_two_seeds_have_no_interval(tmp_path: Path) -> None:
+    two = [run for run in report_runs() if run.seed < 3]
+    write_report([build_record(two, PROTOCOL)], tmp_path, formats=())
+    index = (tmp_path / "index.md").read_text()
+    assert "an interval is given from 3 seeds on" in index
+    assert "| BALD | +80 | +80 | +210 |" in index
 
 
 def test_figure_1_and_a_comparison_come_on_request(tmp_path: Path) -> None:
@@ -94,7 +105,7 @@ def test_an_accuracy_random_never_reaches_has_no_labels_saved(tmp_path: Path) ->
     assert line in (tmp_path / "index.md").read_text()
 
 
-def test_more_than_three_seeds_have_intervals() -> None:
+def test_five_seeds_have_intervals() -> None:
     runs = [
         RunCurve(name, seed, (20, 30), (0.5, level + seed / 100), (0.1, 0.1))
         for name, level in (("bald", 0.90), ("random", 0.80))
@@ -104,7 +115,9 @@ def test_more_than_three_seeds_have_intervals() -> None:
     assert found.means.low.notna().all()
     differences = found.mean_differences.set_index("n_labelled")
     assert differences["mean"][30] == pytest.approx(0.10)
-    assert differences.low[30] == pytest.approx(0.10)  # the same for every seed
+    # The same for every seed, and the accuracies are whole hundredths: one step wide.
+    assert differences.low[30] == pytest.approx(0.095)
+    assert differences.high[30] == pytest.approx(0.105)
     saved = found.mean_labels_saved.set_index("accuracy")
     assert saved["mean"][0.75] == 0
     assert np.isnan(saved["mean"][0.90])  # Random never gets there

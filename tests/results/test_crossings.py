@@ -18,11 +18,9 @@ from dal_core.results.crossings import (
 )
 from dal_core.results.curves import RunCurve, as_curve
 from dal_core.results.seeds import (
-    bootstrap_interval,
     labels_saved,
     mean_differences,
     mean_labels_saved,
-    means,
     paired_differences,
 )
 
@@ -113,47 +111,16 @@ def test_a_band_of_no_runs_is_empty() -> None:
     assert average_step([], 0.10) is None
 
 
-def test_runs_measured_at_other_labels_are_not_averaged() -> None:
+def test_runs_without_a_common_number_of_labels_have_no_mean() -> None:
     other = RunCurve("bald", 2, (25, 35), (0.5, 0.6), (0.1, 0.1))
-    with pytest.raises(ValueError, match="bald seed 2 was not measured"):
-        band([run((0.5, 0.6)), other])
+    assert len(band([run((0.5, 0.6)), other])) == 0
+    assert average_step([run((0.5, 0.6)), other], 0.5) is None
 
 
 def test_normalising_by_random_keeps_never() -> None:
     assert normalise(130, 200) == 0.65
     assert normalise(None, 200) is None
     assert normalise(130, None) is None
-
-
-def test_the_bootstrap_is_the_same_for_the_same_seed_and_holds_the_mean() -> None:
-    values = np.array([0.80, 0.82, 0.85, 0.81, 0.84])
-    low, high = bootstrap_interval(values, 7)
-    assert (low, high) == bootstrap_interval(values, np.random.default_rng(7))
-    assert 0.80 < low < values.mean() < high < 0.85
-
-
-def test_the_bootstrap_of_equal_seeds_has_no_width() -> None:
-    low, high = bootstrap_interval(np.full((5, 2), 0.25), 1)
-    assert low == pytest.approx([0.25, 0.25])
-    assert high == pytest.approx([0.25, 0.25])
-
-
-def test_the_bootstrap_agrees_with_the_normal_interval_for_many_seeds() -> None:
-    values = np.random.default_rng(3).normal(0, 1, 400)
-    low, high = bootstrap_interval(values, 1)
-    half = 1.96 * values.std() / 20
-    assert low == pytest.approx(values.mean() - half, abs=0.01)
-    assert high == pytest.approx(values.mean() + half, abs=0.01)
-
-
-def test_intervals_are_given_from_four_seeds_on() -> None:
-    three = means([run((0.5, 0.6 + s / 100), seed=s) for s in range(3)], 1)
-    four = means([run((0.5, 0.6 + s / 100), seed=s) for s in range(4)], 1)
-    assert three.low.isna().all()
-    assert four.low.notna().all()
-    assert list(four.n_seeds) == [4, 4]
-    assert four["mean"].iloc[1] == pytest.approx(0.615)
-    assert 0.60 <= four.low.iloc[1] < 0.615 < four.high.iloc[1] <= 0.63
 
 
 def test_differences_are_paired_by_seed() -> None:
@@ -167,7 +134,7 @@ def test_differences_are_paired_by_seed() -> None:
     found = paired_differences(runs)
     assert list(found.seed) == [1, 1, 2, 2, 2]
     assert list(found.difference) == pytest.approx([0.1, 0.1, 0.1, 0.2, 0.2])
-    averaged = mean_differences(found, 1)
+    averaged = mean_differences(found)
     assert list(averaged.n_labelled) == [20, 30]  # up to the end of the shortest pair
     assert list(averaged["mean"]) == pytest.approx([0.1, 0.15])
 
@@ -183,7 +150,7 @@ def test_the_order_of_runs_changes_no_difference(order: Any) -> None:
 
 def test_differences_without_random_are_empty() -> None:
     assert len(paired_differences([run((0.5,))])) == 0
-    assert len(mean_differences(paired_differences([run((0.5,))]), 1)) == 0
+    assert len(mean_differences(paired_differences([run((0.5,))]))) == 0
 
 
 def test_labels_saved_are_counted_at_every_level() -> None:
@@ -197,7 +164,7 @@ def test_labels_saved_are_counted_at_every_level() -> None:
 def test_labels_saved_have_a_mean_only_where_every_pair_reached() -> None:
     runs = [run((0.5, 0.9), seed=1), run((0.5, 0.8, 0.9), seed=2)]
     runs += [run((0.5, 0.8, 0.9), "random", 1), run((0.5, 0.6, 0.8), "random", 2)]
-    found = mean_labels_saved(labels_saved(runs, [0.8, 0.9]), 1)
+    found = mean_labels_saved(labels_saved(runs, [0.8, 0.9]))
     assert found["mean"].iloc[0] == 5.0
     assert np.isnan(found["mean"].iloc[1])
     assert list(found.n_reached) == [2, 1]

@@ -137,6 +137,6 @@ def test_a_foreign_name_breaks_neither_markdown_nor_latex() -> None:
 
 
 def test_unfinished_runs_are_named_in_the_notes() -> None:
-    text = "\n".join(notes([(flat("bald", (0.5, 0.6), 2), 101)]))
+    text = "\n".join(notes(unfinished=[(flat("bald", (0.5, 0.6), 2), 101)]))
     assert "BALD seed 2 (2 of 101 points)" in text
     assert "Unfinished" not in "\n".join(notes())

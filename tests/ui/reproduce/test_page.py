@@ -18,6 +18,7 @@ from dal_core.experiments.status import ExperimentStatus, State
 from dal_core.protocol.parameters import ProtocolError
 from dal_core.protocol.presets import changes_from_preset
 from dal_core.protocol.run_spec import FULL_DATA
+from dal_core.record_file.differences import differing, unnamed
 from dal_core.record_file.io import read_record
 from dal_core.results.curves import RunCurve
 from dal_core.results.statistics import statistics
@@ -31,7 +32,7 @@ from dal_ui.reproduce.actions import Plan
 from dal_ui.reproduce.compare import needed_side_by_side, sources
 from dal_ui.reproduce.estimate import estimate, sentence
 from dal_ui.reproduce.results import shown_columns, zipped_report
-from dal_ui.reproduce.statistics import at_labels
+from dal_ui.reproduce.statistics import at_labels, left_out
 from dal_ui.shared import runtime
 from tests.report_record import report_record, report_runs
 
@@ -282,18 +283,18 @@ def test_the_zip_holds_what_dal_report_writes() -> None:
         assert read_record(archive.read("record.yaml")) == report_record()
 
 
-def test_statistics_give_intervals_from_four_seeds_on() -> None:
+def test_statistics_give_intervals_from_three_seeds_on() -> None:
     def run(name: str, seed: int) -> RunCurve:
         accuracy = 0.5 + 0.01 * seed + (0.1 if name == "bald" else 0.0)
         return RunCurve(name, seed, (20, 30), (accuracy, accuracy), (0.1, 0.1))
 
-    few = [run(name, seed) for name in ("bald", "random") for seed in (1, 2, 3)]
-    many = [*few, run("bald", 4), run("random", 4)]
+    few = [run(name, seed) for name in ("bald", "random") for seed in (1, 2)]
+    many = [*few, run("bald", 3), run("random", 3)]
     shown = at_labels({"few": statistics(few), "many": statistics(many)}, 20)
     few_bald, _, many_bald, many_random = shown.to_dict("records")
     assert few_bald["95% interval"] == "–"
     assert many_bald["Against Random"] == "+10.0 points"
-    assert many_bald["95% interval "] == "+10.0 to +10.0"
+    assert many_bald["95% interval "] == "+9.5 to +10.5"  # one step of whole hundredths
     assert many_random["Against Random"] == "–"
 
 
@@ -312,7 +313,41 @@ def test_only_parameters_that_all_records_name_count_as_different() -> None:
         "one": {"weights": "best", "dropout": (0.5, 0.25), "ties": "first", "protocol": "a"},
         "two": {"weights": "last", "dropout": [0.5, 0.25], "protocol": "b"},
     }
-    assert actions.differing(params) == [("weights", {"one": "best", "two": "last"})]
+    assert differing(params) == [("weights", {"one": "best", "two": "last"})]
+    assert unnamed(params) == {"two": ["ties"]}
+
+
+def test_a_record_without_noise_has_an_oracle_that_is_always_right() -> None:
+    params: dict[str, dict[str, object]] = {"published": {"a": 1}, "noisy": {"a": 1, "noise": 0.2}}
+    assert differing(params) == [("noise", {"published": 0.0, "noisy": 0.2})]
+    assert unnamed(params) == {}
+    assert differing({"one": {"noise": 0}, "two": {}}) == []
+
+
+def test_the_table_at_a_number_of_labels_says_what_it_leaves_out_and_why() -> None:
+    def run(name: str, seed: int, *n_labelled: int) -> RunCurve:
+        half = (0.5,) * len(n_labelled)
+        return RunCurve(name, seed, n_labelled, half, half)
+
+    records = {
+        "long": [run("bald", 1, 20, 30, 40), run("random", 1, 20, 30, 40)],
+        "short": [run("bald", 1, 20, 30), run("random", 1, 20, 40), run("random", 2, 20, 30, 40)],
+    }
+    found = {name: statistics(runs) for name, runs in records.items()}
+    assert list(at_labels(found, 40).index) == [
+        ("long", "BALD"),
+        ("long", "Random"),
+        ("short", "Random"),
+    ]
+    assert left_out(records, found, 40) == [
+        "Left out: short, BALD, not measured at 40 labels (measured up to 30).",
+        "short, Random: the mean has 2 of 3 numbers of labels, those at which all of its 2 runs "
+        "were measured.",
+    ]
+    assert left_out(records, found, 30)[0] == (
+        "Left out: short, Random, of which 1 of 2 runs were measured at 30 labels."
+    )
+    assert left_out({"long": records["long"]}, found, 40) == []
 
 
 def test_experiments_without_a_measurement_cannot_be_compared(
