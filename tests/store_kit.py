@@ -7,8 +7,11 @@ import os
 import subprocess
 import sys
 import uuid
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+
+import pytest
 
 from dal_core.protocol.presets import preset
 from dal_core.protocol.run_spec import RunSpec
@@ -26,8 +29,16 @@ def spec(seed: int = 1, acquisition: str = "bald") -> RunSpec:
 
 
 def new_run(store: Store, **settings: object) -> RunRow:
-    values = {"n_initial": N_INITIAL, "split_sizes": {"pool": 3000}, **settings}
+    values = {"n_initial": N_INITIAL, "split_sizes": {"pool": 3000}, "kind": "person", **settings}
     return store.create_run(spec(), **values)  # type: ignore[arg-type]
+
+
+@contextmanager
+def as_in_earlier_versions() -> Iterator[None]:
+    """Inside the `with` people may change every run, as they could before runs had owners."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("dal_core.run.ownership.why_read_only", lambda run, experiments: None)
+        yield
 
 
 def new_query(

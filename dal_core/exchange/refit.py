@@ -16,6 +16,7 @@ from dal_core.execution.job import GivenUp, Job, Wait, Workbench, settle
 from dal_core.protocol.run_spec import RunSpec
 from dal_core.run.events import AnsweredBatch, StepResult
 from dal_core.run.next_task import Task
+from dal_core.run.ownership import RunReadOnly
 from dal_core.run.rows import RunRow
 from dal_core.run.splits import split_of
 from dal_core.run.state import RunState
@@ -82,8 +83,11 @@ def measure(bench: Workbench, run_id: str, wait: Wait = lambda: None) -> Iterato
     Raises:
         RunBusy: another process is working on the run.
         RunNotFound: the run does not exist, or is deleted meanwhile.
+        RunReadOnly: the run is not a refit but one that others count on.
     """
     store = bench.store
+    if reason := store.why_read_only(run_id):
+        raise RunReadOnly(reason)
     with run_lock(store.home, run_id):
         try:
             log = store.log(run_id)

@@ -9,7 +9,16 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from dal_core.run.events import Answer, Correction, Failure, Query, StepResult, Submission
+from dal_core.run.events import (
+    Answer,
+    Correction,
+    Failure,
+    Query,
+    Source,
+    StepResult,
+    Submission,
+)
+from dal_core.run.ownership import Answerers, name_answerers
 from dal_core.run.rows import RunRow
 
 Model = tuple[int, int]  # (after, corrected): the labels that a model was trained on
@@ -18,12 +27,14 @@ Place = tuple[int, int]  # (submission id, image id): identifies an answer
 
 @dataclass(frozen=True)
 class Tally:
-    """How many images a submission labelled and skipped, before any correction."""
+    """A submission without its answers: how many it labelled and skipped, before any correction."""
 
     submission_id: int
     query_id: str
     n_labels: int
     n_skipped: int
+    source: Source
+    annotator: str
 
 
 @dataclass(frozen=True)
@@ -41,6 +52,7 @@ class RunSummary:
     corrected: int = 0
     is_ranked: bool = False
     failure: Failure | None = None
+    answerers: Answerers = ()
 
     @classmethod
     def from_events(
@@ -76,6 +88,9 @@ class RunSummary:
             corrected=valid.corrected,
             is_ranked=(valid.after, valid.corrected) in ranked,
             failure=valid.failure,
+            answerers=_answerers(
+                [one for one in tallies if one.submission_id in valid.states], valid.corrections
+            ),
         )
 
 
@@ -176,6 +191,11 @@ class RunState:
     def n_submissions(self) -> int:
         """Number of answered queries."""
         return len(self.submissions)
+
+    @property
+    def answerers(self) -> Answerers:
+        """Whose answers the run holds (`ownership.name_answerers`)."""
+        return _answerers(self.submissions, self.corrections)
 
     @property
     def corrected(self) -> int:
@@ -336,7 +356,15 @@ def _is_cleared(failure: Failure | None, n_changes: int) -> bool:
 def _tally(submission: Submission) -> Tally:
     n_skipped = len(submission.skipped)
     n_labels = len(submission.answers) - n_skipped
-    return Tally(submission.submission_id, submission.query_id, n_labels, n_skipped)
+    who = submission.source, submission.annotator
+    return Tally(submission.submission_id, submission.query_id, n_labels, n_skipped, *who)
+
+
+def _answerers(
+    submissions: Iterable[Submission | Tally], corrections: Iterable[Correction]
+) -> Answerers:
+    answered = ((one.source, one.annotator) for one in submissions)
+    return name_answerers(answered, (one.annotator for one in corrections))
 
 
 def _corrected(submissions: Sequence[Submission], valid: _ValidEvents) -> tuple[Submission, ...]:

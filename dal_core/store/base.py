@@ -151,6 +151,14 @@ class Store(ABC):
         """Change the given directives only. Raises RunNotFound, or ValueError out of range."""
 
     @abstractmethod
+    def why_read_only(self, run_id: str) -> str | None:
+        """Why people may not answer, undo or correct in the run, in one line; None if they may.
+
+        Runs of experiments, baselines and all other runs of the oracle are read-only
+        (`run.ownership`). Raises RunNotFound.
+        """
+
+    @abstractmethod
     def control(self, run_id: str) -> Control:
         """What a fit polls, in one cheap read. `deleted` is true if there is no such run."""
 
@@ -224,11 +232,16 @@ class Store(ABC):
 
         A query takes one submission. If the same one is sent again, the status is "already". A
         different one, or one by another annotator, is "refused"; the outcome contains the stored
-        one. In continuous mode, a person's answers open the next query in the same transaction.
+        one. A person's answers are also refused in a run that is read-only for people. In
+        continuous mode, a person's answers open the next query in the same transaction.
+
+        Args:
+            nonce: names the message. If it arrives again under another name, since the person has
+                changed theirs meanwhile, it is still the same submission.
 
         Raises:
-            AnswerError: the query does not exist, an answer is malformed, or the answers do not
-                complete the query (`run.answers.check_complete`).
+            AnswerError: the query does not exist, an answer or the annotator's name is malformed,
+                or the answers do not complete the query (`run.answers.check_complete`).
         """
 
     @abstractmethod
@@ -241,6 +254,7 @@ class Store(ABC):
 
         Raises:
             RunNotFound: there is no such run.
+            RunReadOnly: people may not change the run (`why_read_only`).
             NothingToUndo: there is no submission, or the last one has another id.
         """
 
@@ -255,8 +269,9 @@ class Store(ABC):
 
         Raises:
             RunNotFound: there is no such run.
+            RunReadOnly: people may not change the run (`why_read_only`).
             AnswerError: the image was not answered in this run, already has this label, or the
-                label is not allowed.
+                label or the annotator's name is not allowed.
         """
 
     # Failures

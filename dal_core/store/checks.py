@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from dal_core.limits.text import clean_name, shown
 from dal_core.protocol.parameters import SPLIT_PARAMETERS
 from dal_core.protocol.run_spec import FULL_DATA, RunSpec
 from dal_core.run.answers import AnswerError, is_amount, is_int, repeated
@@ -18,12 +19,18 @@ SOURCES = ("person", "oracle")
 MODES = ("strict", "continuous")
 
 
-def check_author(annotator: str, source: str) -> None:
-    """Raises AnswerError if the annotator is empty or the source unknown."""
-    if not isinstance(annotator, str) or not annotator.strip():
-        raise AnswerError(f"annotator is {annotator!r}; allowed: any name that is not empty")
+def clean_author(annotator: str, source: str) -> str:
+    """The annotator's name by the rule of `limits.text.clean_name`.
+
+    Raises:
+        AnswerError: the name breaks the rule, or the source is unknown.
+    """
     if source not in SOURCES:
-        raise AnswerError(f"source is {source!r}; allowed: {', '.join(SOURCES)}")
+        raise AnswerError(f"source is {shown(source)}; allowed: {', '.join(SOURCES)}")
+    try:
+        return clean_name(annotator, "annotator")
+    except ValueError as error:
+        raise AnswerError(str(error)) from None
 
 
 def check_query(log: RunState, query: Query) -> None:

@@ -13,6 +13,7 @@ from dal_core.protocol.parameters import Protocol
 from dal_core.protocol.run_spec import FULL_DATA, RunSpec
 from dal_core.run.events import Answer
 from dal_core.run.next_task import person_waits
+from dal_core.run.ownership import RunReadOnly
 from dal_core.run.rows import Mode, NothingToUndo, RunNotFound, SubmitOutcome
 from dal_core.run.state import RunState
 from dal_core.store.base import Store
@@ -85,9 +86,13 @@ def annotator(log: RunState) -> str:
 
 
 def undo(store: Store, log: RunState) -> None:
-    """Take back the last batch; it is asked again at once. Raises NothingToUndo.
+    """Take back the last batch; it is asked again at once.
 
     The oracle stops too, or it would answer the batch again.
+
+    Raises:
+        NothingToUndo: there is no batch, or another one has followed.
+        RunReadOnly: people may not change the run.
     """
     take_back(store, log.run.run_id)
     store.undo(log.run.run_id, log.after)
@@ -101,7 +106,7 @@ def undo_if_last(store: Store, run_id: str, submission_id: int) -> str:
             undo(store, log)
     except RunNotFound:
         return ""  # the page reports an unknown run
-    except NothingToUndo as error:
+    except (NothingToUndo, RunReadOnly) as error:
         return f"{error}."
     return ""
 
@@ -110,7 +115,8 @@ def undo_if_last(store: Store, run_id: str, submission_id: int) -> str:
 
 
 def hand_over(store: Store, log: RunState, n_batches: int | None) -> None:
-    """Let the oracle answer the next batches; None: to the end of the run."""
+    """Let the oracle answer the next batches; None: to the end of the run. Raises RunReadOnly."""
+    check_may_change(store, log.run.run_id)
     spec = log.run.spec
     until = spec.max_labels
     if n_batches is not None:
@@ -125,8 +131,15 @@ def oracle_can_answer(dataset: ImageDataset) -> bool:
 
 
 def take_back(store: Store, run_id: str) -> None:
-    """Hand the run back to the person: the oracle answers no further query."""
+    """Hand the run back to the person: the oracle answers no further query. Raises RunReadOnly."""
+    check_may_change(store, run_id)
     store.set_directives(run_id, oracle_until=None)
+
+
+def check_may_change(store: Store, run_id: str) -> None:
+    """Raises RunReadOnly if people may not change the run."""
+    if reason := store.why_read_only(run_id):
+        raise RunReadOnly(reason)
 
 
 # -- work in the background --------------------------------------------------------------------

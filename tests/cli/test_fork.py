@@ -18,6 +18,7 @@ from dal_core.store.base import Store
 from dal_core.store.opening import open_store
 from tests import experiment_kit
 from tests.experiment_kit import FAST
+from tests.store_kit import as_in_earlier_versions
 
 SETTINGS = [f"--set={key}={value}" for key, value in FAST.items()]
 
@@ -126,7 +127,8 @@ def test_the_demo_is_made_anew_where_a_person_corrected_one_of_its_runs(
     touched, kept = store.experiments.runs(first.experiment_id)
     list(advance(Workbench(store), touched.run_id))
     image_id, label = store.log(touched.run_id).labels()[0]
-    store.correct(touched.run_id, image_id, (label + 1) % 10, annotator="ann")
+    with as_in_earlier_versions():
+        store.correct(touched.run_id, image_id, (label + 1) % 10, annotator="ann")
     assert demo.find(store, mnist5k) is None
     again = demo.create(store, mnist5k)
     found = demo.find(store, mnist5k)

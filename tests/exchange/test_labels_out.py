@@ -46,7 +46,8 @@ def store(tmp_path: Path) -> Iterator[Store]:
 def log(store: Store, dataset: ImageDataset) -> RunState:
     """A run with a person's ten labels and a skipped image, then ten labels of the oracle."""
     spec = RunSpec(dataset.fingerprint, preset("quick"), "bald", 1)
-    run_id = store.create_run(spec, n_initial=20, split_sizes={"pool": 180}).run_id
+    run = store.create_run(spec, kind="person", n_initial=20, split_sizes={"pool": 180})
+    run_id = run.run_id
     first = new_query(ranking=tuple(range(50, 90)))
     store.add_query(run_id, first, None)
     answers = list(reversed(answers_to(first, skipped=[51])))

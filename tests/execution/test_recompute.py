@@ -27,6 +27,7 @@ from dal_core.store.base import Store
 from dal_core.store.opening import open_store
 from dal_core.store.run_lock import RunBusy, run_lock
 from tests import experiment_kit, fast
+from tests.store_kit import as_in_earlier_versions
 
 
 @pytest.fixture
@@ -118,7 +119,8 @@ def test_a_label_corrected_later_is_what_it_was_at_the_step(
     first = store.log(run_id).submissions[0]
     image_id, label = next(iter(first.labels.items()))
     for other in (label + 1, label + 2):
-        store.correct(run_id, image_id, other % 10, annotator="ann")
+        with as_in_earlier_versions():
+            store.correct(run_id, image_id, other % 10, annotator="ann")
     corrected = store.log(run_id)
     assert dict(corrected.labels())[image_id] == (label + 2) % 10
     assert corrected_at(corrected, first.submission_id) == 0
@@ -133,7 +135,8 @@ def test_a_step_measured_after_a_correction_has_the_corrected_label(
 ) -> None:
     run_id, _ = _watched_run(store, mnist5k)
     image_id, label = next(iter(store.log(run_id).submissions[0].labels.items()))
-    made = store.correct(run_id, image_id, (label + 1) % 10, annotator="ann")
+    with as_in_earlier_versions():
+        made = store.correct(run_id, image_id, (label + 1) % 10, annotator="ann")
     list(advance(Workbench(store), run_id))  # a finished run is measured once more
     log = store.log(run_id)
     assert corrected_at(log, log.after) == made.correction_id

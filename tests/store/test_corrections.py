@@ -21,7 +21,16 @@ from dal_core.store.opening import open_store
 from dal_core.store.sqlite import schema
 from dal_core.training.loop import Watch
 from tests import experiment_kit
-from tests.store_kit import N_INITIAL, answers_to, ask, give, new_query, new_result, new_run
+from tests.store_kit import (
+    N_INITIAL,
+    answers_to,
+    as_in_earlier_versions,
+    ask,
+    give,
+    new_query,
+    new_result,
+    new_run,
+)
 
 
 @pytest.fixture
@@ -167,11 +176,12 @@ def test_the_same_submission_sent_again_after_a_correction_is_still_one(
 
 
 def test_a_run_that_a_person_corrected_is_not_reused_as_an_oracle_run(store: Store) -> None:
-    run = new_run(store)
+    run = new_run(store, kind="oracle")
     query = ask(store, run.run_id, range(20))
     store.submit(query.query_id, answers_to(query), annotator="oracle", source="oracle")
     assert store.find_oracle_run(run.spec) == run
-    correct(store, run.run_id, 3, 8)
+    with as_in_earlier_versions():
+        correct(store, run.run_id, 3, 8)
     assert store.find_oracle_run(run.spec) is None
 
 

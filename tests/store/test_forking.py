@@ -108,9 +108,11 @@ def test_a_fork_at_the_start_shares_the_initial_set(store: Store, origin: RunRow
 def test_answers_are_copied_as_corrected_and_steps_before_that_are_not(
     store: Store, origin: RunRow
 ) -> None:
-    image_id, label = next(iter(store.log(origin.run_id).submissions[0].labels.items()))
-    store.correct(origin.run_id, image_id, (label + 1) % 10, annotator="ann")
-    log = store.log(_fork(store, origin, 1).run_id)
+    after = _after(store, origin, 1)
+    mine = store.fork_run(origin.run_id, after, spec=origin.spec, kind="person")
+    image_id, label = next(iter(store.log(mine.run_id).submissions[0].labels.items()))
+    store.correct(mine.run_id, image_id, (label + 1) % 10, annotator="ann")
+    log = store.log(_fork(store, mine, 1).run_id)
     assert dict(log.labels())[image_id] == (label + 1) % 10
     assert log.corrected == 0
     assert [step.n_labelled for step in log.steps] == [20]  # 30 was measured with the old label

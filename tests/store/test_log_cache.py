@@ -31,8 +31,7 @@ class RandomActions:
         self.stores = open_store(home), open_store(home)
         self.random = random.Random(seed)
         self.mode = mode
-        kind = "person" if mode == "continuous" else "oracle"
-        self.run_id = new_run(self.stores[0], mode=mode, kind=kind).run_id
+        self.run_id = new_run(self.stores[0], mode=mode).run_id
 
     def act(self) -> None:
         hand = [self.ask, self.give] * 3 + [self.undo, self.correct, self.measure, self.direct]

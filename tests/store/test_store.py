@@ -29,6 +29,7 @@ from tests.store_kit import (
     N_INITIAL,
     ROOT,
     answers_to,
+    as_in_earlier_versions,
     ask,
     give,
     new_query,
@@ -163,14 +164,14 @@ def test_the_noise_of_its_oracle_and_the_mode_are_read_back(store: Store) -> Non
 
 def test_an_oracle_and_an_unknown_mode_are_refused(store: Store) -> None:
     with pytest.raises(ValueError, match=r"^mode is 'continuous'; allowed [^\n]*: strict$"):
-        new_run(store, mode="continuous")
+        new_run(store, kind="oracle", mode="continuous")
     with pytest.raises(ValueError, match=r"^mode is 'lazy'; allowed: strict, continuous$"):
         new_run(store, kind="person", mode="lazy")
     assert store.runs() == []
 
 
 def test_a_run_is_not_shared_with_one_of_another_noise(store: Store) -> None:
-    run = new_run(store)
+    run = new_run(store, kind="oracle")
     assert store.find_oracle_run(run.spec) == run
     assert store.find_oracle_run(replace(run.spec, noise=0.1)) is None
 
@@ -201,7 +202,7 @@ def test_an_oracle_run_is_found_by_its_spec_until_a_person_answers_in_it(store: 
     assert store.find_oracle_run(spec()) is None
     new_run(store, kind="person")
     assert store.find_oracle_run(spec()) is None
-    oldest, newer = new_run(store), new_run(store)
+    oldest, newer = new_run(store, kind="oracle"), new_run(store, kind="oracle")
     assert store.find_oracle_run(spec()) == oldest
     assert store.find_oracle_run(spec(seed=2)) is None
     other = replace(spec(), protocol=override(preset("quick"), {"n_epochs": "99"}))
@@ -209,7 +210,9 @@ def test_an_oracle_run_is_found_by_its_spec_until_a_person_answers_in_it(store: 
     by_oracle = ask(store, oldest.run_id, range(100))
     store.submit(by_oracle.query_id, answers_to(by_oracle), annotator="oracle", source="oracle")
     assert store.find_oracle_run(spec()) == oldest
-    give(store, ask(store, oldest.run_id, range(100, 200)))
+    query = ask(store, oldest.run_id, range(100, 200))
+    with as_in_earlier_versions():
+        give(store, query)
     assert store.find_oracle_run(spec()) == newer
 
 

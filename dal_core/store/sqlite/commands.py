@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
-from sqlalchemy import delete, update
+from sqlalchemy import Connection, delete, update
 from sqlalchemy.exc import IntegrityError
 
 from dal_core.data import catalogue
@@ -20,6 +20,7 @@ from dal_core.limits.text import clean_title
 from dal_core.protocol.run_spec import RunSpec
 from dal_core.run.answers import AnswerError, check_complete, clean_answers, same_answers
 from dal_core.run.events import Answer, AnsweredBatch, Correction, Query, StepResult, Submission
+from dal_core.run.ownership import RunReadOnly
 from dal_core.run.rows import (
     Kind,
     Mode,
@@ -58,11 +59,14 @@ class SqliteStore(Queries):
         nonce: str = "",
     ) -> RunRow:
         title = clean_title(title)
-        for batch in answered:
-            checks.check_author(batch.annotator, batch.source)
         n_classes = catalogue.get(spec.protocol.dataset).n_classes
         answered = [
-            replace(batch, answers=clean_answers(batch.answers, n_classes)) for batch in answered
+            replace(
+                batch,
+                annotator=checks.clean_author(batch.annotator, batch.source),
+                answers=clean_answers(batch.answers, n_classes),
+            )
+            for batch in answered
         ]
         stops = {"until_labels": until_labels, "until_accuracy": until_accuracy}
         checks.check_directives(stops, has_test_set=split_sizes.get("test") != 0)
@@ -200,7 +204,7 @@ class SqliteStore(Queries):
         source: str,
         nonce: str = "",
     ) -> SubmitOutcome:
-        checks.check_author(annotator, source)
+        annotator = checks.clean_author(annotator, source)
         with self._writing.begin() as connection:
             found = reading.read_query(connection, query_id)
             if found is None:
@@ -210,7 +214,11 @@ class SqliteStore(Queries):
             clean = clean_answers(answers, log.run.loader.n_classes)
             earlier = reading.read_submission(connection, query_id)
             if earlier is not None:
-                return _outcome_of_repeat(earlier, clean, annotator)
+                sent = reading.read_nonce(connection, earlier.submission_id)
+                is_same_author = earlier.annotator == annotator or (nonce and sent == nonce)
+                return _outcome_of_repeat(earlier, clean, bool(is_same_author))
+            if source == "person" and (reason := reading.why_read_only(connection, log.run)):
+                return SubmitOutcome("refused", None, reason)
             if log.open_query is None or log.open_query.query_id != query_id:
                 return SubmitOutcome("refused", None, "the query is no longer open")
             check_complete(query, clean)
@@ -226,6 +234,7 @@ class SqliteStore(Queries):
     def undo(self, run_id: str, submission_id: int | None = None) -> Query:
         with self._writing.begin() as connection:
             log = self._logs.read(connection, run_id)
+            _check_may_change(connection, log.run)
             if not log.submissions:
                 raise NothingToUndo(f"run {run_id} has no answers to take back")
             last = log.submissions[-1]
@@ -243,9 +252,10 @@ class SqliteStore(Queries):
     def correct(
         self, run_id: str, image_id: int, label: int | None, *, annotator: str
     ) -> Correction:
-        checks.check_author(annotator, "person")
+        annotator = checks.clean_author(annotator, "person")
         with self._writing.begin() as connection:
             log = self._logs.read(connection, run_id)
+            _check_may_change(connection, log.run)
             (answer,) = clean_answers([Answer(image_id, label)], log.run.loader.n_classes)
             submission_id = checks.check_correction(log, answer)
             row = {
@@ -285,10 +295,16 @@ def _new_id(spec: RunSpec) -> str:
     return f"{spec.acquisition.replace('_', '-')}-s{spec.seed}-{uuid.uuid4().hex[:6]}"
 
 
+def _check_may_change(connection: Connection, run: RunRow) -> None:
+    """Raises RunReadOnly if people may not change the run."""
+    if reason := reading.why_read_only(connection, run):
+        raise RunReadOnly(reason)
+
+
 def _outcome_of_repeat(
-    earlier: Submission, answers: Sequence[Answer], annotator: str
+    earlier: Submission, answers: Sequence[Answer], is_same_author: bool
 ) -> SubmitOutcome:
-    if earlier.annotator != annotator:
+    if not is_same_author:
         return SubmitOutcome("refused", earlier, f"{earlier.annotator} has answered this query")
     if not same_answers(earlier.answers, answers):
         return SubmitOutcome("refused", earlier, "this query was answered differently before")

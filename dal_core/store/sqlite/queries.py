@@ -79,6 +79,10 @@ class Queries(Store):
                     return run
         return None
 
+    def why_read_only(self, run_id: str) -> str | None:
+        with self._reading.connect() as connection:
+            return reading.why_read_only(connection, reading.read_run(connection, run_id))
+
     def control(self, run_id: str) -> Control:
         with self._reading.connect() as connection:
             return reading.read_control(connection, run_id)

@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Table, func, or_, select
 
 from dal_core.protocol.parameters import make_protocol
 from dal_core.protocol.run_spec import RunSpec
+from dal_core.run import ownership
 from dal_core.run.environment import Environment
 from dal_core.run.events import (
     Answer,
@@ -49,6 +50,12 @@ def read_runs(
     if run_ids is not None:
         query = query.where(schema.runs.c.run_id.in_(run_ids))
     return [_to_run(row) for row in connection.execute(query)]
+
+
+def why_read_only(connection: Connection, run: RunRow) -> str | None:
+    """Why people may not change the run, in one line; None if they may."""
+    query = select(schema.experiment_runs.c.experiment_id).filter_by(run_id=run.run_id)
+    return ownership.why_read_only(run, connection.scalars(query).all())
 
 
 def has_person(connection: Connection, run_id: str) -> bool:
@@ -205,6 +212,12 @@ def read_submission(connection: Connection, query_id: str) -> Submission | None:
     """The one submission of a query, even if it was retracted; None if there is none."""
     stored = read_submissions(connection, schema.submissions.c.query_id == query_id)
     return stored[0] if stored else None
+
+
+def read_nonce(connection: Connection, submission_id: int) -> str:
+    """The nonce of a submission; empty if it had none."""
+    query = select(schema.submissions.c.nonce).filter_by(number=submission_id)
+    return connection.execute(query).scalar_one()
 
 
 def read_probs(connection: Connection, query_id: str) -> bytes | None:

@@ -69,16 +69,20 @@ def _tallies(connection: Connection, run_ids: Sequence[str]) -> defaultdict[str,
     """By run: its submissions in order, including retracted ones."""
     submissions, answers = schema.submissions.c, schema.answers.c
     n_labels, n_answers = func.count(answers.label), func.count(answers.image_id)
+    who = submissions.source, submissions.annotator
     query = (
-        select(submissions.run_id, submissions.number, submissions.query_id, n_labels, n_answers)
+        select(
+            *(submissions.run_id, submissions.number, submissions.query_id, n_labels, n_answers),
+            *who,
+        )
         .outerjoin(schema.answers, answers.submission_id == submissions.number)
         .where(submissions.run_id.in_(run_ids))
         .group_by(submissions.number)
         .order_by(submissions.number)
     )
     found: defaultdict[str, list[Tally]] = defaultdict(list)
-    for run_id, number, query_id, labels, all_answers in connection.execute(query):
-        found[run_id].append(Tally(number, query_id, labels, all_answers - labels))
+    for run_id, number, query_id, labels, all_answers, *whose in connection.execute(query):
+        found[run_id].append(Tally(number, query_id, labels, all_answers - labels, *whose))
     return found
 
 
