@@ -17,14 +17,11 @@ from torch.nn import functional as F
 
 from dal_core.models.conv_kernels import convolve, convolve_and_pool
 from dal_core.models.dropout_masks import multipliers
+from dal_core.models.image_sizes import image_size
 
 PIXEL_MEAN, PIXEL_STD = (0.1307,), (0.3081,)  # of MNIST's training pixels scaled to [0, 1]
 
 Masks = tuple[Tensor, Tensor]  # multipliers before the two dropped-out dense layers
-
-
-class ImageTooSmall(ValueError):
-    """The images are too small for the network; the message is one line."""
 
 
 class BayesianCNN(nn.Module):
@@ -92,7 +89,7 @@ class LeNet5(BayesianCNN):
         image_shape: tuple[int, ...] = (28, 28),
         n_classes: int = 10,
     ) -> None:
-        channels, height, width = _check_size("lenet5", image_shape, smallest=12)
+        channels, height, width = image_size("lenet5", image_shape)
         features = 16 * ((height // 2 - 4) // 2) * ((width // 2 - 4) // 2)
         super().__init__(dropout, features, 120)
         self.image_size = channels, height, width
@@ -125,7 +122,7 @@ class GalCNN(BayesianCNN):
         image_shape: tuple[int, ...] = (28, 28),
         n_classes: int = 10,
     ) -> None:
-        channels, height, width = _check_size("gal_cnn", image_shape, smallest=5)
+        channels, height, width = image_size("gal_cnn", image_shape)
         features = 32 * ((height - 3) // 2) * ((width - 3) // 2)
         super().__init__(dropout, features, 128)
         self.image_size = channels, height, width
@@ -198,17 +195,6 @@ def normalise(
     for channel, (centre, spread) in enumerate(zip(mean, std, strict=True)):
         pixels[:, channel].sub_(centre).div_(spread)
     return pixels
-
-
-def _check_size(name: str, image_shape: tuple[int, ...], smallest: int) -> tuple[int, int, int]:
-    """(channels, H, W) of images of this shape. Raises ImageTooSmall."""
-    height, width, channels = (*image_shape, 1)[:3]
-    if min(height, width) < smallest:
-        raise ImageTooSmall(
-            f"images of {height} x {width} pixels are too small for {name}; "
-            f"allowed: at least {smallest} x {smallest}"
-        )
-    return channels, height, width
 
 
 def _initialise(layer: nn.Conv2d | nn.Linear, generator: torch.Generator) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -24,9 +23,17 @@ from pydantic import (
 )
 
 from dal_core.data.catalogue import DATASETS
+from dal_core.limits.refused import Refused
+from dal_core.limits.text import shown
+from dal_core.limits.yaml_text import YamlLimits, read_yaml
+
+MOST_STEPS = 1_000_000  # more images than any data set has
 
 Probability = Annotated[float, Field(ge=0, lt=1)]
 SubsetSize = Annotated[int, Field(ge=1)] | Literal["all"]
+
+# One value, or a short list.
+_SETTING = YamlLimits(characters=200, values=20, depth=3, references=0)
 
 DEFAULT_POSTERIOR = "mc_dropout"
 POSTERIORS = [DEFAULT_POSTERIOR]  # `posterior.base.register` adds to it
@@ -59,7 +66,9 @@ class Protocol(BaseModel):
     test_size: int | None = Field(
         None, ge=1, description="test images, only for data sets without a test set of their own"
     )
-    n_acquisition_steps: int = Field(100, ge=0, description="acquisition steps of a whole run")
+    n_acquisition_steps: int = Field(
+        100, ge=0, le=MOST_STEPS, description="acquisition steps of a whole run"
+    )
     n_samples_to_acquire: int = Field(10, ge=1, le=100, description="images asked for per step")
     pool_subset_size: SubsetSize = Field(5000, description="pool images scored per step, or all")
     test_subset_size: SubsetSize = Field(3000, description="test images measured per step, or all")
@@ -181,9 +190,9 @@ def _check_test_size(size: int | None, dataset: str) -> None:
 def _read_setting(key: str, text: str, dataset: str) -> Any:
     """Text as YAML. YAML 1.1 reads `1e-10` as a string; validation makes it a number."""
     try:
-        return yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError):
-        raise ProtocolError(f"{key} is {text!r}; allowed: {allowed(key, dataset)}") from None
+        return read_yaml(text, _SETTING)
+    except Refused:
+        raise ProtocolError(f"{key} is {shown(text)}; allowed: {allowed(key, dataset)}") from None
 
 
 def _one_line(error: ValidationError, values: Mapping[str, Any]) -> str:
@@ -194,11 +203,11 @@ def _one_line(error: ValidationError, values: Mapping[str, Any]) -> str:
     if key not in Protocol.model_fields:
         return _unknown(key)
     dataset = str(values.get("dataset", Protocol.model_fields["dataset"].default))
-    return f"{key} is {values[key]!r}; allowed: {allowed(key, dataset)}"
+    return f"{key} is {shown(values[key])}; allowed: {allowed(key, dataset)}"
 
 
 def _unknown(key: str) -> str:
-    return f"parameter {key!r} is unknown; allowed: {', '.join(Protocol.model_fields)}"
+    return f"parameter {shown(key)} is unknown; allowed: {', '.join(Protocol.model_fields)}"
 
 
 def _in_words(schema: Mapping[str, Any]) -> str:

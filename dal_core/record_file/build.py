@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from dal_core.limits.text import shown
 from dal_core.record_file.differences import UNWRITTEN
 from dal_core.record_file.schema import (
     MODEL_NAMES,
@@ -18,7 +19,7 @@ from dal_core.record_file.schema import (
     labels,
     record_function,
 )
-from dal_core.record_file.validate import RecordError, shorten
+from dal_core.record_file.validate import RecordError
 from dal_core.results.curves import Bound, RunCurve
 
 _NOT_COMPARED = ("protocol",)  # only a name; two names can stand for equal parameters
@@ -127,13 +128,14 @@ def _fill(
         "n_runs": len(seeds),
     }
     by_key: dict[tuple[str, int], RunCurve] = {}
+    known = set(seeds)
     for run in runs:
-        if run.acquisition not in functions or run.seed not in seeds:
+        if run.acquisition not in functions or run.seed not in known:
             raise RecordError(f"{_key_name(_key(run))} is not among the experiment's runs")
         _keep(by_key, _key(run), run)
     by_seed: dict[int, Bound] = {}
     for bound in bounds:
-        if bound.seed not in seeds:
+        if bound.seed not in known:
             raise RecordError(f"{_key_name(bound.seed)} is not among the experiment's runs")
         _keep(by_seed, bound.seed, bound)
     results = {
@@ -209,8 +211,8 @@ def _check_same_protocol(first: Record, other: Record) -> None:
             ours, theirs = (params.get(key, UNWRITTEN.get(key, _UNKNOWN)) for params in (one, two))
             if _UNKNOWN not in (ours, theirs) and ours != theirs:
                 raise RecordError(
-                    f"params.{section}.{key} is {shorten(ours)} in one record and "
-                    f"{shorten(theirs)} in another: the records cannot be merged"
+                    f"params.{section}.{key} is {shown(ours)} in one record and "
+                    f"{shown(theirs)} in another: the records cannot be merged"
                 )
 
 

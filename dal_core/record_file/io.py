@@ -13,12 +13,15 @@ from typing import Any
 import yaml
 
 from dal_core.atomic import write_atomically
+from dal_core.limits.refused import Malformed, Refused
+from dal_core.limits.text import shown
+from dal_core.limits.yaml_text import YamlLimits, read_yaml
 from dal_core.record_file.build import plain
 from dal_core.record_file.schema import Record
-from dal_core.record_file.validate import RecordError, check, shorten
+from dal_core.record_file.validate import RecordError, check
 
-MAX_BYTES = 50_000_000  # a thousand runs of 101 points take about 4 MB
-MAX_VALUES, MAX_DEPTH = 5_000_000, 30
+MAX_BYTES = 10_000_000  # a thousand runs of 101 points take about 4 MB and 205,000 values
+LIMITS = YamlLimits(characters=MAX_BYTES, values=220_000)
 
 
 def write_record(record: Record, path: Path | str) -> None:
@@ -45,22 +48,21 @@ def read_record(source: Path | str | bytes) -> Record:
         source: a path, or the text itself (bytes, or a string that contains a line break).
 
     Raises:
-        RecordError: the file cannot be read, is not YAML or is cut off, or a key is missing or out
-            of range.
+        RecordError: the file cannot be read, is not YAML, is cut off or over a limit, or a key is
+            missing or out of range.
     """
     text, name = _text(source)
     try:
-        content = yaml.load(text, Loader=_Loader)
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise RecordError(
-            f"{name} is not a complete YAML file{_where(error)}; is it cut off?"
-        ) from None
+        content = read_yaml(text, LIMITS)
+    except Malformed as error:
+        raise RecordError(f"{name} is not a complete YAML file ({error}); is it cut off?") from None
+    except Refused as error:
+        raise RecordError(f"{name}: {error}") from None
     if not isinstance(content, dict):
-        raise RecordError(f"{name} holds {shorten(content)}, a record holds params and results")
+        raise RecordError(f"{name} holds {shown(content)}, a record holds params and results")
     for key in ("params", "results"):
         if key not in content:
             raise RecordError(f"{name}: {key} is missing (is the file cut off?)")
-    _check_extent(content, name)
     params, results = content.pop("params"), content.pop("results")
     check(params, results)
     if "written_by" in params["exp"] and not text.rstrip().endswith("..."):
@@ -88,25 +90,6 @@ def _text(source: Path | str | bytes) -> tuple[str, str]:
     return text, name
 
 
-def _check_extent(content: Any, name: str) -> None:
-    """Refuse YAML aliases that expand without end or into too many values."""
-    waiting, seen = [(content, 0)], 0
-    while waiting:
-        value, depth = waiting.pop()
-        inner = list(value.values()) if isinstance(value, dict) else value
-        seen += 1
-        if depth > MAX_DEPTH or seen > MAX_VALUES:
-            raise RecordError(f"{name} is nested too deeply or expands into too many values")
-        if isinstance(inner, list):
-            waiting += [(one, depth + 1) for one in inner]
-
-
-def _where(error: Exception) -> str:
-    mark = getattr(error, "problem_mark", None)
-    problem = getattr(error, "problem", None)
-    return (f" ({problem}" if problem else " (") + (f", line {mark.line + 1})" if mark else ")")
-
-
 class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
     """Writes lists of plain values on one line and all else in block style, without anchors."""
 
@@ -120,4 +103,3 @@ def _represent_list(dumper: Any, values: list[Any]) -> Any:
 
 
 _Dumper.add_representer(list, _represent_list)
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

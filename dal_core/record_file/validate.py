@@ -9,7 +9,12 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from dal_core.limits.text import shown
+
 N_CLASSES = 10  # if a record has no `n_classes`
+MAX_SEEDS, MAX_FUNCTIONS = 10_000, 100
+MAX_SEED = 10**18
+MOST = 10**9  # of labels, steps, classes: they and their sums fit into 64 bits
 TOLERANCE = 1e-5  # by which float32 scores may exceed their bounds (docs/method.md, section 3)
 
 Ranges = Mapping[str, tuple[float, float]]  # record key -> (lowest, highest)
@@ -26,7 +31,13 @@ def check(params: Any, results: Any) -> None:
     ranges = _ranges(params["exp"])
     n_points = params["al"]["n_acquisition_steps"] + 1
     results = _mapping(results, "results")
-    for name, entry in _mapping(_get(results, "results", "acq"), "results.acq").items():
+    functions = _mapping(_get(results, "results", "acq"), "results.acq")
+    if len(functions) > MAX_FUNCTIONS:
+        raise RecordError(
+            f"results.acq has {len(functions)} functions, it may have at most {MAX_FUNCTIONS}"
+        )
+    for name, entry in functions.items():
+        _check_name(name)
         entry = _mapping(entry, f"results.acq.{name}")
         _check_function(entry, name, len(seeds), n_points, ranges)
     if results.get("bounds") is not None:
@@ -39,20 +50,18 @@ def number(value: Any, key: str, low: float = -math.inf, high: float = math.inf)
         try:
             value = float(value)
         except ValueError:
-            raise RecordError(f"{key} is {value!r}, it must be a number") from None
+            raise RecordError(f"{key} is {shown(value)}, it must be a number") from None
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise RecordError(f"{key} is {shorten(value)}, it must be a number")
-    if not math.isfinite(value):
-        raise RecordError(f"{key} is {value}, it must be a finite number")
-    if not low <= value <= high:
-        raise RecordError(f"{key} is {value}, it must lie between {low:.4g} and {high:.4g}")
-    return float(value)
-
-
-def shorten(value: Any) -> str:
-    """`value`, short enough for a one-line message."""
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+        raise RecordError(f"{key} is {shown(value)}, it must be a number")
+    try:
+        found = float(value)
+    except OverflowError:  # a whole number of hundreds of digits
+        found = math.inf
+    if not math.isfinite(found):
+        raise RecordError(f"{key} is {shown(value)}, it must be a finite number")
+    if not low <= found <= high:
+        raise RecordError(f"{key} is {shown(value)}, it must lie between {low:.4g} and {high:.4g}")
+    return found
 
 
 def _ranges(exp: Mapping[str, Any]) -> Ranges:
@@ -66,22 +75,38 @@ def _check_params(params: Mapping[str, Any]) -> None:
     exp = _mapping(_get(params, "params", "exp"), "params.exp")
     al = _mapping(_get(params, "params", "al"), "params.al")
     _mapping(params.get("train", {}), "params.train")
-    seeds = _list(_get(exp, "params.exp", "seed_sequence"), "params.exp.seed_sequence")
-    for position, seed in enumerate(seeds):
-        _whole(seed, f"params.exp.seed_sequence[{position}]", 0)
-        if seed in seeds[:position]:
-            raise RecordError(f"params.exp.seed_sequence names seed {seed} twice")
+    for name, section in params.items():
+        for key, value in section.items() if isinstance(section, Mapping) else ():
+            if not isinstance(key, str):
+                raise RecordError(f"params.{name} has the key {shown(key)}, it must be a name")
+            if key == "which_model" and not isinstance(value, str):
+                raise RecordError(f"params.{name}.{key} is {shown(value)}, it must be a name")
+    _check_seeds(_list(_get(exp, "params.exp", "seed_sequence"), "params.exp.seed_sequence"))
     _whole(_get(exp, "params.exp", "train_size"), "params.exp.train_size", 1)
     _whole(_get(al, "params.al", "n_acquisition_steps"), "params.al.n_acquisition_steps", 0)
     _whole(_get(al, "params.al", "n_samples_to_acquire"), "params.al.n_samples_to_acquire", 1)
+
+
+def _check_seeds(seeds: Sequence[Any]) -> None:
+    key = "params.exp.seed_sequence"
+    if len(seeds) > MAX_SEEDS:
+        raise RecordError(f"{key} has {len(seeds)} seeds, it may have at most {MAX_SEEDS}")
+    seen: set[int] = set()
+    for position, seed in enumerate(seeds):
+        if _whole(seed, f"{key}[{position}]", 0, MAX_SEED) in seen:
+            raise RecordError(f"{key} names seed {seed} twice")
+        seen.add(seed)
+
+
+def _check_name(name: Any) -> None:
+    if not isinstance(name, str) or not name.isprintable() or not 0 < len(name) <= 60:
+        raise RecordError(f"results.acq holds {shown(name)}, which is not the name of a function")
 
 
 def _check_function(
     entry: Mapping[str, Any], name: Any, n_seeds: int, n_points: int, ranges: Ranges
 ) -> None:
     key = f"results.acq.{name}"
-    if not isinstance(name, str) or not name.isprintable() or not 0 < len(name) <= 60:
-        raise RecordError(f"results.acq holds {shorten(name)}, which is not the name of a function")
     runs = {part: _list(_get(entry, key, part), f"{key}.{part}") for part in ranges}
     counts = [len(run) for run in runs.values()]
     if counts[0] != counts[1]:
@@ -131,7 +156,7 @@ def _check_labels(rows: Sequence[Any], runs: Sequence[Any], key: str) -> None:
         if len(values) != len(runs[position]):
             raise RecordError(f"{name} has {len(values)} values for {len(runs[position])} points")
         if sorted(set(values)) != values:
-            raise RecordError(f"{name} is {shorten(values)}, it must increase")
+            raise RecordError(f"{name} is {shown(values)}, it must increase")
 
 
 def _check_time(value: Any, key: str) -> None:
@@ -178,17 +203,19 @@ def _get(mapping: Mapping[str, Any], key: str, name: str) -> Any:
 
 def _mapping(value: Any, key: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
-        raise RecordError(f"{key} is {shorten(value)}, it must be a mapping")
+        raise RecordError(f"{key} is {shown(value)}, it must be a mapping")
     return value
 
 
 def _list(value: Any, key: str) -> list[Any]:
     if not isinstance(value, (list, tuple)):
-        raise RecordError(f"{key} is {shorten(value)}, it must be a list")
+        raise RecordError(f"{key} is {shown(value)}, it must be a list")
     return list(value)
 
 
-def _whole(value: Any, key: str, low: int) -> int:
+def _whole(value: Any, key: str, low: int, high: int = MOST) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < low:
-        raise RecordError(f"{key} is {shorten(value)}, it must be a whole number from {low}")
+        raise RecordError(f"{key} is {shown(value)}, it must be a whole number from {low}")
+    if value > high:
+        raise RecordError(f"{key} is {shown(value)}, it must be at most {high}")
     return value

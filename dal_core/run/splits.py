@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dal_core.protocol.parameters import Protocol, ProtocolError
+from dal_core.models.image_sizes import ImageTooSmall, image_size
+from dal_core.protocol.parameters import DEFAULT_POSTERIOR, Protocol, ProtocolError
 from dal_core.protocol.randomness import Purpose, numpy_generator
 from dal_core.protocol.run_spec import FULL_DATA, RunSpec
 
@@ -68,7 +69,12 @@ def full_data_split(split: Split, dataset: ImageDataset) -> Split:
 
 
 def split_of(spec: RunSpec, dataset: ImageDataset) -> Split:
-    """The images of a run by role. Raises ProtocolError as `make_split` does."""
+    """The images of a run by role.
+
+    Raises:
+        ProtocolError: as `make_split`, or the images are too small for the run's network.
+    """
+    _check_images(dataset, spec.protocol)
     split = make_split(dataset, spec.protocol, spec.seed)
     return full_data_split(split, dataset) if spec.acquisition == FULL_DATA else split
 
@@ -111,6 +117,15 @@ def _balanced(
             for label in range(dataset.n_classes)
         ]
     )
+
+
+def _check_images(dataset: ImageDataset, protocol: Protocol) -> None:
+    """Refuse images too small for the network, before a run with them is created."""
+    if protocol.posterior == DEFAULT_POSTERIOR:  # others need not use the network
+        try:
+            image_size(protocol.which_model, dataset.image_shape)
+        except ImageTooSmall as error:
+            raise ProtocolError(f"which_model is {protocol.which_model!r}; {error}") from None
 
 
 def _check_total(dataset: ImageDataset, protocol: Protocol, available: int) -> None:

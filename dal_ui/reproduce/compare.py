@@ -30,7 +30,7 @@ from dal_ui.shared import runtime
 from dal_ui.shared.markdown import plain
 
 MAX_COMPARED = 4
-MAX_UPLOAD_MB = 50
+MAX_UPLOAD_MB = 10
 
 
 def record_view() -> None:

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from dal_core.models.image_sizes import ImageTooSmall
 from dal_core.models.networks import (
     PIXEL_MEAN,
     PIXEL_STD,
     BayesianCNN,
-    ImageTooSmall,
     build_model,
     normalise,
 )

@@ -10,7 +10,8 @@ import pytest
 from dal_core.data.base import ImageDataset, build
 from dal_core.protocol.parameters import Protocol, ProtocolError, override
 from dal_core.protocol.presets import PRESETS
-from dal_core.run.splits import Split, full_data_split, make_split
+from dal_core.protocol.run_spec import RunSpec
+from dal_core.run.splits import Split, full_data_split, make_split, split_of
 from tests import fast, toys
 
 
@@ -181,3 +182,20 @@ def test_the_initial_set_must_hold_every_class_equally_often(train_size: int) ->
     words = f"train_size is {train_size}; allowed: a whole number, at least 3 and a multiple of 3"
     with pytest.raises(ProtocolError, match=words):
         make_split(toys.dataset(), toy_protocol(train_size=train_size), 1)
+
+
+@pytest.mark.parametrize(("name", "smallest"), [("lenet5", 12), ("gal_cnn", 5)])
+def test_images_too_small_for_the_network_are_refused_before_a_run_exists(
+    name: str, smallest: int
+) -> None:
+    for side in (smallest, smallest - 1):
+        images = np.zeros((2_000, side, side), dtype=np.uint8)
+        data = build("mnist5k", "small", images, np.arange(2_000) % 10)
+        changes = {"which_model": name, "val_size": 10, "test_size": 10}
+        changes |= {"pool_subset_size": "all", "test_subset_size": "all"}
+        spec = RunSpec("", override(PRESETS["quick"], changes), "bald", 1)
+        if side == smallest:
+            assert len(split_of(spec, data).test) == 10
+        else:
+            with pytest.raises(ProtocolError, match=f"which_model is '{name}'; images of {side} x"):
+                split_of(spec, data)
