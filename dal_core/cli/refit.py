@@ -20,6 +20,8 @@ from dal_core.data import catalogue
 from dal_core.data.base import ImageDataset
 from dal_core.exchange import labels_in
 from dal_core.exchange.labels_out import label_rows
+from dal_core.limits.files import read_file
+from dal_core.limits.refused import Refused
 from dal_core.limits.text import name_from
 from dal_core.protocol.parameters import Protocol
 from dal_core.protocol.run_spec import FULL_DATA, MAX_SEED, RunSpec
@@ -130,7 +132,8 @@ def _batches(
 ) -> list[AnsweredBatch]:
     try:
         if source is None:
-            rows = labels_in.read_labels(Path(labels).read_bytes(), data.n_classes)
+            content = read_file(Path(labels), labels_in.MAX_BYTES)
+            rows = labels_in.read_labels(content, data.n_classes)
         else:
             source_data = catalogue.load(source.run.spec.protocol.dataset)
             rows = labels_in.given_labels(label_rows(source, source_data))
@@ -138,7 +141,7 @@ def _batches(
             return labels_in.to_batches(rows, data, spec)
     except OSError as error:
         raise WrongUse(f"LABELS is {labels!r}, which cannot be read: {error.strerror}") from None
-    except labels_in.LabelFileError as error:
+    except (labels_in.LabelFileError, Refused) as error:
         raise WrongUse(f"LABELS is {labels!r}: {error}") from None
 
 

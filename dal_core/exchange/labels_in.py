@@ -2,15 +2,14 @@
 
 Columns: `image_id`, `image_sha256`, `label` (empty: skipped) and `step` are required; `position`,
 `annotator`, `source`, `at` and `seconds` are optional; others are ignored. Rows are sorted by
-`position`, or keep their order if that column is missing. Every error message is one line with the
+`position`, or keep their order if that column is missing. A whole number may be written as 7.0, as
+pandas writes it in a column with an empty cell. Every error message is one line with the
 line of the file, the column and the value.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,12 +18,16 @@ from typing import Any, NoReturn
 
 from dal_core.data.base import ImageDataset
 from dal_core.exchange.labels_out import LabelRow, image_sha256, spreadsheet_plain
+from dal_core.limits.csv_text import read_csv
+from dal_core.limits.json_text import read_json
+from dal_core.limits.refused import Malformed, Refused
+from dal_core.limits.text import clean_name, shown
 from dal_core.protocol.run_spec import RunSpec
 from dal_core.run.answers import is_amount
 from dal_core.run.events import Answer, AnsweredBatch
 from dal_core.run.splits import Split, split_of
 
-MAX_BYTES = 50_000_000
+MAX_BYTES, MAX_ROWS = 12_000_000, 40_000  # a row of ours has about 200 bytes
 REQUIRED = ("image_id", "image_sha256", "label", "step")
 
 
@@ -32,7 +35,7 @@ class LabelFileError(ValueError):
     """A label file is not valid or does not fit the data; the message is one line."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class GivenLabel:
     """One row of a label file; the columns are those of `labels_out.LabelRow`.
 
@@ -69,8 +72,16 @@ def read_labels(content: bytes, n_classes: int) -> list[GivenLabel]:
         text = content.decode("utf-8-sig")  # spreadsheets write a byte order mark
     except UnicodeDecodeError:
         raise LabelFileError("the file is not text (UTF-8)") from None
+    if text.lstrip().startswith("["):
+        raise LabelFileError(
+            "the file is a JSON array; allowed: JSON Lines (one object on each line), or CSV"
+        )
     found = _json_rows(text) if text.lstrip().startswith("{") else _csv_rows(text)
-    rows = [_given(where, row, number, n_classes) for number, (where, row) in enumerate(found)]
+    rows: list[GivenLabel] = []
+    for number, (where, row) in enumerate(found):
+        if number >= MAX_ROWS:
+            raise LabelFileError(f"{where} is row {number + 1}; allowed: at most {MAX_ROWS} rows")
+        rows.append(_given(where, row, number, n_classes))
     if not rows:
         raise LabelFileError("the file holds no labels")
     return sorted(rows, key=lambda row: row.position)
@@ -164,15 +175,11 @@ def _roles(split: Split) -> dict[int, str]:
 def _csv_rows(text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     header = text.partition("\n")[0]
     delimiter = ";" if header.count(";") > header.count(",") else ","
-    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
-        for row in reader:
-            where = f"line {reader.line_num}"
-            if None in row or None in row.values():
-                raise LabelFileError(f"{where} has a different number of cells than the header")
-            yield where, {key: spreadsheet_plain(cell) for key, cell in row.items()}
-    except csv.Error as error:
-        raise LabelFileError(f"line {reader.line_num} is not CSV: {error}") from None
+        for line, row in read_csv(text, delimiter, MAX_ROWS):
+            yield f"line {line}", {key: spreadsheet_plain(cell) for key, cell in row.items()}
+    except Refused as error:
+        raise LabelFileError(str(error)) from None
 
 
 def _json_rows(text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -180,9 +187,11 @@ def _json_rows(text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
+            row = read_json(line)
+        except Malformed:
             row = None
+        except Refused as error:
+            raise LabelFileError(f"line {number}: {error}") from None
         if not isinstance(row, dict):
             raise LabelFileError(f"line {number} is not a JSON object")
         yield f"line {number}", row
@@ -200,11 +209,14 @@ def _given(where: str, row: Mapping[str, Any], number: int, n_classes: int) -> G
         label=reader.label(n_classes),
         step=reader.whole("step"),
         position=reader.whole("position") if "position" in row else number,
-        annotator=reader.text("annotator", "unknown"),
+        annotator=reader.name("annotator", "unknown"),
         source=reader.source(),
         at=reader.time(),
         seconds=reader.seconds(),
     )
+
+
+_WHOLE = re.compile(r"([0-9]{1,12})(?:\.0{1,12})?")
 
 
 class _Cells:
@@ -218,11 +230,10 @@ class _Cells:
 
     def whole(self, column: str, allowed: str = "a whole number from 0") -> int:
         value = self._get(column)
-        text = str(value)
-        plain = text.isascii() and text.isdigit() and len(text) <= 12
-        if isinstance(value, bool) or not plain:
+        match = None if isinstance(value, bool) else _WHOLE.fullmatch(str(value))
+        if match is None:
             self._refuse(column, allowed)
-        return int(text)
+        return int(match[1])
 
     def label(self, n_classes: int) -> int | None:
         if self._get("label") is None:
@@ -240,6 +251,14 @@ class _Cells:
         if not isinstance(value, str):
             self._refuse(column, "text")
         return value
+
+    def name(self, column: str, default: str) -> str:
+        try:
+            return clean_name(self.text(column, default), column)
+        except LabelFileError:
+            raise
+        except ValueError as error:
+            raise LabelFileError(f"{self.where}: {error}") from None
 
     def source(self) -> str:
         source = self.text("source", "person")
@@ -272,14 +291,9 @@ class _Cells:
 
     def _refuse(self, column: str, allowed: str) -> NoReturn:
         raise LabelFileError(
-            f"{self.where}: {column} is {_short(self._row.get(column))}; allowed: {allowed}"
+            f"{self.where}: {column} is {shown(self._row.get(column), 40)}; allowed: {allowed}"
         )
 
 
 def _refuse(row: GivenLabel, column: str, value: Any, allowed: str) -> NoReturn:
-    raise LabelFileError(f"{row.where}: {column} is {_short(value)}; allowed: {allowed}")
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 40 else text[:37] + "..."
+    raise LabelFileError(f"{row.where}: {column} is {shown(value, 40)}; allowed: {allowed}")

@@ -13,8 +13,9 @@ from typing import Any
 import yaml
 
 from dal_core.atomic import write_atomically
+from dal_core.limits.files import read_file
 from dal_core.limits.refused import Malformed, Refused
-from dal_core.limits.text import shown
+from dal_core.limits.text import shown, visible
 from dal_core.limits.yaml_text import YamlLimits, read_yaml
 from dal_core.record_file.build import plain
 from dal_core.record_file.schema import Record
@@ -77,17 +78,15 @@ def _text(source: Path | str | bytes) -> tuple[str, str]:
         if isinstance(source, Path) or (isinstance(source, str) and "\n" not in source):
             path = Path(source)
             name = str(path)
-            if path.stat().st_size > MAX_BYTES:
-                raise RecordError(f"{name} is larger than {MAX_BYTES // 1_000_000} MB")
-            source = path.read_bytes()
+            source = read_file(path, MAX_BYTES)
         text = source.decode("utf-8") if isinstance(source, bytes) else source
     except OSError as error:
-        raise RecordError(f"{name} cannot be read: {error.strerror}") from None
+        raise RecordError(f"{visible(name)} cannot be read: {error.strerror}") from None
+    except Refused as error:
+        raise RecordError(f"{visible(name)}: {error}") from None
     except UnicodeDecodeError:
         raise RecordError(f"{name} is not a text file") from None
-    if len(text) > MAX_BYTES:
-        raise RecordError(f"{name} is larger than {MAX_BYTES // 1_000_000} MB")
-    return text, name
+    return text, visible(name)
 
 
 class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
