@@ -6,6 +6,7 @@ when it runs, so that `dal --help` is fast.
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Sequence
 
@@ -19,6 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from dal_core.cli.commands import command
     from dal_core.cli.errors import INTERRUPTED, describe
 
+    _write_any_text()
     try:
         return command().main(arguments, prog_name="dal", standalone_mode=False) or 0
     except typer.TyperException as error:  # a mistake in the command line
@@ -27,6 +29,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except Exception as error:
         return _print_error(*describe(error))
+
+
+def _write_any_text() -> None:
+    """Where the output cannot hold a character, write its code instead of failing."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _print_error(line: str, code: int) -> int:

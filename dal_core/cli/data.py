@@ -6,18 +6,18 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from dal_core.cli import values
-from dal_core.cli.tables import console, table
+from dal_core.cli.tables import print_table
 from dal_core.data import catalogue
 
 
 def show_all() -> None:
     """Print every data set and its path."""
-    shown = table(("name", "title", "where"))
+    rows = []
     for loader in catalogue.DATASETS.values():
         where = loader.find(None)
         missing = f"not here; `dal data fetch {loader.name}` downloads it, or set DAL_DATA"
-        shown.add_row(loader.name, loader.title, str(where) if where else missing)
-    console().print(shown)
+        rows.append([loader.name, loader.title, str(where) if where else missing])
+    print_table(("name", "title", "where"), rows)
 
 
 def fetch(name: str) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import traceback
 
+from dal_core.limits.text import visible
+
 DONE, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
 
 
@@ -21,7 +23,12 @@ def describe(error: Exception) -> tuple[str, int]:
     code = _code(error)
     if code is None:
         return _unexpected(error), FAILED
-    return " ".join(str(error).split()), code
+    return one_line(error), code
+
+
+def one_line(error: Exception) -> str:
+    """The error's message on one line, without control characters."""
+    return visible(" ".join(str(error).split()))
 
 
 def _code(error: Exception) -> int | None:
@@ -49,5 +56,5 @@ def _unexpected(error: Exception) -> str:
     if os.environ.get("DAL_DEBUG") == "1":
         traceback.print_exception(error)
         return f"failed: {type(error).__name__}"
-    what = " ".join(str(error).split()) or "no message"
+    what = one_line(error) or "no message"
     return f"failed: {type(error).__name__}: {what} (DAL_DEBUG=1 shows where)"

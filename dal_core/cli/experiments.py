@@ -8,8 +8,9 @@ from typing import Any
 
 from dal_core.cli import results, values
 from dal_core.cli.errors import WrongUse
-from dal_core.cli.tables import console, table
+from dal_core.cli.tables import print_table
 from dal_core.experiments.status import ExperimentStatus, is_bound, status
+from dal_core.limits.text import visible
 from dal_core.protocol.presets import describe_protocol
 from dal_core.record_file.sync import FILE_NAME, experiment_dir
 from dal_core.results.titles import noise_name
@@ -29,13 +30,43 @@ def show_all(home: Path | None, as_json: bool) -> None:
     if as_json:
         print(json.dumps(found, indent=1))
     elif not found:
-        print("There are no experiments yet; `dal reproduce` creates one.")
+        where = visible(str(home or default_home()))
+        print(f"There are no experiments yet in {where}; `dal reproduce` creates one.")
     else:
         columns = ("id", "title", "protocol", "functions", "seeds", "steps", "state", "created")
-        shown = table(columns, right=("steps",))
-        for one in found:
-            shown.add_row(*_row(one))
-        console().print(shown)
+        spare = ("created", "functions", "protocol", "seeds", "title")
+        print_table(columns, [_row(one) for one in found], right=("steps",), spare=spare)
+
+
+def show(store: Store, experiment_id: str, as_json: bool) -> None:
+    """Print an experiment and its runs."""
+    now = status(store, experiment_id)
+    facts = _as_object(store, now)
+    runs = [*runs_as_objects(now), *bounds_as_objects(now)]
+    if as_json:
+        print(json.dumps({**facts, "runs": runs_as_objects(now), "bounds": bounds_as_objects(now)}))
+        return
+    for name, value in facts.items():
+        text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+        print(f"{name.replace('_', ' '):<13} {visible(text)}")
+    print()
+    columns = ("run", "function", "seed", "steps", "accuracy")
+    rows = [
+        [
+            run["id"],
+            run.get("acquisition", "full data"),
+            str(run["seed"]),
+            str(run.get("steps", "")),
+            results.measure(run["accuracy"]),
+        ]
+        for run in runs
+    ]
+    print_table(columns, rows, right=columns[2:], spare=("steps", "seed"))
+
+
+def matches(store: Store, text: str) -> bool:
+    """Whether an experiment's id is the text or starts with it."""
+    return any(text and one.experiment_id.startswith(text) for one in store.experiments.all())
 
 
 def find(store: Store, text: str, option: str) -> ExperimentRow:

@@ -10,6 +10,7 @@ from dal_core.cli import values
 from dal_core.cli.errors import Failed, WrongUse
 from dal_core.data import catalogue
 from dal_core.exchange import labels_out as exports
+from dal_core.limits.text import visible
 from dal_core.run.state import RunState
 from dal_core.store.base import Store
 
@@ -24,8 +25,9 @@ def export(text: str, form: str, out: str, *, force: bool, home: Path | None) ->
         Failed: the file cannot be written.
     """
     values.one_of("--format", form, (*exports.FORMATS, MODEL_FORMAT))
+    to = values.path("--out", out)
     if out != "-":
-        _check(Path(out), force)
+        _check(to, force)
     store = values.open_store(home, create=False)
     log = store.log(values.find_run(store, text).run_id)
     if form == MODEL_FORMAT:
@@ -37,10 +39,10 @@ def export(text: str, form: str, out: str, *, force: bool, home: Path | None) ->
         sys.stdout.flush()
         sys.stdout.buffer.write(content)
         return
-    _write(Path(out), content)
-    print(f"wrote {out}", file=sys.stderr)
+    _write(to, content)
+    print(f"wrote {visible(out)}", file=sys.stderr)
     if form == MODEL_FORMAT:
-        _write_script(Path(out).with_name("predict.py"))
+        _write_script(to.with_name("predict.py"))
 
 
 def _model(store: Store, text: str, log: RunState) -> bytes:

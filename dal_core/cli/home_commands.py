@@ -59,7 +59,7 @@ def runs(home: Home = None, as_json: Json = False) -> None:
 
 
 def show(run: Run, home: Home = None, as_json: Json = False) -> None:
-    """Show a run: its protocol, steps, annotators and versions."""
+    """Show a run (protocol, steps, annotators, versions), or an experiment and its runs."""
     from dal_core.cli import showing
 
     showing.show(run, home, as_json)

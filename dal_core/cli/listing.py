@@ -8,8 +8,9 @@ from typing import Any
 
 from dal_core.cli import experiments, results, values
 from dal_core.cli.errors import WrongUse
-from dal_core.cli.tables import console, table
+from dal_core.cli.tables import print_table
 from dal_core.experiments import control
+from dal_core.limits.text import visible
 from dal_core.results.run_rows import RunLine, run_line
 from dal_core.store.base import Store
 from dal_core.store.home import default_home
@@ -25,13 +26,16 @@ def runs(home: Path | None, as_json: bool) -> None:
     if as_json:
         print(json.dumps([_as_object(line) for line in lines], indent=1))
     elif not lines:
-        print("There are no runs yet; `dal run` creates one.")
+        where = visible(str(home or default_home()))
+        print(f"There are no runs yet in {where}; `dal run` creates one.")
     else:
         columns = ("id", "title", "protocol", "function", "seed", "labels", "accuracy", "who")
-        shown = table((*columns, "mode", "created"), right=("seed", "labels", "accuracy"))
-        for line in lines:
-            shown.add_row(*_row(line))
-        console().print(shown)
+        print_table(
+            (*columns, "mode", "created"),
+            [_row(line) for line in lines],
+            right=("seed", "labels", "accuracy"),
+            spare=("created", "mode", "protocol", "who", "seed", "title", "function"),
+        )
 
 
 def delete(text: str, *, yes: bool, home: Path | None) -> None:
@@ -43,7 +47,7 @@ def delete(text: str, *, yes: bool, home: Path | None) -> None:
         RunInUse: an experiment needs the run.
     """
     store = values.open_store(home, create=False)
-    if any(text and one.experiment_id.startswith(text) for one in store.experiments.all()):
+    if experiments.matches(store, text):
         _delete_experiment(store, experiments.find(store, text, "RUN").experiment_id, yes)
         return
     run_id = values.find_run(store, text).run_id

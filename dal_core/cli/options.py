@@ -10,10 +10,25 @@ from typing import Annotated
 
 import typer
 
+from dal_core.cli.errors import WrongUse
+from dal_core.limits.paths import given_path
+from dal_core.limits.refused import Refused
+
+
+def _home(text: str) -> Path:
+    try:
+        return given_path(text, "--home")
+    except Refused as error:
+        raise WrongUse(str(error)) from None
+
+
 Home = Annotated[
     Path | None,
     typer.Option(
-        "--home", metavar="DIR", help="Folder that holds the runs [default: $DAL_HOME or runs]"
+        "--home",
+        metavar="DIR",
+        help="Folder that holds the runs [default: $DAL_HOME or runs]",
+        parser=_home,
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table")]

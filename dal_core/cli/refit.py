@@ -59,11 +59,11 @@ def refit(
         RunBusy: another process is working on the same refit.
         Failed: the run was deleted meanwhile.
     """
-    where = values.device(device)
+    where, path = values.device(device), values.path("LABELS", labels)
     # An earlier refit is found by its title too, so the title keeps the word "replay".
-    name = name_from(f"replay of {Path(labels).name}")
+    name = name_from(f"replay of {path.name}")
     title = name if wanted.title is None else values.title(wanted.title)
-    source = None if Path(labels).is_file() else _stored(labels, home)
+    source = None if path.is_file() else _stored(labels, home)
     protocol = _protocol(wanted, source)
     acquisition = values.acquisition(
         wanted.acquisition or _spec_value(source, "acquisition", "bald")
@@ -132,7 +132,7 @@ def _batches(
 ) -> list[AnsweredBatch]:
     try:
         if source is None:
-            content = read_file(Path(labels), labels_in.MAX_BYTES)
+            content = read_file(values.path("LABELS", labels), labels_in.MAX_BYTES)
             rows = labels_in.read_labels(content, data.n_classes)
         else:
             source_data = catalogue.load(source.run.spec.protocol.dataset)

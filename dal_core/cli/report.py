@@ -61,7 +61,7 @@ def report(
 
 def _record(text: str, home: Path | None) -> Record:
     """The record in a file or folder, or the present record of a stored experiment."""
-    path = Path(text)
+    path = values.path("RECORD", text)
     for file in (path, path / FILE_NAME):
         if file.is_file():
             return read_record(file)
@@ -75,7 +75,7 @@ def _record(text: str, home: Path | None) -> Record:
 
 
 def _folder(out: str, force: bool) -> Path:
-    folder = Path(out)
+    folder = values.path("--out", out)
     if folder.exists() and not folder.is_dir():
         raise WrongUse(f"--out is {out!r}, which is a file; allowed: a folder, created if needed")
     if folder.is_dir() and any(folder.iterdir()) and not force:

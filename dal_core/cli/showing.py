@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dal_core.cli import results, values
+from dal_core.cli import experiments, results, values
 from dal_core.cli.tables import console, table
+from dal_core.limits.text import visible
 from dal_core.results.run_rows import annotators, answered_by
 from dal_core.run.state import RunState
 from dal_core.run.stop_rules import finished
@@ -20,15 +21,19 @@ MODES = {
 
 
 def show(text: str, home: Path | None, as_json: bool) -> None:
-    """Print a run. Raises WrongUse if there is no such run."""
+    """Print a run, or an experiment. Raises WrongUse if there is neither."""
     store = values.open_store(home, create=False)
+    is_run = any(run.run_id.startswith(text) for run in store.runs())
+    if not is_run and experiments.matches(store, text):
+        experiments.show(store, experiments.find(store, text, "RUN").experiment_id, as_json)
+        return
     log = store.log(values.find_run(store, text).run_id)
     if as_json:
         print(json.dumps(_as_object(log), indent=1))
         return
     out = console()
     for name, value in _facts(log).items():
-        out.print(f"{name:<12} {value}")
+        out.print(f"{name:<12} {visible(value)}")
     measures = results.MEASURES if log.run.has_test_set else ()
     right = ("step", "labels", *(part.replace("_", " ") for part in measures), *results.PARTS)
     notes = ("measured",) if log.corrections else ()

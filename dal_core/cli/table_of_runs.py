@@ -17,6 +17,7 @@ from dal_core.cli.tables import table
 from dal_core.cli.watching import PARTS, accuracy
 from dal_core.experiments.forecast import duration
 from dal_core.experiments.status import ExperimentStatus, RunStatus, is_bound
+from dal_core.limits.text import visible
 from dal_core.store.run_lock import is_locked
 
 COLUMNS = ("function", "seed", "step", "labels", "accuracy", "doing", "left")
@@ -109,7 +110,7 @@ def doing(run: RunStatus, is_worked_on: bool) -> str:
     if run.is_complete:
         return "done"
     if run.failure is not None:
-        return f"failed: {run.failure}"
+        return f"failed: {visible(run.failure)}"
     now = run.progress
     if not is_worked_on:
         return "waiting" if run.has_work else run.state.value

@@ -12,7 +12,9 @@ from pathlib import Path
 from dal_core.acquisition import registry
 from dal_core.cli.errors import WrongUse
 from dal_core.data.catalogue import DATASETS
-from dal_core.limits.text import clean_title
+from dal_core.limits.paths import given_path
+from dal_core.limits.refused import Refused
+from dal_core.limits.text import clean_title, shown
 from dal_core.protocol.parameters import Protocol, ProtocolError, override
 from dal_core.protocol.presets import PRESETS
 from dal_core.protocol.presets import with_dataset as on_dataset
@@ -29,7 +31,7 @@ MAX_SEEDS = 1000  # pages allow fewer, since they show every run
 def one_of(option: str, text: str, allowed: Sequence[str]) -> str:
     """`text`, if it is one of `allowed`."""
     if text not in allowed:
-        raise WrongUse(f"{option} is {text!r}; allowed: {', '.join(allowed)}")
+        raise WrongUse(f"{option} is {shown(text)}; allowed: {', '.join(allowed)}")
     return text
 
 
@@ -48,7 +50,7 @@ def whole_number(option: str, text: str, least: int, most: int) -> int:
     plain = text.isascii() and text.isdigit()
     # The length is checked first, because int() refuses thousands of digits.
     if not plain or len(text) > 20 or not least <= int(text) <= most:
-        raise WrongUse(f"{option} is {text!r}; allowed: a whole number from {least} to {most}")
+        raise WrongUse(f"{option} is {shown(text)}; allowed: a whole number from {least} to {most}")
     return int(text)
 
 
@@ -57,8 +59,8 @@ def several(option: str, text: str) -> list[str]:
     parts = [part.strip() for part in text.split(",")]
     twice = [part for place, part in enumerate(parts) if part in parts[:place]]
     if not all(parts) or twice:
-        fault = f"{twice[0]!r} twice" if twice else "an empty place"
-        raise WrongUse(f"{option} is {text!r}, with {fault}; allowed: A or A,B,..., each once")
+        fault = f"{shown(twice[0])} twice" if twice else "an empty place"
+        raise WrongUse(f"{option} is {shown(text)}, with {fault}; allowed: A or A,B,..., each once")
     return parts
 
 
@@ -69,7 +71,7 @@ def accuracy(option: str, text: str) -> float:
     except ValueError:
         value = float("nan")
     if not 0 < value <= 1:
-        raise WrongUse(f"{option} is {text!r}; allowed: a number above 0, at most 1")
+        raise WrongUse(f"{option} is {shown(text)}; allowed: a number above 0, at most 1")
     return value
 
 
@@ -80,7 +82,7 @@ def noise(text: str) -> float:
     except ValueError:
         value = float("nan")
     if not 0 <= value <= 1:
-        raise WrongUse(f"--noise is {text!r}; allowed: a probability from 0 to 1")
+        raise WrongUse(f"--noise is {shown(text)}; allowed: a probability from 0 to 1")
     return value
 
 
@@ -121,6 +123,14 @@ def device(text: str | None) -> str:
         raise WrongUse(f"--{error}") from None
 
 
+def path(option: str, text: str) -> Path:
+    """A path, with a leading `~` expanded."""
+    try:
+        return given_path(text, option)
+    except Refused as error:
+        raise WrongUse(str(error)) from None
+
+
 def title(text: str) -> str:
     """The title of `--title`; blank text means no title."""
     try:
@@ -155,7 +165,7 @@ def find_run(store: Store, text: str, option: str = "RUN") -> RunRow:
     try:
         return store.run(text) if found is None else known[found]
     except RunNotFound as error:
-        raise WrongUse(f"{option} is {text!r}; {error}") from None
+        raise WrongUse(f"{option} is {shown(text)}; {error}") from None
 
 
 def by_start(option: str, text: str, ids: Iterable[str], what: str) -> str | None:
@@ -169,5 +179,5 @@ def by_start(option: str, text: str, ids: Iterable[str], what: str) -> str | Non
         return text if text in matches else matches[0]
     if matches:
         listed = ", ".join(matches[:5])
-        raise WrongUse(f"{option} is {text!r}; {len(matches)} {what} start with it: {listed}")
+        raise WrongUse(f"{option} is {shown(text)}; {len(matches)} {what} start with it: {listed}")
     return None

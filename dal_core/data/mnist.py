@@ -24,6 +24,8 @@ from dal_core.data.base import (
 from dal_core.data.image_cache import mapped_images
 from dal_core.data.mnist_drawing import as_mnist
 from dal_core.data.torchvision_ops import import_torchvision
+from dal_core.limits.paths import given_path
+from dal_core.limits.refused import Refused
 
 NAME = "mnist"
 TITLE = "MNIST (70,000 images)"
@@ -46,11 +48,18 @@ def default_dir() -> Path:
 
 
 def roots(data_dir: Path | None) -> list[Path]:
-    """The folders to look in, in order: the one given, or `data/` and `$DAL_DATA`."""
+    """The folders to look in, in order: the one given, or `data/` and `$DAL_DATA`.
+
+    Raises:
+        DataMissing: `$DAL_DATA` is blank, or names the home of a user who does not exist.
+    """
     if data_dir is not None:
         return [Path(data_dir)]
     other = os.environ.get("DAL_DATA")
-    return [default_dir()] + ([Path(other).expanduser()] if other else [])
+    try:
+        return [default_dir(), *([given_path(other, "DAL_DATA")] if other else [])]
+    except Refused as error:
+        raise DataMissing(str(error)) from None
 
 
 def find(data_dir: Path | None = None) -> Path | None:
