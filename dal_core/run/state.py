@@ -39,7 +39,7 @@ class Tally:
 
 @dataclass(frozen=True)
 class RunSummary:
-    """What a run's progress and curve need. The fields have the meaning of those in `RunState`."""
+    """What lists and curves of runs need. The fields have the meaning of those in `RunState`."""
 
     run: RunRow
     steps: tuple[StepResult, ...]
@@ -53,6 +53,9 @@ class RunSummary:
     is_ranked: bool = False
     failure: Failure | None = None
     answerers: Answerers = ()
+    annotators: tuple[str, ...] = ()
+    n_person_labels: int = 0
+    n_corrections: int = 0
 
     @classmethod
     def from_events(
@@ -91,6 +94,9 @@ class RunSummary:
             answerers=_answerers(
                 [one for one in tallies if one.submission_id in valid.states], valid.corrections
             ),
+            annotators=_annotators(tallies, valid.states),
+            n_person_labels=_n_person_labels(tallies, valid),
+            n_corrections=len(valid.corrections),
         )
 
 
@@ -201,6 +207,21 @@ class RunState:
     def corrected(self) -> int:
         """Id of the newest correction that counts; 0 if none."""
         return self.corrections[-1].correction_id if self.corrections else 0
+
+    @property
+    def annotators(self) -> tuple[str, ...]:
+        """Names of those who gave labels, in the order of their first label."""
+        return tuple(dict.fromkeys(one.annotator for one in self.submissions))
+
+    @property
+    def n_person_labels(self) -> int:
+        """Number of labels in submissions by people, as they stand after corrections."""
+        return sum(len(one.labels) for one in self.submissions if one.source == "person")
+
+    @property
+    def n_corrections(self) -> int:
+        """Number of corrections that count."""
+        return len(self.corrections)
 
     def labels(self) -> list[tuple[int, int]]:
         """(image id, label) in training order, without the initial set.
@@ -365,6 +386,20 @@ def _answerers(
 ) -> Answerers:
     answered = ((one.source, one.annotator) for one in submissions)
     return name_answerers(answered, (one.annotator for one in corrections))
+
+
+def _annotators(tallies: Sequence[Tally], states: Collection[int]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(one.annotator for one in tallies if one.submission_id in states))
+
+
+def _n_person_labels(tallies: Sequence[Tally], valid: _ValidEvents) -> int:
+    given = {t.submission_id: t.n_labels for t in tallies if t.source == "person"}
+    more = sum(
+        (one.label is not None) - (one.before is not None)
+        for one in valid.corrections
+        if one.submission_id in given
+    )
+    return more + sum(n for number, n in given.items() if number in valid.states)
 
 
 def _corrected(submissions: Sequence[Submission], valid: _ValidEvents) -> tuple[Submission, ...]:

@@ -23,6 +23,7 @@ from dal_core.store.base import Store
 from dal_ui.replay import words
 from dal_ui.replay.noise import noise_section
 from dal_ui.replay.step import StepView, chart
+from dal_ui.shared import trouble
 from dal_ui.shared.datasets import dataset_available
 from dal_ui.shared.widgets import accept, address_choice, key_for
 
@@ -107,6 +108,7 @@ def _player(store: Store, workers: Workers, first: RunRow, second: RunRow | None
     moving = any(_moves(store, workers, run_id) for run_id in shown)
 
     @st.fragment(run_every=MOVING_SECONDS if moving else None)
+    @trouble.shown()
     def play() -> None:
         try:
             logs = [store.log(run_id) for run_id in shown]

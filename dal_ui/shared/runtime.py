@@ -39,8 +39,11 @@ def workers() -> Workers:
     """The worker processes; they continue unfinished runs when the server starts."""
     runs = store()
     pool = Workers(runs.home, BACKGROUND_WORKERS, device=device())
+    if runs.read_only:
+        pool.close()  # nothing can be stored, so nothing is computed
+        return pool
     pool.warm_up()
-    for one in runs.summaries([run.run_id for run in runs.runs()]):
+    for one in runs.survey().runs:
         if next_task(one).has_work:
             pool.ask(one.run.run_id, person_waits=False)
     return pool
