@@ -146,7 +146,8 @@ def _slider(histories: Sequence[Sequence[Moment]], run_id: str) -> int:
         st.caption(f"One step so far, at {options[0]} labels.")
         return options[0]
     named = st.query_params.get("step", "")
-    reached = [n for n in options if named.isdecimal() and n <= int(named)]
+    is_number = named.isascii() and named.isdecimal() and len(named) <= 12
+    reached = [n for n in options if is_number and n <= int(named)]
     start = max(reached, default=options[0])
     name = f"replay-step-{run_id}"
     key = key_for(name, start)
