@@ -9,7 +9,7 @@ from statistics import median
 from dal_core.data.base import ImageDataset
 from dal_core.protocol.presets import describe_protocol
 from dal_core.results.titles import display_name, noise_name
-from dal_core.run.next_task import answers_itself
+from dal_core.run.next_task import Task, answers_itself
 from dal_core.run.rows import Progress, SubmitOutcome
 from dal_core.run.state import RunState
 from dal_ui.label.last_batch import Revealed
@@ -79,6 +79,8 @@ def working(view: View, progress: Progress | None) -> tuple[float, str]:
 
 
 def _lead(view: View) -> str:
+    if view.next_task.task is Task.MAKE_UP:
+        return "Making up an earlier measurement. "
     if answers_itself(view.log):
         return f"The oracle answers up to {view.log.run.oracle_until} labels. "
     if not view.log.submissions:

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Row, func, select
 
 from dal_core.run.events import Correction, StepResult
 from dal_core.run.rows import DamagedRun, Progress, RunDamaged, RunNotFound, RunRow, StoreDamaged
-from dal_core.run.state import Model, Place, RunSummary, Tally
+from dal_core.run.state import Asked, Model, Place, RunSummary, Tally
 from dal_core.store.sqlite import reading, schema
 from dal_core.store.sqlite.failing import UNREADABLE, isolating
 
@@ -80,16 +80,14 @@ def read_all_progress(connection: Connection, run_ids: Sequence[str]) -> dict[st
     return {row.run_id: reading.to_progress(row) for row in connection.execute(query)}
 
 
-def _asked(
-    connection: Connection, run_ids: Sequence[str]
-) -> defaultdict[str, list[tuple[str, int]]]:
-    """By run: (query id, after) of each query, in order."""
+def _asked(connection: Connection, run_ids: Sequence[str]) -> defaultdict[str, list[Asked]]:
+    """By run: (query id, after, corrected) of each query, in order."""
     queries = schema.queries.c
-    query = select(queries.run_id, queries.query_id, queries.after)
+    query = select(queries.run_id, queries.query_id, queries.after, queries.corrected)
     query = query.where(queries.run_id.in_(run_ids)).order_by(queries.number)
-    found: defaultdict[str, list[tuple[str, int]]] = defaultdict(list)
-    for run_id, query_id, after in connection.execute(query):
-        found[run_id].append((query_id, after))
+    found: defaultdict[str, list[Asked]] = defaultdict(list)
+    for run_id, *asked in connection.execute(query):
+        found[run_id].append((asked[0], asked[1], asked[2]))
     return found
 
 
