@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -100,6 +100,23 @@ class RunRow:
     def has_test_set(self) -> bool:
         """Whether accuracy and mutual information can be measured."""
         return self.split_sizes.get("test") != 0
+
+
+def why_read_only(run: RunRow, experiments: Sequence[str]) -> str | None:
+    """Why people may not answer, undo or correct in the run, in one line; None if they may.
+
+    Args:
+        experiments: ids of the experiments that the run belongs to.
+    """
+    if experiments:
+        whose = f"belongs to experiment {experiments[0]}"
+    elif run.baseline:
+        whose = "is a random baseline, which other runs are compared with"
+    elif run.kind != "person":
+        whose = "is answered by the simulated oracle"
+    else:
+        return None
+    return f"run {run.run_id} {whose}, so people cannot change it; fork it to go on by hand"
 
 
 @dataclass(frozen=True)

@@ -176,7 +176,7 @@ class Store(ABC):
         """Why people may not answer, undo or correct in the run, in one line; None if they may.
 
         Runs of experiments, baselines and all other runs of the oracle are read-only
-        (`run.ownership`). Raises RunNotFound.
+        (`run.rows.why_read_only`). Raises RunNotFound.
         """
 
     @abstractmethod

@@ -58,7 +58,10 @@ def _state(view: View, progress: Progress | None, below: str) -> None:
         st.success(words.finished(view.next_task.finished), icon=":material/flag:")
         return
     else:
-        st.markdown(words.waiting(view.log))
+        st.markdown(words.waiting(view))
+        if view.log.run.paused and view.read_only is None and st.button("Go on"):
+            runtime.store().set_directives(view.log.run.run_id, paused=False)
+            st.rerun(scope="app")
     if below:
         st.caption(below)
 

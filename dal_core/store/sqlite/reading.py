@@ -11,7 +11,8 @@ from sqlalchemy import ColumnElement, Connection, Row, Table, func, or_, select
 
 from dal_core.protocol.parameters import make_protocol
 from dal_core.protocol.run_spec import RunSpec
-from dal_core.run import log_rules, ownership
+from dal_core.run import log_rules
+from dal_core.run import rows as run_rows
 from dal_core.run.environment import Environment
 from dal_core.run.events import (
     Answer,
@@ -110,7 +111,7 @@ def read_damage(connection: Connection, run_id: str, why: str) -> DamagedRun:
 def why_read_only(connection: Connection, run: RunRow) -> str | None:
     """Why people may not change the run, in one line; None if they may."""
     query = select(schema.experiment_runs.c.experiment_id).filter_by(run_id=run.run_id)
-    return ownership.why_read_only(run, connection.scalars(query).all())
+    return run_rows.why_read_only(run, connection.scalars(query).all())
 
 
 def has_person(connection: Connection, run_id: str) -> bool:
