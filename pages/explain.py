@@ -26,7 +26,7 @@ from dal_ui.explain.words import before_corrections, network_names
 from dal_ui.label.words import about
 from dal_ui.replay.recompute_button import recompute_button
 from dal_ui.replay.section import replay_section
-from dal_ui.shared import runtime, shell
+from dal_ui.shared import runtime, shell, trouble
 from dal_ui.shared.datasets import dataset_available
 from dal_ui.shared.markdown import plain
 from dal_ui.shared.widgets import address_choice, choice
@@ -187,6 +187,7 @@ def _look_again(log: RunState, is_missing: bool) -> None:
     seen = model.stored(log)
 
     @st.fragment(run_every=POLL_SECONDS)
+    @trouble.shown()
     def look() -> None:
         latest = _log(log.run.run_id)
         if latest is None or model.stored(latest) != seen:

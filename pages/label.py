@@ -14,17 +14,20 @@ from dal_core.run.answers import AnswerError
 from dal_core.store.base import Store
 from dal_ui.components.grid import sent_review, sent_submission, sent_undo
 from dal_ui.components.grid.submission import GridSubmission
+from dal_ui.components.memory import remember
 from dal_ui.label import actions, words
 from dal_ui.label.batch import draw_batch
 from dal_ui.label.charts import charts
 from dal_ui.label.controls import controls
+from dal_ui.label.identity import ask_name
 from dal_ui.label.last_batch import reveal
+from dal_ui.label.read_only import notice
 from dal_ui.label.reveal import last_batch
 from dal_ui.label.start import start_form
 from dal_ui.label.state_line import state_line
 from dal_ui.label.view import View, find_view, read_view
 from dal_ui.review.table import note_kept, obey, review_section
-from dal_ui.shared import runtime, shell
+from dal_ui.shared import person, runtime, shell
 from dal_ui.shared.datasets import dataset_available
 from dal_ui.shared.downloads import download_buttons
 from dal_ui.shared.markdown import plain
@@ -35,9 +38,10 @@ def render() -> None:
     store, workers = runtime.store(), runtime.workers()
     if run_id := st.query_params.get("run"):
         _store_sent(store, run_id)
-    run_id = shell.current_run("label")
+    run_id = _open_run(store)
     if run_id is None:
         start_form()
+        remember(person.kept())
         return
     view = find_view(store, run_id)
     if view is None:
@@ -51,6 +55,21 @@ def render() -> None:
     obey(sent_review())
     actions.ask_workers(store, workers, view)  # before drawing, which takes time
     _draw(view, runtime.dataset(spec.protocol.dataset))
+
+
+def _open_run(store: Store) -> str | None:
+    """The run in the address. If it names none: a run of people that another page has shown, or,
+    in a new session, the one labelled last in this browser."""
+    named, is_new = st.query_params.get("run"), "dal_page" not in st.session_state
+    carried = shell.current_run("label")
+    if named or (carried and actions.is_peoples(store, carried)):
+        return carried
+    last = person.last_run() if carried or is_new else None
+    if last is not None and actions.is_peoples(store, last):
+        st.query_params["run"] = last
+    else:
+        st.query_params.pop("run", None)
+    return shell.current_run("label")
 
 
 # -- what was sent -----------------------------------------------------------------------------
@@ -75,13 +94,15 @@ def _take(store: Store, run_id: str, submission: GridSubmission) -> bool:
     if submission.nonce == st.session_state.get("taken"):
         return False
     try:
-        outcome = actions.take(store, run_id, submission)
+        outcome = actions.take(store, run_id, submission, person.name_or_unknown())
     except AnswerError as error:
         _nothing_saved(error)
         return False
     if outcome is None:
         return False
     st.session_state["taken"] = submission.nonce
+    if outcome.status != "refused":
+        person.note_labelled(run_id)
     if outcome.status == "refused":
         dataset = runtime.dataset(store.run(run_id).spec.protocol.dataset)
         _notify(words.refused(outcome, dataset))
@@ -108,13 +129,17 @@ def _draw(view: View, dataset: ImageDataset) -> None:
     """
     store = runtime.store()
     _header(view)
+    if view.read_only:
+        notice(view, dataset)
     left, right = st.columns([3, 2], gap="medium")
     with left:
+        if view.read_only is None and person.name() is None:
+            ask_name()
         plain_answers = draw_batch(view, dataset)
     if plain_answers is not None and _take(store, view.log.run.run_id, plain_answers):
         st.rerun()
     note_kept(sent_review())
-    if actions.ask_baseline(store, dataset, view):
+    if view.read_only is None and actions.ask_baseline(store, dataset, view):
         view = read_view(store, view.log.run.run_id)
         actions.ask_workers(store, runtime.workers(), view)
     revealed = reveal(store, dataset, view.log)
@@ -123,9 +148,11 @@ def _draw(view: View, dataset: ImageDataset) -> None:
         controls(view, dataset)
     with right:
         charts(view)
-    review_section(view.log, dataset, actions.annotator(view.log))
+    if view.read_only is None:
+        review_section(view.log, dataset, person.name_or_unknown())
     last_batch(view, dataset, revealed)
     _details(view, dataset)
+    remember(person.kept())
 
 
 def _header(view: View) -> None:

@@ -15,7 +15,7 @@ from dal_ui.reproduce.compare import compare_view, record_view
 from dal_ui.reproduce.live import live
 from dal_ui.reproduce.results import results
 from dal_ui.reproduce.start import STATE_BADGES, describe, name_of, start_view
-from dal_ui.shared import runtime, shell
+from dal_ui.shared import runtime, shell, trouble
 from dal_ui.shared.markdown import plain
 
 VIEWS = {"Start or open": start_view, "Open a record file": record_view, "Compare": compare_view}
@@ -78,6 +78,7 @@ def _results(now: ExperimentStatus) -> None:
     experiment_id = now.experiment.experiment_id
 
     @st.fragment(run_every=RESULTS_SECONDS if running else None)
+    @trouble.shown()
     def draw() -> None:
         latest = actions.find(runtime.store(), experiment_id)
         if latest is not None:

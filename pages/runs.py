@@ -10,6 +10,7 @@ import streamlit as st
 from dal_core.results.run_history import moments
 from dal_core.results.run_rows import RunLine
 from dal_core.results.titles import display_name
+from dal_core.run.rows import DamagedRun
 from dal_ui.runs import listing
 from dal_ui.runs.forking import can_be_forked, fork_form
 from dal_ui.shared import runtime, shell
@@ -32,23 +33,42 @@ def render() -> None:
     st.header("Runs")
     if notice := st.session_state.pop("deleted", None):
         st.success(notice, icon=":material/check:")
-    lines = listing.run_lines(runtime.store())
-    if not lines:
+    lines, damaged = listing.run_lines(runtime.store())
+    _damaged(damaged)
+    if not lines and not damaged:
         st.write("No runs yet. Start one, and it is listed here with its labels.")
         if st.button("Start a run", type="primary", icon=":material/play_arrow:"):
             shell.go_to(None)
         return
-    chosen = _table(lines, named)
+    chosen = _table(lines, named) if lines else None
     if chosen is not None:
         _chosen(chosen)
-    elif named is not None:
+    elif named is not None and named not in {one.run_id for one in damaged}:
         st.error(f"There is no run “{plain(named)}” here. It may have been deleted.")
-    else:
+    elif lines:
         st.caption(
             "Choose a run in the table to open, fork or delete it, or to download its labels."
         )
     if st.button("Start a new run", icon=":material/add:"):
         shell.go_to(None)
+
+
+def _damaged(runs: list[DamagedRun]) -> None:
+    """List the runs that cannot be read, each with a button to delete it."""
+    if not runs:
+        return
+    with st.expander(f"Damaged runs: {len(runs)}", icon=":material/warning:", expanded=True):
+        st.caption(
+            "These cannot be read; all other runs work. `dal doctor` says what can be saved."
+        )
+        for run in runs:
+            why, delete = st.columns([5, 1], vertical_alignment="center")
+            name = f"**{plain(run.title)}** · `{run.run_id}`" if run.title else f"`{run.run_id}`"
+            why.markdown(f"{name}: {plain(run.why)}")
+            with delete.popover("Delete", icon=":material/delete:", width="stretch"):
+                st.write("Delete what is left of it? This cannot be undone.")
+                if st.button("Yes, delete this run", key=f"delete-{run.run_id}"):
+                    _delete_now(run.run_id, name)
 
 
 def _table(lines: list[RunLine], named: str | None) -> RunLine | None:
@@ -146,8 +166,11 @@ def _delete(line: RunLine) -> None:
     run_id, name = line.run.run_id, listing.name(line.run)
     given = f" and its {line.person_labels} labels given by people" if line.person_labels else ""
     st.write(f"Delete {name}{given}? This cannot be undone.")
-    if not st.button("Yes, delete this run", type="primary", key=f"delete-{run_id}"):
-        return
+    if st.button("Yes, delete this run", type="primary", key=f"delete-{run_id}"):
+        _delete_now(run_id, name)
+
+
+def _delete_now(run_id: str, name: str) -> None:
     problem = listing.delete_run(runtime.store(), run_id)
     if problem:
         st.warning(problem)

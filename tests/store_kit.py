@@ -37,7 +37,7 @@ def new_run(store: Store, **settings: object) -> RunRow:
 def as_in_earlier_versions() -> Iterator[None]:
     """Inside the `with` people may change every run, as they could before runs had owners."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("dal_core.run.ownership.why_read_only", lambda run, experiments: None)
+        patch.setattr("dal_core.store.sqlite.reading.why_read_only", lambda *_: None)
         yield
 
 

@@ -42,12 +42,15 @@ def _code(error: Exception) -> int | None:
     from dal_core.protocol.parameters import ProtocolError
     from dal_core.record_file.validate import RecordError
     from dal_core.run.oracle import NoOracle
-    from dal_core.run.rows import RunInUse, RunNotFound, StoreError
+    from dal_core.run.rows import RunDamaged, RunInUse, RunNotFound, StoreError, StoreFailed
+    from dal_core.store.experiments import ExperimentDamaged
     from dal_core.store.run_lock import RunBusy
 
     if isinstance(error, ProtocolError | RunNotFound | DataMissing | StoreError):
         return WRONG_USE
     if isinstance(error, DataError | NoOracle | RunBusy | RunInUse | RecordError):
+        return FAILED
+    if isinstance(error, StoreFailed | RunDamaged | ExperimentDamaged):
         return FAILED
     return None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from dal_core.protocol.presets import describe_protocol
 from dal_core.record_file.sync import FILE_NAME, experiment_dir
 from dal_core.results.titles import noise_name
 from dal_core.store.base import Store
-from dal_core.store.experiments import ExperimentRow
+from dal_core.store.experiments import DamagedExperiment, ExperimentRow
 from dal_core.store.home import default_home
 from dal_core.store.opening import has_store
 
@@ -23,19 +24,25 @@ from dal_core.store.opening import has_store
 def show_all(home: Path | None, as_json: bool) -> None:
     """Print all experiments, newest first."""
     found: list[dict[str, Any]] = []
+    damaged: list[DamagedExperiment] = []
     if home is not None or has_store(default_home()):
         store = values.open_store(home, create=False)
         ids = [row.experiment_id for row in store.experiments.all()]
         found = [_as_object(store, status(store, one)) for one in ids]
+        damaged = store.experiments.damaged()
     if as_json:
-        print(json.dumps(found, indent=1))
-    elif not found:
+        objects = [*found, *({"id": one.experiment_id, "damaged": one.why} for one in damaged)]
+        print(json.dumps(objects, indent=1))
+    elif not found and not damaged:
         where = visible(str(home or default_home()))
         print(f"There are no experiments yet in {where}; `dal reproduce` creates one.")
     else:
         columns = ("id", "title", "protocol", "functions", "seeds", "steps", "state", "created")
         spare = ("created", "functions", "protocol", "seeds", "title")
         print_table(columns, [_row(one) for one in found], right=("steps",), spare=spare)
+    for broken in damaged:
+        why = f"{broken.why}; `dal delete {broken.experiment_id}` removes it"
+        print(f"dal: {visible(why)}", file=sys.stderr)
 
 
 def show(store: Store, experiment_id: str, as_json: bool) -> None:
@@ -64,19 +71,32 @@ def show(store: Store, experiment_id: str, as_json: bool) -> None:
     print_table(columns, rows, right=columns[2:], spare=("steps", "seed"))
 
 
-def matches(store: Store, text: str) -> bool:
-    """Whether an experiment's id is the text or starts with it."""
-    return any(text and one.experiment_id.startswith(text) for one in store.experiments.all())
-
-
 def find(store: Store, text: str, option: str) -> ExperimentRow:
-    """The experiment whose id is `text` or the only one that starts with it. Raises WrongUse."""
-    known = {row.experiment_id: row for row in store.experiments.all()}
-    found = values.by_start(option, text, known, "experiments")
+    """The experiment whose id is `text` or the only one that starts with it.
+
+    Raises:
+        WrongUse: there is no such experiment.
+        ExperimentDamaged: the experiment cannot be read.
+    """
+    found = find_id(store, text, option)
     if found is None:
-        ids = ", ".join(list(known)[:5]) or "none yet"
+        ids = ", ".join(_ids(store)[:5]) or "none yet"
         raise WrongUse(f"{option} is {text!r}; allowed: an experiment in {store.home} ({ids})")
-    return known[found]
+    return store.experiments.get(found)
+
+
+def find_id(store: Store, text: str, option: str) -> str | None:
+    """The id of the experiment that `text` names, which may be damaged; None if there is none.
+
+    Raises:
+        WrongUse: several ids start with it.
+    """
+    return values.by_start(option, text, _ids(store), "experiments")
+
+
+def _ids(store: Store) -> list[str]:
+    damaged = [one.experiment_id for one in store.experiments.damaged()]
+    return [*(row.experiment_id for row in store.experiments.all()), *damaged]
 
 
 def runs_as_objects(now: ExperimentStatus) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +13,22 @@ from dal_core.cli.tables import print_table
 from dal_core.experiments import control
 from dal_core.limits.text import visible
 from dal_core.results.run_rows import RunLine, run_line
-from dal_core.store.base import Store
+from dal_core.store.base import Store, Survey
 from dal_core.store.home import default_home
 from dal_core.store.opening import has_store
 
 
 def runs(home: Path | None, as_json: bool) -> None:
     """Print all runs, newest first. Raises WrongUse if `home` is given and has no store."""
-    lines: list[RunLine] = []
+    found = Survey([], [])
     if home is not None or has_store(default_home()):
-        store = values.open_store(home, create=False)
-        lines = [run_line(store.log(run.run_id)) for run in store.runs()]
+        found = values.open_store(home, create=False).survey()
+    lines = [run_line(one) for one in found.runs]
     if as_json:
-        print(json.dumps([_as_object(line) for line in lines], indent=1))
-    elif not lines:
+        objects = [_as_object(line) for line in lines]
+        objects += [{"id": one.run_id, "damaged": one.why} for one in found.damaged]
+        print(json.dumps(objects, indent=1))
+    elif not lines and not found.damaged:
         where = visible(str(home or default_home()))
         print(f"There are no runs yet in {where}; `dal run` creates one.")
     else:
@@ -35,6 +38,10 @@ def runs(home: Path | None, as_json: bool) -> None:
             [_row(line) for line in lines],
             right=("seed", "labels", "accuracy"),
             spare=("created", "mode", "protocol", "who", "seed", "title", "function"),
+        )
+    for one in found.damaged:
+        print(
+            f"dal: {visible(f'{one.why}; `dal delete {one.run_id}` removes it')}", file=sys.stderr
         )
 
 
@@ -47,10 +54,11 @@ def delete(text: str, *, yes: bool, home: Path | None) -> None:
         RunInUse: an experiment needs the run.
     """
     store = values.open_store(home, create=False)
-    if experiments.matches(store, text):
-        _delete_experiment(store, experiments.find(store, text, "RUN").experiment_id, yes)
+    experiment_id = experiments.find_id(store, text, "RUN")
+    if experiment_id is not None:
+        _delete_experiment(store, experiment_id, yes)
         return
-    run_id = values.find_run(store, text).run_id
+    run_id = values.find_run_id(store, text)
     if not yes:
         raise WrongUse(f"run {run_id} would be deleted permanently; add --yes to confirm")
     store.delete_run(run_id)

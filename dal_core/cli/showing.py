@@ -10,7 +10,7 @@ from typing import Any
 from dal_core.cli import experiments, results, values
 from dal_core.cli.tables import console, table
 from dal_core.limits.text import visible
-from dal_core.results.run_rows import annotators, answered_by
+from dal_core.results.run_rows import answered_by
 from dal_core.run.state import RunState
 from dal_core.run.stop_rules import finished
 
@@ -23,8 +23,8 @@ MODES = {
 def show(text: str, home: Path | None, as_json: bool) -> None:
     """Print a run, or an experiment. Raises WrongUse if there is neither."""
     store = values.open_store(home, create=False)
-    is_run = any(run.run_id.startswith(text) for run in store.runs())
-    if not is_run and experiments.matches(store, text):
+    is_run = any(run_id.startswith(text) for run_id in store.run_ids())
+    if not is_run and experiments.find_id(store, text, "RUN") is not None:
         experiments.show(store, experiments.find(store, text, "RUN").experiment_id, as_json)
         return
     log = store.log(values.find_run(store, text).run_id)
@@ -69,7 +69,7 @@ def _as_object(log: RunState) -> dict[str, Any]:
         ],
         "measured_before_a_correction": before,  # labels of those steps
         "noise": spec.noise,
-        "annotators": list(annotators(log)),
+        "annotators": list(log.annotators),
         "parameters": spec.protocol.model_dump(mode="json"),
         "fingerprint": spec.fingerprint,
         "split_sizes": dict(run.split_sizes),
@@ -90,7 +90,7 @@ def _facts(log: RunState) -> dict[str, str]:
         "labels": f"{log.n_labelled}, {len(log.skipped)} images skipped, "
         f"{log.n_retracted} submissions undone, {len(log.corrections)} labels corrected",
         "mode": MODES[log.run.mode],
-        "labelled by": answered_by(log.run, annotators(log) or ("nobody yet",)),
+        "labelled by": answered_by(log.run, log.annotators or ("nobody yet",)),
         "state": run["finished"] or "unfinished",
         "created": run["created_at"],
         "versions": _pairs(run["versions"]),

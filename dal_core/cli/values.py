@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -151,19 +152,38 @@ def named(option: str) -> Iterator[None]:
 def open_store(home: Path | None, *, create: bool) -> Store:
     """The store in `--home`, `$DAL_HOME` or `runs`."""
     try:
-        return opening.open_store(home or default_home(), create)
+        store = opening.open_store(home or default_home(), create)
+        if store.read_only and create:
+            raise StoreError(f"{store.home} is read-only")
     except StoreError as error:
         option = "--home" if home else "home (--home or DAL_HOME)"
         allowed = "a folder that can be written to" if create else "a folder with runs"
         raise WrongUse(f"{option}: {error}; allowed: {allowed}") from None
+    if store.read_only:
+        print(
+            f"dal: {store.home} is read-only; it can be read, nothing is changed", file=sys.stderr
+        )
+    return store
 
 
 def find_run(store: Store, text: str, option: str = "RUN") -> RunRow:
-    """The run whose id is `text`, or the only one whose id starts with it. Raises WrongUse."""
-    known = {run.run_id: run for run in store.runs()}
-    found = by_start(option, text, known, "runs")
+    """The run whose id is `text`, or the only one whose id starts with it.
+
+    Raises:
+        WrongUse: there is no such run.
+        RunDamaged: the run cannot be read.
+    """
+    return store.run(find_run_id(store, text, option))
+
+
+def find_run_id(store: Store, text: str, option: str = "RUN") -> str:
+    """The id of the run that `text` names, as in `find_run`; the run may be damaged."""
+    ids = store.run_ids()
+    found = by_start(option, text, ids, "runs")
+    if found is not None:
+        return found
     try:
-        return store.run(text) if found is None else known[found]
+        return store.run(text).run_id
     except RunNotFound as error:
         raise WrongUse(f"{option} is {shown(text)}; {error}") from None
 

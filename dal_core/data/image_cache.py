@@ -17,6 +17,8 @@ import numpy as np
 
 from dal_core.atomic import write_atomically
 from dal_core.data.base import fingerprint
+from dal_core.limits.npy import map_array
+from dal_core.limits.refused import Refused
 
 
 def cache_dir() -> Path:
@@ -60,8 +62,8 @@ def mapped_images(
 def _map(path: Path, labels: np.ndarray) -> np.ndarray | None:
     """The file's images if they match the fingerprint that its name ends in, else None."""
     try:
-        images = np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
-    except (OSError, ValueError, EOFError):
+        images = np.asarray(map_array(path))
+    except (OSError, Refused):
         return None
     is_intact = images.dtype == np.uint8 and fingerprint(images, labels) == path.stem.split("-")[-1]
     return images if is_intact else None

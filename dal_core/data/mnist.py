@@ -35,6 +35,7 @@ STEMS = ("train", "t10k")
 FILES = tuple(
     f"{stem}-{kind}" for stem in STEMS for kind in ("images-idx3-ubyte", "labels-idx1-ubyte")
 )
+MAX_ITEMS = 1_000_000  # MNIST has 60,000
 RAW = Path("MNIST") / "raw"  # torchvision's layout below its root
 
 FINGERPRINT = "b3fe36794a3a345d09632e9d79f122d61ca91a07e5a22f8536973655bacf2a78"
@@ -160,6 +161,8 @@ def _check(path: Path, magic: int, item_shape: tuple[int, ...]) -> int:
         raise DataCorrupt(f"{path}: wrong magic number, {found} instead of {magic}")
     if tuple(shape) != item_shape:
         raise DataCorrupt(f"{path}: images of {shape}, not {list(item_shape)}")
+    if n_items > MAX_ITEMS:
+        raise DataCorrupt(f"{path}: {n_items} items; allowed: at most {MAX_ITEMS}")
     expected = n_bytes + n_items * int(np.prod(item_shape))
     size = path.stat().st_size
     if n_items == 0 or size != expected:

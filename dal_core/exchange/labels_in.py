@@ -17,8 +17,9 @@ from itertools import groupby, pairwise
 from typing import Any, NoReturn
 
 from dal_core.data.base import ImageDataset
-from dal_core.exchange.labels_out import LabelRow, image_sha256, spreadsheet_plain
+from dal_core.exchange.labels_out import LabelRow, image_sha256
 from dal_core.limits.csv_text import read_csv
+from dal_core.limits.escaping import spreadsheet_plain
 from dal_core.limits.json_text import read_json
 from dal_core.limits.refused import Malformed, Refused
 from dal_core.limits.text import clean_name, shown

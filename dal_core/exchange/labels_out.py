@@ -11,20 +11,16 @@ import hashlib
 import io
 import json
 from dataclasses import dataclass, fields
-from typing import Any
 
 import numpy as np
 
 from dal_core.data.base import ImageDataset
+from dal_core.limits.escaping import spreadsheet_safe
 from dal_core.record_file.io import dump_record
 from dal_core.record_file.sync import run_record
 from dal_core.run.state import RunState
 
 FORMATS = ("csv", "jsonl", "yaml")
-# A spreadsheet reads a cell that starts with one of these as a formula. The apostrophe itself is
-# included, so that removing it restores the text.
-_MARK = "'"
-_MARKED = ("=", "+", "-", "@", "\t", "\r", _MARK)
 
 
 @dataclass(frozen=True)
@@ -150,21 +146,6 @@ def render(log: RunState, dataset: ImageDataset, form: str) -> str:
     if form == "yaml":
         return dump_record(run_record(log))
     raise ValueError(f"format is {form!r}; allowed: {', '.join(FORMATS)}")
-
-
-def spreadsheet_safe(value: Any) -> Any:
-    """`value` with a leading apostrophe if a spreadsheet would read it as a formula.
-
-    Text that starts with an apostrophe gets one too, so that `spreadsheet_plain` can undo it.
-    """
-    if isinstance(value, str) and value.startswith(_MARKED):
-        return _MARK + value
-    return value
-
-
-def spreadsheet_plain(cell: str) -> str:
-    """The text of a cell that `spreadsheet_safe` wrote."""
-    return cell.removeprefix(_MARK)
 
 
 def image_sha256(image: np.ndarray) -> str:

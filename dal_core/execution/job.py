@@ -22,7 +22,7 @@ from dal_core.data.base import ImageDataset
 from dal_core.execution.checkpoints import FILE_NAME, load_fitted, save_fitted
 from dal_core.execution.environment import environment_of
 from dal_core.execution.predictions import Predictions, load_predictions, save_predictions
-from dal_core.execution.recompute import recompute
+from dal_core.execution.recompute import labelled_at, recompute, stored_model
 from dal_core.learner.base import Fitted, Learner, make_learner, matches
 from dal_core.protocol.run_spec import RunSpec
 from dal_core.record_file.writer import RecordWriter
@@ -37,6 +37,7 @@ from dal_core.run.stop_rules import finished
 from dal_core.store.base import Store
 from dal_core.store.home import run_dir
 from dal_core.store.run_lock import run_lock
+from dal_core.training.memory import release_freed_memory
 
 if TYPE_CHECKING:
     import torch
@@ -151,7 +152,10 @@ def advance(
                         n_steps += 1
                         yield step
                 except GivenUp:
+                    if task is Task.MAKE_UP and max_steps is not None:
+                        return  # the person has answered; the interactive worker goes on
                     continue  # read the log again
+                release_freed_memory()
                 bench.records.write_due()
         finally:
             settle(store, run_id)
@@ -176,6 +180,7 @@ class Job:
         self.bench, self.state, self.wait = bench, state, wait
         self.store, self.run = bench.store, state.run
         self.learner = bench.warm(state.run).learner
+        self.made_up: tuple[int, int] | None = None  # the earlier model that is measured
         self._last_poll = 0.0
         self._revision = state.revision
 
@@ -188,6 +193,9 @@ class Job:
         """Do the task and store its result; yields the step if one was measured."""
         if task is Task.ANSWER:
             self._answer()
+            return
+        if task is Task.MAKE_UP:
+            yield from self._make_up()
             return
         fitted = self._model()
         if task is Task.QUERY:
@@ -249,6 +257,22 @@ class Job:
         if answers_itself(measured) and not finished(measured) and not self.state.is_asked:
             self._query(fitted)
             result = dataclasses.replace(result, seconds={**result.seconds, **fitted.seconds})
+        yield from self._store_step(result)
+
+    def _make_up(self) -> Iterator[StepResult]:
+        """Measure the oldest model that was passed by; it is fitted again from its labels.
+
+        The newest model stays the one that is kept.
+        """
+        self.made_up = after, corrected = self.state.unmeasured[0]
+        dataset = self.bench.dataset(self.run.spec.protocol.dataset)
+        self.labelled = labelled_at(self.state, after, self.learner, dataset, corrected)
+        fitted = stored_model(self.store.home, self.run.run_id, self.learner, self.labelled)
+        if fitted is None:
+            fitted = self.learner.fit(self.labelled, self._watch_epoch)
+        yield from self._store_step(self.learner.evaluate(fitted, self._watch_images("evaluate")))
+
+    def _store_step(self, result: StepResult) -> Iterator[StepResult]:
         where = self.bench.environment(self.run.spec.protocol.dataset)
         result = dataclasses.replace(result, environment=where)
         if self.store.add_step(self.run.run_id, result):
@@ -298,6 +322,8 @@ class Job:
         control = self.store.control(self.run.run_id)
         if control.deleted:
             raise RunNotFound(f"run {self.run.run_id} was deleted")
+        if self.made_up is not None and not self._is_to_be_made_up():
+            raise GivenUp
         if control.paused or (control.revision != self._revision and not self._is_still_wanted()):
             raise GivenUp
         self._revision = control.revision
@@ -312,12 +338,17 @@ class Job:
             return False
         return self.store.log(self.run.run_id).is_state(self.state.after)
 
+    def _is_to_be_made_up(self) -> bool:
+        """Whether the run has nothing more urgent to do than this measurement, and lacks it."""
+        log = self.store.log(self.run.run_id)
+        return next_task(log).task is Task.MAKE_UP and self.made_up in log.unmeasured
+
     def _report(
         self, part: Part, done: int, total: int, train_loss: float | None, left: float
     ) -> None:
         progress = Progress(
             part=part,
-            n_labelled=self.state.n_labelled,
+            n_labelled=self.labelled.n_labelled,
             epoch=done,
             n_epochs=total,
             train_loss=train_loss,

@@ -6,12 +6,12 @@ the person's labels without loading the model. If the file is missing or damaged
 
 from __future__ import annotations
 
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from dal_core.limits.npy import read_arrays
 from dal_core.store import artefacts
 from dal_core.store.artefacts import ArtefactDamaged, ArtefactMissing
 
@@ -66,9 +66,9 @@ def load_predictions(run_dir: Path) -> Predictions | None:
 
 def _load_old(path: Path) -> Predictions | None:
     try:
-        with np.load(path, allow_pickle=False) as file:
-            n_labelled, after, corrected = file["model"].tolist()
-            found = Predictions(file["image_ids"], file["mean"], n_labelled, after, corrected)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        file = read_arrays(path)
+        n_labelled, after, corrected = file["model"].tolist()
+        found = Predictions(file["image_ids"], file["mean"], n_labelled, after, corrected)
+    except (OSError, ValueError, KeyError, TypeError):
         return None
     return found if len(found.image_ids) == len(found.mean) else None

@@ -12,7 +12,7 @@ from contextlib import suppress
 
 from dal_core.data.base import ImageDataset
 from dal_core.execution.pool import Workers
-from dal_core.experiments.status import ExperimentStatus, RunStatus, status
+from dal_core.experiments.status import ExperimentStatus, RunStatus, run_statuses, status
 from dal_core.limits.text import clean_title
 from dal_core.protocol.parameters import Protocol, ProtocolError
 from dal_core.protocol.run_spec import FULL_DATA, RunSpec
@@ -21,7 +21,7 @@ from dal_core.record_file.validate import RecordError
 from dal_core.run.rows import Mode, RunRow
 from dal_core.run.splits import split_of
 from dal_core.store.base import Store
-from dal_core.store.experiments import ExperimentRow
+from dal_core.store.experiments import ExperimentDamaged, ExperimentRow
 from dal_core.store.run_lock import is_locked
 
 POLL_SECONDS = 1.0  # between two polls of an experiment's status
@@ -219,11 +219,14 @@ def forget(store: Store, experiment_id: str) -> None:
     Raises:
         ExperimentNotFound: there is no such experiment.
     """
-    for run in status(store, experiment_id).runs:
+    with suppress(ExperimentDamaged):  # it can still be forgotten
+        store.experiments.get(experiment_id)
+    for run in run_statuses(store, experiment_id):
         is_shared = store.experiments.of_run(run.log.run.run_id) != [experiment_id]
         if not (run.is_complete or run.log.run.baseline or is_shared):
             _withdraw(store, run)
-    with suppress(RecordError):  # a diverged training, whose values a record cannot hold
+    # A diverged training, whose values a record cannot hold; a damaged experiment or a full disk.
+    with suppress(RecordError, ExperimentDamaged, OSError):
         refresh_records(store, experiment_id)
     store.experiments.delete(experiment_id)
 
@@ -279,7 +282,7 @@ def _own_unfinished(store: Store, experiment_id: str) -> list[RunStatus]:
     own = {run.log.run.run_id for run in now.runs}
     needed: set[str] = set()  # by other experiments
     for other in {e for run_id in own for e in store.experiments.of_run(run_id)} - {experiment_id}:
-        runs = {run.log.run.run_id: run for run in status(store, other).runs}
+        runs = {run.log.run.run_id: run for run in run_statuses(store, other)}
         if any(run.has_work for run_id, run in runs.items() if run_id not in own):
             needed |= runs.keys()
     return [r for r in now.runs if not r.is_complete and r.log.run.run_id not in needed]

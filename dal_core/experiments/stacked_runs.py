@@ -44,6 +44,7 @@ from dal_core.training.stacked.train import Look, StackedSet, train_together
 
 LOOK_SECONDS = 0.5  # how often a fit polls its runs' directives and stores their progress
 SHOW_SECONDS = 1.0  # how often the status of the whole experiment is shown
+ALONE = (Task.ANSWER, Task.MAKE_UP)  # tasks that do not fit the present labels
 MEMORY_SHARE = 0.8  # estimated share of the free memory that a group of runs may take
 
 
@@ -132,8 +133,8 @@ class StackedWorkbench(Workbench):
             found = [self._enter(locks, run_id) for run_id in run_ids]
             entrants = [one for one in found if one and one.state.n_labelled == n_labelled]
             try:
-                self._answer([one for one in entrants if one.task is Task.ANSWER])
-                self._measure([one for one in entrants if one.task is not Task.ANSWER])
+                self._alone([one for one in entrants if one.task in ALONE])
+                self._measure([one for one in entrants if one.task not in ALONE])
             except GivenUp:
                 pass  # every run changed or was paused; the next call reads the store again
             finally:
@@ -159,7 +160,7 @@ class StackedWorkbench(Workbench):
         assert isinstance(learner, Member) and isinstance(fitted, FittedCNN | None)
         return Entrant(state, learner, labelled, fitted)
 
-    def _answer(self, entrants: Sequence[Entrant]) -> None:
+    def _alone(self, entrants: Sequence[Entrant]) -> None:
         for one in entrants:
             with self._failing([one]):
                 self._do(one)

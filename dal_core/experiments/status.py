@@ -166,10 +166,21 @@ class ExperimentStatus:
 
 
 def status(store: Store, experiment_id: str) -> ExperimentStatus:
-    """Read the state of all runs; cheap enough to call every second. Raises ExperimentNotFound."""
+    """Read the state of all runs; cheap enough to call every second.
+
+    Damaged runs are left out.
+
+    Raises:
+        ExperimentNotFound: there is no such experiment.
+        ExperimentDamaged: its definition cannot be read.
+    """
     experiment = store.experiments.get(experiment_id)
-    found = store.experiments.summaries(experiment_id)
-    return ExperimentStatus(experiment, tuple(_run_status(*one) for one in found))
+    return ExperimentStatus(experiment, run_statuses(store, experiment_id))
+
+
+def run_statuses(store: Store, experiment_id: str) -> tuple[RunStatus, ...]:
+    """The state of the experiment's runs; the definition of the experiment is not read."""
+    return tuple(_run_status(*one) for one in store.experiments.summaries(experiment_id))
 
 
 def is_bound(run: RunRow) -> bool:

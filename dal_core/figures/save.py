@@ -9,6 +9,8 @@ import altair as alt
 import pandas as pd
 import vl_convert
 
+from dal_core.results.formats import csv
+
 FORMATS = ("svg", "png", "pdf")
 _PRINT: dict[str, Any] = {  # style of saved charts; on a page, the page's theme applies
     "background": "white",
@@ -65,7 +67,7 @@ def save(
         target.write_bytes(_render(spec, ending))
         written.append(target)
     table = stem.with_name(f"{stem.name}.csv")
-    data.to_csv(table, index=False)
+    table.write_text(csv(data), encoding="utf-8")
     return [*written, table]
 
 

@@ -9,7 +9,9 @@ from typing import Any
 
 import pandas as pd
 
-from dal_core.record_file.schema import Record, bounds, protocol_params
+from dal_core.limits.escaping import markdown
+from dal_core.record_file.differences import differing, unnamed
+from dal_core.record_file.schema import Record, bounds, curves, protocol_params
 from dal_core.results.crossings import by_function
 from dal_core.results.curves import RunCurve
 from dal_core.results.formats import gaps
@@ -33,15 +35,21 @@ _TITLES = {
 
 
 def index_page(
-    record: Record, runs: Sequence[RunCurve], statistics: Statistics, files: Sequence[str]
+    record: Record,
+    runs: Sequence[RunCurve],
+    statistics: Statistics,
+    files: Sequence[str],
+    compared: Mapping[str, Record],
 ) -> str:
     """The page as Markdown.
 
     Args:
         statistics: the statistics of `runs`.
         files: names of the report's files, all in the folder of the page.
+        compared: the records that are compared, by name; none or at least two.
     """
-    lines = ["# Report", "", *_what_was_run(record, runs), *_against_random(statistics)]
+    lines = ["# Report", "", *_what_was_run(record, runs), *_compared(compared)]
+    lines += _against_random(statistics)
     lines += ["", "## Tables and numbers", ""]
     others = [file for file in files if not file.startswith(tuple(_TITLES))]
     lines += [f"- [{file}]({file})" for file in others]
@@ -61,15 +69,33 @@ def _what_was_run(record: Record, runs: Sequence[RunCurve]) -> list[str]:
     for name in in_order(list(groups)):
         seeds = ", ".join(str(run.seed) for run in groups[name])
         points = " or ".join(str(n) for n in sorted({len(run) for run in groups[name]}))
-        lines.append(f"- {display_name(name)}: seeds {seeds}; {points} points a run")
+        lines.append(f"- {markdown(display_name(name))}: seeds {seeds}; {points} points a run")
     full = bounds(record)
     if full:
         each = ", ".join(f"{bound.accuracy:.4f}" for bound in full)
         lines.append(f"- Trained on all images: test accuracy {each}")
     params = protocol_params(record)
     params.pop("run_on_full", None)
-    parameters = ", ".join(f"{key} {value}" for key, value in params.items())
-    return [*lines, *(f"- {gap}" for gap in gaps(runs)), f"- Parameters: {parameters}"]
+    parameters = ", ".join(markdown(f"{key} {value}") for key, value in params.items())
+    return [*lines, *(f"- {markdown(gap)}" for gap in gaps(runs)), f"- Parameters: {parameters}"]
+
+
+def _compared(records: Mapping[str, Record]) -> list[str]:
+    """In what the parameters of the records differ, and what cannot be compared."""
+    if not records:
+        return []
+    params = {name: protocol_params(record) for name, record in records.items()}
+    lines = [f"Records compared: {', '.join(records)}."]
+    lines += [
+        f"They differ in {key}: {' / '.join(str(value) for value in values.values())}."
+        for key, values in differing(params)
+    ]
+    lines += [
+        f"Not compared, because {name} does not name them: {', '.join(keys)}."
+        for name, keys in unnamed(params).items()
+    ]
+    gap_lines = [f"{name}, {gap}" for name, one in records.items() for gap in gaps(curves(one))]
+    return [f"- {markdown(line)}" for line in [*lines, *gap_lines]]
 
 
 def _against_random(statistics: Statistics) -> list[str]:
@@ -104,7 +130,7 @@ def _head(columns: Sequence[str]) -> list[str]:
 
 
 def _line(name: str, cells: Sequence[str]) -> str:
-    return f"| {display_name(name)} | " + " | ".join(cells) + " |"
+    return f"| {markdown(display_name(name))} | " + " | ".join(cells) + " |"
 
 
 def _by(frame: pd.DataFrame, acquisition: str, key: str) -> dict[Any, dict[str, Any]]:

@@ -16,7 +16,7 @@ from dal_core.record_file.validate import RecordError
 from dal_core.report.index_page import index_page
 from dal_core.results.crossings import by_function
 from dal_core.results.curves import METRICS, Metric, RunCurve
-from dal_core.results.formats import notes, to_frame, to_latex, to_markdown
+from dal_core.results.formats import csv, notes, to_frame, to_latex, to_markdown
 from dal_core.results.statistics import Statistics, statistics
 from dal_core.results.tables import tables
 
@@ -52,8 +52,8 @@ def write_report(
     """
     record = _merged(records)
     runs = curves(record)
-    others = {other: curves(_merged(found)) for other, found in (against or {}).items()}
-    compared = {name: runs, **others}
+    others = {other: _merged(found) for other, found in (against or {}).items()}
+    compared = {name: runs, **{other: curves(found) for other, found in others.items()}}
     if not runs:
         raise RecordError("the record has no run yet, so there is nothing to report")
     if name in others or len(compared) > figures.MAX_COMPARED:
@@ -75,7 +75,8 @@ def write_report(
     write_record(record, folder / "record.yaml")
     written.append(folder / "record.yaml")
     index = folder / "index.md"
-    page = index_page(record, runs, found, [path.name for path in written])
+    records_compared = {name: record, **others} if others else {}
+    page = index_page(record, runs, found, [path.name for path in written], records_compared)
     index.write_text(page, encoding="utf-8")
     return [index, *written]
 
@@ -89,7 +90,7 @@ def _write_tables(record: Record, runs: Sequence[RunCurve], folder: Path) -> lis
     texts = {
         "tables.md": to_markdown(found, remarks),
         "tables.tex": to_latex(found, remarks),
-        "tables.csv": to_frame(found).to_csv(index=False),
+        "tables.csv": csv(to_frame(found)),
     }
     for file, text in texts.items():
         (folder / file).write_text(text, encoding="utf-8")
@@ -104,7 +105,7 @@ def _write_statistics(found: Statistics, folder: Path) -> list[Path]:
         "labels_saved.csv": found.labels_saved,
     }
     for file, frame in frames.items():
-        frame.to_csv(folder / file, index=False)
+        (folder / file).write_text(csv(frame), encoding="utf-8")
     return [folder / file for file in frames]
 
 

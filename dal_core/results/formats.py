@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import pandas as pd
 
+from dal_core.limits.escaping import latex, markdown, spreadsheet_safe
 from dal_core.results.alignment import common_labels
 from dal_core.results.crossings import by_function
 from dal_core.results.curves import RunCurve
@@ -22,24 +23,19 @@ _WAYS = (  # prefix of the columns, cells of a row
     ("Sustained: ", lambda row: row.sustained),
     ("Report: ", lambda row: row.report),
 )
-_LATEX = {
-    **{character: "\\" + character for character in "%&_#$"},
-    **{character: "{}" for character in "\\{}~^"},  # occur only in names of foreign records
-    "±": r"$\pm$",
-    UNKNOWN: "--",
-}
+_LATEX_NUMBERS = str.maketrans({"±": r"$\pm$", UNKNOWN: "--"})
 
 
 def to_markdown(tables: Iterable[Table], notes: Sequence[str] = ()) -> str:
     """All tables as Markdown, followed by the notes."""
     parts = []
     for table in tables:
-        header, rows = _grid(table, lambda text: f"**{text}**", lambda t: t.replace("|", r"\|"))
+        header, rows = _grid(table, lambda text: f"**{text}**", markdown)
         lines = [header, ["---"] * len(header), *rows]
         body = "\n".join("| " + " | ".join(line) + " |" for line in lines)
         parts.append(f"## {table.title}\n\n{body}")
     if notes:
-        parts.append("\n".join(f"- {note}" for note in notes))
+        parts.append("\n".join(f"- {markdown(note)}" for note in notes))
     return "\n\n".join(parts) + "\n"
 
 
@@ -47,12 +43,12 @@ def to_latex(tables: Iterable[Table], notes: Sequence[str] = ()) -> str:
     """One `table` environment each (packages booktabs and graphicx); notes are comments on top."""
     parts = [f"% {note}" for note in notes]
     for table in tables:
-        header, rows = _grid(table, lambda text: rf"\textbf{{{text}}}", _escape)
-        lines = [" & ".join(line) + r" \\" for line in [header, *rows]]
+        header, rows = _grid(table, lambda text: rf"\textbf{{{text}}}", latex)
+        lines = [" & ".join(line).translate(_LATEX_NUMBERS) + r" \\" for line in [header, *rows]]
         parts += [
             "",
             r"\begin{table}",
-            rf"\caption{{{_escape(table.title.partition(': ')[2])}}}",
+            rf"\caption{{{latex(table.title.partition(': ')[2])}}}",
             r"\resizebox{\textwidth}{!}{%",
             rf"\begin{{tabular}}{{l{'r' * (len(header) - 1)}}}",
             r"\toprule",
@@ -96,13 +92,26 @@ def to_frame(tables: Iterable[Table]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def printed(table: Table) -> pd.DataFrame:
+def csv(frame: pd.DataFrame) -> str:
+    """The frame as CSV; no text cell can be read as a formula by a spreadsheet."""
+    texts = {
+        str(name): column.map(spreadsheet_safe)
+        for name, column in frame.items()
+        if not pd.api.types.is_numeric_dtype(column)
+    }
+    return frame.assign(**texts).to_csv(index=False)
+
+
+def printed(table: Table, escape: Callable[[str], str]) -> pd.DataFrame:
     """One table as text for a page, with a row per function; the lowest of a column is in ** **.
+
+    Args:
+        escape: applied to the names of functions, which may come from a foreign record.
 
     Columns: `Acq. func.`; `Runs`, `Step-Average` and `Average-Step`, then the same three with the
     prefixes `Sustained: ` and `Report: `; `Gal et al.`.
     """
-    header, rows = _grid(table, lambda text: f"**{text}**", lambda t: t)
+    header, rows = _grid(table, lambda text: f"**{text}**", escape)
     return pd.DataFrame(rows, columns=header)
 
 
@@ -157,9 +166,9 @@ def gaps(runs: Sequence[RunCurve]) -> list[str]:
 def _grid(
     table: Table, bold: Callable[[str], str], escape: Callable[[str], str]
 ) -> tuple[list[str], list[list[str]]]:
-    """Header and rows as text; text is escaped, then made bold."""
+    """Header and rows as text, with escaped names of functions."""
     header = ["Acq. func."]
-    texts = [[display_name(row.acquisition) for row in table.rows]]
+    texts = [[escape(display_name(row.acquisition)) for row in table.rows]]
     values: list[Sequence[float | None]] = [[None] * len(table.rows)]  # names are never bold
     for prefix, cells_of in _WAYS:
         cells = [cells_of(row) for row in table.rows]
@@ -173,9 +182,8 @@ def _grid(
     header.append("Gal et al.")
     values.append([row.gal for row in table.rows])
     texts.append([UNKNOWN if v is None else _labels(v, table.relative) for v in values[-1]])
-    escaped = [[escape(text) for text in column] for column in texts]
-    columns = [_bold(v, column, bold) for v, column in zip(values, escaped, strict=True)]
-    return [escape(name) for name in header], [list(line) for line in zip(*columns, strict=True)]
+    columns = [_bold(v, column, bold) for v, column in zip(values, texts, strict=True)]
+    return header, [list(line) for line in zip(*columns, strict=True)]
 
 
 def _bold(
@@ -224,7 +232,3 @@ def _ways(row: Row) -> dict[str, Cells]:
     if row.gal is not None:
         ways["gal"] = Cells((), None, None, row.gal)
     return ways
-
-
-def _escape(text: str) -> str:
-    return "".join(_LATEX.get(character, character) for character in text)

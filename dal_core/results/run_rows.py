@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from dal_core.protocol.presets import describe_protocol
 from dal_core.results.titles import noise_name
 from dal_core.run.rows import RunRow
-from dal_core.run.state import RunState
+from dal_core.run.state import RunState, RunSummary
 
 
 @dataclass(frozen=True)
@@ -39,21 +39,16 @@ class RunLine:
         return answered_by(self.run, self.annotators or (self.run.kind,))
 
 
-def run_line(log: RunState) -> RunLine:
+def run_line(log: RunState | RunSummary) -> RunLine:
     """The row of a run."""
     return RunLine(
         run=log.run,
         n_labelled=log.n_labelled,
         accuracy=log.steps[-1].accuracy if log.steps else None,
-        annotators=annotators(log),
-        person_labels=sum(len(one.labels) for one in log.submissions if one.source == "person"),
-        n_corrections=len(log.corrections),
+        annotators=log.annotators,
+        person_labels=log.n_person_labels,
+        n_corrections=log.n_corrections,
     )
-
-
-def annotators(log: RunState) -> tuple[str, ...]:
-    """Names of those who gave labels, in the order of their first label."""
-    return tuple(dict.fromkeys(one.annotator for one in log.submissions))
 
 
 def answered_by(run: RunRow, names: tuple[str, ...]) -> str:

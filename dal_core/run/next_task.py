@@ -22,6 +22,7 @@ class Task(Enum):
     RANK = "score the pool, ask if nothing is open, and measure the same model"
     EVALUATE = "measure on the test images"
     ANSWER = "let the oracle answer"
+    MAKE_UP = "measure an earlier model that was passed by"
     WAIT = "wait for a person"
     NOTHING = "nothing"
 
@@ -51,6 +52,9 @@ def next_task(log: RunState | RunSummary) -> NextTask:
     5.4). An oracle's run without `oracle_until` is stopped. In continuous mode a person already
     has the next query. While the oracle answers for them, the run is strict. A run that failed
     has no task until its failure is cleared (`events.Failure`).
+
+    Measurements that were passed by are made up when nothing else is left to do
+    (`RunState.unmeasured`).
     """
     if log.failure is not None:
         return NextTask(Task.NOTHING)
@@ -66,10 +70,12 @@ def next_task(log: RunState | RunSummary) -> NextTask:
         return NextTask(Task.QUERY)
     if not measured:
         return NextTask(Task.EVALUATE, over)
+    if oracle and not over:
+        return NextTask(Task.ANSWER if log.is_asked else Task.QUERY)
+    if log.unmeasured:
+        return NextTask(Task.MAKE_UP, over)
     if over:
         return NextTask(Task.NOTHING, over)
-    if oracle:
-        return NextTask(Task.ANSWER if log.is_asked else Task.QUERY)
     return NextTask(Task.WAIT if log.is_asked else Task.NOTHING)
 
 
@@ -102,10 +108,14 @@ def person_waits(log: RunState | RunSummary) -> bool:
     """Whether a person waits for the run's next model, so that all other work pauses.
 
     In continuous mode a person with an open query does not wait. Their fits follow one another,
-    and would pause all other work for as long as they label.
+    and would pause all other work for as long as they label. Nobody waits for a measurement that
+    is made up either.
     """
-    never_waits = log.run.mode == "continuous" and log.is_asked
-    return log.run.kind == "person" and not answers_itself(log) and not never_waits
+    if log.run.kind != "person" or answers_itself(log):
+        return False
+    if log.run.mode == "continuous" and log.is_asked:
+        return False
+    return next_task(log).task is not Task.MAKE_UP
 
 
 def answers_itself(log: RunState | RunSummary) -> bool:

@@ -1,8 +1,8 @@
-"""Whose a run is: which runs people may change, and whose answers a run holds. Pure functions.
+"""Whose answers a run holds, and where people have answered in a run of the oracle.
 
-People answer, undo and correct in people's runs only. Others count on a run of the oracle:
-experiments and baselines share it, and its record says that the oracle answered. Whoever wants to
-go on by hand forks it.
+Pure functions. People answer, undo and correct in people's runs only (`rows.why_read_only`). Others
+count on the oracle's runs: experiments and baselines share them, and records say that the oracle
+answered. Whoever wants to go on by hand forks it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from dal_core.run.answers import AnswerError
 from dal_core.run.events import Submission
-from dal_core.run.rows import RunRow
+from dal_core.run.rows import RunRow, why_read_only
 
 if TYPE_CHECKING:
     from dal_core.run.state import RunState
@@ -22,23 +22,6 @@ Answerers = tuple[str, ...]
 
 class RunReadOnly(AnswerError):
     """People may not change this run; the message is one line. Nothing was written."""
-
-
-def why_read_only(run: RunRow, experiments: Sequence[str]) -> str | None:
-    """Why people may not answer, undo or correct in the run, in one line; None if they may.
-
-    Args:
-        experiments: ids of the experiments that the run belongs to.
-    """
-    if experiments:
-        whose = f"belongs to experiment {experiments[0]}"
-    elif run.baseline:
-        whose = "is a random baseline, which other runs are compared with"
-    elif run.kind != "person":
-        whose = "is answered by the simulated oracle"
-    else:
-        return None
-    return f"run {run.run_id} {whose}, so people cannot change it; fork it to go on by hand"
 
 
 def mixed_answers(log: RunState, experiments: Sequence[str] = ()) -> str | None:

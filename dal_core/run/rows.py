@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -21,8 +21,24 @@ class StoreError(Exception):
     """The store cannot be opened; the message is one line."""
 
 
+class StoreFailed(Exception):
+    """The database could not be read or written just now; the message is one line.
+
+    The disk is full, the home is read-only, or another process holds the database. Nothing was
+    changed.
+    """
+
+
+class StoreDamaged(StoreFailed):
+    """A part of the database file cannot be read; the message is one line."""
+
+
 class RunNotFound(ValueError):
     """No such run; the message is one line."""
+
+
+class RunDamaged(ValueError):
+    """What is stored of a run cannot be read; the message is one line."""
 
 
 class RunInUse(Exception):
@@ -84,6 +100,38 @@ class RunRow:
     def has_test_set(self) -> bool:
         """Whether accuracy and mutual information can be measured."""
         return self.split_sizes.get("test") != 0
+
+
+def why_read_only(run: RunRow, experiments: Sequence[str]) -> str | None:
+    """Why people may not answer, undo or correct in the run, in one line; None if they may.
+
+    Args:
+        experiments: ids of the experiments that the run belongs to.
+    """
+    if experiments:
+        whose = f"belongs to experiment {experiments[0]}"
+    elif run.baseline:
+        whose = "is a random baseline, which other runs are compared with"
+    elif run.kind != "person":
+        whose = "is answered by the simulated oracle"
+    else:
+        return None
+    return f"run {run.run_id} {whose}, so people cannot change it; fork it to go on by hand"
+
+
+@dataclass(frozen=True)
+class DamagedRun:
+    """A run that cannot be read. It can be deleted; other runs are not affected.
+
+    Attributes:
+        title, created_at: as far as they can be read; otherwise empty.
+        why: what is wrong, in one line.
+    """
+
+    run_id: str
+    title: str
+    created_at: str
+    why: str
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,12 @@ from dal_core.run.events import (
     Submission,
 )
 from dal_core.run.ownership import Answerers, name_answerers
+from dal_core.run.points import passed_models, unmeasured_models, valid_steps
 from dal_core.run.rows import RunRow
 
 Model = tuple[int, int]  # (after, corrected): the labels that a model was trained on
 Place = tuple[int, int]  # (submission id, image id): identifies an answer
+Asked = tuple[str, int, int]  # of a query: its id, and `after` and `corrected` of its model
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Tally:
 
 @dataclass(frozen=True)
 class RunSummary:
-    """What a run's progress and curve need. The fields have the meaning of those in `RunState`."""
+    """What lists and curves of runs need. The fields have the meaning of those in `RunState`."""
 
     run: RunRow
     steps: tuple[StepResult, ...]
@@ -53,13 +55,17 @@ class RunSummary:
     is_ranked: bool = False
     failure: Failure | None = None
     answerers: Answerers = ()
+    annotators: tuple[str, ...] = ()
+    n_person_labels: int = 0
+    n_corrections: int = 0
+    unmeasured: tuple[Model, ...] = ()
 
     @classmethod
     def from_events(
         cls,
         run: RunRow,
         *,
-        asked: Sequence[tuple[str, int]],
+        asked: Sequence[Asked],
         tallies: Sequence[Tally],
         retracted: Collection[int],
         steps: Sequence[StepResult],
@@ -71,7 +77,6 @@ class RunSummary:
         """Compute the summary from all events of a run, in the order they were written.
 
         Args:
-            asked: id and `after` of each query.
             first_labels: the first label of each answer that has a correction.
             retracted, ranked, failure: as for `RunState.from_events`.
         """
@@ -91,6 +96,10 @@ class RunSummary:
             answerers=_answerers(
                 [one for one in tallies if one.submission_id in valid.states], valid.corrections
             ),
+            annotators=_annotators(tallies, valid.states),
+            n_person_labels=_n_person_labels(tallies, valid),
+            n_corrections=len(valid.corrections),
+            unmeasured=unmeasured_models(run, valid.passed, valid.n_labelled, steps),
         )
 
 
@@ -112,6 +121,8 @@ class RunState:
         corrections: those of `submissions`, in order; the newest of an image counts.
         is_ranked: whether a model of exactly these labels has ranked the pool (continuous mode).
         failure: the failure that stops work on the run, or None.
+        unmeasured: the earlier models that asked a query but were never measured, oldest first
+            (`unmeasured_models`).
     """
 
     run: RunRow
@@ -127,6 +138,7 @@ class RunState:
     corrections: tuple[Correction, ...] = ()
     is_ranked: bool = False
     failure: Failure | None = None
+    unmeasured: tuple[Model, ...] = ()
 
     @classmethod
     def from_events(
@@ -155,7 +167,7 @@ class RunState:
             if corrections
             else {}
         )
-        asked = [(query.query_id, query.after) for query in queries]
+        asked = [(query.query_id, query.after, query.corrected) for query in queries]
         tallies = [_tally(one) for one in submissions]
         valid = _valid_events(run, asked, tallies, retracted, corrections, given, failure)
         effective = _corrected([s for s in submissions if s.submission_id in valid.states], valid)
@@ -175,6 +187,7 @@ class RunState:
             corrections=valid.corrections,
             is_ranked=(valid.after, valid.corrected) in ranked,
             failure=valid.failure,
+            unmeasured=unmeasured_models(run, valid.passed, valid.n_labelled, steps),
         )
 
     @property
@@ -201,6 +214,21 @@ class RunState:
     def corrected(self) -> int:
         """Id of the newest correction that counts; 0 if none."""
         return self.corrections[-1].correction_id if self.corrections else 0
+
+    @property
+    def annotators(self) -> tuple[str, ...]:
+        """Names of those who gave labels, in the order of their first label."""
+        return tuple(dict.fromkeys(one.annotator for one in self.submissions))
+
+    @property
+    def n_person_labels(self) -> int:
+        """Number of labels in submissions by people, as they stand after corrections."""
+        return sum(len(one.labels) for one in self.submissions if one.source == "person")
+
+    @property
+    def n_corrections(self) -> int:
+        """Number of corrections that count."""
+        return len(self.corrections)
 
     def labels(self) -> list[tuple[int, int]]:
         """(image id, label) in training order, without the initial set.
@@ -238,6 +266,7 @@ class RunState:
             after=after,
             corrections=tuple(one for one in self.corrections if one.submission_id <= after),
             is_ranked=False,
+            unmeasured=(),
         )
 
     def is_state(self, after: int) -> bool:
@@ -278,10 +307,12 @@ class RunState:
 class _ValidEvents:
     """The valid events of a run; the fields have the meaning of those in `RunState`.
 
-    `states` contains 0 and the ids of the submissions that are not retracted.
+    `states` contains 0 and the ids of the submissions that are not retracted. `passed` are the
+    models of the queries that these submissions answered, each with its number of labels.
     """
 
     states: frozenset[int]
+    passed: tuple[tuple[Model, int], ...]
     corrections: tuple[Correction, ...]
     open_query_id: str | None
     n_labelled: int
@@ -294,7 +325,7 @@ class _ValidEvents:
 
 def _valid_events(
     run: RunRow,
-    asked: Sequence[tuple[str, int]],
+    asked: Sequence[Asked],
     tallies: Sequence[Tally],
     retracted: Collection[int],
     corrections: Sequence[Correction],
@@ -311,6 +342,7 @@ def _valid_events(
     revision = len(retracted) + len(corrections)
     return _ValidEvents(
         states=states,
+        passed=passed_models(run, asked, active, counted),
         corrections=counted,
         open_query_id=_open_query_id(asked, {one.query_id for one in tallies}, after),
         n_labelled=run.n_initial + more + sum(one.n_labels for one in active),
@@ -338,11 +370,9 @@ def _valid_corrections(
     return tuple(counted)
 
 
-def _open_query_id(
-    asked: Sequence[tuple[str, int]], answered: Collection[str], after: int
-) -> str | None:
+def _open_query_id(asked: Sequence[Asked], answered: Collection[str], after: int) -> str | None:
     """Id of the newest query of the present state that nobody has answered, or None."""
-    for query_id, asked_after in reversed(asked):
+    for query_id, asked_after, _ in reversed(asked):
         if asked_after == after and query_id not in answered:
             return query_id
     return None
@@ -367,6 +397,20 @@ def _answerers(
     return name_answerers(answered, (one.annotator for one in corrections))
 
 
+def _annotators(tallies: Sequence[Tally], states: Collection[int]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(one.annotator for one in tallies if one.submission_id in states))
+
+
+def _n_person_labels(tallies: Sequence[Tally], valid: _ValidEvents) -> int:
+    given = {t.submission_id: t.n_labels for t in tallies if t.source == "person"}
+    more = sum(
+        (one.label is not None) - (one.before is not None)
+        for one in valid.corrections
+        if one.submission_id in given
+    )
+    return more + sum(n for number, n in given.items() if number in valid.states)
+
+
 def _corrected(submissions: Sequence[Submission], valid: _ValidEvents) -> tuple[Submission, ...]:
     """The submissions with the newest label for every image."""
     if not valid.corrections:
@@ -382,18 +426,3 @@ def _corrected_answers(
         replace(one, label=labels.get((submission.submission_id, one.image_id), one.label))
         for one in submission.answers
     )
-
-
-def valid_steps(steps: Sequence[StepResult], states: Collection[int]) -> tuple[StepResult, ...]:
-    """The results of the states given, in the order of the states and by growing `n_labelled`.
-
-    If a state was measured again after a correction, its newest result counts. Corrections to
-    "can't tell" can leave a later state with no more labels than an earlier result had. Such an
-    earlier result is left out, so that the curve grows in labels and ends at the newest state.
-    """
-    newest = {step.after: step for step in steps if step.after in states}
-    kept: list[StepResult] = []
-    for after in sorted(newest, reverse=True):
-        if not kept or newest[after].n_labelled < kept[-1].n_labelled:
-            kept.append(newest[after])
-    return tuple(reversed(kept))

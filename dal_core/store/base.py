@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy as np
 
 from dal_core.protocol.run_spec import RunSpec
 from dal_core.run.events import Answer, AnsweredBatch, Correction, Query, StepResult
-from dal_core.run.rows import Control, Kind, Mode, Progress, RunRow, SubmitOutcome
+from dal_core.run.rows import Control, DamagedRun, Kind, Mode, Progress, RunRow, SubmitOutcome
 from dal_core.run.state import RunState, RunSummary
 from dal_core.store.experiments import Experiments
 from dal_core.store.home import run_dir
@@ -23,18 +24,30 @@ from dal_core.store.home import run_dir
 UNSET: Any = object()  # marks a directive that should not change; None is a value
 
 
+@dataclass(frozen=True)
+class Survey:
+    """All runs of a home, newest first: summaries of those that can be read, and the damaged."""
+
+    runs: list[RunSummary]
+    damaged: list[DamagedRun]
+
+
 class Store(ABC):
     """The runs and experiments of a home.
 
     A store can be shared between threads; each process must open its own. A method that raises
-    has changed nothing. Error messages are one line.
+    has changed nothing. Error messages are one line. Every method raises StoreFailed if the
+    database cannot be read or written, as on a full disk; every method that reads a run raises
+    RunDamaged if its rows cannot be read.
 
     Attributes:
         home: the folder of the store and of the runs' folders.
+        read_only: whether nothing can be written, as on a read-only disk.
         experiments: which runs belong together.
     """
 
     home: Path
+    read_only: bool
     experiments: Experiments
 
     @abstractmethod
@@ -110,11 +123,19 @@ class Store(ABC):
 
     @abstractmethod
     def runs(self) -> list[RunRow]:
-        """All runs, newest first."""
+        """All runs, newest first. Damaged runs are left out."""
+
+    @abstractmethod
+    def run_ids(self) -> list[str]:
+        """Ids of all runs, newest first, those of damaged runs too."""
+
+    @abstractmethod
+    def survey(self) -> Survey:
+        """Summaries of all runs, and the runs that are damaged, with a fixed number of reads."""
 
     @abstractmethod
     def summaries(self, run_ids: Sequence[str]) -> list[RunSummary]:
-        """Summaries of runs, with a fixed number of reads. Unknown ids are left out."""
+        """Summaries of runs, with a fixed number of reads. Unknown and damaged ids are left out."""
 
     @abstractmethod
     def find_submitted(self, nonce: str) -> RunRow | None:
@@ -130,7 +151,7 @@ class Store(ABC):
 
     @abstractmethod
     def delete_run(self, run_id: str) -> None:
-        """Remove the run and its folder.
+        """Remove the run and its folder. The run may be damaged.
 
         Raises:
             RunNotFound: there is no such run.
@@ -155,7 +176,7 @@ class Store(ABC):
         """Why people may not answer, undo or correct in the run, in one line; None if they may.
 
         Runs of experiments, baselines and all other runs of the oracle are read-only
-        (`run.ownership`). Raises RunNotFound.
+        (`run.rows.why_read_only`). Raises RunNotFound.
         """
 
     @abstractmethod
@@ -298,7 +319,13 @@ class Store(ABC):
 
     @abstractmethod
     def set_progress(self, run_id: str, progress: Progress) -> None:
-        """Replace the run's progress, without waiting for the disk. Raises RunNotFound."""
+        """Replace the run's progress, without waiting for the disk.
+
+        Progress that cannot be written is dropped.
+
+        Raises:
+            RunNotFound: there is no such run.
+        """
 
     @abstractmethod
     def progress(self, run_id: str) -> Progress | None:

@@ -19,6 +19,18 @@ class ExperimentNotFound(ValueError):
     """No such experiment; the message is one line."""
 
 
+class ExperimentDamaged(ValueError):
+    """What is stored of an experiment cannot be read; the message is one line."""
+
+
+@dataclass(frozen=True)
+class DamagedExperiment:
+    """An experiment that cannot be read, and why in one line. It can be deleted."""
+
+    experiment_id: str
+    why: str
+
+
 @dataclass(frozen=True)
 class ExperimentRow:
     """The definition of an experiment.
@@ -57,19 +69,26 @@ class Experiments(ABC):
 
     @abstractmethod
     def get(self, experiment_id: str) -> ExperimentRow:
-        """The experiment. Raises ExperimentNotFound."""
+        """The experiment. Raises ExperimentNotFound, ExperimentDamaged."""
 
     @abstractmethod
     def all(self) -> list[ExperimentRow]:
-        """All experiments, newest first."""
+        """All experiments, newest first. Damaged ones are left out."""
+
+    @abstractmethod
+    def damaged(self) -> list[DamagedExperiment]:
+        """The experiments that cannot be read, newest first."""
 
     @abstractmethod
     def runs(self, experiment_id: str) -> list[RunRow]:
-        """The experiment's runs, in the order they were given."""
+        """The experiment's runs, in the order they were given. Damaged runs are left out."""
 
     @abstractmethod
     def summaries(self, experiment_id: str) -> list[tuple[RunSummary, Progress | None]]:
-        """Summaries of the experiment's runs, from one snapshot, in the order they were given."""
+        """Summaries of the experiment's runs, from one snapshot, in the order they were given.
+
+        Damaged runs are left out.
+        """
 
     @abstractmethod
     def of_run(self, run_id: str) -> list[str]:
@@ -77,4 +96,4 @@ class Experiments(ABC):
 
     @abstractmethod
     def delete(self, experiment_id: str) -> None:
-        """Delete the experiment, but not its runs."""
+        """Delete the experiment, but not its runs. The experiment may be damaged."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+from contextlib import suppress
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # names and values of glibc's malloc.h
 NO_PRIMITIVES = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "0"}  # read at oneDNN's first operation
@@ -28,6 +29,16 @@ def bound_memory() -> None:
 def keep_no_primitives() -> None:
     """Switch oneDNN's cache off; without effect once it has computed something."""
     os.environ.update(NO_PRIMITIVES)
+
+
+def release_freed_memory() -> None:
+    """Return freed memory to the system, for use between two steps.
+
+    The arrays of a step are slightly larger than those of the step before and do not fit into the
+    gaps that it left. Without this, the gaps add up.
+    """
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 def keep_freed_memory() -> None:

@@ -6,10 +6,13 @@ simulated oracle answer through the same `Store.submit`.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from dal_core.data.base import ImageDataset
 from dal_core.execution.pool import Workers
-from dal_core.experiments.control import create_run
-from dal_core.protocol.parameters import Protocol
+from dal_core.experiments.control import create_run, fork_run
+from dal_core.limits.text import name_from
+from dal_core.protocol.parameters import Protocol, override
 from dal_core.protocol.run_spec import FULL_DATA, RunSpec
 from dal_core.run.events import Answer
 from dal_core.run.next_task import person_waits
@@ -20,7 +23,7 @@ from dal_core.store.base import Store
 from dal_ui.components.grid.submission import GridSubmission
 from dal_ui.label.view import View, random_spec
 
-DEFAULT_ANNOTATOR = "me"
+MORE_BATCHES = 10  # of a fork by hand of a run that has asked for all its batches
 
 
 def start_run(
@@ -29,41 +32,47 @@ def start_run(
     protocol: Protocol,
     acquisition: str,
     seed: int,
-    name: str,
+    title: str = "",
     device: str = "cpu",
     mode: Mode = "strict",
 ) -> str:
     """Create a person's run and return its id.
 
     Args:
-        name: the person's; it becomes the run's title.
         device: where the workers compute it.
         mode: strict waits for a model trained on all labels before it asks; continuous never
             waits.
 
     Raises:
-        ValueError: the name breaks the rule of `clean_name`, a parameter is out of range, or the
+        ValueError: the title breaks the rule of `clean_title`, a parameter is out of range, or the
             data set is too small for the protocol.
     """
     spec = RunSpec(dataset.fingerprint, protocol, acquisition, seed)
-    run = create_run(store, dataset, spec, title=name, person=True, device=device, mode=mode)
+    run = create_run(store, dataset, spec, title=title, person=True, device=device, mode=mode)
     return run.run_id
 
 
 # -- answers -----------------------------------------------------------------------------------
 
 
-def take(store: Store, run_id: str, submission: GridSubmission) -> SubmitOutcome | None:
+def take(
+    store: Store, run_id: str, submission: GridSubmission, annotator: str
+) -> SubmitOutcome | None:
     """Store a submission of the page; None where it answers no query of this run. See `submit`."""
     try:
         log = store.log(run_id)
     except RunNotFound:
         return None
-    return submit(store, log, submission) if submission.query_id in log.queries else None
+    return submit(store, log, submission, annotator) if submission.query_id in log.queries else None
 
 
-def submit(store: Store, log: RunState, submission: GridSubmission) -> SubmitOutcome:
+def submit(
+    store: Store, log: RunState, submission: GridSubmission, annotator: str
+) -> SubmitOutcome:
     """Store a person's labels.
+
+    Args:
+        annotator: the person's name.
 
     Raises:
         AnswerError: the labels do not fit the query; nothing was stored.
@@ -74,15 +83,10 @@ def submit(store: Store, log: RunState, submission: GridSubmission) -> SubmitOut
     return store.submit(
         submission.query_id,
         answers,
-        annotator=annotator(log),
+        annotator=annotator,
         source="person",
         nonce=submission.nonce,
     )
-
-
-def annotator(log: RunState) -> str:
-    """The name stored with a person's answers: the one given when the run was started."""
-    return log.run.title or DEFAULT_ANNOTATOR
 
 
 def undo(store: Store, log: RunState) -> None:
@@ -109,6 +113,45 @@ def undo_if_last(store: Store, run_id: str, submission_id: int) -> str:
     except (NothingToUndo, RunReadOnly) as error:
         return f"{error}."
     return ""
+
+
+# -- whose run ---------------------------------------------------------------------------------
+
+
+def is_peoples(store: Store, run_id: str) -> bool:
+    """Whether the run exists and people may change it."""
+    try:
+        return store.why_read_only(run_id) is None
+    except RunNotFound:
+        return False
+
+
+# -- going on by hand --------------------------------------------------------------------------
+
+
+def can_fork_by_hand(log: RunState) -> bool:
+    """Whether a person can go on from the run; the full-data bound asks for nothing."""
+    return log.run.spec.acquisition != FULL_DATA
+
+
+def fork_by_hand(store: Store, dataset: ImageDataset, log: RunState, device: str = "cpu") -> str:
+    """A person's run that goes on from the run's present state; returns its id.
+
+    A run that has asked for all its batches is continued with `MORE_BATCHES`.
+
+    Raises:
+        ValueError: the run cannot be forked, or the pool has no images left for more batches.
+    """
+    origin = log.run.spec
+    protocol = origin.protocol
+    if log.n_submissions >= protocol.n_acquisition_steps or log.n_labelled >= origin.max_labels:
+        protocol = override(protocol, {"n_acquisition_steps": log.n_submissions + MORE_BATCHES})
+    spec = replace(origin, protocol=protocol, noise=0.0)
+    title = name_from(f"by hand from {log.run.title or log.run.run_id}")
+    made = fork_run(
+        *(store, dataset, log.run.run_id, log.after, spec), title=title, person=True, device=device
+    )
+    return made.run_id
 
 
 # -- the oracle --------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from dal_ui.label import words
 from dal_ui.label.plain import plain_grid
 from dal_ui.label.view import View, batch_on_screen
 from dal_ui.review.table import is_open
-from dal_ui.shared import runtime
+from dal_ui.shared import person, runtime
 
 FIRST = "first"  # the grid's name for the query that is yet to come
 
@@ -36,7 +36,9 @@ def draw_batch(view: View, dataset: ImageDataset) -> GridSubmission | None:
         )
         return None
     query, answered = shown
-    waits = answered is None and not answers_itself(view.log) and not view.next_task.finished
+    is_mine = view.read_only is None and person.name() is not None
+    unanswered = answered is None and not answers_itself(view.log) and not view.next_task.finished
+    waits = is_mine and unanswered
     if st.query_params.get("plain") == "1":
         return plain_grid(query, dataset, disabled=not waits)
     label_grid(

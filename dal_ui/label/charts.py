@@ -25,7 +25,7 @@ HOW_TO_READ: dict[Metric, str] = {
     "mutual_information": "How much the network's passes disagree. Lower means more certain.",
 }
 OVER_MINUTES_HELP = (
-    "Draws the curves over the time you spent labelling. The numbers beside it are your median "
+    "Draws the curves over the time you spent labelling. The numbers below it are your median "
     "seconds per image and the minutes in total. Random is drawn with your times, as if its images "
     "took as long to label as yours."
 )
@@ -62,11 +62,12 @@ def baseline_beside(view: View) -> RunCurve | None:
 def _cost(log: RunState) -> tuple[tuple[int, float], ...] | None:
     """Draw the labelling time; returns minutes by labels if the charts show minutes."""
     seconds = list(labelling_seconds(log).values())
-    with st.container(horizontal=True, vertical_alignment="center"):
-        over_minutes = st.toggle(
-            "Over minutes", disabled=not seconds, help=OVER_MINUTES_HELP, key="over-minutes"
-        )
-        st.caption(words.pace(seconds))
+    # One below the other, because beside each other they wrap on a narrow page, and the charts move
+    # as soon as there is a time to show.
+    over_minutes = st.toggle(
+        "Over minutes", disabled=not seconds, help=OVER_MINUTES_HELP, key="over-minutes"
+    )
+    st.caption(words.pace(seconds))
     return tuple(labelling_minutes(log).items()) if over_minutes and seconds else None
 
 

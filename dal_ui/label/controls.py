@@ -6,33 +6,43 @@ import streamlit as st
 
 from dal_core.data.base import ImageDataset
 from dal_core.run.next_task import answers_itself
+from dal_core.run.ownership import RunReadOnly
 from dal_core.run.rows import NothingToUndo
 from dal_ui.label import actions
+from dal_ui.label.identity import who
 from dal_ui.label.view import View
 from dal_ui.review.table import is_open, toggle
 from dal_ui.shared import runtime, shell
 
 
 def controls(view: View, dataset: ImageDataset) -> None:
-    """Draw the buttons."""
+    """Draw the buttons; those that change the run only where people may change it."""
     with st.container(horizontal=True, gap="xsmall", vertical_alignment="center"):
-        _undo(view)
-        st.button(
-            "Review",
-            icon=":material/fact_check:",
-            type="primary" if is_open() else "secondary",
-            on_click=toggle,
-            help="Check and correct your labels, most suspicious first. Key: R",
-        )
-        if answers_itself(view.log):
-            _hand_back(view)
-        elif actions.oracle_can_answer(dataset):
-            over = view.next_task.finished is not None
-            with st.popover("Let the oracle answer", icon=":material/smart_toy:", disabled=over):
-                _oracle(view)
+        if view.read_only is None:
+            _change(view, dataset)
         if st.button("New run"):
             shell.go_to(None)
         st.page_link("pages/explain.py", label="Why these?", icon=":material/lightbulb:")
+        if view.read_only is None:
+            who()
+
+
+def _change(view: View, dataset: ImageDataset) -> None:
+    """The buttons that change the run."""
+    _undo(view)
+    st.button(
+        "Review",
+        icon=":material/fact_check:",
+        type="primary" if is_open() else "secondary",
+        on_click=toggle,
+        help="Check and correct your labels, most suspicious first. Key: R",
+    )
+    if answers_itself(view.log):
+        _hand_back(view)
+    elif actions.oracle_can_answer(dataset):
+        over = view.next_task.finished is not None
+        with st.popover("Let the oracle answer", icon=":material/smart_toy:", disabled=over):
+            _oracle(view)
 
 
 def _undo(view: View) -> None:
@@ -46,7 +56,7 @@ def _undo(view: View) -> None:
     ):
         try:
             actions.undo(runtime.store(), view.log)
-        except NothingToUndo as error:
+        except (NothingToUndo, RunReadOnly) as error:
             st.session_state["notice"] = f"{error}."
         st.rerun()
 

@@ -18,8 +18,9 @@ from dal_core.protocol.run_spec import MAX_SEED
 from dal_core.results.titles import display_name
 from dal_core.run.rows import Mode
 from dal_ui.label import actions
+from dal_ui.label.identity import HELP
 from dal_ui.runs.listing import describe
-from dal_ui.shared import runtime, shell
+from dal_ui.shared import person, runtime, shell
 from dal_ui.shared.datasets import dataset_available, dataset_title, why_unavailable
 
 
@@ -39,7 +40,8 @@ def start_form() -> None:
 
 
 def _form() -> None:
-    name = st.text_input("Your name", "me", max_chars=40, help="Stored with every label you give.")
+    name = st.text_input("Your name", person.name() or person.DEFAULT, max_chars=40, help=HELP)
+    title = st.text_input("Title of the run (optional)", max_chars=200)
     function = st.selectbox(
         "How the network chooses (acquisition function)",
         registry.names(),
@@ -74,25 +76,30 @@ def _form() -> None:
     if not dataset_available(data):
         return
     if st.button("Start labelling", type="primary", icon=":material/play_arrow:"):
-        _start(name, protocol, function, int(seed), "continuous" if never_wait else "strict")
+        mode: Mode = "continuous" if never_wait else "strict"
+        _start(name, title, protocol, function, int(seed), mode)
 
 
-def _start(name: str, protocol: Protocol, function: str, seed: int, mode: Mode) -> None:
+def _start(name: str, title: str, protocol: Protocol, function: str, seed: int, mode: Mode) -> None:
     try:
+        person.set_name(name)
         run_id = actions.start_run(
-            *(runtime.store(), runtime.dataset(protocol.dataset), protocol, function, seed, name),
+            *(runtime.store(), runtime.dataset(protocol.dataset), protocol, function, seed, title),
             device=runtime.device(),
             mode=mode,
         )
     except ValueError as error:  # ProtocolError is one
         st.error(str(error))
         return
+    person.note_labelled(run_id)
     shell.go_to(run_id)
 
 
 def _recent() -> None:
-    """People's runs to continue, newest first."""
-    mine = [run for run in runtime.store().runs() if run.kind == "person"][:6]
+    """People's runs to continue: the one labelled last in this browser, then newest first."""
+    last = person.last_run()
+    peoples = [run for run in runtime.store().runs() if run.kind == "person"]
+    mine = sorted(peoples, key=lambda run: run.run_id != last)[:6]
     if not mine:
         return
     st.subheader("Continue", divider="gray")

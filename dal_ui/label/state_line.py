@@ -9,7 +9,7 @@ from dal_core.run.rows import Progress
 from dal_ui.label import actions, words
 from dal_ui.label.last_batch import Revealed
 from dal_ui.label.view import View, has_moved
-from dal_ui.shared import runtime
+from dal_ui.shared import runtime, trouble
 
 WORKING_SECONDS, WAITING_SECONDS = 0.25, 1.0  # between two redraws of the line
 LISTEN_SECONDS = 0.2  # of them spent polling the store while a person waits for the next batch
@@ -30,6 +30,7 @@ def state_line(view: View, last: list[Revealed]) -> None:
     drawing = True
 
     @st.fragment(run_every=WORKING_SECONDS if moving else WAITING_SECONDS)
+    @trouble.shown()
     def line() -> None:
         actions.ask_workers(store, runtime.workers(), view)
         with st.container(height=STATE_HEIGHT, border=False, gap="xsmall"):
@@ -57,7 +58,10 @@ def _state(view: View, progress: Progress | None, below: str) -> None:
         st.success(words.finished(view.next_task.finished), icon=":material/flag:")
         return
     else:
-        st.markdown(words.waiting(view.log))
+        st.markdown(words.waiting(view))
+        if view.log.run.paused and view.read_only is None and st.button("Go on"):
+            runtime.store().set_directives(view.log.run.run_id, paused=False)
+            st.rerun(scope="app")
     if below:
         st.caption(below)
 

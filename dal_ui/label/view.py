@@ -9,7 +9,7 @@ from typing import Any
 from dal_core.protocol.run_spec import RunSpec
 from dal_core.run.events import Query, StepResult, Submission
 from dal_core.run.next_task import NextTask, next_task
-from dal_core.run.rows import RunNotFound
+from dal_core.run.rows import RunNotFound, why_read_only
 from dal_core.run.state import RunState
 from dal_core.store.base import Store
 
@@ -23,12 +23,21 @@ class View:
     """One reading of a run and its random baseline; the page draws nothing else.
 
     `pulse` was read just before: once `read_pulse` differs from it, there is something new.
+
+    Attributes:
+        experiments: ids of the experiments that the run belongs to.
     """
 
     log: RunState
     next_task: NextTask
     baseline: RunState | None
     pulse: Pulse
+    experiments: tuple[str, ...] = ()
+
+    @property
+    def read_only(self) -> str | None:
+        """Why people may not change the run, in one line; None if they may."""
+        return why_read_only(self.log.run, self.experiments)
 
     @property
     def baseline_works(self) -> bool:
@@ -60,7 +69,8 @@ def read_view(store: Store, run_id: str) -> View:
     base_id = None if base is None or base.run_id == run_id else base.run_id
     pulse = read_pulse(store, run_id, base_id)
     log = store.log(run_id)
-    return View(log, next_task(log), store.log(base_id) if base_id else None, pulse)
+    baseline = store.log(base_id) if base_id else None
+    return View(log, next_task(log), baseline, pulse, tuple(store.experiments.of_run(run_id)))
 
 
 def find_view(store: Store, run_id: str) -> View | None:

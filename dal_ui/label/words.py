@@ -9,7 +9,7 @@ from statistics import median
 from dal_core.data.base import ImageDataset
 from dal_core.protocol.presets import describe_protocol
 from dal_core.results.titles import display_name, noise_name
-from dal_core.run.next_task import answers_itself
+from dal_core.run.next_task import Task, answers_itself
 from dal_core.run.rows import Progress, SubmitOutcome
 from dal_core.run.state import RunState
 from dal_ui.label.last_batch import Revealed
@@ -79,6 +79,8 @@ def working(view: View, progress: Progress | None) -> tuple[float, str]:
 
 
 def _lead(view: View) -> str:
+    if view.next_task.task is Task.MAKE_UP:
+        return "Making up an earlier measurement. "
     if answers_itself(view.log):
         return f"The oracle answers up to {view.log.run.oracle_until} labels. "
     if not view.log.submissions:
@@ -99,9 +101,35 @@ def asked_by(log: RunState) -> str:
     return f"Chosen by the model trained on {query.asked_by} labels, {age} labels ago."
 
 
-def waiting(log: RunState) -> str:
-    """What a person is asked to do now."""
-    return f"Label the images that {display_name(log.run.spec.acquisition)} has chosen."
+def waiting(view: View) -> str:
+    """What a run without work waits for: a person, or whoever can let it go on."""
+    log, run = view.log, view.log.run
+    if run.paused or run.kind == "oracle":
+        return _held(view)
+    if log.is_asked:
+        return f"Label the images that {display_name(run.spec.acquisition)} has chosen."
+    return "Nothing is left to do on this run."
+
+
+def _held(view: View) -> str:
+    """Why nobody works on the run, and what lets it go on."""
+    run = view.log.run
+    if view.experiments and (run.paused or run.oracle_until is None):
+        return (
+            f"Paused or stopped with experiment `{view.experiments[0]}`. "
+            "Press *Resume* there, on the Reproduce page."
+        )
+    if run.kind == "person":
+        return "Paused: nothing is trained and nothing is asked. Press *Go on*."
+    if run.baseline and not run.paused:
+        return (
+            f"Done as far as it is needed: {view.log.n_labelled} labels. It goes on when a run "
+            "that it is compared with has more."
+        )
+    return (
+        f"Nobody has told the oracle to go on beyond {view.log.n_labelled} labels. "
+        f"`dal run --resume {run.run_id}` continues."
+    )
 
 
 def finished(reason: str) -> str:

@@ -23,7 +23,7 @@ from dal_core.run.rows import RunNotFound
 from dal_core.store.base import Store
 from dal_ui.replay.words import points
 from dal_ui.reproduce import actions
-from dal_ui.shared import runtime
+from dal_ui.shared import runtime, trouble
 from dal_ui.shared.widgets import choice
 
 MOVING_SECONDS = 3.0
@@ -97,6 +97,7 @@ def _comparison(store: Store, workers: Workers, one: Comparison) -> None:
     moving = any(workers.is_active(run_id) for run_id in run_ids)
 
     @st.fragment(run_every=MOVING_SECONDS if moving else None)
+    @trouble.shown()
     def draw() -> None:
         try:
             pairs = [

@@ -23,6 +23,7 @@ from dal_core.store.base import Store
 from dal_ui.replay import words
 from dal_ui.replay.noise import noise_section
 from dal_ui.replay.step import StepView, chart
+from dal_ui.shared import trouble
 from dal_ui.shared.datasets import dataset_available
 from dal_ui.shared.widgets import accept, address_choice, key_for
 
@@ -107,6 +108,7 @@ def _player(store: Store, workers: Workers, first: RunRow, second: RunRow | None
     moving = any(_moves(store, workers, run_id) for run_id in shown)
 
     @st.fragment(run_every=MOVING_SECONDS if moving else None)
+    @trouble.shown()
     def play() -> None:
         try:
             logs = [store.log(run_id) for run_id in shown]
@@ -144,7 +146,8 @@ def _slider(histories: Sequence[Sequence[Moment]], run_id: str) -> int:
         st.caption(f"One step so far, at {options[0]} labels.")
         return options[0]
     named = st.query_params.get("step", "")
-    reached = [n for n in options if named.isdecimal() and n <= int(named)]
+    is_number = named.isascii() and named.isdecimal() and len(named) <= 12
+    reached = [n for n in options if is_number and n <= int(named)]
     start = max(reached, default=options[0])
     name = f"replay-step-{run_id}"
     key = key_for(name, start)

@@ -156,11 +156,11 @@ def needed_side_by_side(runs: Mapping[str, Sequence[RunCurve]]) -> list[pd.DataF
         columns: dict[str, pd.Series] = {}
         for name, theirs in runs.items():
             table = tables(theirs)[number]
-            texts = printed(table).set_index("Acq. func.")
+            texts = printed(table, plain).set_index("Acq. func.")
             for way in ("Step-Average", "Average-Step"):
-                columns[f"{name}: {way}"] = texts[way]
+                columns[f"{plain(name)}: {way}"] = texts[way]
         names = in_order([run.acquisition for theirs in runs.values() for run in theirs])
-        frame = pd.DataFrame(columns).reindex([display_name(name) for name in names])
+        frame = pd.DataFrame(columns).reindex([plain(display_name(name)) for name in names])
         frame = frame.fillna("–").rename_axis("Function")
         frame.attrs["title"] = table.title.partition(": ")[2]
         found.append(frame)

@@ -18,7 +18,7 @@ from dal_core.experiments.forecast import duration
 from dal_core.experiments.status import ExperimentStatus, State
 from dal_core.results.curves import METRICS, Bound, Metric, RunCurve
 from dal_ui.reproduce import actions
-from dal_ui.shared import runtime
+from dal_ui.shared import runtime, trouble
 
 LOOK_SECONDS, CURVES_SECONDS = 1.0, 3.0
 CHART_HEIGHT = 260
@@ -44,6 +44,7 @@ def live(now: ExperimentStatus) -> None:
     running = drawn is State.UNFINISHED
 
     @st.fragment(run_every=LOOK_SECONDS if running else None)
+    @trouble.shown()
     def top() -> None:
         latest = _look(experiment_id)
         if latest is None or latest.state is not drawn:
@@ -52,10 +53,12 @@ def live(now: ExperimentStatus) -> None:
         _steer(latest, drawn)
 
     @st.fragment(run_every=CURVES_SECONDS if running else None)
+    @trouble.shown()
     def curves() -> None:
         _curves(_look(experiment_id) or now)
 
     @st.fragment(run_every=LOOK_SECONDS if running else None)
+    @trouble.shown()
     def runs() -> None:
         _runs(_look(experiment_id) or now, running and _is_held())
 
@@ -193,4 +196,4 @@ def _runs(now: ExperimentStatus, held: bool) -> None:
     )
     deleted = actions.n_deleted(now)
     if deleted:
-        st.caption(f"{deleted} of this experiment's runs have been deleted and are left out.")
+        st.caption(f"{deleted} of this experiment's runs are deleted or damaged and are left out.")

@@ -21,7 +21,7 @@ from dal_core.record_file.io import dump_record
 from dal_core.record_file.schema import Record, bounds, curves, unfinished
 from dal_core.report.write import write_report
 from dal_core.results.crossings import by_function
-from dal_core.results.formats import notes, printed, to_frame, to_latex, to_markdown
+from dal_core.results.formats import csv, notes, printed, to_frame, to_latex, to_markdown
 from dal_core.results.tables import Table, tables
 from dal_ui.reproduce.statistics import statistics_view
 from dal_ui.shared.markdown import plain
@@ -110,7 +110,7 @@ def _tables(record: Record, name: str, published: bool) -> None:
 
 def shown_columns(table: Table, sustained: bool, published: bool) -> pd.DataFrame:
     """The table's columns to show, with the function as the row's name."""
-    all_columns = printed(table).set_index("Acq. func.")
+    all_columns = printed(table, plain).set_index("Acq. func.")
     ways = ["Runs", "Step-Average", "Average-Step"]
     ours = [f"Sustained: {way}" for way in ways] if sustained else ways
     theirs = ["Report: Step-Average", "Report: Average-Step", "Gal et al."] if published else []
@@ -180,7 +180,7 @@ def _figure(figure: Figure, name: str) -> None:
             )
         st.download_button(
             "Numbers (CSV)",
-            figure.data.to_csv(index=False),
+            csv(figure.data),
             file_name=f"figure{figure.number}.csv",
             key=f"{key}-csv",
             on_click="ignore",
@@ -212,7 +212,7 @@ def _downloads(record: Record, name: str, dataset: ImageDataset | None) -> None:
     texts = {
         "Record (YAML)": (f"{name}.yaml", dump_record(record)),
         "Tables (Markdown)": ("tables.md", to_markdown(found, remarks)),
-        "Tables (CSV)": ("tables.csv", to_frame(found).to_csv(index=False)),
+        "Tables (CSV)": ("tables.csv", csv(to_frame(found))),
         "Tables (LaTeX)": ("tables.tex", to_latex(found, remarks)),
     }
     with st.container(horizontal=True):

@@ -18,7 +18,7 @@ from dal_core.protocol.presets import (
     describe_protocol,
 )
 from dal_core.results.titles import display_name, noise_name
-from dal_core.store.experiments import ExperimentNotFound, ExperimentRow
+from dal_core.store.experiments import DamagedExperiment, ExperimentNotFound, ExperimentRow
 from dal_ui.reproduce import actions
 from dal_ui.reproduce.actions import REPORT_FUNCTIONS, Plan
 from dal_ui.reproduce.estimate import estimate, sentence
@@ -176,7 +176,10 @@ def _start(plan: Plan) -> None:
 def _stored() -> None:
     rows = runtime.store().experiments.all()
     st.subheader("Stored experiments", divider="gray")
-    if not rows:
+    damaged = runtime.store().experiments.damaged()
+    for one in damaged:
+        _damaged(one)
+    if not rows and not damaged:
         st.caption("None yet. Experiments started with `dal reproduce` appear here too.")
         return
     n_shown = len(rows) if st.session_state.get("list_all") else _N_LISTED
@@ -200,11 +203,23 @@ def _entry(row: ExperimentRow) -> None:
         if opened.button("Open", key=f"open-{row.experiment_id}", width="stretch"):
             open_experiment(row.experiment_id)
         with forget.popover("Forget", width="stretch"):
-            st.caption("Removes it from this list. Its runs and its record file stay on disk.")
-            if st.button("Forget it", key=f"forget-{row.experiment_id}"):
-                with suppress(ExperimentNotFound):  # forgotten in another tab
-                    control.forget(runtime.store(), row.experiment_id)
-                st.rerun()
+            _forget(row.experiment_id)
+
+
+def _forget(experiment_id: str) -> None:
+    st.caption("Removes it from this list. Its runs and its record file stay on disk.")
+    if st.button("Forget it", key=f"forget-{experiment_id}"):
+        with suppress(ExperimentNotFound):  # forgotten in another tab
+            control.forget(runtime.store(), experiment_id)
+        st.rerun()
+
+
+def _damaged(one: DamagedExperiment) -> None:
+    """An experiment that cannot be read: what is wrong, and a button to forget it."""
+    why, forget = st.columns([5, 2], vertical_alignment="center")
+    why.warning(plain(one.why), icon=":material/warning:")
+    with forget.popover("Forget", width="stretch"):
+        _forget(one.experiment_id)
 
 
 def name_of(row: ExperimentRow) -> str:

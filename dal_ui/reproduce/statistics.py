@@ -96,9 +96,9 @@ def at_labels(found: Mapping[str, Statistics], at: int) -> pd.DataFrame:
     for record, one in found.items():
         differences = _at(one.mean_differences, at)
         for name, row in _at(one.means, at).items():
-            line = {"Record": record} if len(found) > 1 else {}
+            line = {"Record": plain(record)} if len(found) > 1 else {}
             line |= {
-                "Function": display_name(name),
+                "Function": plain(display_name(name)),
                 "Mean accuracy": f"{row['mean']:.1%}",
                 "95% interval": _interval(row, "{:.1%}"),
                 "Against Random": "–",

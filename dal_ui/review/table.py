@@ -18,6 +18,7 @@ from dal_ui.components.grid.submission import GridReview
 from dal_ui.review.actions import LABEL, correct, name_of, new_edits
 from dal_ui.review.rows import ORDERS, SHOWN, ReviewRow, chosen, review_rows, summary
 from dal_ui.shared import runtime
+from dal_ui.shared.markdown import plain
 
 ROW_HEIGHT, ROWS_SHOWN = 48, 8
 HOW = (
@@ -92,7 +93,7 @@ def _section(run_id: str, dataset: ImageDataset, annotator: str) -> None:
         st.info("No matching labels. Search for something else, or show all labels.")
         return
     _table(log, dataset, kept, annotator)
-    st.caption(HOW.format(noun=dataset.noun))
+    st.caption(f"{HOW.format(noun=dataset.noun)} Corrections are stored under {plain(annotator)}.")
     st.caption(
         f"Doubt: {DOUBT}. The network has learned from your labels, so check what it still doubts."
     )

@@ -93,8 +93,7 @@ def fork_form(store: Store, workers: Workers, log: RunState, moment: Moment) -> 
             height=80,
         )
         st.caption("It must split the images as this run does: same validation and test images.")
-    asks_name = "Your name" if who == PERSON else "Title (optional)"
-    title = st.text_input(asks_name, max_chars=40, key=f"{key}-title")
+    title = st.text_input("Title (optional)", max_chars=200, key=f"{key}-title")
     if not st.button("Fork", type="primary", icon=":material/fork_right:", key=f"{key}-go"):
         return None
     plan = ForkPlan(function, who == PERSON, noise, named, overrides, title)

@@ -13,7 +13,7 @@ import streamlit as st
 from dal_core.data import catalogue
 from dal_core.data.base import ImageDataset
 from dal_core.execution.pool import Workers, n_cores
-from dal_core.run.next_task import next_task
+from dal_core.run.next_task import Task, next_task
 from dal_core.store.base import Store
 from dal_core.store.home import default_home
 from dal_core.store.opening import open_store
@@ -36,12 +36,20 @@ def store() -> Store:
 
 @st.cache_resource(show_spinner=False)
 def workers() -> Workers:
-    """The worker processes; they continue unfinished runs when the server starts."""
+    """The worker processes; they continue unfinished runs when the server starts.
+
+    Earlier measurements are made up once the run's page is open: a start must not begin to train
+    the finished runs of an old home.
+    """
     runs = store()
     pool = Workers(runs.home, BACKGROUND_WORKERS, device=device())
+    if runs.read_only:
+        pool.close()  # nothing can be stored, so nothing is computed
+        return pool
     pool.warm_up()
-    for one in runs.summaries([run.run_id for run in runs.runs()]):
-        if next_task(one).has_work:
+    for one in runs.survey().runs:
+        task = next_task(one)
+        if task.has_work and task.task is not Task.MAKE_UP:
             pool.ask(one.run.run_id, person_waits=False)
     return pool
 

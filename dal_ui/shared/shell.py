@@ -13,6 +13,8 @@ from pathlib import Path
 import streamlit as st
 from PIL import Image, ImageDraw
 
+from dal_ui.shared import trouble
+
 PAGES_FOLDER = Path(__file__).resolve().parents[2] / "pages"
 _INSIDE = "dal_inside_navigation"
 _CARRIED = ("run", "plain", "experiment", "tour")  # the address's parameters
@@ -34,7 +36,8 @@ def enter() -> None:
     )
     st.session_state[_INSIDE] = True
     try:
-        chosen.run()
+        with trouble.shown():
+            chosen.run()
     finally:
         st.session_state[_INSIDE] = False
 

@@ -19,7 +19,7 @@ from dal_core.experiments.status import status
 from dal_core.results.crossings import first_crossing
 from dal_core.run.state import RunState
 from dal_core.store.base import Store
-from dal_ui.shared import runtime
+from dal_ui.shared import runtime, trouble
 from dal_ui.tour.stops import STOPS, Stop
 
 VIEW_KEY = "explain-view"
@@ -148,6 +148,7 @@ def _progress(store: Store, workers: Workers, dataset: ImageDataset) -> None:
     st.markdown(f"Creating the two runs. Meanwhile, about the first stop: {first.text}")
 
     @st.fragment(run_every=WAITING_SECONDS)
+    @trouble.shown()
     def look() -> None:
         now = demo.find(store, dataset)
         if now is None or now.is_complete or not _is_going(workers, now):

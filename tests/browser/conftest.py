@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from dal_core.store.base import Store
 from dal_core.store.opening import open_store
+from dal_ui.shared.person import NAME
 
 ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM_ARGS = [
@@ -130,10 +131,16 @@ def server(
     return start_server(ROOT / "app.py", DAL_HOME=str(home))
 
 
+def called(context: BrowserContext, name: str) -> BrowserContext:
+    """The browser remembers the name, as after an earlier visit."""
+    context.add_cookies([{"name": NAME, "value": name, "domain": "localhost", "path": "/"}])
+    return context
+
+
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    """A fresh tab, 1280 x 800, that fails the test when the page throws an error."""
-    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    """A fresh tab of Ann's, 1280 x 800, that fails the test when the page throws an error."""
+    context = called(browser.new_context(viewport={"width": 1280, "height": 800}), "Ann")
     tab = context.new_page()
     errors: list[str] = []
     tab.on("pageerror", lambda error: errors.append(str(error)))

@@ -17,7 +17,7 @@ from dal_core.store.base import Store
 from dal_core.store.home import run_dir
 from dal_ui.label import actions
 from tests import fast
-from tests.browser.conftest import StreamlitServer
+from tests.browser.conftest import StreamlitServer, called
 from tests.ui_kit import open_query, right_labels, submission
 
 pytestmark = pytest.mark.browser
@@ -51,7 +51,7 @@ def labelled_run(store: Store, dataset: ImageDataset, **changes: int) -> str:
     query = open_query(log)
     labels = right_labels(query, dataset, query.ranking[:1])
     labels[query.ranking[1]] = (labels[query.ranking[1]] + 1) % 10
-    actions.submit(store, log, submission(query, labels, query.ranking[:1]))
+    actions.submit(store, log, submission(query, labels, query.ranking[:1]), "Ann")
     for _ in advance(bench, run_id):
         pass
     ids = np.array(query.ranking[:11])
@@ -69,6 +69,7 @@ def themed(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Page]:
     context = browser.new_context(
         viewport={"width": 1280, "height": 800}, color_scheme=request.param
     )
+    called(context, "Ann")
     yield context.new_page()
     context.close()
 
@@ -202,6 +203,7 @@ def test_nothing_moves_from_the_first_fit_to_the_next_query_and_its_measurement(
     protocol = fast.protocol(n_epochs=1000)  # long enough to be seen by a busy browser
     run_id = actions.start_run(store, mnist5k, protocol, "bald", size[0], "Ann")
     context = browser.new_context(viewport={"width": size[0], "height": size[1]})
+    called(context, "Ann")
     page = context.new_page()
     page.goto(f"{server.url}/?run={run_id}")
     expect(page.get_by_text("The first images will appear here.")).to_be_visible(timeout=WORK_MS)
@@ -241,6 +243,7 @@ def test_no_page_is_wider_than_its_screen(
     browser: Browser, server: StreamlitServer, run_id: str, size: tuple[int, int], path: str
 ) -> None:
     context = browser.new_context(viewport={"width": size[0], "height": size[1]}, has_touch=True)
+    called(context, "Ann")
     page = context.new_page()
     page.goto(server.url + path.format(run=run_id))
     expect(page.get_by_role("button").last).to_be_visible(timeout=WORK_MS)
@@ -256,6 +259,7 @@ def test_a_phone_shows_the_images_the_pad_and_the_button_on_one_screen(
     context = browser.new_context(
         viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True
     )
+    called(context, "Ann")
     page = context.new_page()
     page.goto(f"{server.url}/?run={run_id}")
     ready(page)

@@ -13,8 +13,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from hypothesis import given
-from hypothesis import strategies as st
 
 from dal_core.data.base import ImageDataset, build
 from dal_core.exchange import labels_out
@@ -120,16 +118,6 @@ def test_no_cell_of_the_csv_is_a_formula(log: RunState, dataset: ImageDataset) -
     assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@"))]
 
 
-@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "'", "'="])
-def test_text_that_a_spreadsheet_calculates_is_quoted(start: str) -> None:
-    assert labels_out.spreadsheet_safe(start + "1") == "'" + start + "1"
-
-
-@given(st.text() | st.text("=+-@\t\r'", max_size=4))
-def test_the_text_of_a_cell_can_be_had_back(text: str) -> None:
-    assert labels_out.spreadsheet_plain(labels_out.spreadsheet_safe(text)) == text
-
-
 def test_a_row_says_how_many_labels_there_were_its_place_and_whether_it_was_corrected(
     store: Store, log: RunState, dataset: ImageDataset
 ) -> None:
@@ -138,11 +126,6 @@ def test_a_row_says_how_many_labels_there_were_its_place_and_whether_it_was_corr
     assert [row.position for row in rows] == list(range(21))
     assert [row.n_labelled for row in rows] == [20] * 11 + [30] * 10
     assert [(row.image_id, row.label) for row in rows if row.corrected] == [(53, 7)]
-
-
-@pytest.mark.parametrize("value", ["Zoë", "", "a=b", -1.5, 3, None])
-def test_anything_else_is_left_as_it_is(value: object) -> None:
-    assert labels_out.spreadsheet_safe(value) == value
 
 
 def test_json_lines_carry_the_text_as_it_was_typed(log: RunState, dataset: ImageDataset) -> None:

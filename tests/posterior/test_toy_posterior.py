@@ -28,7 +28,7 @@ from dal_core.run.next_task import Task, next_task
 from dal_core.store.base import Store
 from dal_core.store.opening import open_store
 from dal_core.training.loop import Training, Watch
-from dal_ui.shared import runtime
+from dal_ui.shared import person, runtime
 from tests import experiment_kit, fast
 from tests.experiment_kit import FAST, measures, new_run
 from tests.ui_kit import asked_run
@@ -149,6 +149,7 @@ def test_a_person_labels_a_batch_with_it(
     monkeypatch.setattr(runtime, "workers", lambda: workers)
     page = AppTest.from_file(APP, default_timeout=60)
     page.query_params["run"], page.query_params["plain"] = run_id, "1"
+    page.session_state[person.NAME] = "Ann"
     page.run()
     boxes = [box for box in page.selectbox if box.label.startswith("Image ")]
     for box, label in zip(boxes, "0123456789", strict=True):

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from markdown_it import MarkdownIt
 
 from dal_core.record_file.build import build_record
 from dal_core.record_file.io import read_record, write_record
@@ -73,6 +74,31 @@ def test_figure_1_and_a_comparison_come_on_request(tmp_path: Path) -> None:
     compared = pd.read_csv(tmp_path / "compare_accuracy.csv")
     assert set(compared.record) == {"report", "released"}
     assert (tmp_path / "compare_mutual_information.csv").exists()
+
+
+def test_a_comparison_says_in_what_the_records_differ_and_what_it_cannot_compare(
+    tmp_path: Path,
+) -> None:
+    ours = build_record(report_runs()[:1], {**PROTOCOL, "noise": 0.2, "ties": "first"})
+    theirs = build_record(report_runs()[:1], {**PROTOCOL, "weights": "best"})
+    write_report([ours], tmp_path, against={"theirs*": [theirs]}, name="ours", formats=())
+    index = (tmp_path / "index.md").read_text()
+    assert "- Records compared: ours, theirs\\*." in index
+    assert "- They differ in noise: 0.2 / 0.0." in index
+    assert "- They differ in weights: last / best." in index
+    assert "- Not compared, because theirs\\* does not name them: ties." in index
+
+
+def test_foreign_text_is_only_text_on_the_first_page(tmp_path: Path) -> None:
+    name = "![x](http://host/f.png)"
+    runs = [RunCurve(one, 1, (20, 30), (0.5, 0.9), (0.3, 0.2)) for one in (name, "random")]
+    record = build_record(runs, {**PROTOCOL, "dataset": f"<b>{name}"})
+    write_report([record], tmp_path, formats=())
+    for file in ("index.md", "tables.md"):
+        page = MarkdownIt("commonmark").enable("table").render((tmp_path / file).read_text())
+        assert "<img" not in page, file
+        assert "<b>" not in page, file
+        assert name in page, file
 
 
 def test_an_unfinished_record_without_random_is_still_reported(tmp_path: Path) -> None:

@@ -5,11 +5,12 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from markdown_it import MarkdownIt
 
 from dal_core.record_file.io import dump_record, read_record
 from dal_core.record_file.schema import curves
 from dal_core.results.curves import RunCurve
-from dal_core.results.formats import notes, to_frame, to_latex, to_markdown
+from dal_core.results.formats import csv, notes, to_frame, to_latex, to_markdown
 from dal_core.results.tables import tables
 from tests.report_record import report_record, report_runs
 
@@ -132,8 +133,19 @@ def test_the_latex_holds_the_same_cells() -> None:
 
 def test_a_foreign_name_breaks_neither_markdown_nor_latex() -> None:
     found = tables([flat("my_func|50%", (0.9,))])
-    assert r"my_func\|50%" in to_markdown(found)
+    assert r"my\_func\|50%" in to_markdown(found)
     assert r"my\_func|50\%" in to_latex(found)
+
+
+def test_a_name_cannot_bring_links_markup_or_formulas_into_any_format() -> None:
+    name = "=[x](http://host/) **b** <i> | $a$"
+    found, remarks = tables([flat(name, (0.9,))]), notes(unfinished=[(flat(name, (0.9,)), 9)])
+    page = MarkdownIt("commonmark").enable("table").render(to_markdown(found, remarks))
+    assert "<a" not in page
+    assert "<i>" not in page
+    assert page.count("=[x](http://host/) **b** &lt;i&gt; | $a$") == 5  # four tables and a note
+    assert r"=[x](http://host/) **b** <i> | \$a\$ &" in to_latex(found)
+    assert f"'{name}" in csv(to_frame(found))
 
 
 def test_unfinished_runs_are_named_in_the_notes() -> None:

@@ -13,13 +13,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sqlalchemy.exc import OperationalError
 
 from dal_core.protocol.parameters import override
 from dal_core.protocol.presets import preset
 from dal_core.run.answers import AnswerError
 from dal_core.run.events import Answer
-from dal_core.run.rows import NothingToUndo, Progress, RunNotFound, StoreError
+from dal_core.run.rows import NothingToUndo, Progress, RunNotFound, StoreError, StoreFailed
 from dal_core.store.base import Store
 from dal_core.store.opening import open_store
 from dal_core.store.run_lock import RunBusy, run_lock
@@ -125,7 +124,7 @@ def test_a_writer_that_gets_no_lock_fails_and_the_store_still_works(
     store = open_store(tmp_path)
     other = sqlite3.connect(tmp_path / "dal.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    with pytest.raises(OperationalError, match="locked"):
+    with pytest.raises(StoreFailed, match="in use by another process"):
         new_run(store)
     assert store.runs() == []
     other.execute("ROLLBACK")

@@ -18,7 +18,7 @@ from dal_core.store.base import Store
 from dal_core.store.run_lock import run_lock
 from dal_ui.label import actions
 from dal_ui.label.plain import SKIP
-from dal_ui.shared import runtime
+from dal_ui.shared import person, runtime
 from dal_ui.shared.markdown import plain
 from tests import fast
 from tests.ui_kit import InlineWorkers, asked_run, new_run, open_query
@@ -43,9 +43,11 @@ def workers(store: Store, monkeypatch: pytest.MonkeyPatch) -> InlineWorkers:
     return inline
 
 
-def label_page(run_id: str = "", **address: str) -> AppTest:
-    """The labelling page with the run in the address."""
+def label_page(run_id: str = "", name: str = "Ann", **address: str) -> AppTest:
+    """The labelling page with the run in the address, in the browser of a person of that name."""
     page = AppTest.from_file(APP, default_timeout=SECONDS)
+    if name:
+        page.session_state[person.NAME] = name
     for name, value in {"run": run_id, **address}.items():
         if value:
             page.query_params[name] = value
@@ -92,12 +94,13 @@ def choose(page: AppTest, choices: list[str]) -> AppTest:
 
 
 def test_one_click_on_the_start_form_makes_a_run_and_opens_it(store: Store) -> None:
-    page = label_page()
+    page = label_page(name="")
     assert texts(page).startswith("The network looks through thousands")
     click(page, "Start labelling")
     (run,) = [run for run in store.runs() if run.kind == "person"]
     assert page.query_params["run"] == [run.run_id]
-    assert (run.title, run.spec.acquisition, run.spec.seed) == ("me", "bald", 1)
+    assert (run.title, run.spec.acquisition, run.spec.seed) == ("", "bald", 1)
+    assert page.session_state[person.NAME] == "me"
     assert describe_protocol(run.spec.protocol) == "quick"
     assert "The network is learning from 20 images" in texts(page)
 
@@ -105,11 +108,13 @@ def test_one_click_on_the_start_form_makes_a_run_and_opens_it(store: Store) -> N
 def test_the_start_form_takes_what_is_chosen(store: Store) -> None:
     page = label_page()
     page.text_input[0].set_value("Ada")
+    page.text_input[1].set_value("first try")
     page.selectbox[0].set_value("max_entropy")
     page.number_input[0].set_value(7)
     click(page, "Start labelling")
     run = next(run for run in store.runs() if run.kind == "person")
-    assert (run.title, run.spec.acquisition, run.spec.seed) == ("Ada", "max_entropy", 7)
+    assert (run.title, run.spec.acquisition, run.spec.seed) == ("first try", "max_entropy", 7)
+    assert page.session_state[person.NAME] == "Ada"
 
 
 def test_a_run_waits_for_the_retrained_model_unless_it_is_asked_never_to_wait(

@@ -15,7 +15,7 @@ from dal_core.protocol.presets import PRESETS
 from dal_core.store.base import Store
 from dal_ui.components import grid
 from dal_ui.label import actions
-from dal_ui.shared import runtime
+from dal_ui.shared import person, runtime
 from tests import toys
 from tests.ui_kit import InlineWorkers, open_query, right_labels, submission
 
@@ -45,6 +45,7 @@ def workers(store: Store, monkeypatch: pytest.MonkeyPatch) -> InlineWorkers:
 
 def page(store: Store, name: str, run_id: str = "", **address: str) -> AppTest:
     app = AppTest.from_file(APP, default_timeout=60)
+    app.session_state[person.NAME] = "Ann"
     if name != "label":
         app = app.run().switch_page(f"pages/{name}.py")
     for key, value in {"run": run_id, **address}.items():
@@ -115,7 +116,7 @@ def test_the_grid_of_the_toy_has_a_key_and_a_button_for_each_class(
         grid.st.components.v2, "component", lambda *_, **__: lambda **sent: drawn.append(sent)
     )
     page(store, "label", run_of(store, toy))
-    data = drawn[-1]["data"]
+    data = next(one["data"] for one in reversed(drawn) if one["key"] == "label_grid")
     assert [one["name"] for one in data["classes"]] == ["stop", "yield", "go"]
     assert [one["key"] for one in data["classes"]] == ["0", "1", "2"]
     assert all(one["src"].startswith("data:image/png;base64,") for one in data["images"])
@@ -157,7 +158,7 @@ def test_the_replay_of_the_toy_shows_its_labels_and_no_test_results(
     log = store.log(run_id)
     query = open_query(log)
     labels = right_labels(query, toy)
-    actions.submit(store, log, submission(query, labels))
+    actions.submit(store, log, submission(query, labels), "Ann")
     InlineWorkers(store).work(run_id)
     app = AppTest.from_file(APP, default_timeout=60).run().switch_page("pages/explain.py")
     app.query_params["run"] = run_id

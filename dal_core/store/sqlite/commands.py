@@ -28,6 +28,7 @@ from dal_core.run.rows import (
     Progress,
     RunInUse,
     RunRow,
+    StoreFailed,
     SubmitOutcome,
     now,
 )
@@ -132,7 +133,8 @@ class SqliteStore(Queries):
         return run
 
     def delete_run(self, run_id: str) -> None:
-        self.run(run_id)
+        with self._reading.connect() as connection:
+            reading.check_exists(connection, run_id)
         used = self.experiments.of_run(run_id)
         if used:
             raise RunInUse(f"run {run_id} belongs to experiment {used[0]}; delete that one first")
@@ -274,12 +276,12 @@ class SqliteStore(Queries):
 
     def add_failure(self, run_id: str, reason: str) -> None:
         with self._writing.begin() as connection:
-            reading.read_run(connection, run_id)
+            reading.check_exists(connection, run_id)
             writing.insert_failure(connection, run_id, reason)
 
     def retry(self, run_id: str) -> None:
         with self._writing.begin() as connection:
-            reading.read_run(connection, run_id)
+            reading.check_exists(connection, run_id)
             writing.clear_failures(connection, run_id)
 
     def set_progress(self, run_id: str, progress: Progress) -> None:
@@ -287,8 +289,11 @@ class SqliteStore(Queries):
             with self._progress_engine.begin() as connection:
                 writing.replace_progress(connection, run_id, progress)
         except IntegrityError:
-            self.run(run_id)  # raises RunNotFound if the run was deleted, the likely reason
+            with self._reading.connect() as connection:
+                reading.check_exists(connection, run_id)  # the likely reason: it was deleted
             raise
+        except StoreFailed:  # a full disk must not end a fit because nobody can watch it
+            pass
 
 
 def _new_id(spec: RunSpec) -> str:

@@ -11,10 +11,17 @@ from sqlalchemy import Connection, Engine, Row, delete, insert, select
 from dal_core.limits.text import clean_title
 from dal_core.protocol.parameters import Protocol, make_protocol
 from dal_core.protocol.presets import closest_preset
-from dal_core.run.rows import Progress, RunRow, now
+from dal_core.run.rows import Progress, RunRow, StoreDamaged, now
 from dal_core.run.state import RunSummary
-from dal_core.store.experiments import ExperimentNotFound, ExperimentRow, Experiments
+from dal_core.store.experiments import (
+    DamagedExperiment,
+    ExperimentDamaged,
+    ExperimentNotFound,
+    ExperimentRow,
+    Experiments,
+)
 from dal_core.store.sqlite import reading, schema, summary
+from dal_core.store.sqlite.failing import UNREADABLE
 
 
 class SqliteExperiments(Experiments):
@@ -55,21 +62,32 @@ class SqliteExperiments(Experiments):
 
     def get(self, experiment_id: str) -> ExperimentRow:
         with self._reading.connect() as connection:
-            query = select(schema.experiments).filter_by(experiment_id=experiment_id)
-            row = connection.execute(query).one_or_none()
-            if row is None:
-                raise ExperimentNotFound(_not_found(connection, experiment_id))
-            return _to_experiment(row)
+            return _read(connection, experiment_id)
 
     def all(self) -> list[ExperimentRow]:
-        query = select(schema.experiments).order_by(schema.experiments.c.number.desc())
+        return self._survey()[0]
+
+    def damaged(self) -> list[DamagedExperiment]:
+        return self._survey()[1]
+
+    def _survey(self) -> tuple[list[ExperimentRow], list[DamagedExperiment]]:
+        found: list[ExperimentRow] = []
+        damaged: list[DamagedExperiment] = []
+        columns = schema.experiments.c.number, schema.experiments.c.experiment_id
         with self._reading.connect() as connection:
-            return [_to_experiment(row) for row in connection.execute(query)]
+            ids = sorted(map(tuple, connection.execute(select(*columns))), reverse=True)
+            for _, experiment_id in ids:
+                try:
+                    found.append(_read(connection, experiment_id))
+                except ExperimentDamaged as error:
+                    damaged.append(DamagedExperiment(experiment_id, str(error)))
+        return found, damaged
 
     def runs(self, experiment_id: str) -> list[RunRow]:
         with self._reading.connect() as connection:
             ids = _run_ids(connection, experiment_id)
-            return [reading.read_run(connection, run_id) for run_id in ids]
+            found = {run.run_id: run for run in reading.read_runs(connection, run_ids=ids)}
+        return [found[run_id] for run_id in ids if run_id in found]
 
     def summaries(self, experiment_id: str) -> list[tuple[RunSummary, Progress | None]]:
         with self._reading.connect() as connection:
@@ -95,6 +113,21 @@ def _run_ids(connection: Connection, experiment_id: str) -> list[str]:
         .order_by(schema.experiment_runs.c.number)
     )
     return list(connection.scalars(query))
+
+
+def _read(connection: Connection, experiment_id: str) -> ExperimentRow:
+    try:
+        query = select(schema.experiments).filter_by(experiment_id=experiment_id)
+        row = connection.execute(query).one_or_none()
+        if row is not None:
+            return _to_experiment(row)
+    except StoreDamaged:
+        why = "its part of the database cannot be read"
+        raise ExperimentDamaged(f"experiment {experiment_id} is damaged: {why}") from None
+    except UNREADABLE as error:
+        why = " ".join(str(error).split())
+        raise ExperimentDamaged(f"experiment {experiment_id} is damaged: {why}"[:300]) from None
+    raise ExperimentNotFound(_not_found(connection, experiment_id))
 
 
 def _to_experiment(row: Row[Any]) -> ExperimentRow:

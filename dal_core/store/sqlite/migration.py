@@ -14,7 +14,7 @@ from sqlalchemy import insert as insert_into
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.schema import CreateColumn
 
-from dal_core.run.rows import StoreError
+from dal_core.run.rows import StoreError, StoreFailed
 from dal_core.store.sqlite import schema, writing
 
 NEW_COLUMNS: dict[int, dict[str, tuple[str, ...]]] = {  # by the version that introduced them
@@ -26,6 +26,19 @@ NEW_COLUMNS: dict[int, dict[str, tuple[str, ...]]] = {  # by the version that in
     },
     4: {"steps": ("environment",)},
 }
+
+
+def is_current(engine: Engine, path: Path) -> bool:
+    """Whether the database has this version, without writing to it.
+
+    Raises:
+        StoreError: the file is no database or cannot be read.
+    """
+    try:
+        with engine.connect() as connection:
+            return _version(connection) == schema.SCHEMA_VERSION
+    except (StoreFailed, StoreError, DatabaseError, sqlite3.Error) as error:
+        raise _unusable(path, error) from None
 
 
 def prepare(engine: Engine, path: Path, create: bool) -> None:
@@ -46,14 +59,20 @@ def prepare(engine: Engine, path: Path, create: bool) -> None:
         if version is not None and version < schema.SCHEMA_VERSION:
             with writing_engine.begin() as connection:
                 version = _migrate(connection)
-    except (DatabaseError, sqlite3.Error) as error:
-        reason = error.orig if isinstance(error, DatabaseError) else error
-        raise StoreError(f"{path} cannot be used as a store of runs: {reason}") from None
+    except (StoreFailed, StoreError, DatabaseError, sqlite3.Error) as error:
+        raise _unusable(path, error) from None
     if version != schema.SCHEMA_VERSION:
         raise StoreError(
             f"{path} was written by another version of dal (schema {version}, this one reads "
             f"{schema.SCHEMA_VERSION}); update dal or choose another home"
         )
+
+
+def _unusable(path: Path, error: Exception) -> StoreError:
+    reason = error.orig if isinstance(error, DatabaseError) else error
+    if isinstance(error, StoreFailed) and isinstance(error.__cause__, sqlite3.Error):
+        reason = error.__cause__
+    return StoreError(f"{path} cannot be used as a store of runs: {reason}")
 
 
 def _make(connection: Connection) -> None:
@@ -62,7 +81,11 @@ def _make(connection: Connection) -> None:
 
 
 def _version(connection: Connection) -> int | None:
-    return connection.execute(select(schema.schema_version.c.version)).scalar_one_or_none()
+    versions = connection.scalars(select(schema.schema_version.c.version)).all()
+    if len(versions) > 1:
+        listed = ", ".join(map(str, versions))
+        raise StoreError(f"schema_version holds several rows ({listed}); allowed: one")
+    return versions[0] if versions else None
 
 
 def _migrate(connection: Connection) -> int | None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sqlalchemy import Engine
 
 from dal_core.protocol.run_spec import RunSpec
 from dal_core.run.rows import Control, Progress, RunRow, StoreError
 from dal_core.run.state import RunState, RunSummary
-from dal_core.store.base import Store
-from dal_core.store.sqlite import migration, reading, schema, summary, writing
+from dal_core.store.base import Store, Survey
+from dal_core.store.sqlite import migration, read_only, reading, schema, summary, writing
 from dal_core.store.sqlite.experiments import SqliteExperiments
 from dal_core.store.sqlite.log_cache import LogCache
 
@@ -27,20 +29,42 @@ class Queries(Store):
             _make_folder(self.home)
         elif not path.is_file():
             raise StoreError(f"{self.home} holds no runs (there is no {schema.DATABASE_FILE})")
-        self._reading = schema.make_engine(path, "FULL")
-        migration.prepare(self._reading, path, create)
+        self.read_only = path.is_file() and not read_only.is_writable(path)
+        self._copy: Path | None = None
+        if self.read_only:
+            self._reading = self._open_read_only(path)
+            self._progress_engine = self._reading
+        else:
+            self._reading = schema.make_engine(path, "FULL")
+            migration.prepare(self._reading, path, create)
+            # For progress. With NORMAL in WAL mode, a commit does not wait for the disk. The file
+            # stays sound, but a power cut may lose the latest progress.
+            self._progress_engine = schema.make_engine(path, "NORMAL").execution_options(
+                begin="BEGIN IMMEDIATE"
+            )
         self._writing = self._reading.execution_options(begin="BEGIN IMMEDIATE")
         self._logs = LogCache()
         self.experiments = SqliteExperiments(self._reading, self._writing)
-        # For progress. With NORMAL in WAL mode, a commit does not wait for the disk. The file stays
-        # sound, but a power cut may lose the latest progress.
-        self._progress_engine = schema.make_engine(path, "NORMAL").execution_options(
-            begin="BEGIN IMMEDIATE"
-        )
+
+    def _open_read_only(self, path: Path) -> Engine:
+        """An engine that cannot write. A copy is read if the file cannot be read as it is."""
+        options = read_only.options(path)
+        if options is not None:
+            engine = schema.make_engine(path, "FULL", options)
+            if migration.is_current(engine, path):
+                return engine
+            engine.dispose()
+        self._copy = read_only.copy(path)
+        migrating = schema.make_engine(self._copy, "FULL")
+        migration.prepare(migrating, self._copy, create=False)
+        migrating.dispose()
+        return schema.make_engine(self._copy, "FULL", read_only.IMMUTABLE)
 
     def close(self) -> None:
         self._reading.dispose()
         self._progress_engine.dispose()
+        if self._copy is not None:
+            shutil.rmtree(self._copy.parent, ignore_errors=True)
 
     def run(self, run_id: str) -> RunRow:
         with self._reading.connect() as connection:
@@ -53,6 +77,18 @@ class Queries(Store):
     def summaries(self, run_ids: Sequence[str]) -> list[RunSummary]:
         with self._reading.connect() as connection:
             return summary.read_summaries(connection, run_ids)
+
+    def run_ids(self) -> list[str]:
+        with self._reading.connect() as connection:
+            return reading.read_run_ids(connection)
+
+    def survey(self) -> Survey:
+        with self._reading.connect() as connection:
+            ids = reading.read_run_ids(connection)
+            found = summary.read_summaries(connection, ids)
+            intact = {one.run.run_id for one in found}
+            others = [run_id for run_id in ids if run_id not in intact]
+            return Survey(found, summary.read_damaged(connection, others))
 
     def find_submitted(self, nonce: str) -> RunRow | None:
         with self._reading.connect() as connection:

@@ -11,7 +11,8 @@ from sqlalchemy import ColumnElement, Connection, Row, Table, func, or_, select
 
 from dal_core.protocol.parameters import make_protocol
 from dal_core.protocol.run_spec import RunSpec
-from dal_core.run import ownership
+from dal_core.run import log_rules
+from dal_core.run import rows as run_rows
 from dal_core.run.environment import Environment
 from dal_core.run.events import (
     Answer,
@@ -22,40 +23,95 @@ from dal_core.run.events import (
     StepResult,
     Submission,
 )
-from dal_core.run.rows import Control, Progress, RunNotFound, RunRow
+from dal_core.run.rows import (
+    Control,
+    DamagedRun,
+    Progress,
+    RunDamaged,
+    RunNotFound,
+    RunRow,
+    StoreDamaged,
+)
 from dal_core.run.state import Model, RunState
 from dal_core.store.sqlite import schema
+from dal_core.store.sqlite.failing import UNREADABLE, isolating
 
 _QUERY_FIELDS = tuple(field.name for field in fields(Query))
 _PROGRESS_FIELDS = tuple(field.name for field in fields(Progress))
 
 
 def read_run(connection: Connection, run_id: str, known: RunRow | None = None) -> RunRow:
-    """The run. Raises RunNotFound.
+    """The run. Raises RunNotFound, RunDamaged.
 
     Args:
         known: the run from an earlier read. Its spec is reused, since a spec never changes.
     """
-    row = connection.execute(select(schema.runs).filter_by(run_id=run_id)).one_or_none()
-    if row is None:
+    with isolating(run_id):
+        row = connection.execute(select(schema.runs).filter_by(run_id=run_id)).one_or_none()
+        if row is not None:
+            if row.run_id != run_id:
+                raise ValueError(f"its row holds another id, {row.run_id!r}")
+            return _to_run(row, known)
+    raise RunNotFound(_not_found(connection, run_id))
+
+
+def check_exists(connection: Connection, run_id: str) -> None:
+    """Raises RunNotFound. The run may be damaged."""
+    query = select(schema.runs.c.number).filter_by(run_id=run_id)
+    if connection.execute(query).one_or_none() is None:
         raise RunNotFound(_not_found(connection, run_id))
-    return _to_run(row, known)
 
 
 def read_runs(
     connection: Connection, *, run_ids: Sequence[str] | None = None, **equal: Any
 ) -> list[RunRow]:
-    """Runs whose columns equal the given values, newest first; only from `run_ids`, if given."""
+    """Runs whose columns equal the given values, newest first; only from `run_ids`, if given.
+
+    Damaged runs are left out.
+    """
     query = select(schema.runs).filter_by(**equal).order_by(schema.runs.c.number.desc())
     if run_ids is not None:
         query = query.where(schema.runs.c.run_id.in_(run_ids))
-    return [_to_run(row) for row in connection.execute(query)]
+    try:
+        return [_to_run(row) for row in connection.execute(query)]
+    except (StoreDamaged, *UNREADABLE):
+        known = set(run_ids or ())
+        each = [one for one in read_run_ids(connection) if run_ids is None or one in known]
+        return [run for one in each for run in _read_if_intact(connection, one, equal)]
+
+
+def read_run_ids(connection: Connection) -> list[str]:
+    """Ids of all runs, newest first, damaged ones too: an index holds them beside the rows."""
+    query = select(schema.runs.c.number, schema.runs.c.run_id)  # in the index alone
+    return [run_id for _, run_id in sorted(map(tuple, connection.execute(query)), reverse=True)]
+
+
+def _read_if_intact(connection: Connection, run_id: str, equal: dict[str, Any]) -> list[RunRow]:
+    try:
+        run = read_run(connection, run_id)
+    except (RunDamaged, RunNotFound):
+        return []
+    found = select(schema.runs.c.number).filter_by(run_id=run_id, **equal)
+    return [run] if connection.execute(found).one_or_none() else []
+
+
+def read_damage(connection: Connection, run_id: str, why: str) -> DamagedRun:
+    """A damaged run, with as much of its title and time as can be read."""
+    known = []
+    for column in (schema.runs.c.title, schema.runs.c.created_at):
+        try:
+            text = connection.execute(select(column).filter_by(run_id=run_id)).scalar_one_or_none()
+        except (StoreDamaged, *UNREADABLE):
+            text = None
+        known.append(text if isinstance(text, str) else "")
+    title, created_at = known
+    return DamagedRun(run_id, title, created_at, why)
 
 
 def why_read_only(connection: Connection, run: RunRow) -> str | None:
     """Why people may not change the run, in one line; None if they may."""
     query = select(schema.experiment_runs.c.experiment_id).filter_by(run_id=run.run_id)
-    return ownership.why_read_only(run, connection.scalars(query).all())
+    return run_rows.why_read_only(run, connection.scalars(query).all())
 
 
 def has_person(connection: Connection, run_id: str) -> bool:
@@ -94,31 +150,37 @@ class LogRows:
     failure: Failure | None = None
 
     def state(self) -> RunState:
-        """The state computed from the events."""
-        return RunState.from_events(
-            self.run,
-            queries=self.queries,
-            submissions=self.submissions,
-            retracted=self.retracted,
-            steps=self.steps,
-            corrections=self.corrections,
-            ranked=self.ranked,
-            failure=self.failure,
-        )
+        """The state computed from the events. Raises RunDamaged if they do not fit together."""
+        with isolating(self.run.run_id):
+            return RunState.from_events(
+                self.run,
+                queries=self.queries,
+                submissions=self.submissions,
+                retracted=self.retracted,
+                steps=self.steps,
+                corrections=self.corrections,
+                ranked=self.ranked,
+                failure=self.failure,
+            )
 
 
 def read_log(connection: Connection, run_id: str) -> RunState:
-    """The state of the run. Raises RunNotFound."""
+    """The state of the run. Raises RunNotFound, RunDamaged."""
     return read_rows(connection, run_id).state()
 
 
 def read_rows(connection: Connection, run_id: str, known: LogRows | None = None) -> LogRows:
-    """All rows of the run's log. Raises RunNotFound.
+    """All rows of the run's log. Raises RunNotFound, RunDamaged.
 
     Args:
         known: the rows of an earlier read, from a snapshot no newer than this one. Only rows
             added since are read.
     """
+    with isolating(run_id):
+        return _read_rows(connection, run_id, known)
+
+
+def _read_rows(connection: Connection, run_id: str, known: LogRows | None) -> LogRows:
     run = read_run(connection, run_id, known.run if known else None)
     if known is None or known.run.created_at != run.created_at:
         known = LogRows(run)
@@ -128,15 +190,13 @@ def read_rows(connection: Connection, run_id: str, known: LogRows | None = None)
     corrected = known.corrections[-1].correction_id if known.corrections else 0
     submissions = schema.submissions.c
     retracted = select(schema.retractions.c.submission_id).filter_by(run_id=run_id)
+    new = read_submissions(connection, submissions.run_id == run_id, submissions.number > answered)
+    for answer in (answer for one in new for answer in one.answers):
+        log_rules.check_answer(answer, run.loader.n_classes)
     return LogRows(
         run=run,
         queries=(*known.queries, *(_to_query(row) for row in queries)),
-        submissions=(
-            *known.submissions,
-            *read_submissions(
-                connection, submissions.run_id == run_id, submissions.number > answered
-            ),
-        ),
+        submissions=(*known.submissions, *new),
         steps=(*known.steps, *to_steps(connection, steps, run.has_test_set)),
         corrections=(*known.corrections, *read_corrections(connection, run_id, corrected)),
         last_query=queries[-1].number if queries else known.last_query,
@@ -292,7 +352,9 @@ def _to_query(row: Row[Any]) -> Query:
     values = {name: row._mapping[name] for name in _QUERY_FIELDS}
     values["ranking"] = tuple(values["ranking"])
     values["scores"] = tuple(values["scores"])
-    return Query(**values)
+    query = Query(**values)
+    log_rules.check_query(query)
+    return query
 
 
 def to_steps(
@@ -317,7 +379,7 @@ def _to_step(row: Row[Any], has_test_set: bool, environment: Environment | None)
 
     SQLite stores NaN as NULL, which becomes NaN again; without a test set, NULL is None.
     """
-    return StepResult(
+    step = StepResult(
         step=row.step,
         n_labelled=row.n_labelled,
         accuracy=_number(row.accuracy) if has_test_set else None,
@@ -331,6 +393,8 @@ def _to_step(row: Row[Any], has_test_set: bool, environment: Environment | None)
         confusion=_confusion(getattr(row, "confusion", None)),  # a summary leaves it out
         environment=environment,
     )
+    log_rules.check_step(step)
+    return step
 
 
 def _confusion(counts: list[list[int]] | None) -> Confusion | None:

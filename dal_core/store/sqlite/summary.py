@@ -14,13 +14,41 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, select
 
 from dal_core.run.events import Correction, StepResult
-from dal_core.run.rows import Progress, RunRow
-from dal_core.run.state import Model, Place, RunSummary, Tally
+from dal_core.run.rows import DamagedRun, Progress, RunDamaged, RunNotFound, RunRow, StoreDamaged
+from dal_core.run.state import Asked, Model, Place, RunSummary, Tally
 from dal_core.store.sqlite import reading, schema
+from dal_core.store.sqlite.failing import UNREADABLE, isolating
 
 
 def read_summaries(connection: Connection, run_ids: Sequence[str]) -> list[RunSummary]:
-    """The runs' summaries in the order of the ids; unknown ids are left out."""
+    """The runs' summaries in the order of the ids; unknown and damaged runs are left out."""
+    try:
+        return _read_all(connection, run_ids)
+    except (StoreDamaged, *UNREADABLE):  # by some run's rows: read each run alone
+        if len(run_ids) < 2:
+            return []
+        return [one for run_id in run_ids for one in read_summaries(connection, [run_id])]
+
+
+def read_damaged(connection: Connection, run_ids: Sequence[str]) -> list[DamagedRun]:
+    """Those of the runs that have no summary, each with the reason."""
+    return [one for run_id in run_ids for one in _damage(connection, run_id)]
+
+
+def _damage(connection: Connection, run_id: str) -> list[DamagedRun]:
+    try:
+        with isolating(run_id):
+            reading.read_run(connection, run_id)
+            _read_all(connection, [run_id])
+    except RunDamaged as error:
+        return [reading.read_damage(connection, run_id, str(error))]
+    except RunNotFound:
+        pass
+    return []
+
+
+def _read_all(connection: Connection, run_ids: Sequence[str]) -> list[RunSummary]:
+    """The summaries of the runs whose rows can be read; raises where another row cannot."""
     runs = {run.run_id: run for run in reading.read_runs(connection, run_ids=run_ids)}
     asked = _asked(connection, run_ids)
     tallies = _tallies(connection, run_ids)
@@ -52,16 +80,14 @@ def read_all_progress(connection: Connection, run_ids: Sequence[str]) -> dict[st
     return {row.run_id: reading.to_progress(row) for row in connection.execute(query)}
 
 
-def _asked(
-    connection: Connection, run_ids: Sequence[str]
-) -> defaultdict[str, list[tuple[str, int]]]:
-    """By run: (query id, after) of each query, in order."""
+def _asked(connection: Connection, run_ids: Sequence[str]) -> defaultdict[str, list[Asked]]:
+    """By run: (query id, after, corrected) of each query, in order."""
     queries = schema.queries.c
-    query = select(queries.run_id, queries.query_id, queries.after)
+    query = select(queries.run_id, queries.query_id, queries.after, queries.corrected)
     query = query.where(queries.run_id.in_(run_ids)).order_by(queries.number)
-    found: defaultdict[str, list[tuple[str, int]]] = defaultdict(list)
-    for run_id, query_id, after in connection.execute(query):
-        found[run_id].append((query_id, after))
+    found: defaultdict[str, list[Asked]] = defaultdict(list)
+    for run_id, *asked in connection.execute(query):
+        found[run_id].append((asked[0], asked[1], asked[2]))
     return found
 
 

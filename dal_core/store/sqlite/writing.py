@@ -14,6 +14,7 @@ import numpy as np
 from sqlalchemy import Connection, func, insert, select, update
 from sqlalchemy.dialects import sqlite
 
+from dal_core.limits.npy import read_array
 from dal_core.run.environment import Environment
 from dal_core.run.events import Answer, AnsweredBatch, Query, StepResult
 from dal_core.run.rows import Progress, RunRow, now
@@ -166,6 +167,5 @@ def pack_probs(probs: np.ndarray, n_ranked: int) -> bytes:
 
 
 def unpack_probs(npy: bytes) -> np.ndarray:
-    """The inverse of `pack_probs`."""
-    array: np.ndarray = np.load(io.BytesIO(npy), allow_pickle=False)
-    return array
+    """The inverse of `pack_probs`. Raises ValueError if the bytes are damaged."""
+    return read_array(npy)

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import io
 from functools import cache
 from importlib.resources import files
@@ -14,6 +13,8 @@ from importlib.resources import files
 import numpy as np
 import streamlit as st
 from PIL import Image
+
+from dal_core.limits.text import shown
 
 SIDE = 140  # pixels of the drawing that is sent
 MAX_CHARACTERS = 60_000  # of base64: a canvas full of noise has fewer
@@ -50,15 +51,16 @@ def read_drawing(raw: object) -> np.ndarray | None:
     if raw is None or raw == "":
         return None
     if not isinstance(raw, str) or not raw.startswith(_PREFIX) or len(raw) > MAX_CHARACTERS:
-        raise ValueError(f"drawing is {str(raw)[:30]!r}; allowed: a small PNG as a data URI")
+        raise ValueError(f"drawing is {shown(raw)}; allowed: a small PNG as a data URI")
     try:
         data = base64.b64decode(raw[len(_PREFIX) :], validate=True)
         with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
-            if image.size != (SIDE, SIDE):
-                raise ValueError(f"drawing is {image.size}; allowed: {SIDE} x {SIDE} pixels")
-            ink = np.asarray(image.convert("L"))
-    except (binascii.Error, OSError, SyntaxError) as error:
-        raise ValueError(f"drawing is no PNG: {error}") from None
+            size = image.size
+            ink = np.asarray(image.convert("L")) if size == (SIDE, SIDE) else None
+    except Exception as error:  # Pillow fails in many ways on a damaged image
+        raise ValueError(f"drawing is no PNG: {shown(str(error))}") from None
+    if ink is None:
+        raise ValueError(f"drawing is {size}; allowed: {SIDE} x {SIDE} pixels")
     return ink if ink.any() else None
 
 

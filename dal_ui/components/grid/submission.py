@@ -5,13 +5,18 @@ Only the shape of a message is checked here. The store decides whether labels fi
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from dal_core.limits.text import shown
+
 MAX_CLASSES = 1000  # a label beyond it is nonsense in any data set
 MAX_TEXT = 200
+MAX_ID = 10**12  # of images and submissions
+MAX_MS = 1e12  # thirty years
+MAX_ENTRIES = 100_000
+_QUERY_ID = re.compile(f"[!-~]{{1,{MAX_TEXT}}}")
 _NONCE = re.compile(r"[A-Za-z0-9-]{8,64}")
 _IMAGE_ID = re.compile(r"0|[1-9][0-9]{0,8}")
 
@@ -75,7 +80,7 @@ def parse_undo(raw: object) -> GridUndo | None:
         return None
     message = _mapping("undo", raw)
     number = message.get("submission_id")
-    if not isinstance(number, int) or isinstance(number, bool) or number < 1:
+    if not isinstance(number, int) or isinstance(number, bool) or not 0 < number <= MAX_ID:
         raise ValueError(_wrong("submission_id", number, "the number of a submission"))
     return GridUndo(_nonce(message.get("nonce")), number)
 
@@ -94,8 +99,8 @@ def parse_submission(raw: object) -> GridSubmission | None:
     message = _mapping("submission", raw)
     nonce = _nonce(message.get("nonce"))
     query_id = message.get("query_id")
-    if not isinstance(query_id, str) or not 0 < len(query_id) <= MAX_TEXT:
-        raise ValueError(_wrong("query_id", query_id, f"a text of 1 to {MAX_TEXT} characters"))
+    if not isinstance(query_id, str) or not _QUERY_ID.fullmatch(query_id):
+        raise ValueError(_wrong("query_id", query_id, f"1 to {MAX_TEXT} letters, digits or signs"))
     answers = {
         _image_id("answers", key): _label(value)
         for key, value in _mapping("answers", message.get("answers")).items()
@@ -120,7 +125,7 @@ def _nonce(value: object) -> str:
 
 def _skipped(value: object, answers: Iterable[int]) -> tuple[int, ...]:
     allowed = "a list of different image ids without an answer"
-    if not isinstance(value, list | tuple):
+    if not isinstance(value, list | tuple) or len(value) > MAX_ENTRIES:
         raise ValueError(_wrong("skipped", value, allowed))
     ids = tuple(_image_id("skipped", item) for item in value)
     if len(set(ids)) < len(ids) or set(ids) & set(answers):
@@ -129,14 +134,14 @@ def _skipped(value: object, answers: Iterable[int]) -> tuple[int, ...]:
 
 
 def _mapping(field: str, value: object) -> Mapping[object, object]:
-    if not isinstance(value, Mapping):
-        raise ValueError(_wrong(field, value, "an object"))
+    if not isinstance(value, Mapping) or len(value) > MAX_ENTRIES:
+        raise ValueError(_wrong(field, value, f"an object of at most {MAX_ENTRIES} entries"))
     return value
 
 
 def _image_id(field: str, value: object) -> int:
     """An image id: a whole number, as text where it was the key of an object."""
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_ID:
         return value
     if isinstance(value, str) and _IMAGE_ID.fullmatch(value):
         return int(value)
@@ -152,12 +157,11 @@ def _label(value: object) -> int:
 def _seconds(value: object) -> float:
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise ValueError(_wrong("ms", value, "milliseconds, 0 or more"))
-    if not math.isfinite(value) or value < 0:  # NaN and infinity are JSON to Python's reader
+    # NaN and infinity are JSON to Python's reader; a comparison also takes any whole number.
+    if not 0 <= value <= MAX_MS:
         raise ValueError(_wrong("ms", value, "milliseconds, 0 or more"))
     return value / 1000
 
 
 def _wrong(field: str, value: object, allowed: str) -> str:
-    text = repr(value)
-    shown = text if len(text) <= MAX_TEXT else text[:MAX_TEXT] + "..."
-    return f"submission: {field} is {shown}; allowed: {allowed}"
+    return f"submission: {field} is {shown(value, MAX_TEXT)}; allowed: {allowed}"

@@ -167,3 +167,30 @@ def test_a_page_with_the_grid_runs_on_every_rerun_and_starts_without_a_submissio
     app = AppTest.from_function(script).run().run()
     assert not app.exception
     assert app.markdown[0].value == "submission: None"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"ms": {"7": 10**400}},
+        {"ms": {"7": -(10**400)}},
+        {"answers": {"7": 10**400}},
+        {"answers": {10**400: 1}},
+        {"answers": {10**13: 1}, "ms": {}},
+        {"skipped": [10**400]},
+        {"query_id": "\ud800"},
+        {"query_id": "a\x1bb"},
+        {"nonce": 10**5000},
+        {"answers": {str(n): 1 for n in range(100_001)}},
+        {"skipped": list(range(100_001))},
+    ],
+)
+def test_a_value_beyond_all_bounds_is_one_line(changes: dict[str, Any]) -> None:
+    with pytest.raises(ValueError) as caught:
+        parse_submission(message(**changes))
+    assert str(caught.value).isprintable() and len(str(caught.value)) < 400
+
+
+def test_an_undo_beyond_all_submissions_is_one_line() -> None:
+    with pytest.raises(ValueError, match="submission_id is 1000"):
+        parse_undo({"nonce": "0123456789abcdef", "submission_id": 10**400})

@@ -33,7 +33,7 @@ def answer(store: Store, dataset: ImageDataset, run_id: str, offset: int = 0) ->
     log = store.log(run_id)
     query = open_query(log)
     labels = {i: (label + offset) % 10 for i, label in right_labels(query, dataset).items()}
-    assert actions.submit(store, log, submission(query, labels)).status == "saved"
+    assert actions.submit(store, log, submission(query, labels), "Ann").status == "saved"
 
 
 def test_a_new_run_is_a_persons_and_asks_for_ten_different_images(
@@ -115,7 +115,7 @@ def test_the_reveal_sets_each_label_beside_the_truth_and_the_prediction(
     labels = right_labels(query, mnist5k, skipped)
     wrong = query.shown(skipped)[0]
     labels[wrong] = (labels[wrong] + 1) % 10
-    actions.submit(store, store.log(run_id), submission(query, labels, skipped))
+    actions.submit(store, store.log(run_id), submission(query, labels, skipped), "Ann")
     log = store.log(run_id)
     revealed = reveal(store, mnist5k, log)
     assert [one.image_id for one in revealed] == list(query.ranking[:11])
@@ -191,7 +191,7 @@ def test_undo_asks_the_same_ten_again_and_stops_the_oracle(
     again = open_query(log)
     assert again.query_id != first.query_id and again.ranking == first.ranking
     assert log.n_labelled == 20 and not answers_itself(log)
-    assert actions.take(store, run_id, submission(first, {})) is None
+    assert actions.take(store, run_id, submission(first, {}), "Ann") is None
     with pytest.raises(NothingToUndo):
         actions.undo(store, log)
     workers.work(run_id)
@@ -219,9 +219,9 @@ def test_the_second_of_two_different_answers_is_told_what_is_stored(
     log = store.log(run_id)
     query = open_query(log)
     labels = right_labels(query, mnist5k)
-    assert actions.submit(store, log, submission(query, labels)).status == "saved"
-    assert actions.submit(store, log, submission(query, labels)).status == "already"
-    other = actions.submit(store, log, submission(query, dict.fromkeys(labels, 0)))
+    assert actions.submit(store, log, submission(query, labels), "Ann").status == "saved"
+    assert actions.submit(store, log, submission(query, labels), "Ann").status == "already"
+    other = actions.submit(store, log, submission(query, dict.fromkeys(labels, 0)), "Ann")
     assert other.status == "refused"
     stored = ", ".join(str(label) for label in labels.values())
     assert f"Stored labels: {stored}, by Ann at" in words.refused(other, mnist5k)

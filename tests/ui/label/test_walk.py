@@ -19,7 +19,7 @@ from streamlit.testing.v1 import AppTest
 from dal_core.data.base import ImageDataset
 from dal_core.store.base import Store
 from dal_ui.components import grid
-from dal_ui.shared import runtime
+from dal_ui.shared import person, runtime
 from tests.ui_kit import InlineWorkers, asked_run, open_query, right_labels
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -68,6 +68,7 @@ def walk_of_ten_answers(
     labels = right_labels(query, dataset)
     page = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
     page.query_params["run"] = run_id
+    page.session_state[person.NAME] = "Ann"
     page.run()  # the query is on screen
     sent = {
         "nonce": "0123456789abcdef",

@@ -36,7 +36,7 @@ def answered(store: Store, dataset: ImageDataset) -> RunState:
     labels = right_labels(query, dataset, skipped)
     wrong = query.ranking[2]
     labels[wrong] = (labels[wrong] + 1) % 10
-    assert actions.submit(store, log, submission(query, labels, skipped)).status == "saved"
+    assert actions.submit(store, log, submission(query, labels, skipped), "Ann").status == "saved"
     return store.log(run_id)
 
 

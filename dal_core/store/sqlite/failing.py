@@ -1,0 +1,70 @@
+"""Errors of SQLite as one line each: what happened to the file, and what a person can do."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import Engine, event
+from sqlalchemy.engine import ExceptionContext
+
+from dal_core.run.rows import RunDamaged, RunNotFound, StoreDamaged, StoreFailed
+
+# What decoding a damaged row raises: values of another type, JSON that is cut off, missing keys.
+UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, OverflowError)
+
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_WORDS = {
+    sqlite3.SQLITE_FULL: "the disk that holds {path} is full; nothing was saved. "
+    "Free some space and try again",
+    sqlite3.SQLITE_READONLY: "{path} is read-only; nothing was changed",
+    sqlite3.SQLITE_IOERR: "{path} cannot be read or written ({reason}); "
+    "nothing was saved. The disk may be full or failing",
+    sqlite3.SQLITE_CANTOPEN: "{path} cannot be opened ({reason}); nothing was changed",
+    sqlite3.SQLITE_BUSY: "{path} is in use by another process ({reason}); nothing was changed. "
+    "Try again",
+}
+
+
+def convert_errors(engine: Engine, path: Path) -> None:
+    """Make the engine raise StoreFailed where the file is the reason.
+
+    Errors that are not about the file, such as a violated constraint, stay as they are.
+    """
+
+    @event.listens_for(engine, "handle_error")
+    def convert(context: ExceptionContext) -> Exception | None:
+        return failure(context.original_exception, path)
+
+
+def failure(error: BaseException, path: Path) -> StoreFailed | None:
+    """What an error of SQLite means for the file; None if it is not about the file."""
+    if not isinstance(error, sqlite3.Error) or isinstance(error, sqlite3.IntegrityError):
+        return None
+    code = getattr(error, "sqlite_errorcode", None)  # absent if Python could not decode a text
+    primary = None if code is None else code & 0xFF
+    reason = " ".join(str(error).split())
+    if primary in _DAMAGED or (primary is None and "decode" in reason):
+        return StoreDamaged(f"{path} is damaged ({reason}); `dal doctor` says what can be saved")
+    if primary not in _WORDS:
+        return None
+    return StoreFailed(_WORDS[primary].format(path=path, reason=reason))
+
+
+@contextmanager
+def isolating(run_id: str) -> Iterator[None]:
+    """Turn what a damaged row or page raises in the block into RunDamaged for this run."""
+    try:
+        yield
+    except (RunNotFound, RunDamaged):
+        raise
+    except StoreDamaged:
+        raise RunDamaged(
+            f"run {run_id} is damaged: its part of the database cannot be read"
+        ) from None
+    except UNREADABLE as error:
+        what = " ".join(str(error).split()) or "no message"
+        name = "" if isinstance(error, ValueError) else f"{type(error).__name__} "
+        raise RunDamaged(f"run {run_id} is damaged: {name}{what}"[:300]) from None
