@@ -98,6 +98,11 @@ class McDropoutModel(PosteriorModel):
         pixels = self._pixels(images)
         return stochastic_passes(self.network, pixels, k, _generator(seed), consistent)
 
+    def prediction(self, images: np.ndarray) -> Tensor:
+        """Class probabilities without dropout: [N, C] float32."""
+        with torch.inference_mode():
+            return torch.softmax(self.network(self._pixels(images)), -1)
+
     def arrays(self) -> dict[str, np.ndarray]:
         weights = self.network.state_dict()
         return {name: weight.cpu().contiguous().numpy() for name, weight in weights.items()}
