@@ -89,8 +89,9 @@ register(
         record_name="mutual_information_coverage",
         bounds=lambda n_classes, n_passes: (0, float("inf")),
         needs="features",
-        colour="vermillion",
+        colour="crimson",
         choose=partial(_choose, bald),
+        needs_disagreement=True,
     )
 )
 
@@ -105,7 +106,7 @@ register(
         record_name="predictive_entropy_coverage",
         bounds=lambda n_classes, n_passes: (0, float("inf")),
         needs="features",
-        colour="orange",
+        colour="coral",
         choose=partial(_choose, max_entropy),
     )
 )

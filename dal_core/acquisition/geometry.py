@@ -38,7 +38,7 @@ def farthest_first(places: Places, size: int, start: int) -> tuple[list[int], li
 
     points = places.candidates
     nearest = torch.full((len(points),), torch.inf)
-    for block in places.labelled.split(1000):
+    for block in places.labelled.split(1000) if len(places.labelled) else ():
         nearest = torch.minimum(nearest, squared_distances(points, block).amin(1))
     open_ = torch.ones(len(points), dtype=torch.bool)
     chosen: list[int] = []

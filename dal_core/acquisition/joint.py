@@ -136,13 +136,15 @@ register(
         short_title="BatchBALD",
         hint="picks ten images whose labels together tell most about the network",
         equation=r"\mathbb{I}\big[y_1, \dots, y_b; \mathbf{w}\big] = "
-        r"\mathbb{H}\big[y_1, \dots, y_b\big] - \sum_n \frac{1}{T} \sum_t \mathbb{H}\big[p_{t,n}\big]",
+        r"\mathbb{H}\big[y_1, \dots, y_b\big] - "
+        r"\sum_n \frac{1}{T} \sum_t \mathbb{H}\big[p_{t,n}\big]",
         source="Kirsch et al. 2019",
         record_name="batch_mutual_information",
         bounds=lambda n_classes, n_passes: (0, log(n_classes)),
         needs="joint",
         colour="wine",
         choose=_choose_batchbald,
+        needs_disagreement=True,
     )
 )
 
@@ -199,5 +201,6 @@ register(
         needs="joint",
         colour="cyan",
         choose=_choose_epig,
+        needs_disagreement=True,
     )
 )

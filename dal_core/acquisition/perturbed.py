@@ -99,5 +99,6 @@ for _name, _title, _law, _weights, _colour in _LAWS:
             needs="marginal",
             colour=_colour,
             choose=partial(_choose, _weights),
+            needs_disagreement=True,
         )
     )

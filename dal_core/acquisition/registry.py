@@ -48,6 +48,8 @@ class AcquisitionFunction:
             `choose` can tell.
         choose: chooses a batch as a whole: (candidates, size) -> ordered batch. None for a
             function that takes the images with the highest scores.
+        needs_disagreement: it scores how much samples differ, so that one sample gives all images
+            the same score.
         takes_eps: `score` has an argument `eps`, the protocol's `entropy_eps`.
     """
 
@@ -63,6 +65,7 @@ class AcquisitionFunction:
     colour: str
     score: Callable[..., Any] | None = None
     choose: Callable[[Candidates, int], Batch] | None = None
+    needs_disagreement: bool = False
     takes_eps: bool = False
 
     @property

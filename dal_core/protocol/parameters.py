@@ -125,6 +125,11 @@ class Protocol(BaseModel):
     def _fits_the_dataset(self) -> Protocol:
         _check_train_size(self.train_size, self.dataset)
         _check_test_size(self.test_size, self.dataset)
+        if self.posterior == "deterministic" and self.num_mc_samples != 1:
+            raise ValueError(
+                f"num_mc_samples is {self.num_mc_samples}; allowed: 1, since a deterministic "
+                "network has no other sample"
+            )
         return self
 
 
