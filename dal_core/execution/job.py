@@ -71,14 +71,19 @@ class Workbench:
     Args:
         device: where tensors are computed (see `device.choose_device`); None for the CPU.
         helper: an executor with one thread, for a second core; results do not depend on it.
+        alive: called at least every few seconds while a learner computes.
     """
 
     runs_kept = RUNS_KEPT
 
     def __init__(
-        self, store: Store, device: torch.device | None = None, helper: Executor | None = None
+        self,
+        store: Store,
+        device: torch.device | None = None,
+        helper: Executor | None = None,
+        alive: Callable[[], None] = lambda: None,
     ) -> None:
-        self.store, self.device, self.helper = store, device, helper
+        self.store, self.device, self.helper, self.alive = store, device, helper, alive
         self.records = RecordWriter(store)
         self._datasets: dict[str, ImageDataset] = {}
         self._environments: dict[str, Environment] = {}
@@ -107,7 +112,8 @@ class Workbench:
 
     def new_learner(self, spec: RunSpec) -> Learner:
         """A learner for a run."""
-        return make_learner(spec, self.dataset(spec.protocol.dataset), self.device, self.helper)
+        dataset = self.dataset(spec.protocol.dataset)
+        return make_learner(spec, dataset, self.device, self.helper, self.alive)
 
     def labelled(self, state: RunState) -> Labelled:
         """The labels that the run's learner trains on in this state."""
@@ -171,7 +177,9 @@ def advance(
 def recompute_weights(bench: Workbench, run_id: str, after: int, wait: Wait = lambda: None) -> Path:
     """Compute the weights of a step again; arguments, result and errors as in `recompute`."""
     dataset = bench.dataset(bench.store.run(run_id).spec.protocol.dataset)
-    path = recompute(bench.store, dataset, run_id, after, device=bench.device, wait=wait)
+    path = recompute(
+        bench.store, dataset, run_id, after, device=bench.device, wait=wait, alive=bench.alive
+    )
     settle(bench.store, run_id)
     return path
 
