@@ -85,6 +85,7 @@ def main(home: str, device: str = "cpu", threads: str = "1", pipe: str = "") -> 
     inbox.start()
     warm_up()
     _send("ready")
+    is_quiet = True
     while True:
         alive()
         due = bench.records.wait()
@@ -92,8 +93,12 @@ def main(home: str, device: str = "cpu", threads: str = "1", pipe: str = "") -> 
             job = inbox.jobs.get(timeout=WAIT_SECONDS if due is None else min(due, WAIT_SECONDS))
         except queue.Empty:
             bench.records.write_due()  # idle: write the records that the last steps made outdated
+            if due is None and not is_quiet:  # nothing was done for a while
+                bench.store.checkpoint()
+                is_quiet = True
         else:
             do(bench, job, inbox.wait)
+            is_quiet = False
 
 
 def do(bench: Workbench, job: dict[str, Any], wait: Wait) -> None:
