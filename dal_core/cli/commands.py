@@ -33,6 +33,9 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
     "show": home.show,
     "export": home.export,
     "delete": home.delete,
+    "doctor": home.doctor,
+    "backup": home.backup,
+    "restore": home.restore,
     "app": home.app,
 }
 DATA_COMMANDS: Mapping[str, Callable[..., None]] = {

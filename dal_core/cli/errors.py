@@ -42,7 +42,14 @@ def _code(error: Exception) -> int | None:
     from dal_core.protocol.parameters import ProtocolError
     from dal_core.record_file.validate import RecordError
     from dal_core.run.oracle import NoOracle
-    from dal_core.run.rows import RunDamaged, RunInUse, RunNotFound, StoreError, StoreFailed
+    from dal_core.run.rows import (
+        Diverged,
+        RunDamaged,
+        RunInUse,
+        RunNotFound,
+        StoreError,
+        StoreFailed,
+    )
     from dal_core.store.experiments import ExperimentDamaged
     from dal_core.store.run_lock import RunBusy
 
@@ -50,7 +57,7 @@ def _code(error: Exception) -> int | None:
         return WRONG_USE
     if isinstance(error, DataError | NoOracle | RunBusy | RunInUse | RecordError):
         return FAILED
-    if isinstance(error, StoreFailed | RunDamaged | ExperimentDamaged):
+    if isinstance(error, Diverged | StoreFailed | RunDamaged | ExperimentDamaged):
         return FAILED
     return None
 

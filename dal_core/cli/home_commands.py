@@ -107,6 +107,43 @@ def delete(
     listing.delete(run, yes=yes, home=home)
 
 
+def doctor(
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Mend what can be rebuilt from the log")
+    ] = False,
+    home: Home = None,
+) -> None:
+    """Examine a home: database, logs, records, files, data and space.
+
+    With --fix, records are written again, damaged files and leftovers are removed, and a damaged
+    database is rebuilt from the rows that can be read. The exit code is 1 if something is left.
+    """
+    from dal_core.cli import upkeep
+
+    if code := upkeep.doctor(home, fix):
+        raise typer.Exit(code)
+
+
+def backup(
+    target: Annotated[str, typer.Argument(metavar="DEST", help="Folder to write to, new or empty")],
+    home: Home = None,
+) -> None:
+    """Copy a home with all runs and labels, also while the app or a run uses it."""
+    from dal_core.cli import upkeep
+
+    upkeep.backup(target, home)
+
+
+def restore(
+    source: Annotated[str, typer.Argument(metavar="BACKUP", help="Folder that `dal backup` made")],
+    home: Home = None,
+) -> None:
+    """Make a home from a backup. The home must be new or empty; the backup stays as it is."""
+    from dal_core.cli import upkeep
+
+    upkeep.restore(source, home)
+
+
 def app(
     port: Annotated[str, typer.Option(metavar="N", help="Port to listen on")] = "8501",
     share: Annotated[

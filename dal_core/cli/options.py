@@ -47,7 +47,7 @@ Posterior = Annotated[
     typer.Option(
         "--posterior",
         metavar="NAME",
-        help=f"How predictions are sampled: {', '.join(POSTERIORS)} [default: that of the protocol]",
+        help=f"How to sample predictions: {', '.join(POSTERIORS)} [default: that of the protocol]",
     ),
 ]
 Settings = Annotated[

@@ -26,7 +26,7 @@ from dal_core.limits.text import name_from
 from dal_core.protocol.parameters import Protocol
 from dal_core.protocol.run_spec import FULL_DATA, MAX_SEED, RunSpec
 from dal_core.run.events import AnsweredBatch
-from dal_core.run.rows import RunNotFound
+from dal_core.run.rows import Diverged, RunNotFound
 from dal_core.run.state import RunState
 from dal_core.store.base import Store
 from dal_core.store.home import default_home
@@ -167,6 +167,9 @@ def _work(store: Store, run_id: str, device: str) -> int:
         return INTERRUPTED
     except RunNotFound:
         raise Failed(f"run {run_id} was deleted meanwhile") from None
+    except Diverged as error:
+        store.add_failure(run_id, str(error))
+        raise
     if unmeasured(store.log(run_id)):
         say(f"run {run_id} was paused or changed by another process; the same command continues")
         return FAILED

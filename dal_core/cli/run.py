@@ -22,7 +22,7 @@ from dal_core.experiments.control import create_run
 from dal_core.protocol.run_spec import MAX_SEED, RunSpec
 from dal_core.record_file.sync import write_run_record
 from dal_core.run.next_task import next_task
-from dal_core.run.rows import RunNotFound, RunRow
+from dal_core.run.rows import Diverged, RunNotFound, RunRow
 from dal_core.run.splits import split_of
 from dal_core.run.stop_rules import finished
 from dal_core.store.base import Store
@@ -165,6 +165,9 @@ def _work(store: Store, run_id: str, device: str, home: Path | None) -> int:
         return INTERRUPTED
     except RunNotFound:
         raise Failed(f"run {run_id} was deleted meanwhile") from None
+    except Diverged as error:
+        store.add_failure(run_id, str(error))
+        raise
     log = store.log(run_id)
     if finished(log) is None:
         say(f"paused by another process at {log.n_labelled} labels; {resume}")

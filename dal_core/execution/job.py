@@ -7,9 +7,10 @@ it, and so does the command line in its own process.
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import Executor
 from functools import cached_property
 from pathlib import Path
@@ -31,7 +32,7 @@ from dal_core.run.environment import Environment
 from dal_core.run.events import RANKING_KEPT, Query, StepResult
 from dal_core.run.labelled import Labelled, labelled_of
 from dal_core.run.next_task import Task, answers_itself, next_task
-from dal_core.run.rows import Part, Progress, RunNotFound, RunRow
+from dal_core.run.rows import Diverged, Part, Progress, RunNotFound, RunRow
 from dal_core.run.state import RunState
 from dal_core.run.stop_rules import finished
 from dal_core.store.base import Store
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
 
 LOOK_SECONDS = 0.1  # how often a fit polls its run's directives and stores its progress
 RUNS_KEPT = 4  # learners kept; a worker alternates between a person's run and its baseline
+
+_MEASURES = ("train_loss", "val_loss", "accuracy", "mutual_information")  # of a step
 
 Wait = Callable[[], None]  # called between epochs and chunks; may block
 
@@ -68,14 +71,19 @@ class Workbench:
     Args:
         device: where tensors are computed (see `device.choose_device`); None for the CPU.
         helper: an executor with one thread, for a second core; results do not depend on it.
+        alive: called at least every few seconds while a learner computes.
     """
 
     runs_kept = RUNS_KEPT
 
     def __init__(
-        self, store: Store, device: torch.device | None = None, helper: Executor | None = None
+        self,
+        store: Store,
+        device: torch.device | None = None,
+        helper: Executor | None = None,
+        alive: Callable[[], None] = lambda: None,
     ) -> None:
-        self.store, self.device, self.helper = store, device, helper
+        self.store, self.device, self.helper, self.alive = store, device, helper, alive
         self.records = RecordWriter(store)
         self._datasets: dict[str, ImageDataset] = {}
         self._environments: dict[str, Environment] = {}
@@ -104,7 +112,8 @@ class Workbench:
 
     def new_learner(self, spec: RunSpec) -> Learner:
         """A learner for a run."""
-        return make_learner(spec, self.dataset(spec.protocol.dataset), self.device, self.helper)
+        dataset = self.dataset(spec.protocol.dataset)
+        return make_learner(spec, dataset, self.device, self.helper, self.alive)
 
     def labelled(self, state: RunState) -> Labelled:
         """The labels that the run's learner trains on in this state."""
@@ -168,7 +177,9 @@ def advance(
 def recompute_weights(bench: Workbench, run_id: str, after: int, wait: Wait = lambda: None) -> Path:
     """Compute the weights of a step again; arguments, result and errors as in `recompute`."""
     dataset = bench.dataset(bench.store.run(run_id).spec.protocol.dataset)
-    path = recompute(bench.store, dataset, run_id, after, device=bench.device, wait=wait)
+    path = recompute(
+        bench.store, dataset, run_id, after, device=bench.device, wait=wait, alive=bench.alive
+    )
     settle(bench.store, run_id)
     return path
 
@@ -229,6 +240,7 @@ class Job:
     def _ask(self, fitted: Fitted, n_kept: int) -> tuple[Query, np.ndarray | None]:
         watch = self._watch_images("score")
         query, probs = self.learner.query(fitted, self.labelled, watch, n_kept)
+        _check_finite(query.n_labelled, {"a score": math.fsum(query.scores)})
         if probs is None and self.run.kind == "person":
             # Random acquisition makes no passes, but the page shows the model's predictions.
             probs = self.learner.inspect(fitted, query.ranking[:n_kept])
@@ -252,7 +264,7 @@ class Job:
 
     def _evaluate(self, fitted: Fitted) -> Iterator[StepResult]:
         """Measure; an oracle's run then queries at once, so that its step includes that time."""
-        result = self.learner.evaluate(fitted, self._watch_images("evaluate"))
+        result = self._measured(fitted)
         measured = dataclasses.replace(self.state, steps=(*self.state.steps, result))
         if answers_itself(measured) and not finished(measured) and not self.state.is_asked:
             self._query(fitted)
@@ -270,7 +282,14 @@ class Job:
         fitted = stored_model(self.store.home, self.run.run_id, self.learner, self.labelled)
         if fitted is None:
             fitted = self.learner.fit(self.labelled, self._watch_epoch)
-        yield from self._store_step(self.learner.evaluate(fitted, self._watch_images("evaluate")))
+        yield from self._store_step(self._measured(fitted))
+
+    def _measured(self, fitted: Fitted) -> StepResult:
+        """The measurements of a model. Raises Diverged if one is not finite."""
+        result = self.learner.evaluate(fitted, self._watch_images("evaluate"))
+        values = {name: getattr(result, name) for name in _MEASURES}
+        _check_finite(result.n_labelled, values)
+        return result
 
     def _store_step(self, result: StepResult) -> Iterator[StepResult]:
         where = self.bench.environment(self.run.spec.protocol.dataset)
@@ -355,6 +374,14 @@ class Job:
             seconds_left=left,
         )
         self.store.set_progress(self.run.run_id, progress)
+
+
+def _check_finite(n_labelled: int, values: Mapping[str, float | None]) -> None:
+    """Raise Diverged, which names the first value that is not finite."""
+    for name, value in values.items():
+        if value is not None and not math.isfinite(value):
+            what = name.replace("_", " ")
+            raise Diverged(f"the training on {n_labelled} labels diverged: {what} is {value}")
 
 
 def settle(store: Store, run_id: str, message: str = "") -> None:

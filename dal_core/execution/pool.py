@@ -6,8 +6,9 @@ time, the run with the fewest labels first. While a person waits they pause betw
 the interactive worker can use the second core. A job names a run, and the store holds what to do
 with it, so queueing a run twice is harmless.
 
-A worker can die at any moment, and the disk can be full. An event therefore changes the state of
-the pool first. Anything that may fail comes afterwards, without the pool's lock.
+A worker can die or hang at any moment, and the disk can be full. An event therefore changes the
+state of the pool first. Anything that may fail comes afterwards, without the pool's lock. A worker
+that gives no sign of life for HANG_SECONDS is ended and replaced.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from dal_core.execution.signs import HANG_SECONDS, Watch
 from dal_core.run.rows import Progress, RunNotFound
 from dal_core.store.opening import open_store
 from dal_core.training.memory import NO_PRIMITIVES
@@ -31,6 +33,9 @@ PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 MAX_DEATHS = 3  # worker deaths in a row on one run before the run counts as failed
 WEIGHTS_RANK = -1  # goes before all runs (ranks from 0), because a person is waiting to see it
 JOIN_SECONDS = 5.0  # time that a worker has to end by itself
+LOOK_SECONDS = 5.0  # between two looks at the workers' signs of life
+
+OUTSIDE = "was ended from outside"
 
 EVENTS = ("ready", "done", "busy", "failed")
 
@@ -88,6 +93,8 @@ class Workers:
         self._recording = threading.Lock()
         self._n_asked = 0
         self._closed = False
+        self._ending = threading.Event()
+        self._watchman: threading.Thread | None = None
 
     def ask(self, run_id: str, *, person_waits: bool, rank: int = 0, n_labelled: int = 0) -> None:
         """Queue a run for a worker, which follows the run's directives; returns at once.
@@ -156,6 +163,7 @@ class Workers:
 
     def close(self) -> None:
         """Stop the workers by closing their input; unstored work is done again later."""
+        self._ending.set()
         with self._lock:
             self._closed = True
             for worker in self._all():
@@ -238,19 +246,38 @@ class Workers:
             n_labelled = event.get("n_labelled", job.n_labelled)
             self._queue(person_waits, job.rank, n_labelled, job.run_id)
 
-    def _on_death(self, worker: _Worker) -> None:
+    def _on_death(self, worker: _Worker, process: subprocess.Popen[str]) -> None:
         """Queue the run of a dead worker again, unless its workers have died MAX_DEATHS times.
 
         Only the fit in progress is lost.
         """
         with self._lock:
+            if worker.process is not process:  # given up before
+                return
             job, worker.job, worker.process = worker.job, None, None
             if not self._closed:
                 if job is not None:
-                    reason = f"its worker process was ended from outside {MAX_DEATHS} times"
+                    reason = f"its worker process {worker.end} {MAX_DEATHS} times"
                     self._requeue(worker, job, reason)
                 self._dispatch()
         self._record_failures()
+
+    # -- the watchman, without the lock --------------------------------------------------------
+
+    def watch(self) -> None:
+        """Start to look at the workers' signs of life; called when a worker is started."""
+        if self._watchman is None:
+            self._watchman = threading.Thread(target=self._keep_looking, daemon=True)
+            self._watchman.start()
+
+    def _keep_looking(self) -> None:
+        while not self._ending.wait(LOOK_SECONDS):
+            for worker in self._all():
+                try:
+                    worker.look()
+                except Exception:  # the others are looked at all the same
+                    traceback.print_exc()
+            self._record_failures()  # there may be space on the disk again
 
     def _record_failures(self) -> None:
         """Store the failures of runs. Those that cannot be stored now are stored later.
@@ -290,6 +317,8 @@ class _Worker:
         self.pool, self.name, self.threads = pool, name, threads
         self.process: subprocess.Popen[str] | None = None
         self.job: QueuedJob | None = None
+        self.end = OUTSIDE  # how its process ended
+        self._watch: Watch | None = None
         self._held = False
 
     def start(self) -> None:
@@ -299,8 +328,10 @@ class _Worker:
         environment = {**os.environ, **settings}
         path = [str(PACKAGE_ROOT), environment.get("PYTHONPATH", "")]
         environment["PYTHONPATH"] = os.pathsep.join(part for part in path if part)
-        arguments = [str(self.pool.home), self.pool.device, str(self.threads)]
-        with self._open_log() as stderr:
+        watch, self.end = Watch(), OUTSIDE
+        pipe = watch.writing
+        arguments = [str(self.pool.home), self.pool.device, str(self.threads), str(pipe)]
+        with watch.handing_over(), self._open_log() as stderr:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "dal_core.execution.worker_process", *arguments],
                 stdin=subprocess.PIPE,
@@ -309,10 +340,12 @@ class _Worker:
                 text=True,
                 errors="replace",
                 env=environment,
+                pass_fds=(pipe,),
                 start_new_session=True,  # Ctrl-C goes to the server, which closes our input
             )
-        self._held = False
-        threading.Thread(target=self._read, args=(self.process,), daemon=True).start()
+        self._held, self._watch = False, watch
+        self.pool.watch()
+        threading.Thread(target=self._read, args=(self.process, watch), daemon=True).start()
 
     def work(self, job: QueuedJob, max_steps: int | None) -> None:
         self.start()
@@ -321,6 +354,18 @@ class _Worker:
             self._send({"do": "work", "run": job.run_id, "steps": max_steps})
         else:
             self._send({"do": "weights", "run": job.run_id, "after": job.after})
+
+    def look(self) -> None:
+        """End a process that hangs; give it up if it does not even end then."""
+        process, watch = self.process, self._watch
+        if process is None or watch is None:
+            return
+        silent = watch.look(LOOK_SECONDS)
+        if silent >= HANG_SECONDS:
+            self.end = f"hung (no sign of life for {HANG_SECONDS:g} s)"
+            process.kill()
+        if silent >= HANG_SECONDS + JOIN_SECONDS:
+            self.pool._on_death(self, process)
 
     def hold(self, hold: bool) -> None:
         if self.process is None or hold == self._held:
@@ -353,7 +398,7 @@ class _Worker:
             self.process.stdin.write(json.dumps(message) + "\n")
             self.process.stdin.flush()
 
-    def _read(self, process: subprocess.Popen[str]) -> None:
+    def _read(self, process: subprocess.Popen[str], watch: Watch | None = None) -> None:
         """Handle events until the process ends; no output and no error stops the loop early."""
         assert process.stdout is not None
         try:
@@ -365,7 +410,9 @@ class _Worker:
         finally:
             process.kill()  # does nothing to a process that has ended
             process.wait()
-            self.pool._on_death(self)
+            if watch is not None:
+                watch.close()
+            self.pool._on_death(self, process)
 
     def _hear(self, line: str) -> None:
         try:

@@ -114,6 +114,7 @@ def recompute(
     *,
     device: torch.device | None = None,
     wait: Callable[[], None] = lambda: None,
+    alive: Callable[[], None] = lambda: None,
 ) -> Path:
     """Fit and measure a step again and store its weights; returns their path.
 
@@ -121,6 +122,7 @@ def recompute(
 
     Args:
         wait: called between epochs and chunks; blocks while other work has precedence.
+        alive: called at least every few seconds.
 
     Raises:
         RunBusy: another process is working on the run.
@@ -134,7 +136,7 @@ def recompute(
         corrected = corrected_at(state, after)
         path = step_file(store.home, run_id, after, corrected)
         if not _is_intact(path):
-            learner = make_learner(state.run.spec, dataset, device)
+            learner = make_learner(state.run.spec, dataset, device, alive=alive)
             labelled = labelled_at(state, after, learner, dataset, corrected)
             watch = _Watch(store, run_id, labelled.n_labelled, wait)
             fitted = learner.fit(labelled, watch.epoch)

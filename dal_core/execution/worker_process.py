@@ -1,9 +1,10 @@
-"""The worker process: `python -m dal_core.execution.worker_process HOME DEVICE [THREADS]`.
+"""The worker process: `python -m dal_core.execution.worker_process HOME DEVICE [THREADS [PIPE]]`.
 
 It reads one JSON line per job from standard input and writes one JSON line per event to standard
 output. Everything else it prints goes to standard error. Results go to the store; an event only
 announces them. The process ends when its input ends, so no worker outlives its server. With
-THREADS 2 a second thread uses the second core; results are the same to the last bit.
+THREADS 2 a second thread uses the second core; results are the same to the last bit. Signs of life
+go to the file descriptor PIPE (`signs`).
 
 Lines in:  {"do": "work", "run": ID, "steps": N | null}   advance the run by N steps; without N,
                as far as its directives go and while a person waits for it
@@ -32,6 +33,7 @@ import torch
 
 from dal_core.execution.job import Wait, Workbench, advance, recompute_weights, settle
 from dal_core.execution.recompute import NoSuchStep
+from dal_core.execution.signs import WAIT_SECONDS, Signs
 from dal_core.learner import bayesian_cnn  # noqa: F401  imported early, since it takes long
 from dal_core.run.next_task import next_task, person_waits
 from dal_core.run.rows import RunNotFound
@@ -45,8 +47,9 @@ from dal_core.training.memory import bound_memory
 class _Inbox(threading.Thread):
     """Reads standard input in a thread, to react to `hold` and the end of input at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, alive: Signs) -> None:
         super().__init__(daemon=True)
+        self.alive = alive
         self.jobs: queue.Queue[dict[str, Any]] = queue.Queue()
         self.may_continue = threading.Event()
         self.may_continue.set()
@@ -63,10 +66,12 @@ class _Inbox(threading.Thread):
         os._exit(0)  # the server is gone; exiting releases the run's lock
 
     def wait(self) -> None:
-        self.may_continue.wait()
+        self.alive()
+        while not self.may_continue.wait(WAIT_SECONDS):
+            self.alive()
 
 
-def main(home: str, device: str = "cpu", threads: str = "1") -> None:
+def main(home: str, device: str = "cpu", threads: str = "1", pipe: str = "") -> None:
     """Serve jobs until the input ends."""
     global _events
     _events = _take_stdout()
@@ -74,18 +79,26 @@ def main(home: str, device: str = "cpu", threads: str = "1") -> None:
     torch.set_num_threads(1)
     where = choose_device(device)
     helper = helping_thread() if threads == "2" and where.type == "cpu" else None
-    bench = Workbench(open_store(Path(home)), where, helper)
-    inbox = _Inbox()
+    alive = Signs(int(pipe) if pipe else None)
+    bench = Workbench(open_store(Path(home)), where, helper, alive)
+    inbox = _Inbox(alive)
     inbox.start()
     warm_up()
     _send("ready")
+    is_quiet = True
     while True:
+        alive()
+        due = bench.records.wait()
         try:
-            job = inbox.jobs.get(timeout=bench.records.wait())
+            job = inbox.jobs.get(timeout=WAIT_SECONDS if due is None else min(due, WAIT_SECONDS))
         except queue.Empty:
             bench.records.write_due()  # idle: write the records that the last steps made outdated
+            if due is None and not is_quiet:  # nothing was done for a while
+                bench.store.checkpoint()
+                is_quiet = True
         else:
             do(bench, job, inbox.wait)
+            is_quiet = False
 
 
 def do(bench: Workbench, job: dict[str, Any], wait: Wait) -> None:

@@ -119,12 +119,14 @@ def make_learner(
     dataset: ImageDataset,
     device: torch.device | None = None,
     helper: Executor | None = None,
+    alive: Callable[[], None] = lambda: None,
 ) -> Learner:
     """The learner of a run.
 
     Args:
         device: where tensors are computed; None for the CPU.
         helper: an executor with one thread, to use a second core; results do not change.
+        alive: called at least every few seconds while the learner computes.
 
     Raises:
         ProtocolError: the data set is too small for the protocol.
@@ -133,4 +135,4 @@ def make_learner(
     from dal_core.learner.bayesian_cnn import BayesianCNNLearner  # imports torch
     from dal_core.posterior.base import CPU  # imports torch
 
-    return BayesianCNNLearner(spec, dataset, device or CPU, helper)
+    return BayesianCNNLearner(spec, dataset, device or CPU, helper, alive)

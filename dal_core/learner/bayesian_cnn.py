@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import cached_property
@@ -83,6 +83,7 @@ class BayesianCNNLearner:
         device: where tensors are computed (see `device.choose_device`); random numbers are drawn
             on the CPU.
         helper: an executor with one thread, to use a second core; results do not change.
+        alive: called at least every few seconds while a method computes.
 
     Raises:
         ProtocolError: the data set is too small for the protocol.
@@ -95,6 +96,7 @@ class BayesianCNNLearner:
         dataset: ImageDataset,
         device: torch.device = CPU,
         helper: Executor | None = None,
+        alive: Callable[[], None] = lambda: None,
     ) -> None:
         if spec.fingerprint != dataset.fingerprint:
             raise ValueError(
@@ -102,12 +104,12 @@ class BayesianCNNLearner:
                 f"that of {dataset.name} is {dataset.fingerprint[:12]}"
             )
         self.spec, self.dataset = spec, dataset
-        self.device, self.helper = device, helper
+        self.device, self.helper, self.alive = device, helper, alive
         self.split: Split = split_of(spec, dataset)
         kind = ImageKind(
             dataset.image_shape, dataset.n_classes, dataset.pixel_mean, dataset.pixel_std
         )
-        self.posterior = make_posterior(spec.protocol, kind, device, helper)
+        self.posterior = make_posterior(spec.protocol, kind, device, helper, alive)
 
     @property
     def protocol(self) -> Protocol:
@@ -301,7 +303,7 @@ class BayesianCNNLearner:
             self.dataset.images[ids],
             self.protocol.num_mc_samples,
             self.seed(purpose, fitted.n_labelled),
-            progress=progress,
+            progress=progress or (lambda _done, _total: self.alive()),
             helper=self.helper,
         )
 

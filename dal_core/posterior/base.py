@@ -149,6 +149,7 @@ class Posterior(ABC):
         kind: the images and classes of the data set.
         device: where tensors are computed; random numbers are drawn on the CPU.
         helper: an executor with one thread, to use a second core; results do not change.
+        alive: called between the batches of a training.
     """
 
     def __init__(
@@ -157,9 +158,10 @@ class Posterior(ABC):
         kind: ImageKind,
         device: torch.device = CPU,
         helper: Executor | None = None,
+        alive: Callable[[], None] = lambda: None,
     ) -> None:
         self.protocol, self.kind = protocol, kind
-        self.device, self.helper = device, helper
+        self.device, self.helper, self.alive = device, helper, alive
 
     @abstractmethod
     def fit(
@@ -205,12 +207,13 @@ def make_posterior(
     kind: ImageKind,
     device: torch.device = CPU,
     helper: Executor | None = None,
+    alive: Callable[[], None] = lambda: None,
 ) -> Posterior:
     """The posterior that the protocol names, from the module of the same name in this folder."""
     name = protocol.posterior
     if name not in _classes:
         import_module(f"{__package__}.{name}")  # registers itself
-    return _classes[name](protocol, kind, device, helper)
+    return _classes[name](protocol, kind, device, helper, alive)
 
 
 def chunk_seed(seed: int, number: int) -> int:

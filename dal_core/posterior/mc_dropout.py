@@ -69,6 +69,7 @@ class McDropout(Posterior):
             watch,
             BatchOrder(batch_size, _generator(seeds(Purpose.BATCH_ORDER))) if batch_size else None,
             helper=self.helper,
+            alive=self.alive,
         )
         return McDropoutModel(network, training)
 

@@ -7,9 +7,11 @@ always be rewritten from the log.
 from __future__ import annotations
 
 import fcntl
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeGuard
 
 from dal_core.data import catalogue
 from dal_core.protocol.parameters import Protocol
@@ -30,11 +32,14 @@ FILE_NAME = "record.yaml"
 
 
 def run_curve(log: RunState | RunSummary) -> RunCurve:
-    """Test accuracy and mutual information of one run; no points without a test set."""
+    """Test accuracy and mutual information of one run; no points without a test set.
+
+    Earlier versions stored trainings that had diverged; they are no points either.
+    """
     measured = [
         (step.n_labelled, step.accuracy, step.mutual_information)
         for step in log.steps
-        if step.accuracy is not None and step.mutual_information is not None
+        if _is_finite(step.accuracy) and _is_finite(step.mutual_information)
     ]
     return RunCurve(
         acquisition=log.run.spec.acquisition,
@@ -93,10 +98,14 @@ def _split(logs: Sequence[RunState | RunSummary]) -> tuple[list[RunCurve], list[
         for log in logs
         if log.run.spec.acquisition == FULL_DATA
         and log.steps
-        and log.steps[-1].accuracy is not None
-        and log.steps[-1].mutual_information is not None
+        and _is_finite(log.steps[-1].accuracy)
+        and _is_finite(log.steps[-1].mutual_information)
     ]
     return [run_curve(log) for log in logs if log.run.spec.acquisition != FULL_DATA], bounds
+
+
+def _is_finite(value: float | None) -> TypeGuard[float]:
+    return value is not None and math.isfinite(value)
 
 
 def experiment_dir(home: Path, experiment_id: str) -> Path:
@@ -109,7 +118,6 @@ def write_run_record(store: Store, run_id: str) -> Path:
 
     Raises:
         RunNotFound: there is no such run.
-        RecordError: a measured value is not finite, as after a diverged training.
         OSError: the file cannot be written.
     """
     return _write_run(store, store.log(run_id))
@@ -125,7 +133,6 @@ def refresh_records(store: Store, experiment_id: str) -> Path:
 
     Raises:
         ExperimentNotFound: there is no such experiment.
-        RecordError: a measured value is not finite, as after a diverged training.
         OSError: a file cannot be written.
     """
     for log, _ in store.experiments.summaries(experiment_id):
@@ -142,7 +149,6 @@ def write_experiment_record(store: Store, experiment_id: str) -> Path:
 
     Raises:
         ExperimentNotFound: there is no such experiment.
-        RecordError: a measured value is not finite, as after a diverged training.
         OSError: the file cannot be written.
     """
     folder = experiment_dir(store.home, experiment_id)

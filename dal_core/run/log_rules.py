@@ -1,4 +1,4 @@
-"""What every row of a log satisfies by itself; a row that does not is damaged.
+"""What every log satisfies; one that does not is damaged.
 
 Rows are checked when they are written, so these checks only find what changed on the disk.
 """
@@ -10,6 +10,7 @@ from typing import Any
 
 from dal_core.run.answers import is_amount, is_int, repeated
 from dal_core.run.events import Answer, Query, StepResult
+from dal_core.run.state import RunState
 
 
 def check_query(query: Query) -> None:
@@ -78,3 +79,26 @@ def _is_nan(value: Any) -> bool:
 
 def _is_share(value: Any) -> bool:
     return _is_number(value) and 0 <= value <= 1
+
+
+def broken_rules(log: RunState) -> list[str]:
+    """What in a log contradicts itself, one line each; empty for a sound log."""
+    found = []
+    for submission in log.submissions:
+        query = log.queries.get(submission.query_id)
+        if query is None:
+            found.append(f"submission {submission.submission_id} answers a query that is missing")
+            continue
+        unasked = [a.image_id for a in submission.answers if a.image_id not in query.ranking]
+        if unasked:
+            what = f"image {unasked[0]}, which was not asked"
+            found.append(f"submission {submission.submission_id} answers {what}")
+    answered = [a.image_id for one in log.submissions for a in one.answers]
+    if (twice := repeated(answered)) is not None:
+        found.append(f"image {twice} is answered twice")
+    for step in log.steps:
+        expected = log.n_labelled_at(step.after, step.corrected)
+        if step.n_labelled != expected:
+            n = step.n_labelled
+            found.append(f"step {step.step} has {n} labels; its submissions give {expected}")
+    return found

@@ -45,6 +45,10 @@ class RunInUse(Exception):
     """The run belongs to an experiment; the message is one line."""
 
 
+class Diverged(ArithmeticError):
+    """A training gave numbers that are not finite; the message is one line. Nothing is stored."""
+
+
 class NothingToUndo(ValueError):
     """The run has no submission to retract; the message is one line."""
 

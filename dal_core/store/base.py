@@ -54,6 +54,13 @@ class Store(ABC):
     def close(self) -> None:
         """Close all connections. If the store is used again, it opens new ones."""
 
+    @abstractmethod
+    def checkpoint(self) -> None:
+        """Move what was written lately into the main file of the database, if nobody is busy.
+
+        Nothing depends on it; the main file alone is then as complete as can be.
+        """
+
     def run_dir(self, run_id: str) -> Path:
         """The folder of the run's files; it need not exist."""
         return run_dir(self.home, run_id)

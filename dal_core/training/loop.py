@@ -93,6 +93,7 @@ def train(
     batches: BatchOrder | None = None,
     full_curve: bool = False,
     helper: Executor | None = None,
+    alive: Callable[[], None] = lambda: None,
 ) -> Training:
     """Train `model` in place and leave the kept weights in it.
 
@@ -109,6 +110,7 @@ def train(
             The kept weights are the same.
         helper: an executor with one thread, which validates an epoch while the next one trains.
             The result is the same to the last bit.
+        alive: called after every batch, since an epoch can take minutes.
 
     The model and all tensors are on one device.
 
@@ -132,7 +134,9 @@ def train(
     try:
         for number in range(1, protocol.n_epochs + 1):
             parts = batches.epoch(len(images)) if batches else [slice(None)]
-            train_losses.append(_train_epoch(model, images, labels, parts, optimiser, generator))
+            train_losses.append(
+                _train_epoch(model, images, labels, parts, optimiser, generator, alive)
+            )
             val_loss = keeper.validate(number) if keeper else None
             if watch is not None:
                 left = (time.perf_counter() - started) / number * (protocol.n_epochs - number)
@@ -157,6 +161,7 @@ def _train_epoch(
     parts: Sequence[slice | Tensor],
     optimiser: torch.optim.Optimizer,
     generator: torch.Generator,
+    alive: Callable[[], None],
 ) -> float:
     """One pass over the images with an optimiser step per part; returns the mean loss per image."""
     total = 0.0
@@ -169,6 +174,7 @@ def _train_epoch(
         loss.backward()
         optimiser.step()
         total += float(loss.detach()) * len(batch)
+        alive()
     return total / len(images)
 
 

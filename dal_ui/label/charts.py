@@ -13,7 +13,7 @@ import streamlit as st
 from dal_core.figures.learning import learning_curve
 from dal_core.record_file.sync import run_curve
 from dal_core.results.curves import Metric, RunCurve
-from dal_core.results.labelling_cost import labelling_minutes, labelling_seconds
+from dal_core.results.labelling_cost import MOST_SECONDS, labelling_minutes, labelling_seconds
 from dal_core.run.state import RunState
 from dal_ui.label import words
 from dal_ui.label.view import View
@@ -26,7 +26,8 @@ HOW_TO_READ: dict[Metric, str] = {
 }
 OVER_MINUTES_HELP = (
     "Draws the curves over the time you spent labelling. The numbers below it are your median "
-    "seconds per image and the minutes in total. Random is drawn with your times, as if its images "
+    "seconds per image and the minutes in total. Of an image that took longer, "
+    f"{MOST_SECONDS:.0f} seconds are counted. Random is drawn with your times, as if its images "
     "took as long to label as yours."
 )
 

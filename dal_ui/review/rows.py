@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from dal_core.data.base import ImageDataset
 from dal_core.execution.predictions import Predictions
+from dal_core.results.labelling_cost import counted
 from dal_core.run.events import Source
 from dal_core.run.state import RunState
 from dal_ui.shared.datasets import true_label
@@ -25,7 +26,7 @@ class ReviewRow:
         label: the label now; None for a skipped image.
         first: the label before any correction.
         asked_at: labels in the training set when the image was asked for.
-        seconds: spent on it; None where no time was measured.
+        seconds: labelling time (`counted`); None where no time was measured.
         predicted: the class the network finds likeliest, and `confidence`, its probability; None
             where the newest model has no prediction.
         doubt: the network's probability of all classes other than `label`; None for a skipped
@@ -103,7 +104,7 @@ def review_rows(
                     first=before.get(image_id, label),
                     source=submission.source,
                     asked_at=asked_at,
-                    seconds=answer.seconds,
+                    seconds=counted(answer.seconds),
                     predicted=None if mean is None else int(mean.argmax()),
                     confidence=None if mean is None else float(mean.max()),
                     doubt=None if mean is None or label is None else 1.0 - float(mean[label]),

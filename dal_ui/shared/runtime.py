@@ -17,6 +17,7 @@ from dal_core.run.next_task import Task, next_task
 from dal_core.store.base import Store
 from dal_core.store.home import default_home
 from dal_core.store.opening import open_store
+from dal_core.upkeep.leftovers import remove_leftovers
 
 # At least two, so that a run handed to the oracle and its random baseline advance together. Both
 # pause while a person waits.
@@ -46,6 +47,7 @@ def workers() -> Workers:
     if runs.read_only:
         pool.close()  # nothing can be stored, so nothing is computed
         return pool
+    remove_leftovers(runs.home)
     pool.warm_up()
     for one in runs.survey().runs:
         task = next_task(one)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,10 +16,13 @@ from dal_core.data.base import ImageDataset
 from dal_core.execution import worker_process
 from dal_core.execution.job import Workbench, advance
 from dal_core.learner.bayesian_cnn import BayesianCNNLearner
+from dal_core.models.networks import BayesianCNN
 from dal_core.record_file.io import read_record
 from dal_core.record_file.schema import curves
+from dal_core.record_file.sync import write_run_record
 from dal_core.run.environment import changes
 from dal_core.run.events import Answer
+from dal_core.run.next_task import Task, next_task
 from dal_core.run.rows import RunNotFound
 from dal_core.store.base import Store
 from dal_core.store.home import run_dir
@@ -26,6 +31,7 @@ from dal_core.store.run_lock import RunBusy, run_lock
 from dal_core.store.sqlite import schema
 from dal_core.store.sqlite.commands import SqliteStore
 from dal_core.store.versions import current_versions
+from dal_core.training import loop
 from tests.experiment_kit import measures, new_run
 
 
@@ -209,3 +215,43 @@ def test_a_step_that_cannot_be_computed_again_is_no_failure_of_its_run(
     assert progress is not None and progress.part == "idle"
     (event,) = map(json.loads, capsys.readouterr().out.splitlines())
     assert (event["event"], event["message"]) == ("failed", "OSError: the disk is full")
+
+
+@pytest.mark.parametrize("person", [False, True])
+def test_a_training_that_diverges_fails_its_run_in_one_line_and_stores_nothing(
+    store: Store,
+    mnist5k: ImageDataset,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    person: bool,
+) -> None:
+    run_id = new_run(store, mnist5k, person=person).run_id
+    monkeypatch.setattr(loop, "_train_epoch", diverge)
+    job = {"do": "work", "run": run_id, "steps": None}
+    worker_process.do(Workbench(store), job, lambda: None)
+    log = store.log(run_id)
+    assert (log.steps, log.open_query) == ((), None)
+    assert log.failure is not None
+    what = "a score" if person else "train loss"  # a person is asked first
+    reason = f"Diverged: the training on 20 labels diverged: {what} is nan"
+    assert log.failure.reason == reason and next_task(log).task is Task.NOTHING
+
+
+def diverge(model: BayesianCNN, *_: object) -> float:
+    with torch.no_grad():
+        for weights in model.parameters():
+            weights.fill_(torch.nan)
+    return float("nan")
+
+
+def test_a_diverged_step_of_an_earlier_version_is_left_out_of_the_record(
+    store: Store, mnist5k: ImageDataset
+) -> None:
+    run_id = new_run(store, mnist5k).run_id
+    finish(store, run_id)
+    log = store.log(run_id)
+    nan: Any = dict.fromkeys(("accuracy", "mutual_information", "train_loss"), float("nan"))
+    store.add_step(run_id, dataclasses.replace(log.steps[1], **nan))
+    (curve,) = curves(read_record(write_run_record(store, run_id)))
+    assert curve.n_labelled == (20, 40)
+    assert curve.accuracy == (log.steps[0].accuracy, log.steps[2].accuracy)

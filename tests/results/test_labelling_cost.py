@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dal_core.results.labelling_cost import labelling_minutes, labelling_seconds
+from dal_core.results.labelling_cost import MOST_SECONDS, labelling_minutes, labelling_seconds
 from dal_core.run.events import Answer
 from dal_core.store.base import Store
 from dal_core.store.opening import open_store
@@ -77,3 +77,14 @@ def test_minutes_never_fall_when_labels_are_taken_away(store: Store) -> None:
     assert minutes == pytest.approx({20: 0, 30: 33 / 60, 38: 132 / 60})  # what was spent stays
     assert list(minutes.values()) == sorted(minutes.values())
     assert log.steps[-1].after == log.after  # the newest network is the last of the curve
+
+
+def test_a_break_with_the_page_open_is_not_counted_beyond_the_cap(store: Store) -> None:
+    run_id = new_run(store).run_id
+    state = answer(store, run_id, 0, 1800.0)
+    store.add_step(run_id, new_result(30, state))
+    log = store.log(run_id)
+    assert set(labelling_seconds(log).values()) == {MOST_SECONDS}
+    assert labelling_minutes(log) == {30: pytest.approx(11 * MOST_SECONDS / 60)}
+    (stored,) = {one.seconds for one in log.submissions[0].answers}
+    assert stored == 1800.0  # the log keeps what was measured

@@ -667,3 +667,17 @@ def test_the_pulse_changes_with_the_log_and_the_directives_and_with_nothing_else
     assert changed()
     store.delete_run(run.run_id)
     assert changed() and beats[-1] is None
+
+
+def test_a_checkpoint_makes_the_main_file_whole_and_waits_for_nobody(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    run_id = new_run(store).run_id
+    give(store, ask(store, run_id, range(100)))
+    assert (tmp_path / "dal.db-wal").stat().st_size > 0
+    store.checkpoint()
+    assert (tmp_path / "dal.db-wal").stat().st_size == 0
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    (copy / "dal.db").write_bytes((tmp_path / "dal.db").read_bytes())
+    assert open_store(copy).log(run_id) == store.log(run_id)
+    store.close()

@@ -7,6 +7,7 @@ still hold when it writes. When it returns, its data are on the disk (except for
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -42,6 +43,15 @@ from dal_core.store.versions import current_versions
 
 class SqliteStore(Queries):
     """A store in the SQLite file `dal.db` of its home. Many processes can use it at once."""
+
+    def checkpoint(self) -> None:
+        connection = self._reading.raw_connection()
+        try:
+            connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        except sqlite3.Error:  # busy, full or read-only: the next one does it
+            pass
+        finally:
+            connection.close()
 
     def create_run(
         self,

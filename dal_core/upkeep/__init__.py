@@ -1,0 +1,1 @@
+"""Keeping a home safe: backups, restoring them, and examining and mending what is stored."""
