@@ -248,6 +248,8 @@ def test_a_row_says_what_its_run_is_doing(store: Store, mnist5k: ImageDataset) -
         }
     ]
     assert actions.run_rows(now, held=True)[0]["doing"] == "paused: a person's batch first"
+    scoring = replace(now.runs[0], progress=Progress("score", 20, 1, 2))
+    assert actions.doing(scoring, held=False) == "scoring, 50%"
 
 
 def test_a_run_that_has_just_begun_does_not_cut_the_live_curve_short() -> None:
