@@ -28,6 +28,10 @@ def about(log: RunState) -> str:
     )
 
 
+DROPPED = (
+    "Your labels were not saved: their batch was taken back in another tab. This tab keeps them "
+    "and fills them in when the same images are asked again."
+)
 PLACES = "The first images will appear here."
 
 
@@ -187,7 +191,7 @@ def _name(dataset: ImageDataset, label: int) -> str:
 
 def refused(outcome: SubmitOutcome, dataset: ImageDataset) -> str:
     """Why a submission was not stored, and the labels stored instead."""
-    line = f"Your labels were not saved: {outcome.reason}."
+    line = f"Your labels were not saved: {plain(str(outcome.reason))}."
     stored = outcome.submission
     if stored is None:
         return line

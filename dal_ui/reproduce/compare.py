@@ -27,7 +27,7 @@ from dal_ui.reproduce.results import results
 from dal_ui.reproduce.start import name_of
 from dal_ui.reproduce.statistics import statistics_view
 from dal_ui.shared import runtime
-from dal_ui.shared.markdown import plain
+from dal_ui.shared.markdown import plain, plain_table
 
 MAX_COMPARED = 4
 MAX_UPLOAD_MB = 10
@@ -144,7 +144,7 @@ def compare_view() -> None:
     )
     for table in needed_side_by_side(runs):
         st.markdown(f"**{table.attrs['title']}**")
-        st.table(table)
+        st.table(plain_table(table))
     st.markdown("**Statistics over seeds**")
     statistics_view(runs, "compare")
 
