@@ -53,6 +53,10 @@ def _state(view: View, progress: Progress | None, below: str) -> None:
     if view.log.failure is not None:
         _failed(view.log.run.run_id, view.log.failure)
         return
+    unstored = runtime.workers().unstored_failure(view.log.run.run_id)
+    if unstored is not None:
+        st.error(words.failed_unstored(unstored), icon=":material/error:")
+        return
     if view.next_task.has_work:
         st.progress(*words.working(view, progress))
     elif view.next_task.finished:

@@ -136,6 +136,14 @@ def _held(view: View) -> str:
     )
 
 
+def failed_unstored(reason: str) -> str:
+    """Work failed, and the disk takes not even that: why, and when it can be tried again."""
+    return (
+        f"Work on this run failed: {plain(reason)}. Nothing can be written at the moment. Once it "
+        "can, *Try again* appears here."
+    )
+
+
 def finished(reason: str) -> str:
     """Why the run asks for nothing more, and what can be done next."""
     return f"Finished: {reason}. Download the labels below, or start a new run."
