@@ -114,7 +114,7 @@ def compare_view() -> None:
         return
     missing = unmeasured(runtime.store(), there)
     if missing:
-        st.caption(plain(f"Not listed, because nothing is measured yet: {', '.join(missing)}."))
+        st.caption(plain(f"Not listed, because no accuracy is measured yet: {', '.join(missing)}."))
     chosen = st.multiselect(
         "Compare (the first is drawn solid)",
         list(there),
