@@ -26,7 +26,7 @@ from dal_ui.explain.words import before_corrections, network_names
 from dal_ui.label.words import about
 from dal_ui.replay.recompute_button import recompute_button
 from dal_ui.replay.section import replay_section
-from dal_ui.shared import runtime, shell, trouble
+from dal_ui.shared import address, runtime, shell, trouble
 from dal_ui.shared.datasets import dataset_available
 from dal_ui.shared.markdown import plain
 from dal_ui.shared.widgets import address_choice, choice
@@ -95,7 +95,7 @@ def _choose(named: str | None) -> str | None:
             parameter="run",
             label_visibility="collapsed",
         )
-    if chosen != st.query_params.get("run"):
+    if chosen != st.query_params.get("run") and not address.is_followed():
         st.query_params["run"] = chosen
         shell.current_run("explain")
     return chosen

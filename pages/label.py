@@ -99,6 +99,7 @@ def _take(store: Store, run_id: str, submission: GridSubmission) -> bool:
         _nothing_saved(error)
         return False
     if outcome is None:
+        _dropped(store, submission)
         return False
     st.session_state["taken"] = submission.nonce
     if outcome.status != "refused":
@@ -109,8 +110,18 @@ def _take(store: Store, run_id: str, submission: GridSubmission) -> bool:
     return True
 
 
+def _dropped(store: Store, submission: GridSubmission) -> None:
+    """Say that the labels answer a batch that is not asked any more, unless they were stored."""
+    st.session_state["taken"] = submission.nonce
+    if store.find_submitted(submission.nonce) is None:
+        st.session_state["dropped"] = submission.nonce
+        _notify(words.DROPPED)
+
+
 def _nothing_saved(error: ValueError) -> None:
-    st.error(f"Nothing was saved: {error}. Reload the page, and label this batch again.")
+    st.error(
+        f"Nothing was saved: {plain(str(error))}. Reload the page, and label this batch again."
+    )
 
 
 def _notify(notice: str) -> None:

@@ -32,7 +32,9 @@ def render() -> None:
         return
     now = actions.find(runtime.store(), experiment_id)
     if now is None:
-        st.error(f"There is no experiment {experiment_id!r} here. It may have been forgotten.")
+        st.error(
+            f"There is no experiment '{plain(experiment_id)}' here. It may have been forgotten."
+        )
         if st.button("All experiments", type="primary"):
             _leave()
         return
@@ -93,7 +95,7 @@ def _dataset(now: ExperimentStatus) -> ImageDataset | None:
     try:
         return runtime.dataset(name)
     except DataError:
-        st.caption(f"The data set {name} cannot be read here, so figure 1 is left out.")
+        st.caption(f"The data set {plain(name)} cannot be read here, so figure 1 is left out.")
         return None
 
 

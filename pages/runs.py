@@ -13,7 +13,7 @@ from dal_core.results.titles import display_name
 from dal_core.run.rows import DamagedRun
 from dal_ui.runs import listing
 from dal_ui.runs.forking import can_be_forked, fork_form
-from dal_ui.shared import runtime, shell
+from dal_ui.shared import address, runtime, shell
 from dal_ui.shared.downloads import download_buttons
 from dal_ui.shared.markdown import plain
 
@@ -81,7 +81,8 @@ def _table(lines: list[RunLine], named: str | None) -> RunLine | None:
         on_select="rerun",
         selection_mode="single-row",
         selection_default={"selection": {"rows": rows}} if rows else None,
-        key=f"runs-{len(lines)}-{lines[0].run.run_id}",  # another list, another selection
+        # Another list or another address, another selection.
+        key=f"runs-{len(lines)}-{lines[0].run.run_id}-{address.n_followed()}",
         column_config={
             **{name: st.column_config.Column(width=width) for name, width in WIDTHS.items()},
             "accuracy": st.column_config.NumberColumn(width=WIDTHS["accuracy"], format="%.1f%%"),
@@ -173,7 +174,7 @@ def _delete(line: RunLine) -> None:
 def _delete_now(run_id: str, name: str) -> None:
     problem = listing.delete_run(runtime.store(), run_id)
     if problem:
-        st.warning(problem)
+        st.warning(plain(problem))
         return
     st.query_params.pop("run", None)
     st.session_state["deleted"] = f"Deleted {name}."

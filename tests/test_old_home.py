@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from dal_core.cli import main
 from dal_core.execution.job import Workbench, advance
@@ -154,4 +155,9 @@ def test_an_old_record_holds_the_same_numbers(home: Path) -> None:
 
 def test_the_record_of_an_old_run_is_exported_to_the_same_file(home: Path) -> None:
     found = DAL.says(home, "export", NAMES["noisy"], "--format", "yaml", "--out", "-")
-    assert found == (home / NAMES["noisy"] / "record.yaml").read_text(encoding="utf-8")
+    then, added, provenance = found.partition("provenance:\n")
+    assert f"{then}...\n" == (home / NAMES["noisy"] / "record.yaml").read_text(encoding="utf-8")
+    # The one thing that is new: whose answers it holds. Where they were computed is not known.
+    assert added and yaml.safe_load(added + provenance)["provenance"] == {
+        "runs": [{"function": "mutual_information", "seed": 1, "answered_by": ["oracle"]}]
+    }

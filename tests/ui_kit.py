@@ -25,6 +25,7 @@ class InlineWorkers:
         self.asked: dict[str, bool] = {}
         self.asked_weights: list[tuple[str, int]] = []
         self.problems: dict[tuple[str, int], str] = {}
+        self.failures: dict[str, str] = {}
 
     def ask(self, run_id: str, *, person_waits: bool, rank: int = 0, n_labelled: int = 0) -> None:
         self.asked[run_id] = person_waits
@@ -32,6 +33,9 @@ class InlineWorkers:
     def ask_weights(self, run_id: str, after: int) -> None:
         self.problems.pop((run_id, after), None)
         self.asked_weights.append((run_id, after))
+
+    def unstored_failure(self, run_id: str) -> str | None:
+        return self.failures.get(run_id)
 
     def is_active(self, run_id: str) -> bool:
         return run_id in self.asked

@@ -39,5 +39,7 @@ def _write_any_text() -> None:
 
 
 def _print_error(line: str, code: int) -> int:
-    print(f"dal: {line}", file=sys.stderr)
+    from dal_core.limits.text import visible
+
+    print(f"dal: {visible(line)}", file=sys.stderr)
     return code

@@ -14,10 +14,9 @@ from rich.text import Text
 
 from dal_core.cli.results import measure
 from dal_core.cli.tables import table
-from dal_core.cli.watching import PARTS, accuracy
+from dal_core.cli.watching import accuracy
 from dal_core.experiments.forecast import duration
 from dal_core.experiments.status import ExperimentStatus, RunStatus, is_bound
-from dal_core.limits.text import visible
 from dal_core.store.run_lock import is_locked
 
 COLUMNS = ("function", "seed", "step", "labels", "accuracy", "doing", "left")
@@ -102,23 +101,12 @@ def step_line(run: RunStatus, number: int) -> str:
 
 
 def doing(run: RunStatus, is_worked_on: bool) -> str:
-    """What is being done for the run now, as text.
+    """What is done for the run now; of a failed run, why it failed.
 
     Args:
         is_worked_on: whether a process holds the run's lock.
     """
-    if run.is_complete:
-        return "done"
-    if run.failure is not None:
-        return f"failed: {visible(run.failure)}"
-    now = run.progress
-    if not is_worked_on:
-        return "waiting" if run.has_work else run.state.value
-    if now is None or now.part not in PARTS or not now.n_epochs:
-        return "starting"
-    if now.part == "train":
-        return f"epoch {now.epoch} of {now.n_epochs}"
-    return f"{PARTS[now.part]} {(now.epoch or 0) / now.n_epochs:.0%}"
+    return run.doing(is_worked_on) if run.failure is None else f"failed: {run.failure}"
 
 
 def _name(run: RunStatus) -> str:

@@ -11,12 +11,12 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from dal_core.experiments.forecast import duration, seconds_left
+from dal_core.experiments.status import PARTS
 from dal_core.run.events import StepResult
 from dal_core.run.state import RunState
 from dal_core.store.base import Store
 
 TICK_SECONDS = 0.2
-PARTS = {"train": "training", "score": "scoring", "evaluate": "evaluating"}
 
 
 def accuracy(step: StepResult) -> str:

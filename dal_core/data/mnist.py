@@ -76,13 +76,31 @@ def find(data_dir: Path | None = None) -> Path | None:
 
 
 def load(data_dir: Path | None = None) -> ImageDataset:
-    """Read the four files. Raises DataMissing, or DataCorrupt, which names the file.
+    """Read the four files.
 
     The images are memory-mapped, so that all processes share one copy (`image_cache`).
+
+    Raises:
+        DataMissing: the files are not there.
+        DataCorrupt: a file is damaged, or these are other data under the names of MNIST's files.
     """
     root = _root(data_dir)
     sources = [path for stem in STEMS for path in _files(root, stem)]
-    return _build(root, lambda labels: mapped_images(NAME, sources, labels, lambda: _images(root)))
+    dataset = _build(
+        root, lambda labels: mapped_images(NAME, sources, labels, lambda: _images(root))
+    )
+    _check_published(root, dataset)
+    return dataset
+
+
+def _check_published(root: Path, dataset: ImageDataset) -> None:
+    """Refuse other data: runs, experiments and records would call them MNIST."""
+    if dataset.fingerprint != FINGERPRINT:
+        raise DataCorrupt(
+            f"{root}: readable but not the published MNIST, SHA-256 {dataset.fingerprint} "
+            f"instead of {FINGERPRINT}; `dal data fetch mnist` gets the published files, and other "
+            "images need a data set of their own (CONTRIBUTING.md)"
+        )
 
 
 def _root(data_dir: Path | None) -> Path:
@@ -175,11 +193,7 @@ def verify(data_dir: Path | None = None) -> str:
     """Read everything and compare it with the published files. Raises DataError."""
     root = _root(data_dir)
     dataset = _build(root, lambda _: _images(root))  # the files, not the cache
-    if dataset.fingerprint != FINGERPRINT:
-        raise DataCorrupt(
-            f"{root}: readable but not the published MNIST, SHA-256 {dataset.fingerprint} "
-            f"instead of {FINGERPRINT}"
-        )
+    _check_published(root, dataset)
     return f"{NAME}: {len(dataset):,} images in {root}, as published, SHA-256 {FINGERPRINT}"
 
 

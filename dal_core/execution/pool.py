@@ -147,6 +147,10 @@ class Workers:
         with self._lock:
             return self._problems.get((run_id, after))
 
+    def unstored_failure(self, run_id: str) -> str | None:
+        """Why work on the run failed, while that cannot be stored; such a run is not worked on."""
+        return self._failed.get(run_id)
+
     def person_goes_first(self) -> bool:
         """Whether background workers pause because a person waits for the interactive worker."""
         with self._lock:

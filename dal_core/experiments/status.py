@@ -13,6 +13,8 @@ from dal_core.run.state import RunSummary
 from dal_core.store.base import Store
 from dal_core.store.experiments import ExperimentRow
 
+PARTS = {"train": "training", "score": "scoring", "evaluate": "testing"}  # of a step, in words
+
 
 class State(Enum):
     """The state of an experiment, or of one of its runs."""
@@ -68,6 +70,25 @@ class RunStatus:
         """Why the last work on the run failed; None if it did not. `resume` tries again."""
         failure = self.log.failure
         return None if failure is None or self.is_complete else failure.reason
+
+    def doing(self, is_worked_on: bool) -> str:
+        """What is done for the run now, in a few words.
+
+        Args:
+            is_worked_on: whether a worker has the run.
+        """
+        if self.is_complete:
+            return "done"
+        if self.failure is not None or not (self.has_work or is_worked_on):
+            return self.state.value
+        now = self.progress
+        if not is_worked_on:
+            return "waiting"
+        if now is None or now.part not in PARTS or not now.n_epochs:
+            return "starting"
+        if now.part == "train":
+            return f"training, epoch {now.epoch} of {now.n_epochs}"
+        return f"{PARTS[now.part]}, {(now.epoch or 0) / now.n_epochs:.0%}"
 
     @property
     def accuracy(self) -> float | None:

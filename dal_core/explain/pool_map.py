@@ -33,8 +33,8 @@ def project(features: np.ndarray) -> Projection:
     They are computed by a randomised singular value decomposition with power iterations (Halko,
     Martinsson and Tropp 2011). For 5,000 images and 4,608 features it takes seconds instead of
     minutes, and it agrees with the full decomposition to about six digits. The random start is
-    fixed and the largest loading of each axis is positive, so the same features always give the
-    same map.
+    fixed (torch.pca_lowrank would draw it from the global generator) and the largest loading of
+    each axis is positive, so the same features always give the same map.
 
     Raises:
         ValueError: there are fewer than three rows or two features.

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from dal_core.limits.text import shown
+from dal_core.record_file import provenance
 from dal_core.record_file.differences import UNWRITTEN
 from dal_core.record_file.schema import (
     MODEL_NAMES,
@@ -95,7 +96,16 @@ def merge(records: Sequence[Record]) -> Record:
         sorted({seed for record in records for seed in record.params["exp"]["seed_sequence"]}),
     )
     results = _union([merged.results, *(_unknown_results(record) for record in records)])
-    return Record(merged.params, results, _union([record.extra for record in records]))
+    extra = _union([record.extra for record in records])
+    return Record(merged.params, results, {**extra, **_merged_provenance(records)})
+
+
+def _merged_provenance(records: Sequence[Record]) -> dict[str, Any]:
+    """Our section of all records that dal wrote with one."""
+    ours = [record for record in records if "written_by" in record.params["exp"]]
+    return provenance.merged(
+        [record.extra[provenance.KEY] for record in ours if provenance.KEY in record.extra]
+    )
 
 
 def _build_params(protocol: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ written.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from dal_core.limits.files import read_file
 from dal_core.limits.refused import Malformed, Refused
 from dal_core.limits.text import shown, visible
 from dal_core.limits.yaml_text import YamlLimits, read_yaml
+from dal_core.record_file import provenance
 from dal_core.record_file.build import plain
 from dal_core.record_file.schema import Record
 from dal_core.record_file.validate import RecordError, check
@@ -66,9 +68,17 @@ def read_record(source: Path | str | bytes) -> Record:
             raise RecordError(f"{name}: {key} is missing (is the file cut off?)")
     params, results = content.pop("params"), content.pop("results")
     check(params, results)
+    if "written_by" in params["exp"]:
+        _check_provenance(content)
     if "written_by" in params["exp"] and not text.rstrip().endswith("..."):
         raise RecordError(f"{name} is cut off: a record written by dal ends with the line '...'")
     return Record(params, results, content)
+
+
+def _check_provenance(extra: Mapping[str, Any]) -> None:
+    """Check our own section; a foreign record may use its name for anything."""
+    if provenance.KEY in extra:
+        provenance.check(extra[provenance.KEY])
 
 
 def _text(source: Path | str | bytes) -> tuple[str, str]:

@@ -10,6 +10,7 @@ import fcntl
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeGuard
 
@@ -19,6 +20,7 @@ from dal_core.protocol.presets import describe_protocol
 from dal_core.protocol.run_spec import FULL_DATA
 from dal_core.record_file.build import build_record
 from dal_core.record_file.io import write_record
+from dal_core.record_file.provenance import provenance
 from dal_core.record_file.schema import Record
 from dal_core.record_file.validate import N_CLASSES
 from dal_core.results.curves import Bound, RunCurve
@@ -57,13 +59,13 @@ def run_record(log: RunState | RunSummary) -> Record:
     curves, bounds = _split([log])
     spec = log.run.spec
     values = spec.protocol.model_dump() | {"noise": spec.noise} | _classes(spec.protocol)
-    return build_record(curves, values, bounds)
+    return _with_provenance(build_record(curves, values, bounds), [log])
 
 
 def experiment_record(experiment: ExperimentRow, logs: Sequence[RunState | RunSummary]) -> Record:
     """The record of an experiment, with the steps its runs have measured so far."""
     curves, bounds = _split(logs)
-    return build_record(
+    record = build_record(
         curves,
         experiment.protocol.model_dump()
         | {"protocol": describe_protocol(experiment.protocol), "noise": experiment.noise}
@@ -73,6 +75,7 @@ def experiment_record(experiment: ExperimentRow, logs: Sequence[RunState | RunSu
         seeds=experiment.seeds,
         run_on_full=experiment.full_data,
     )
+    return _with_provenance(record, logs)
 
 
 def stored_record(store: Store, experiment_id: str) -> Record:
@@ -102,6 +105,15 @@ def _split(logs: Sequence[RunState | RunSummary]) -> tuple[list[RunCurve], list[
         and _is_finite(log.steps[-1].mutual_information)
     ]
     return [run_curve(log) for log in logs if log.run.spec.acquisition != FULL_DATA], bounds
+
+
+def _with_provenance(record: Record, logs: Sequence[RunState | RunSummary]) -> Record:
+    """The record, which also says whose answers it holds and where it was computed."""
+    runs = [
+        (log, [s for s in log.steps if _is_finite(s.accuracy) and _is_finite(s.mutual_information)])
+        for log in logs
+    ]
+    return replace(record, extra={**record.extra, **provenance(runs)})
 
 
 def _is_finite(value: float | None) -> TypeGuard[float]:

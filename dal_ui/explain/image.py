@@ -132,7 +132,7 @@ def _drawn(dataset: ImageDataset) -> Chosen | None:
     try:
         drawing = drawing_canvas(dataset.noun)
     except ValueError as error:
-        st.error(str(error))
+        st.error(plain(str(error)))
         return None
     if drawing is None or dataset.from_drawing is None:
         return None

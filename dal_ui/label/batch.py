@@ -32,6 +32,7 @@ def draw_batch(view: View, dataset: ImageDataset) -> GridSubmission | None:
             class_names=dataset.class_names,
             disabled=True,
             message=words.PLACES,
+            run=view.log.run.run_id,
             reviewing=is_open(),
         )
         return None
@@ -50,6 +51,8 @@ def draw_batch(view: View, dataset: ImageDataset) -> GridSubmission | None:
         stored=answered.labels if answered else None,
         disabled=not waits,
         last=view.log.after or None,
+        run=view.log.run.run_id,
+        dropped=st.session_state.get("dropped", ""),
         reviewing=is_open(),
     )
     return None

@@ -37,6 +37,6 @@ def _take(text: str) -> None:
     try:
         person.set_name(text)
     except ValueError as error:
-        st.error(f"{error}.")
+        st.error(f"{plain(str(error))}.")
         return
     st.rerun()

@@ -22,6 +22,7 @@ from dal_ui.label.identity import HELP
 from dal_ui.runs.listing import describe
 from dal_ui.shared import person, runtime, shell
 from dal_ui.shared.datasets import dataset_available, dataset_title, why_unavailable
+from dal_ui.shared.markdown import plain
 
 
 def start_form() -> None:
@@ -89,7 +90,7 @@ def _start(name: str, title: str, protocol: Protocol, function: str, seed: int, 
             mode=mode,
         )
     except ValueError as error:  # ProtocolError is one
-        st.error(str(error))
+        st.error(plain(str(error)))
         return
     person.note_labelled(run_id)
     shell.go_to(run_id)

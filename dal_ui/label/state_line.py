@@ -10,6 +10,7 @@ from dal_ui.label import actions, words
 from dal_ui.label.last_batch import Revealed
 from dal_ui.label.view import View, has_moved
 from dal_ui.shared import runtime, trouble
+from dal_ui.shared.markdown import plain
 
 WORKING_SECONDS, WAITING_SECONDS = 0.25, 1.0  # between two redraws of the line
 LISTEN_SECONDS = 0.2  # of them spent polling the store while a person waits for the next batch
@@ -52,6 +53,10 @@ def _state(view: View, progress: Progress | None, below: str) -> None:
     if view.log.failure is not None:
         _failed(view.log.run.run_id, view.log.failure)
         return
+    unstored = runtime.workers().unstored_failure(view.log.run.run_id)
+    if unstored is not None:
+        st.error(words.failed_unstored(unstored), icon=":material/error:")
+        return
     if view.next_task.has_work:
         st.progress(*words.working(view, progress))
     elif view.next_task.finished:
@@ -68,7 +73,7 @@ def _state(view: View, progress: Progress | None, below: str) -> None:
 
 def _failed(run_id: str, failure: Failure) -> None:
     left, right = st.columns([4, 1], vertical_alignment="center")
-    left.error(f"Work on this run failed: {failure.reason}", icon=":material/error:")
+    left.error(f"Work on this run failed: {plain(failure.reason)}", icon=":material/error:")
     if right.button("Try again", width="stretch"):
         runtime.store().retry(run_id)
         st.rerun(scope="app")

@@ -28,6 +28,10 @@ def about(log: RunState) -> str:
     )
 
 
+DROPPED = (
+    "Your labels were not saved: their batch was taken back in another tab. This tab keeps them "
+    "and fills them in when the same images are asked again."
+)
 PLACES = "The first images will appear here."
 
 
@@ -132,6 +136,14 @@ def _held(view: View) -> str:
     )
 
 
+def failed_unstored(reason: str) -> str:
+    """Work failed, and the disk takes not even that: why, and when it can be tried again."""
+    return (
+        f"Work on this run failed: {plain(reason)}. Nothing can be written at the moment. Once it "
+        "can, *Try again* appears here."
+    )
+
+
 def finished(reason: str) -> str:
     """Why the run asks for nothing more, and what can be done next."""
     return f"Finished: {reason}. Download the labels below, or start a new run."
@@ -187,7 +199,7 @@ def _name(dataset: ImageDataset, label: int) -> str:
 
 def refused(outcome: SubmitOutcome, dataset: ImageDataset) -> str:
     """Why a submission was not stored, and the labels stored instead."""
-    line = f"Your labels were not saved: {outcome.reason}."
+    line = f"Your labels were not saved: {plain(str(outcome.reason))}."
     stored = outcome.submission
     if stored is None:
         return line

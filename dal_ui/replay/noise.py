@@ -24,9 +24,11 @@ from dal_core.store.base import Store
 from dal_ui.replay.words import points
 from dal_ui.reproduce import actions
 from dal_ui.shared import runtime, trouble
+from dal_ui.shared.markdown import plain
 from dal_ui.shared.widgets import choice
 
 MOVING_SECONDS = 3.0
+
 FUNCTIONS = ("bald", "max_entropy", "random")
 CLEAN = "always right"
 
@@ -191,6 +193,6 @@ def _start(store: Store, workers: Workers) -> None:
     try:
         start_pairs(store, workers, functions, seeds, noise / 100, runtime.device())
     except ProtocolError as error:
-        st.error(str(error), icon=":material/error:")
+        st.error(plain(str(error)), icon=":material/error:")
         return
     st.rerun()

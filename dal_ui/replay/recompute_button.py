@@ -6,6 +6,7 @@ import streamlit as st
 
 from dal_core.execution.pool import Workers
 from dal_core.store.base import Store
+from dal_ui.shared.markdown import plain
 
 HELP = "Trains this network again in the background, to the same weights."
 
@@ -19,7 +20,7 @@ def recompute_button(store: Store, workers: Workers, run_id: str, after: int, la
         _progress(store, run_id)
         return
     if problem := workers.weights_problem(run_id, after):
-        st.error(f"Could not compute it: {problem}.", icon=":material/error:")
+        st.error(f"Could not compute it: {plain(problem)}.", icon=":material/error:")
     st.button(
         label,
         icon=":material/refresh:",

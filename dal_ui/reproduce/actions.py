@@ -140,19 +140,11 @@ def run_rows(now: ExperimentStatus, held: bool) -> list[dict[str, object]]:
 
 
 def doing(run: RunStatus, held: bool) -> str:
-    """What is happening to the run, in a person's words."""
-    progress = run.progress
-    if run.state is State.COMPLETE:
-        return "done"
-    if run.state is not State.UNFINISHED:
-        return run.state.value
-    if held:
+    """What is done for the run now; `held` while workers wait for a person."""
+    is_open = run.state is State.UNFINISHED
+    if held and is_open:
         return "paused: a person's batch first"
-    if progress is None or progress.part == "idle":
-        return "waiting"
-    if progress.part == "train":
-        return f"training, epoch {progress.epoch} of {progress.n_epochs}"
-    return "scoring the pool" if progress.part == "score" else "testing"
+    return run.doing(is_open and run.progress is not None and run.progress.part != "idle")
 
 
 def remaining(now: ExperimentStatus, n_workers: int) -> float | None:

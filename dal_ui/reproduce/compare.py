@@ -27,7 +27,7 @@ from dal_ui.reproduce.results import results
 from dal_ui.reproduce.start import name_of
 from dal_ui.reproduce.statistics import statistics_view
 from dal_ui.shared import runtime
-from dal_ui.shared.markdown import plain
+from dal_ui.shared.markdown import plain, plain_table
 
 MAX_COMPARED = 4
 MAX_UPLOAD_MB = 10
@@ -114,7 +114,7 @@ def compare_view() -> None:
         return
     missing = unmeasured(runtime.store(), there)
     if missing:
-        st.caption(plain(f"Not listed, because nothing is measured yet: {', '.join(missing)}."))
+        st.caption(plain(f"Not listed, because no accuracy is measured yet: {', '.join(missing)}."))
     chosen = st.multiselect(
         "Compare (the first is drawn solid)",
         list(there),
@@ -144,7 +144,7 @@ def compare_view() -> None:
     )
     for table in needed_side_by_side(runs):
         st.markdown(f"**{table.attrs['title']}**")
-        st.table(table)
+        st.table(plain_table(table))
     st.markdown("**Statistics over seeds**")
     statistics_view(runs, "compare")
 

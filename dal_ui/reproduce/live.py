@@ -19,6 +19,7 @@ from dal_core.experiments.status import ExperimentStatus, State
 from dal_core.results.curves import METRICS, Bound, Metric, RunCurve
 from dal_ui.reproduce import actions
 from dal_ui.shared import runtime, trouble
+from dal_ui.shared.markdown import plain
 
 LOOK_SECONDS, CURVES_SECONDS = 1.0, 3.0
 CHART_HEIGHT = 260
@@ -156,7 +157,7 @@ def _failures(now: ExperimentStatus) -> None:
         spec = run.log.run.spec
         message, again = st.columns([6, 1.4], vertical_alignment="center")
         name = f"{actions.run_name(run)}, seed {spec.seed}"
-        message.error(f"{name} failed: {run.failure}", icon=":material/error:")
+        message.error(plain(f"{name} failed: {run.failure}"), icon=":material/error:")
         if again.button("Try again", key=f"again-{run.log.run.run_id}", width="stretch"):
             actions.try_again(runtime.store(), run)
             _redraw()

@@ -24,7 +24,7 @@ from dal_core.results.crossings import by_function
 from dal_core.results.formats import csv, notes, printed, to_frame, to_latex, to_markdown
 from dal_core.results.tables import Table, tables
 from dal_ui.reproduce.statistics import statistics_view
-from dal_ui.shared.markdown import plain
+from dal_ui.shared.markdown import plain, plain_table
 
 _MIME = {"svg": "image/svg+xml", "png": "image/png", "pdf": "application/pdf"}
 _HOW_TO_READ = {
@@ -101,7 +101,7 @@ def _tables(record: Record, name: str, published: bool) -> None:
     for table in tables(curves(record)):
         st.markdown(f"**{table.title}**")
         st.caption(_HOW_TO_READ[table.number])
-        st.table(shown_columns(table, sustained, published))
+        st.table(plain_table(shown_columns(table, sustained, published)))
     with st.expander("How labels are counted"):
         st.markdown(
             "\n".join(f"- {plain(note)}" for note in notes(curves(record), unfinished(record)))

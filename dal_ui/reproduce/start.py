@@ -109,7 +109,7 @@ def _form() -> None:
             *(protocol, data, functions, seeds, full_data, overrides, title, noise / 100)
         )
     except ValueError as error:  # ProtocolError is one
-        st.error(str(error), icon=":material/error:")
+        st.error(plain(str(error)), icon=":material/error:")
         return
     if changes_from_preset(plan.protocol):
         st.caption(f"This is {describe_protocol(plan.protocol)}, not the preset's own procedure.")
@@ -151,7 +151,7 @@ def _start(plan: Plan) -> None:
         found = estimate(store, dataset.fingerprint, plan)
         same = actions.same_plan(store, plan)
     except ProtocolError as error:
-        st.error(str(error), icon=":material/error:")
+        st.error(plain(str(error)), icon=":material/error:")
         return
     st.caption(sentence(found, plan, runtime.BACKGROUND_WORKERS))
     left, right = st.columns([1, 2], vertical_alignment="center")
@@ -165,7 +165,7 @@ def _start(plan: Plan) -> None:
     try:
         experiment_id = actions.start(store, dataset, plan, runtime.device())
     except ProtocolError as error:
-        st.error(str(error), icon=":material/error:")
+        st.error(plain(str(error)), icon=":material/error:")
         return
     open_experiment(experiment_id)
 

@@ -16,7 +16,7 @@ from dal_core.results.formats import gaps
 from dal_core.results.intervals import MIN_SEEDS
 from dal_core.results.statistics import Statistics, statistics
 from dal_core.results.titles import display_name
-from dal_ui.shared.markdown import plain
+from dal_ui.shared.markdown import plain, plain_table
 
 _FEW = (
     f"Intervals need at least {MIN_SEEDS} seeds: one says nothing about the spread, and two are "
@@ -36,7 +36,7 @@ def statistics_view(records: Mapping[str, Sequence[RunCurve]], key: str) -> None
         )
     else:
         at = labels[0] if labels else 0
-    st.table(at_labels(found, at))
+    st.table(plain_table(at_labels(found, at)))
     for sentence in left_out(records, found, at):
         st.caption(plain(sentence))
     st.caption(

@@ -162,7 +162,7 @@ def _edited(
     store = runtime.store()
     for image_id, typed in new_edits(st.session_state[key]["edited_rows"], seen, ids).items():
         seen[image_id] = typed
-        notice = correct(store, log, image_id, typed, class_names, annotator)
+        notice = plain(correct(store, log, image_id, typed, class_names, annotator))
         st.session_state.setdefault("review-said", []).append(notice)
 
 

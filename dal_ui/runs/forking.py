@@ -20,6 +20,7 @@ from dal_core.run.rows import RunRow
 from dal_core.run.state import RunState
 from dal_core.store.base import Store
 from dal_ui.shared import runtime
+from dal_ui.shared.markdown import plain
 
 AS_HERE = "as in this run"
 ORACLE, PERSON = "the simulated oracle", "me"
@@ -101,7 +102,7 @@ def fork_form(store: Store, workers: Workers, log: RunState, moment: Moment) -> 
         dataset = runtime.dataset(origin.protocol.dataset)
         made = fork(store, dataset, log, moment.after, plan, runtime.device())
     except ValueError as error:  # ProtocolError is one
-        st.error(str(error), icon=":material/error:")
+        st.error(plain(str(error)), icon=":material/error:")
         return None
     if made.kind == "oracle":
         workers.ask(made.run_id, person_waits=False)

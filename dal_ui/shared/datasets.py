@@ -7,6 +7,7 @@ import streamlit as st
 from dal_core.data import catalogue
 from dal_core.data.base import UNKNOWN, DataError, ImageDataset
 from dal_ui.shared import runtime
+from dal_ui.shared.markdown import plain
 
 
 def dataset_title(name: str) -> str:
@@ -29,7 +30,7 @@ def dataset_available(name: str, fingerprint: str | None = None) -> bool:
     problem = why_unavailable(name, fingerprint)
     if problem is None:
         return True
-    st.warning(problem, icon=":material/image_not_supported:")
+    st.warning(plain(problem), icon=":material/image_not_supported:")
     fetchable = catalogue.DATASETS[name].needs_download and why_unavailable(name) is not None
     if fetchable and st.button(f"Download {dataset_title(name)}", icon=":material/download:"):
         _download(name)
@@ -63,6 +64,6 @@ def _download(name: str) -> None:
         catalogue.fetch(name, progress=show)
     except (DataError, OSError) as error:
         bar.empty()
-        st.error(f"The download failed, nothing was changed: {error}")
+        st.error(f"The download failed, nothing was changed: {plain(str(error))}")
         return
     st.rerun()

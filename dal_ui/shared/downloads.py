@@ -12,6 +12,7 @@ from dal_core.exchange.model import has_model, model_bytes, predict_script
 from dal_core.run.state import RunState
 from dal_ui.shared import runtime
 from dal_ui.shared.datasets import why_unavailable
+from dal_ui.shared.markdown import plain
 
 _FORMATS = {  # form: (what it is called, file name, MIME type)
     "csv": ("Labels (CSV)", "labels.csv", "text/csv"),
@@ -24,7 +25,9 @@ def download_buttons(log: RunState) -> None:
     """One button for each format; the file is made on the click."""
     protocol, fingerprint = log.run.spec.protocol, log.run.spec.fingerprint
     if problem := why_unavailable(protocol.dataset, fingerprint):
-        st.warning(f"Nothing can be downloaded because the data set cannot be read: {problem}")
+        st.warning(
+            f"Nothing can be downloaded because the data set cannot be read: {plain(problem)}"
+        )
         return
     for form, (title, file_name, mime) in _FORMATS.items():
         st.download_button(

@@ -13,7 +13,7 @@ from pathlib import Path
 import streamlit as st
 from PIL import Image, ImageDraw
 
-from dal_ui.shared import trouble
+from dal_ui.shared import address, trouble
 
 PAGES_FOLDER = Path(__file__).resolve().parents[2] / "pages"
 _INSIDE = "dal_inside_navigation"
@@ -40,6 +40,13 @@ def enter() -> None:
             chosen.run()
     finally:
         st.session_state[_INSIDE] = False
+    address.follow(_place(chosen.title))
+
+
+def _place(page: str) -> str:
+    """What the page shows: Explain and Runs stay where they are when another run is chosen."""
+    shown = {"Label": "run", "Reproduce": "experiment"}.get(page, "")
+    return f"{page} {st.query_params.get(shown, '')}"
 
 
 def is_alone() -> bool:

@@ -14,6 +14,7 @@ import streamlit as st
 
 from dal_core.run.rows import RunDamaged, StoreError, StoreFailed
 from dal_core.store.experiments import ExperimentDamaged
+from dal_ui.shared.markdown import plain
 
 TROUBLE = (StoreFailed, StoreError, RunDamaged, ExperimentDamaged, OSError)
 
@@ -30,7 +31,7 @@ def sentence(error: Exception) -> str:
 def show(error: Exception, before: str = "") -> None:
     """Draw the sentence, and write the traceback to the server's log."""
     traceback.print_exception(error)
-    st.error(f"{before}{sentence(error)}".replace("`", "'"), icon=":material/error:")
+    st.error(before + plain(sentence(error).replace("`", "'")), icon=":material/error:")
 
 
 @contextmanager

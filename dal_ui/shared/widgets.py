@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 
 import streamlit as st
 
+from dal_ui.shared import address
+
 Option = TypeVar("Option", bound=Hashable)
 
 
@@ -76,9 +78,7 @@ def address_choice(
     """
 
     def say(chosen: str) -> None:
-        st.query_params[parameter] = chosen
-        for other in forgets:
-            st.query_params.pop(other, None)
+        address.change(**{parameter: chosen}, **dict.fromkeys(forgets))
 
     return _select(title, options, start, name, say, more)
 

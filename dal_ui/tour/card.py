@@ -19,7 +19,7 @@ from dal_core.experiments.status import status
 from dal_core.results.crossings import first_crossing
 from dal_core.run.state import RunState
 from dal_core.store.base import Store
-from dal_ui.shared import runtime, trouble
+from dal_ui.shared import address, runtime, trouble
 from dal_ui.tour.stops import STOPS, Stop
 
 VIEW_KEY = "explain-view"
@@ -172,9 +172,9 @@ def _open(found: Demo, number: int, run_id: str | None) -> None:
     wanted = {"run": found.bald.run.run_id}
     if stop.n_labelled is not None:
         wanted |= {"beside": found.random.run.run_id, "step": str(stop.n_labelled)}
-    for name in ("beside", "step"):
-        st.query_params.pop(name, None)
-    st.query_params.update(wanted)
+    if address.is_followed():
+        return
+    address.change(**{"beside": None, "step": None, **wanted})
     if run_id != found.bald.run.run_id:
         st.rerun()
 

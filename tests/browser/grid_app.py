@@ -80,6 +80,11 @@ undone = sum("undo" in line for line in lines(log))
 step = answered - 1 if hold and answered else answered
 ids = [INITIAL + (step * total + position) * 3 % 4900 for position in range(total)]
 query_id = f"{log.stem}-{step}-{undone}"
+submission = sent_submission()
+is_taken = submission and submission.nonce in [line.get("nonce") for line in lines(log)]
+dropped = (
+    submission.nonce if submission and submission.query_id != query_id and not is_taken else ""
+)
 
 notes = st.text_input("Notes", key="notes")
 left, right = st.columns([3, 2])
@@ -100,8 +105,9 @@ with left:
         last=last(log),
         message="" if ids else "The first images will appear here.",
         reviewing=bool(review and review.open),
+        run=log.stem,
+        dropped=dropped,
     )
 listens = not option("deaf", 0) and not (hold and answered)
-submission = sent_submission()
 if listens and submission and submission.query_id == query_id and take(log, submission):
     st.rerun()

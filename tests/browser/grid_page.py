@@ -37,6 +37,11 @@ MEASURE_LATENCY = """
 """
 
 
+def look(page: Page) -> None:
+    """Wait until every image has been on screen so long that keys may label it."""
+    expect(page.locator(".cell.new")).to_have_count(0)
+
+
 class Grid:
     """The grid on one page, and the submissions its server took."""
 
@@ -51,10 +56,13 @@ class Grid:
         return self
 
     def type(self, digits: str, gap_ms: float = 0) -> None:
+        look(self.page)
         self.page.keyboard.type(digits, delay=gap_ms)
 
     def press(self, *keys: str) -> None:
         for key in keys:
+            if key in ("s", "Space"):
+                look(self.page)
             self.page.keyboard.press(key)
 
     def ids(self) -> list[int]:

@@ -18,6 +18,7 @@ from dal_core.store.home import run_dir
 from dal_ui.label import actions
 from tests import fast
 from tests.browser.conftest import StreamlitServer, called
+from tests.browser.grid_page import look
 from tests.ui_kit import open_query, right_labels, submission
 
 pytestmark = pytest.mark.browser
@@ -214,6 +215,7 @@ def test_nothing_moves_from_the_first_fit_to_the_next_query_and_its_measurement(
     expect(page.get_by_text("right at 20 labels")).to_be_visible(timeout=WORK_MS)
     seen["first measured"] = places(page)
     page.locator(".cells").focus()
+    look(page)
     page.keyboard.type("0123456789")
     seen["labelled"] = places(page)
     page.keyboard.press("Enter")

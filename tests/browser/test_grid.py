@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import StreamlitServer
-from tests.browser.grid_page import COLD_START_MS, MEASURE_LATENCY, Grid
+from tests.browser.grid_page import COLD_START_MS, MEASURE_LATENCY, Grid, look
 
 pytestmark = pytest.mark.browser
 
@@ -130,6 +130,106 @@ def test_arrows_move_by_image_and_by_row_and_stop_at_the_edge(grid: Grid) -> Non
     grid.type("4")
     grid.expect_labels("......4...")
     grid.expect_focus(7)
+
+
+def test_no_key_lands_on_an_image_that_has_just_appeared(grid: Grid) -> None:
+    grid.open()
+    grid.type("1")
+    ids = grid.ids()
+    grid.page.keyboard.type("s7s")  # meant for the image that was there
+    grid.expect_status("Too soon: this image has just appeared.")
+    grid.expect_labels("1.........")
+    now = grid.ids()
+    assert now[1] != ids[1] and len(set(ids) - set(now)) == 1  # the second s skipped nothing
+    grid.type("7")
+    grid.expect_labels("17........")
+    grid.type("23456789")
+    grid.page.keyboard.type("\n" + "5" * 10)  # typed on while the next ten appear
+    (submission,) = grid.wait_for_submissions(1)
+    assert submission["answers"][str(now[1])] == 7
+    grid.wait_for_other_images(now)
+    grid.expect_labels("..........")
+
+
+def test_a_touch_at_an_image_that_has_just_appeared_labels_nothing(grid: Grid) -> None:
+    grid.open()
+    look(grid.page)
+    skip, seven = grid.page.locator("[data-do=skip]"), grid.page.locator(".classes button").nth(7)
+    grid.page.evaluate(
+        "([one, two]) => { one.click(); two.click(); }",
+        [skip.element_handle(), seven.element_handle()],
+    )
+    grid.expect_labels("..........")
+    look(grid.page)
+    seven.click()
+    grid.expect_labels("7.........")
+
+
+def test_with_all_labelled_a_correction_can_be_corrected_again(grid: Grid) -> None:
+    grid.open()
+    grid.type("0123456789")
+    expect(grid.page.locator(".cell[aria-selected=true]")).to_have_count(0)
+    grid.page.locator(".cell").nth(3).click()
+    grid.type("7")
+    grid.expect_labels("0127456789")
+    grid.expect_focus(3)
+    grid.type("8")
+    grid.expect_labels("0128456789")
+    grid.press("ArrowRight")
+    grid.type("1")
+    grid.expect_labels("0128156789")
+    grid.press("Enter")
+    (submission,) = grid.wait_for_submissions(1)
+    assert list(submission["answers"].values()).count(8) == 2
+
+
+def test_labels_whose_batch_was_taken_back_elsewhere_come_back_with_its_images(
+    grid: Grid, server: StreamlitServer, log_folder: Path, name: str
+) -> None:
+    grid.open()
+    first = grid.ids()
+    grid.type("0123456789")
+    grid.press("Enter")
+    grid.wait_for_other_images(first)
+    grid.type("98")
+    grid.press("s")
+    grid.type("76543210")
+    second = grid.ids()
+    tab = Grid(grid.page.context.new_page(), server, log_folder, name).open()
+    tab.press("u")
+    expect(tab.page.locator(f".cell[data-image-id='{first[0]}']")).to_have_count(1)
+    grid.press("Enter")  # answers a batch that is not asked any more
+    expect(grid.page.locator(f".cell[data-image-id='{first[0]}']")).to_have_count(1)
+    grid.expect_labels("..........")
+    grid.type("0000000000")
+    grid.press("Enter")
+    expect(grid.page.locator(f".cell[data-image-id='{second[0]}']")).to_have_count(1)
+    grid.expect_labels("9876543210")
+    grid.expect_status(
+        "Your labels of these images were not saved before. They are filled in again."
+    )
+    assert grid.ids() == second
+    grid.press("Enter")
+    *_, last = grid.wait_for_submissions(4)  # the first, the undo, the first again, the second
+    assert last["answers"] == dict(zip(map(str, second), range(9, -1, -1), strict=True))
+    assert len(last["skipped"]) == 1 and all(last["seconds"].values())
+
+
+def test_labels_dropped_with_the_undo_key_do_not_come_back(grid: Grid) -> None:
+    grid.open()
+    first = grid.ids()
+    grid.type("0123456789")
+    grid.press("Enter")
+    grid.wait_for_other_images(first)
+    second = grid.ids()
+    grid.type("55")
+    grid.press("u", "u")
+    grid.wait_for_other_images(second)
+    grid.type("0123456789")
+    grid.press("Enter")
+    grid.wait_for_other_images(first)
+    assert grid.ids() == second
+    grid.expect_labels("..........")
 
 
 def test_a_skipped_image_is_replaced_from_the_reserve_at_once(grid: Grid) -> None:
@@ -260,6 +360,7 @@ def test_shortcuts_and_held_keys_label_nothing(grid: Grid) -> None:
     grid.open()
     grid.press("Control+5", "Alt+5", "Meta+5")
     grid.expect_labels("..........")
+    look(grid.page)
     for _ in range(4):
         grid.page.keyboard.down("6")  # the second and later ones are key repeats
     grid.page.keyboard.up("6")
@@ -451,6 +552,7 @@ def test_a_phone_labels_skips_clears_and_submits_by_touch(
     phone: Page, server: StreamlitServer, log_folder: Path, name: str
 ) -> None:
     grid = Grid(phone, server, log_folder, name).open()
+    look(phone)
     phone.locator(".cell").nth(4).tap()
     phone.locator("[data-class='7']").tap()
     grid.expect_labels("....7.....")
@@ -458,6 +560,7 @@ def test_a_phone_labels_skips_clears_and_submits_by_touch(
     grid.expect_labels("..........")
     phone.locator("[data-do=skip]").tap()
     grid.expect_status("0 of 10 labelled, 1 skipped")
+    look(phone)
     for digit in "4567890123":
         phone.locator(f"[data-class='{digit}']").tap()
     grid.expect_labels("0123456789")

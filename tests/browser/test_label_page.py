@@ -21,6 +21,7 @@ from dal_core.store.run_lock import RunBusy, run_lock
 from dal_ui.label import actions
 from tests import fast
 from tests.browser.conftest import ROOT, StreamlitServer
+from tests.browser.grid_page import look
 
 pytestmark = pytest.mark.browser
 
@@ -57,7 +58,9 @@ class LabelPage:
 
     def type(self, keys: str) -> None:
         self.page.locator(".cells").focus()
-        self.page.keyboard.type(keys)
+        for part in re.split("(?<=s)", keys):  # a skipped image is replaced by one to look at
+            look(self.page)
+            self.page.keyboard.type(part)
 
     def right(self, ids: list[int]) -> str:
         return "".join(str(self.dataset.labels[i]) for i in ids)

@@ -84,6 +84,7 @@ def test_no_command_prints_an_escape_sequence_of_a_title(
 ) -> None:
     commands = ["runs", "experiments", f"show {hostile}", "show quick", "runs --json"]
     commands += [f"show {hostile} --json", "experiments --json", "show \x1b[2J", "delete \x1b[2J"]
+    commands += ["\x1b[2J", "runs --\x1b[2J", "run --seed \x1b[2J"]
     for command in commands:
         main(command.split(" "))
         out, err = capsys.readouterr()

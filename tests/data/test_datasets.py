@@ -41,6 +41,12 @@ def write_mnist(root: Path, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     return images, labels
 
 
+def publish(monkeypatch: pytest.MonkeyPatch, made: tuple[np.ndarray, np.ndarray]) -> None:
+    """Make these images and labels the published ones."""
+    images, labels = made
+    monkeypatch.setattr(mnist, "FINGERPRINT", fingerprint(images, labels.astype(np.int64)))
+
+
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """Allow only file: addresses, so that an unexpected download fails the test."""
@@ -205,8 +211,11 @@ def test_arrays_of_wrong_shape_type_or_labels_are_refused_in_one_line(
 # --- mnist: reading --------------------------------------------------------------------------
 
 
-def test_mnist_is_the_training_file_then_the_test_file_in_one_index_space(tmp_path: Path) -> None:
+def test_mnist_is_the_training_file_then_the_test_file_in_one_index_space(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     images, labels = write_mnist(tmp_path)
+    publish(monkeypatch, (images, labels))
     dataset = catalogue.load("mnist", tmp_path)
     assert np.array_equal(dataset.images, images)
     assert np.array_equal(dataset.labels, labels)
@@ -232,13 +241,24 @@ def test_the_data_folder_is_searched_before_dal_data(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = tmp_path / "other"
-    _, labels_there = write_mnist(other, seed=1)
+    there = write_mnist(other, seed=1)
+    publish(monkeypatch, there)
     monkeypatch.setenv("DAL_DATA", str(other))
     assert catalogue.find("mnist") == other
-    assert np.array_equal(catalogue.load("mnist").labels, labels_there)
-    _, labels_here = write_mnist(data, seed=2)
+    assert np.array_equal(catalogue.load("mnist").labels, there[1])
+    here = write_mnist(data, seed=2)
+    publish(monkeypatch, here)
     assert catalogue.find("mnist") == data
-    assert np.array_equal(catalogue.load("mnist").labels, labels_here)
+    assert np.array_equal(catalogue.load("mnist").labels, here[1])
+
+
+def test_other_data_under_the_names_of_mnist_are_refused_with_what_to_do(tmp_path: Path) -> None:
+    write_mnist(tmp_path)
+    with pytest.raises(DataCorrupt, match="not the published MNIST") as error:
+        catalogue.load("mnist", tmp_path)
+    message = str(error.value)
+    assert "dal data fetch mnist" in message and "a data set of their own" in message
+    assert "\n" not in message
 
 
 def test_an_incomplete_folder_is_an_error_and_not_skipped(
@@ -338,7 +358,7 @@ def test_the_published_mnist_loads_and_verifies() -> None:
 @pytest.fixture
 def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A small MNIST published in a folder, with checksums, in the place of the real mirrors."""
-    write_mnist(tmp_path / "published")
+    publish(monkeypatch, write_mnist(tmp_path / "published"))
     folder = tmp_path / "mirror"
     folder.mkdir()
     resources = []
@@ -349,8 +369,6 @@ def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     source = import_torchvision().datasets.MNIST
     monkeypatch.setattr(source, "mirrors", [f"file:{tmp_path}/gone/", f"file:{folder}/"])
     monkeypatch.setattr(source, "resources", resources)
-    published = catalogue.load("mnist", tmp_path / "published").fingerprint
-    monkeypatch.setattr(mnist, "FINGERPRINT", published)
     return folder
 
 
@@ -423,5 +441,5 @@ def test_looking_loading_and_verifying_never_download(
     for ask in (catalogue.load, catalogue.verify):
         with pytest.raises(DataMissing):
             ask("mnist")
-    write_mnist(data)
+    publish(monkeypatch, write_mnist(data))
     catalogue.load("mnist")

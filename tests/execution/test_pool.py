@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -230,6 +231,28 @@ def test_a_failure_that_cannot_be_written_does_not_stall_the_pool(
     store.retry(failing)
     pool.ask(failing, person_waits=True)
     assert pool.is_active(failing)
+
+
+def test_the_pool_answers_while_a_failure_waits_for_the_database(
+    store: Store, pool: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_write, writes = threading.Event(), threading.Event()
+
+    def slow(*_: object) -> None:
+        writes.set()
+        assert may_write.wait(60)
+
+    monkeypatch.setattr(Workers, "_record_failure", slow)
+    pool._failed["a-run"] = "OSError: no space"
+    asking = threading.Thread(target=pool.ask, args=("a-run",), kwargs={"person_waits": False})
+    asking.start()
+    assert writes.wait(60)  # the write goes on for as long as it likes
+    assert pool.unstored_failure("a-run") == "OSError: no space"
+    assert not pool.person_goes_first() and not pool.is_active("a-run")
+    pool.ask("a-run", person_waits=False)  # refused at once, without a second write
+    may_write.set()
+    asking.join()
+    assert pool.unstored_failure("a-run") is None
 
 
 def test_a_worker_that_does_not_start_fails_its_run_and_nothing_else(

@@ -387,6 +387,15 @@ def test_runs_of_different_protocols_do_not_merge() -> None:
         merge([one, two])
 
 
+@pytest.mark.parametrize(("key", "value"), [("noise", 0.2), ("n_classes", 3), ("posterior", "x")])
+def test_a_key_left_out_means_the_value_that_is_not_written(key: str, value: object) -> None:
+    run = RunCurve("bald", 1, (20, 30), (0.5, 0.6), (0.3, 0.2))
+    other = RunCurve("bald", 2, (20, 30), (0.5, 0.6), (0.3, 0.2))
+    plain, changed = build_record([run], PROTOCOL), build_record([other], {**PROTOCOL, key: value})
+    with pytest.raises(RecordError, match=rf"params\.exp\.{key} is .*cannot be merged"):
+        merge([plain, changed])
+
+
 def test_merging_nothing_is_refused() -> None:
     with pytest.raises(RecordError, match="no record"):
         merge([])

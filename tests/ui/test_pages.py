@@ -278,6 +278,16 @@ def test_failed_work_is_said_and_can_be_tried_again(
     assert run_id in workers.asked
 
 
+def test_a_failure_that_cannot_be_stored_is_said_too(
+    store: Store, mnist5k: ImageDataset, workers: InlineWorkers
+) -> None:
+    run_id = new_run(store, mnist5k)
+    workers.failures[run_id] = "OSError: No space left on device"
+    page = label_page(run_id)
+    said = f"Work on this run failed: {plain(workers.failures[run_id])}. Nothing can be written"
+    assert said in texts(page)
+
+
 def test_an_unknown_run_is_said_and_a_new_one_offered(store: Store) -> None:
     page = label_page("bald-s1-nobody")
     assert f"There is no run “{plain('bald-s1-nobody')}” here." in texts(page)

@@ -40,6 +40,8 @@ def label_grid(
     last: int | None = None,
     message: str = "",
     reviewing: bool = False,
+    run: str = "",
+    dropped: str = "",
     key: str = "label_grid",
 ) -> None:
     """Draw a query. Read what the person sent with `sent_submission`, before drawing.
@@ -58,6 +60,9 @@ def label_grid(
         last: number of the submission that the undo key takes back; None where there is none.
         message: text over the empty places.
         reviewing: whether the review is open. Its first field gets the keyboard when it opens.
+        run: names the run. Labels that were not stored are kept under it in the browser, and filled
+            in when the same images are asked again.
+        dropped: nonce of a submission that was not stored, since its query is asked no more.
         key: Streamlit's key; one per grid on a page.
 
     Raises:
@@ -79,6 +84,8 @@ def label_grid(
             "last": last,
             "message": message,
             "reviewing": reviewing,
+            "run": run,
+            "dropped": dropped,
         },
         # Without a callback the component's state lacks the attribute.
         on_submission_change=_nothing,

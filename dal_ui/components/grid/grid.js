@@ -6,6 +6,7 @@
 const FIRST_RETRY_MS = 3000;
 const LAST_RETRY_MS = 60000;
 const REVIEW_DRAWN_MS = 10000;
+const UNSEEN_MS = 300; // a key never labels or skips an image that has just appeared
 
 const SHELL = `
   <div class="stage">
@@ -73,6 +74,7 @@ function mount(parentElement) {
   grid.undoing = null; // the undo that was requested, until Python has done it
   grid.asked = null; // the review state that was requested, until Python has drawn it
   grid.note = ""; // shown instead of the count until the next key
+  grid.isUndoAsked = false; // whether the undo key was pressed once, and warned
   grid.since = performance.now();
   const countTime = () => {
     if (document.hidden) grid.state = spend(grid.state, elapsed(grid));
@@ -95,6 +97,7 @@ function mount(parentElement) {
 
 function update(grid, data) {
   const isNew = data.query_id !== grid.queryId;
+  grid.run = data.run;
   const wasLocked = isLocked(grid);
   setClasses(grid, data.classes);
   if (isNew) open(grid, data);
@@ -116,6 +119,7 @@ function update(grid, data) {
 
 function open(grid, data) {
   const ids = data.images.map(({ id }) => id);
+  putAside(grid, data);
   if (grid.pending) settle(grid); // the server has moved on to this query
   forgetOtherSentQueries(data.query_id);
   const mirrored = readMirror(data.query_id);
@@ -127,7 +131,28 @@ function open(grid, data) {
     ? restore(mirrored?.state, ids, data.batch_size, data.classes.length)
     : empty(data.batch_size);
   grid.pending = (isComplete(grid.state) && mirrored?.pending) || null;
+  if (ids.length && !data.saved && !grid.pending) offer(grid, data.query_id, ids);
   grid.cells.replaceChildren(...grid.state.slots.map((_, slot) => cell(slot)));
+}
+
+/**
+ * Keeps what was said of a query that Python asks no more, unless Python has stored it or the person
+ * dropped it with the undo key.
+ */
+function putAside(grid, data) {
+  const isOpen = grid.queryId !== null && !grid.saved && isTouched(grid.state);
+  const isLost = !grid.pending || grid.pending.nonce === data.dropped;
+  if (isOpen && isLost && !grid.undoing) keep(grid.run, grid.state);
+}
+
+/** Fills in what was said of the same images before, for the person to check and submit. */
+function offer(grid, queryId, ids) {
+  const state = offered(grid.state, kept(grid.run), grid.classes.length);
+  if (state === grid.state || isTouched(grid.state)) return;
+  grid.state = state;
+  grid.note = "Your labels of these images were not saved before. They are filled in again.";
+  writeMirror(queryId, { state, pending: null });
+  dropKept(grid.run, ids);
 }
 
 /** Shows the labels Python has stored; they may come from another tab or from the oracle. */
@@ -188,6 +213,7 @@ function act(grid, action) {
   if (action.type === "close") return toggleKeys(grid, false);
   if (action.type === "review") return askForReview(grid);
   if (action.type === "undo") return undo(grid);
+  grid.isUndoAsked = false;
   if (grid.note) {
     grid.note = "";
     draw(grid);
@@ -196,11 +222,20 @@ function act(grid, action) {
   toggleKeys(grid, false); // the list lies over images that are labelled now
   if (action.type === "submit") return submit(grid);
   if (grid.pending || grid.undoing) return undefined;
+  if (["label", "skip"].includes(action.type) && isUnseen(grid)) {
+    grid.note = "Too soon: this image has just appeared.";
+    return draw(grid);
+  }
   const before = spend(grid.state, elapsed(grid));
   grid.since = performance.now();
   grid.state = next(before, action);
   writeMirror(grid.queryId, { state: grid.state, pending: grid.pending });
   return draw(grid);
+}
+
+/** Whether the marked image has only just appeared: the key was meant for the one before. */
+function isUnseen({ cells, state }) {
+  return state.focus !== null && cells.children[state.focus].classList.contains("new");
 }
 
 /** Sends the labels. Until they are confirmed, Enter sends the same message again. */
@@ -219,9 +254,11 @@ function submit(grid) {
 function undo(grid) {
   if (grid.pending || (grid.undoing && !grid.late)) return;
   if (!grid.last) grid.note = "Nothing was submitted yet, so there is nothing to take back.";
-  else if (!isLocked(grid) && isTouched(grid.state) && !grid.note) {
+  else if (!isLocked(grid) && isTouched(grid.state) && !grid.isUndoAsked) {
+    grid.isUndoAsked = true;
     grid.note = "Press U again to take back the last batch and drop these labels.";
   } else {
+    grid.isUndoAsked = false;
     grid.note = "";
     grid.undoing ??= { nonce: newNonce(), submission_id: grid.last };
     transmit(grid);

@@ -51,6 +51,20 @@ export function empty(batchSize) {
   return { ...start([], batchSize), slots: Array(batchSize).fill(null) };
 }
 
+/** What a person had said of these images before, as answers to another query that came to nothing. */
+export function offered(state, { labels, skipped, ms }, classCount) {
+  const isOld = (id) => id !== null && skipped.includes(id);
+  let now = state;
+  for (let slot = now.slots.findIndex(isOld); slot >= 0; slot = now.slots.findIndex(isOld)) {
+    now = skip(withFocus(now, slot));
+  }
+  const given = shownIds(now).filter((id) => isClass(labels[id], classCount));
+  if (!given.length && now === state) return state;
+  const again = Object.fromEntries(given.map((id) => [id, labels[id]]));
+  const filled = { ...now, labels: again, given, ms: { ...ms, ...now.ms } };
+  return withFocus(filled, nextUnlabelled(filled, filled.slots.length - 1));
+}
+
 /** The state after an action; the same object when the action changes nothing. */
 export function next(state, action) {
   switch (action.type) {
@@ -72,12 +86,15 @@ export function next(state, action) {
 function withLabel(state, label) {
   const id = focused(state);
   if (id === null) return state;
+  const isCorrection = id in state.labels;
   const labelled = {
     ...state,
     labels: { ...state.labels, [id]: label },
     given: [...without(state.given, id), id],
   };
-  return withFocus(labelled, nextUnlabelled(labelled, state.focus));
+  // With all labelled the marker stays on a corrected image: the next key may correct it again.
+  const rest = isCorrection ? state.focus : null;
+  return withFocus(labelled, nextUnlabelled(labelled, state.focus) ?? rest);
 }
 
 function skip(state) {
@@ -192,16 +209,19 @@ function belongsTo(state, ids, classCount) {
   const known = [...shownIds(state), ...state.reserve, ...state.skipped];
   if (known.length !== ids.length || !ids.every((id) => known.includes(id))) return false;
   const labelled = Object.entries(state.labels);
-  const isClass = (label) => Number.isInteger(label) && label >= 0 && label < classCount;
   return (
     labelled.length === state.given.length &&
-    labelled.every(([id, label]) => state.given.includes(Number(id)) && isClass(label)) &&
+    labelled.every(([id, label]) => state.given.includes(Number(id)) && isClass(label, classCount)) &&
     (state.focus === null || (state.slots[state.focus] ?? null) !== null)
   );
 }
 
-function focused({ slots, focus }) {
+export function focused({ slots, focus }) {
   return focus === null ? null : slots[focus];
+}
+
+function isClass(label, classCount) {
+  return Number.isInteger(label) && label >= 0 && label < classCount;
 }
 
 function withFocus(state, focus) {

@@ -94,9 +94,23 @@ function drawCell(grid, element, id, slot) {
   element.setAttribute("aria-selected", String(selected));
   element.dataset.imageId = String(id);
   element.dataset.label = given ?? "";
-  if (image.getAttribute("src") !== grid.sources.get(id)) image.src = grid.sources.get(id);
+  if (image.getAttribute("src") !== grid.sources.get(id)) {
+    image.src = grid.sources.get(id);
+    appear(element, image);
+  }
   image.alt = `image ${slot + 1} of ${state.slots.length}`;
   setText(label, given === undefined ? "" : grid.classes[given].name);
+}
+
+/** Marks a cell as new until its image has been on screen for a while. */
+function appear(element, image) {
+  const { src } = image;
+  const isStill = () => image.src === src;
+  const seen = () => isStill() && element.classList.remove("new");
+  element.classList.add("new");
+  // A hidden page draws no frame, so what it holds stays new until somebody looks.
+  const shown = () => requestAnimationFrame(() => setTimeout(seen, UNSEEN_MS));
+  image.decode().then(shown, shown);
 }
 
 function statusText({ state, saved, elsewhere, pending, undoing, late, note, message }) {

@@ -112,6 +112,16 @@ def test_the_address_says_where_the_replay_stands(
     assert test.query_params["beside"] == [bald.run_id]
 
 
+def test_a_step_in_the_address_that_is_none_shows_the_first(
+    app: Any, store: Store, mnist5k: ImageDataset
+) -> None:
+    bald, _ = _pair(store, mnist5k)
+    for step in ("9" * 5000, "٣", "-1", "x", " "):
+        test = app[0](REPLAY, run=bald.run_id, beside="none", step=step)
+        assert not test.exception
+        assert list(test.select_slider[0].proto.default) == [0]
+
+
 def test_the_replay_stands_where_it_stood_after_a_look_at_another_tab(
     app: Any, store: Store, mnist5k: ImageDataset
 ) -> None:

@@ -29,7 +29,7 @@ from dal_core.store.home import default_home
 from dal_core.store.opening import open_store
 from dal_ui.reproduce import actions
 from dal_ui.reproduce.actions import Plan
-from dal_ui.reproduce.compare import needed_side_by_side, sources
+from dal_ui.reproduce.compare import needed_side_by_side, sources, unmeasured
 from dal_ui.reproduce.estimate import estimate, sentence
 from dal_ui.reproduce.results import shown_columns, zipped_report
 from dal_ui.reproduce.statistics import at_labels, left_out
@@ -248,6 +248,8 @@ def test_a_row_says_what_its_run_is_doing(store: Store, mnist5k: ImageDataset) -
         }
     ]
     assert actions.run_rows(now, held=True)[0]["doing"] == "paused: a person's batch first"
+    scoring = replace(now.runs[0], progress=Progress("score", 20, 1, 2))
+    assert actions.doing(scoring, held=False) == "scoring, 50%"
 
 
 def test_a_run_that_has_just_begun_does_not_cut_the_live_curve_short() -> None:
@@ -353,10 +355,11 @@ def test_the_table_at_a_number_of_labels_says_what_it_leaves_out_and_why() -> No
 def test_experiments_without_a_measurement_cannot_be_compared(
     store: Store, mnist5k: ImageDataset
 ) -> None:
-    actions.start(store, mnist5k, tiny_plan("bald"))
+    begun = actions.start(store, mnist5k, tiny_plan("bald"))
     done = finished_experiment(store, mnist5k, tiny_plan("random"))
     there = sources(store, {"theirs": report_record()})
     assert list(there) == [done, "theirs (uploaded)"]
+    assert unmeasured(store, there) == [begun]  # the page names it, with the reason
 
 
 # -- the page --------------------------------------------------------------------------------------
