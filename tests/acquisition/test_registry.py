@@ -136,7 +136,7 @@ def test_an_unknown_function_is_refused_in_one_line() -> None:
 def candidates(n: int, ties: str = "random") -> Candidates:
     generator = np.random.default_rng(3)
     probs = torch.softmax(torch.from_numpy(generator.normal(size=(8, n, 3))).float(), -1)
-    probs[:, ::2] = probs[:, :1]  # equal scores
+    probs[:, ::2] = probs[:, :1].clone()  # equal scores
     chunks = probs.split(7, dim=1)
     priority = tie_order(n, ties, np.random.default_rng(4))
     return Candidates(np.arange(n) + 100, priority, lambda: chunks, np.random.default_rng(5))
