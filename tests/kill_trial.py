@@ -36,7 +36,9 @@ from tests.store_kit import ROOT
 KINDS = ("server", "worker", "server and worker")
 DELAYS = (0.0, 0.1, 0.5)  # seconds to an answer: at once, during the measurement, after it
 SIZES: dict[str, Any] = {"n_epochs": 40, "n_acquisition_steps": 6, "test_size": 500}
-LONGEST = 10.0  # seconds between two kills; a server needs about three until its worker computes
+SOON, LONGEST = 1.5, 5.0  # seconds to a kill, after work was seen and otherwise
+AT_ANY_TIME = 0.15  # share of the kills that do not wait for work
+START = 60.0  # seconds that a server and its worker need at most to start, on a busy machine
 PATIENCE = 240.0  # seconds for a run to end once nothing is killed any more
 
 
@@ -123,7 +125,7 @@ def disturb(
     """Bring the run to its end, killing on the way."""
     server = start(store.home, run_id, delay)
     try:
-        while not is_done(store, run_id, rng.uniform(0.1, LONGEST)):
+        while not is_done(store, run_id, moment(store, run_id, rng)):
             if sum(counts[kind] for kind in KINDS) >= n_kills:
                 assert is_done(store, run_id, PATIENCE), f"{run_id} does not end"
                 return
@@ -143,6 +145,18 @@ def disturb(
     finally:
         server.kill()
         server.wait()
+
+
+def moment(store: Store, run_id: str, rng: random.Random) -> float:
+    """Seconds until the next kill: mostly soon after work was seen, sometimes at any time."""
+    if rng.random() < AT_ANY_TIME:
+        return rng.uniform(0, LONGEST)
+    seen, until = store.progress(run_id), time.monotonic() + START
+    while store.progress(run_id) == seen and time.monotonic() < until:
+        time.sleep(0.02)
+        if is_done(store, run_id, 0.01):
+            return 0.1
+    return rng.uniform(0, SOON)
 
 
 def is_done(store: Store, run_id: str, seconds: float) -> bool:
