@@ -13,9 +13,10 @@ from dal_core.execution.job import Workbench, advance
 from dal_core.experiments import control
 from dal_core.store.base import Store
 from dal_ui.label import actions
-from dal_ui.shared.person import NAME
+from dal_ui.shared.person import LAST_RUN, NAME
 from tests import fast
 from tests.browser.conftest import StreamlitServer
+from tests.browser.grid_page import look
 from tests.experiment_kit import until
 
 pytestmark = pytest.mark.browser
@@ -35,6 +36,7 @@ def label_all(page: Page, store: Store, run_id: str) -> None:
     """Answer the query on the screen with sevens."""
     n_before = store.log(run_id).n_submissions
     expect(page.locator(".label-grid:not(.locked)")).to_be_visible(timeout=WORK_MS)
+    look(page)
     page.locator(".cells").focus()
     page.keyboard.type("7777777777")
     page.keyboard.press("Enter")
@@ -58,9 +60,11 @@ def test_a_link_opened_by_another_person_labels_under_the_name_that_they_give(
     (submission,) = store.log(run_id).submissions
     assert (submission.annotator, submission.source) == ("Ben Müller", "person")
     assert store.run(run_id).title == "Ann's run"
-    # Asked once: the browser keeps it, also for a session of its own.
+    # Asked once: the browser keeps it, also for a session of its own and without the run's address.
+    until(lambda: cookies(stranger).get(LAST_RUN) == run_id)
     assert cookies(stranger)[NAME] == "Ben%20M%C3%BCller"
-    stranger.goto(f"{server.url}/?run={run_id}")
+    stranger.goto(server.url)
+    expect(stranger).to_have_url(re.compile(f"run={run_id}"), timeout=WORK_MS)
     expect(stranger.get_by_role("button", name="Ben Müller")).to_be_visible(timeout=WORK_MS)
     expect(stranger.get_by_text("Who labels here?")).to_have_count(0)
 
