@@ -27,7 +27,7 @@ from dal_ui.label.start import start_form
 from dal_ui.label.state_line import state_line
 from dal_ui.label.view import View, find_view, read_view
 from dal_ui.review.table import note_kept, obey, review_section
-from dal_ui.shared import person, runtime, shell
+from dal_ui.shared import person, runtime, shell, trouble
 from dal_ui.shared.datasets import dataset_available
 from dal_ui.shared.downloads import download_buttons
 from dal_ui.shared.markdown import plain
@@ -86,15 +86,18 @@ def _store_sent(store: Store, run_id: str) -> None:
         _take(store, run_id, submission)
     undo = sent_undo()
     if undo is not None:
-        _notify(actions.undo_if_last(store, run_id, undo.submission_id))
+        with trouble.noted():
+            _notify(actions.undo_if_last(store, run_id, undo.submission_id))
 
 
 def _take(store: Store, run_id: str, submission: GridSubmission) -> bool:
     """Store a submission once; returns whether it was new."""
     if submission.nonce == st.session_state.get("taken"):
         return False
+    outcome = None
     try:
-        outcome = actions.take(store, run_id, submission, person.name_or_unknown())
+        with trouble.noted("Your labels are still on this page."):
+            outcome = actions.take(store, run_id, submission, person.name_or_unknown())
     except AnswerError as error:
         _nothing_saved(error)
         return False
@@ -150,7 +153,7 @@ def _draw(view: View, dataset: ImageDataset) -> None:
     if plain_answers is not None and _take(store, view.log.run.run_id, plain_answers):
         st.rerun()
     note_kept(sent_review())
-    if view.read_only is None and actions.ask_baseline(store, dataset, view):
+    if view.read_only is None and _asks_baseline(view, dataset):
         view = read_view(store, view.log.run.run_id)
         actions.ask_workers(store, runtime.workers(), view)
     revealed = reveal(store, dataset, view.log)
@@ -164,6 +167,15 @@ def _draw(view: View, dataset: ImageDataset) -> None:
     last_batch(view, dataset, revealed)
     _details(view, dataset)
     remember(person.kept())
+
+
+def _asks_baseline(view: View, dataset: ImageDataset) -> bool:
+    """Whether the baseline was changed; the page works without it where nothing can be stored."""
+    store = runtime.store()
+    if not store.read_only:
+        with trouble.noted():
+            return actions.ask_baseline(store, dataset, view)
+    return False
 
 
 def _header(view: View) -> None:

@@ -19,24 +19,26 @@ import tempfile
 import time
 from collections import Counter
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from dal_core.data import catalogue
-from dal_core.execution.job import Workbench, advance
 from dal_core.execution.pool import Workers
 from dal_core.record_file.sync import run_record
 from dal_core.run.events import Answer
 from dal_core.run.next_task import Task, next_task, person_waits
 from dal_core.store.base import Store
 from dal_core.store.opening import open_store
-from tests.experiment_kit import measures, new_run
 from tests.store_kit import ROOT
 
 KINDS = ("server", "worker", "server and worker")
 DELAYS = (0.0, 0.1, 0.5)  # seconds to an answer: at once, during the measurement, after it
 SIZES: dict[str, Any] = {"n_epochs": 40, "n_acquisition_steps": 6, "test_size": 500}
-LONGEST = 10.0  # seconds between two kills; a server needs about three until its worker computes
+SOON, LONGEST = 1.5, 5.0  # seconds to a kill, after work was seen and otherwise
+AT_ANY_TIME = 0.15  # share of the kills that do not wait for work
+START = 60.0  # seconds that a server and its worker need at most to start, on a busy machine
+UNEQUAL: dict[str, Any] = {"seconds": {}, "after": 0}  # times, and ids that all runs share
 PATIENCE = 240.0  # seconds for a run to end once nothing is killed any more
 
 
@@ -61,11 +63,15 @@ def trial(home: Path, n_kills: int, seed: int) -> Counter[str]:
 
 
 def a_run(store: Store) -> str:
+    from tests.experiment_kit import new_run  # imports torch, which a server does without
+
     return new_run(store, catalogue.load("mnist5k"), person=True, **SIZES).run_id
 
 
 def undisturbed(home: Path) -> tuple[Store, str]:
     """A run whose person waits for each measurement, in this process."""
+    from dal_core.execution.job import Workbench, advance
+
     store = open_store(home)
     run_id, bench = a_run(store), Workbench(store)
     while next_task(store.log(run_id)).finished is None:
@@ -96,8 +102,7 @@ def story(store: Store, run_id: str) -> dict[str, Any]:
         "labels": log.labels(),
         "retracted": log.n_retracted,
         "asked": [(one.ranking, one.scores) for one in asked],
-        "curve": measures(store, run_id),
-        "confusion": [step.confusion for step in log.steps],
+        "curve": [replace(step, **UNEQUAL) for step in log.steps],
         "record": (record.params, results),
         "lacking": log.unmeasured,
         "failure": log.failure,
@@ -123,7 +128,7 @@ def disturb(
     """Bring the run to its end, killing on the way."""
     server = start(store.home, run_id, delay)
     try:
-        while not is_done(store, run_id, rng.uniform(0.1, LONGEST)):
+        while not is_done(store, run_id, moment(store, run_id, rng)):
             if sum(counts[kind] for kind in KINDS) >= n_kills:
                 assert is_done(store, run_id, PATIENCE), f"{run_id} does not end"
                 return
@@ -143,6 +148,18 @@ def disturb(
     finally:
         server.kill()
         server.wait()
+
+
+def moment(store: Store, run_id: str, rng: random.Random) -> float:
+    """Seconds until the next kill: mostly soon after work was seen, sometimes at any time."""
+    if rng.random() < AT_ANY_TIME:
+        return rng.uniform(0, LONGEST)
+    seen, until = store.progress(run_id), time.monotonic() + START
+    while store.progress(run_id) == seen and time.monotonic() < until:
+        time.sleep(0.02)
+        if is_done(store, run_id, 0.01):
+            return 0.1
+    return rng.uniform(0, SOON)
 
 
 def is_done(store: Store, run_id: str, seconds: float) -> bool:

@@ -70,8 +70,15 @@ def _record(text: str, home: Path | None) -> Record:
         raise WrongUse(f"RECORD is {text!r}; allowed: a record file, or an experiment's id")
     store = values.open_store(home, create=False)
     found = experiments.find(store, text, "RECORD").experiment_id
-    refresh_records(store, found)
-    return stored_record(store, found)
+    record = stored_record(store, found)
+    missing = len(store.experiments.run_ids(found)) - len(store.experiments.runs(found))
+    if missing:
+        print(f"dal: {missing} of its runs are damaged and left out", file=sys.stderr)
+    try:
+        refresh_records(store, found)
+    except OSError as error:  # a full or read-only disk; the report does not need the file
+        print(f"dal: its record file was not written: {error.strerror}", file=sys.stderr)
+    return record
 
 
 def _folder(out: str, force: bool) -> Path:

@@ -11,6 +11,7 @@ from dal_core.cli import experiments, results, values
 from dal_core.cli.tables import console, table
 from dal_core.limits.text import visible
 from dal_core.results.run_rows import answered_by
+from dal_core.run.environment import changes
 from dal_core.run.state import RunState
 from dal_core.run.stop_rules import finished
 
@@ -74,6 +75,13 @@ def _as_object(log: RunState) -> dict[str, Any]:
         "fingerprint": spec.fingerprint,
         "split_sizes": dict(run.split_sizes),
         "versions": dict(run.versions),
+        "environments": [
+            None if step.environment is None else step.environment.facts() for step in log.steps
+        ],
+        "computed_elsewhere": [
+            {"n_labelled": log.steps[place].n_labelled, "changed": what}
+            for place, what in changes(step.environment for step in log.steps)
+        ],
     }
 
 
@@ -94,6 +102,7 @@ def _facts(log: RunState) -> dict[str, str]:
         "state": run["finished"] or "unfinished",
         "created": run["created_at"],
         "versions": _pairs(run["versions"]),
+        **_elsewhere(log),
         "parameters": _pairs(run["parameters"]),
     }
 
@@ -103,6 +112,13 @@ def _fork(log: RunState) -> dict[str, str]:
     if run.forked_from is None:
         return {}
     return {"forked from": f"{run.forked_from}, at {run.forked_labels} labels"}
+
+
+def _elsewhere(log: RunState) -> dict[str, str]:
+    """From which step on the run was computed with other versions, or elsewhere; empty if never."""
+    found = changes(step.environment for step in log.steps)
+    told = [f"from {log.steps[i].n_labelled} labels on: {', '.join(what)}" for i, what in found]
+    return {"resumed": f"elsewhere, so bits may differ; {'; '.join(told)}"} if told else {}
 
 
 def _pairs(values_by_name: Mapping[str, Any]) -> str:

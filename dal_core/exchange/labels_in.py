@@ -210,7 +210,7 @@ def _given(where: str, row: Mapping[str, Any], number: int, n_classes: int) -> G
         label=reader.label(n_classes),
         step=reader.whole("step"),
         position=reader.whole("position") if "position" in row else number,
-        annotator=reader.name("annotator", "unknown"),
+        annotator=reader.name("annotator", "oracle" if reader.source() == "oracle" else "unknown"),
         source=reader.source(),
         at=reader.time(),
         seconds=reader.seconds(),

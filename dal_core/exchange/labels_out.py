@@ -40,6 +40,10 @@ class LabelRow:
         position: place in the order of training, from 0; skipped images are counted too.
         corrected: whether the label was corrected after its submission.
         class_name: name of the class; None if the name is just the number, as for digits.
+        first_label: the label before any correction; None if skipped, and for rows that were not
+            corrected.
+        corrected_by, corrected_at: who made the newest correction, and when (ISO 8601, UTC); None
+            for rows that were not corrected. `annotator` stays the one who answered.
     """
 
     run: str
@@ -57,6 +61,9 @@ class LabelRow:
     position: int
     corrected: bool
     class_name: str | None = None
+    first_label: int | None = None
+    corrected_by: str | None = None
+    corrected_at: str | None = None
 
 
 COLUMNS = tuple(field.name for field in fields(LabelRow))
@@ -75,11 +82,13 @@ def label_rows(log: RunState, dataset: ImageDataset) -> list[LabelRow]:
             f"run {log.run.run_id} was made on other data: its fingerprint is "
             f"{log.run.spec.fingerprint[:12]}, that of {dataset.name} is {dataset.fingerprint[:12]}"
         )
-    corrected = {one.image_id for one in log.corrections}
+    newest = {one.image_id: one for one in log.corrections}
+    first = {one.image_id: one.before for one in reversed(log.corrections)}
     rows: list[LabelRow] = []
     n_labelled = log.run.n_initial
     for step, submission in enumerate(log.submissions):
         for answer in log.in_ranking_order(submission):
+            correction = newest.get(answer.image_id)
             rows.append(
                 LabelRow(
                     run=log.run.run_id,
@@ -95,8 +104,11 @@ def label_rows(log: RunState, dataset: ImageDataset) -> list[LabelRow]:
                     step=step,
                     n_labelled=n_labelled,
                     position=len(rows),
-                    corrected=answer.image_id in corrected,
+                    corrected=correction is not None,
                     class_name=_name_beside(answer.label, dataset),
+                    first_label=first.get(answer.image_id),
+                    corrected_by=correction.annotator if correction else None,
+                    corrected_at=correction.at if correction else None,
                 )
             )
         n_labelled += len(submission.labels)
@@ -128,8 +140,14 @@ def _name_beside(label: int | None, dataset: ImageDataset) -> str | None:
 
 
 def _columns(rows: list[LabelRow]) -> tuple[str, ...]:
-    """All columns, without `class_name` if no row has one."""
-    return COLUMNS if any(row.class_name is not None for row in rows) else COLUMNS[:-1]
+    """The columns that say something: no names of classes that are numbers, no corrections where
+    there is none."""
+    absent = set()
+    if all(row.class_name is None for row in rows):
+        absent = {"class_name"}
+    if not any(row.corrected for row in rows):
+        absent |= {"first_label", "corrected_by", "corrected_at"}
+    return tuple(name for name in COLUMNS if name not in absent)
 
 
 def render(log: RunState, dataset: ImageDataset, form: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
+import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import Executor
@@ -129,9 +130,12 @@ class Workbench:
         return warm.fitted
 
     def keep(self, run: RunRow, fitted: Fitted) -> None:
-        """Keep a new model in memory and on disk. Raises OSError."""
+        """Keep a new model in memory and on disk; a full disk costs only a fit after a restart."""
         self.warm(run).fitted = fitted
-        save_fitted(run_dir(self.store.home, run.run_id) / FILE_NAME, fitted)
+        try:
+            save_fitted(run_dir(self.store.home, run.run_id) / FILE_NAME, fitted)
+        except OSError as error:
+            warnings.warn(f"the weights of {run.run_id} were not stored: {error}", stacklevel=2)
 
 
 def advance(

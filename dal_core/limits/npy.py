@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-import struct
 import zipfile
-import zlib
 from pathlib import Path
 from typing import IO, Any
 
@@ -53,21 +51,23 @@ def read_arrays(path: Path, most: int = MAX_BYTES) -> dict[str, np.ndarray]:
         Refused: there are too many arrays, or they would take more than `most` bytes.
         OSError: the file cannot be read.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = archive.infolist()
-            if len(members) > MAX_MEMBERS or sum(one.file_size for one in members) > most:
-                raise Refused(f"it unpacks into more than {most} bytes or {MAX_MEMBERS} arrays")
-            return {
-                one.filename.removesuffix(".npy"): read_array(_unpack(archive, one))
-                for one in members
-            }
-    except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError) as error:
-        raise Malformed(f"it is not an npz file: {type(error).__name__}") from None
-    except ValueError as error:  # a date that cannot be, a name that is no text
-        if isinstance(error, Refused):
+    with path.open("rb") as file:
+        try:
+            return _members(file, most)
+        except Refused:
             raise
-        raise Malformed(f"it is not an npz file: {type(error).__name__}") from None
+        except Exception as error:  # zipfile fails in many ways on a damaged archive
+            raise Malformed(f"it is not an npz file: {type(error).__name__}") from None
+
+
+def _members(file: IO[bytes], most: int) -> dict[str, np.ndarray]:
+    with zipfile.ZipFile(file) as archive:
+        members = archive.infolist()
+        if len(members) > MAX_MEMBERS or sum(one.file_size for one in members) > most:
+            raise Refused(f"it unpacks into more than {most} bytes or {MAX_MEMBERS} arrays")
+        return {
+            one.filename.removesuffix(".npy"): read_array(_unpack(archive, one)) for one in members
+        }
 
 
 def _unpack(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:

@@ -80,6 +80,10 @@ class Experiments(ABC):
         """The experiments that cannot be read, newest first."""
 
     @abstractmethod
+    def run_ids(self, experiment_id: str) -> list[str]:
+        """Ids of the experiment's runs, those of damaged runs too."""
+
+    @abstractmethod
     def runs(self, experiment_id: str) -> list[RunRow]:
         """The experiment's runs, in the order they were given. Damaged runs are left out."""
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import streamlit as st
 from PIL import Image, ImageDraw
 
-from dal_ui.shared import address, trouble
+from dal_ui.shared import address, runtime, trouble
 
 PAGES_FOLDER = Path(__file__).resolve().parents[2] / "pages"
 _INSIDE = "dal_inside_navigation"
@@ -37,6 +37,8 @@ def enter() -> None:
     st.session_state[_INSIDE] = True
     try:
         with trouble.shown():
+            if runtime.store().read_only:
+                st.warning("This home is read-only: you can look at everything and change nothing.")
             chosen.run()
     finally:
         st.session_state[_INSIDE] = False

@@ -28,10 +28,23 @@ def sentence(error: Exception) -> str:
     return text[:1].upper() + text[1:] + ("" if text.endswith((".", "?")) else ".")
 
 
-def show(error: Exception, before: str = "") -> None:
+def show(error: Exception, after: str = "") -> None:
     """Draw the sentence, and write the traceback to the server's log."""
     traceback.print_exception(error)
-    st.error(before + plain(sentence(error).replace("`", "'")), icon=":material/error:")
+    st.error(plain(f"{sentence(error)} {after}".strip().replace("`", "'")), icon=":material/error:")
+
+
+@contextmanager
+def noted(after: str = "") -> Iterator[None]:
+    """Draw a sentence if the block cannot write, and go on with the page.
+
+    Args:
+        after: a further sentence on what this means here.
+    """
+    try:
+        yield
+    except (StoreFailed, OSError) as error:
+        show(error, after)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from dal_ui.label import actions
 from dal_ui.shared.person import LAST_RUN, NAME
 from tests import fast
 from tests.browser.conftest import StreamlitServer
+from tests.browser.grid_page import look
 from tests.experiment_kit import until
 
 pytestmark = pytest.mark.browser
@@ -35,6 +36,7 @@ def label_all(page: Page, store: Store, run_id: str) -> None:
     """Answer the query on the screen with sevens."""
     n_before = store.log(run_id).n_submissions
     expect(page.locator(".label-grid:not(.locked)")).to_be_visible(timeout=WORK_MS)
+    look(page)
     page.locator(".cells").focus()
     page.keyboard.type("7777777777")
     page.keyboard.press("Enter")

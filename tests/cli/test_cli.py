@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,10 +23,11 @@ from dal_core.cli import main, serving
 from dal_core.cli.commands import command
 from dal_core.protocol.parameters import dataset_names
 from dal_core.protocol.presets import PRESETS
+from dal_core.run.environment import Environment
 from dal_core.store.opening import open_store
 from dal_core.store.run_lock import run_lock
 from dal_ui.server import hosts
-from tests.store_kit import give, new_query, new_result, new_run
+from tests.store_kit import ask, give, new_query, new_result, new_run
 
 ROOT = Path(__file__).resolve().parents[2]
 SHORT = ("--set", "n_epochs=40", "--set", "num_mc_samples=4", "--set", "n_acquisition_steps=3")
@@ -240,6 +242,28 @@ def test_runs_and_show_tell_what_there_is(whole: Whole, capsys: pytest.CaptureFi
         assert main([*line, *at_home]) == 0
         out = capsys.readouterr().out
         assert result["id"] in out and f"{listed['accuracy']:.4f}" in out
+
+
+def test_show_tells_where_a_run_was_computed_and_from_when_on_elsewhere(
+    dal_home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store, here = open_store(dal_home), Environment(torch="2.13.0", device="cpu")
+    run_id = new_run(store, kind="person").run_id
+    give(store, ask(store, run_id, range(20)))
+    after = store.log(run_id).after
+    store.add_step(run_id, replace(new_result(), environment=here))
+    assert main(["show", run_id]) == 0
+    assert "elsewhere" not in capsys.readouterr().out
+    there = replace(here, torch="2.14.0")
+    store.add_step(run_id, replace(new_result(30, after), environment=there))
+    assert main(["show", run_id, "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["environments"] == [here.facts(), there.facts()]
+    changed = ["torch 2.13.0 then, 2.14.0 now"]
+    assert shown["computed_elsewhere"] == [{"n_labelled": 30, "changed": changed}]
+    assert main(["show", run_id]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "elsewhere, so bits may differ; from 30 labels on: torch 2.13.0 then, 2.14.0 now" in out
 
 
 def test_show_and_runs_tell_the_mode_the_corrections_and_what_was_measured_before_them(

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from dal_core.data.base import ImageDataset, build
-from dal_core.exchange import labels_out
+from dal_core.exchange import labels_in, labels_out
 from dal_core.protocol.presets import preset
 from dal_core.protocol.run_spec import RunSpec
 from dal_core.run.state import RunState
@@ -126,6 +126,23 @@ def test_a_row_says_how_many_labels_there_were_its_place_and_whether_it_was_corr
     assert [row.position for row in rows] == list(range(21))
     assert [row.n_labelled for row in rows] == [20] * 11 + [30] * 10
     assert [(row.image_id, row.label) for row in rows if row.corrected] == [(53, 7)]
+
+
+def test_a_corrected_row_names_who_answered_who_corrected_and_the_first_label(
+    store: Store, log: RunState, dataset: ImageDataset
+) -> None:
+    assert "corrected_by" not in labels_out.to_csv(labels_out.label_rows(log, dataset))
+    for label, who in ((7, "bea"), (8, "=cat")):
+        store.correct(log.run.run_id, 53, label, annotator=who)
+    log = store.log(log.run.run_id)
+    rows = labels_out.label_rows(log, dataset)
+    (row,) = [row for row in rows if row.corrected]
+    assert (row.annotator, row.first_label, row.label) == (ANNOTATOR, 3, 8)
+    assert (row.corrected_by, row.corrected_at) == ("=cat", log.corrections[-1].at)
+    (_, *lines) = labels_out.to_csv(rows).splitlines()
+    assert sum("'=cat" in line for line in lines) == 1
+    read = labels_in.read_labels(labels_out.to_csv(rows).encode(), dataset.n_classes)
+    assert [(one.image_id, one.label) for one in read] == [(r.image_id, r.label) for r in rows]
 
 
 def test_json_lines_carry_the_text_as_it_was_typed(log: RunState, dataset: ImageDataset) -> None:

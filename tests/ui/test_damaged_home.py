@@ -11,9 +11,11 @@ from streamlit.testing.v1 import AppTest
 
 from dal_core.data.base import ImageDataset
 from dal_core.protocol.presets import preset
+from dal_core.run.rows import StoreFailed
 from dal_core.store.base import Store
-from dal_ui.shared import runtime
-from tests.ui_kit import InlineWorkers, new_run
+from dal_core.store.sqlite import read_only
+from dal_ui.shared import person, runtime
+from tests.ui_kit import InlineWorkers, asked_run, new_run
 
 APP = str(Path(__file__).resolve().parents[2] / "app.py")
 PAGES = {"label": "run", "explain": "run", "runs": "run", "reproduce": "experiment"}
@@ -48,6 +50,7 @@ def damaged(store: Store, dataset: ImageDataset) -> tuple[str, str, str]:
 
 def page(name: str, **address: str) -> AppTest:
     app = AppTest.from_file(APP, default_timeout=60)
+    app.session_state[person.NAME] = "Ann"
     app.switch_page(f"pages/{name}.py")
     for parameter, value in address.items():
         app.query_params[parameter] = value
@@ -114,3 +117,38 @@ def test_a_run_of_an_experiment_says_to_forget_the_experiment_first(
     assert made.experiment_id in warning and "Forget the experiment" in warning
     assert "wait" not in warning
     assert store.run_ids() == [run_id]
+
+
+def test_a_full_disk_at_submit_is_one_sentence_and_the_labels_stay(
+    store: Store, mnist5k: ImageDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id, _ = asked_run(store, mnist5k)
+    app = page("label", run=run_id, plain="1")
+
+    def fail(*_: object, **__: object) -> None:
+        raise StoreFailed("the disk is full; nothing was saved. Free some space and try again")
+
+    boxes = [box for box in app.selectbox if box.label.startswith("Image ")]
+    for number, box in enumerate(boxes):
+        box.set_value(str(number))
+    monkeypatch.setattr(store, "submit", fail)
+    monkeypatch.setattr(store, "create_run", fail)
+    next(button for button in app.button if "ubmit" in button.label).click().run()
+    assert not app.exception
+    assert "Your labels are still on this page." in texts(app)
+    boxes = [box for box in app.selectbox if box.label.startswith("Image ")]
+    assert [box.value for box in boxes] == list("0123456789")
+
+
+def test_a_read_only_home_is_shown_and_says_so(
+    store: Store, mnist5k: ImageDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = new_run(store, mnist5k)
+    store.close()
+    monkeypatch.setattr(read_only, "is_writable", lambda path: False)
+    runtime.store.clear()
+    for name in PAGES:
+        app = page(name, **({} if name == "reproduce" else {"run": run_id}))
+        assert "This home is read-only" in texts(app)
+        assert not app.error, texts(app)
+    assert runtime.store().run_ids() == [run_id]

@@ -83,6 +83,10 @@ class SqliteExperiments(Experiments):
                     damaged.append(DamagedExperiment(experiment_id, str(error)))
         return found, damaged
 
+    def run_ids(self, experiment_id: str) -> list[str]:
+        with self._reading.connect() as connection:
+            return _run_ids(connection, experiment_id)
+
     def runs(self, experiment_id: str) -> list[RunRow]:
         with self._reading.connect() as connection:
             ids = _run_ids(connection, experiment_id)

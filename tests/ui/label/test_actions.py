@@ -11,7 +11,7 @@ import pytest
 from dal_core.data.base import ImageDataset
 from dal_core.protocol.parameters import ProtocolError, override
 from dal_core.protocol.presets import PRESETS
-from dal_core.run.next_task import answers_itself
+from dal_core.run.next_task import NextTask, Task, answers_itself
 from dal_core.run.rows import NothingToUndo, Progress
 from dal_core.store.base import Store
 from dal_core.store.opening import open_store
@@ -400,3 +400,12 @@ def test_the_state_line_says_how_far_the_oracle_answers(
     actions.hand_over(store, store.log(run_id), 3)
     text = words.working(read_view(store, run_id), None)[1]
     assert text == "The oracle answers up to 50 labels. Starting ..."
+
+
+def test_the_state_line_says_that_an_earlier_measurement_is_made_up(
+    store: Store, mnist5k: ImageDataset
+) -> None:
+    view = read_view(store, new_run(store, mnist5k))
+    made_up = replace(view, next_task=NextTask(Task.MAKE_UP))
+    said = "Making up an earlier measurement. Measuring on test images: 10 of 20 images"
+    assert words.working(made_up, Progress("evaluate", 20, 10, 20)) == (0.5, said)
