@@ -10,7 +10,7 @@ from __future__ import annotations
 import streamlit as st
 
 from dal_core.data.base import ImageDataset
-from dal_core.run.answers import AnswerError
+from dal_core.run.rules import AnswerError
 from dal_core.store.base import Store
 from dal_ui.components.grid import sent_review, sent_submission, sent_undo
 from dal_ui.components.grid.submission import GridSubmission

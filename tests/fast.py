@@ -16,10 +16,10 @@ from dal_core.protocol.parameters import Protocol, override
 from dal_core.protocol.presets import PRESETS
 from dal_core.protocol.run_spec import RunSpec
 from dal_core.run import oracle
-from dal_core.run.answers import check_complete, clean_answers
 from dal_core.run.events import Answer, Query, StepResult, Submission
 from dal_core.run.labelled import Labelled, labelled_of
 from dal_core.run.rows import RunRow
+from dal_core.run.rules import check_complete, clean_answers
 from dal_core.run.state import RunState
 from dal_core.training.loop import Watch
 

@@ -155,7 +155,14 @@ def test_an_old_record_gives_the_same_tables(home: Path) -> None:
     folder = home.with_name("report")
     DAL.says(home, "report", str(FILES / "old_record.yaml"), "--out", str(folder))
     expected = (FILES / "old_tables.md").read_text(encoding="utf-8")
-    assert (folder / "tables.md").read_text(encoding="utf-8") == expected
+    written = (folder / "tables.md").read_text(encoding="utf-8")
+    assert without_notes(written) == without_notes(expected)
+    assert any(line.startswith("| BALD |") for line in without_notes(written))
+
+
+def without_notes(tables: str) -> list[str]:
+    """The tables with their titles; the notes below them are prose, which may be worded better."""
+    return [line for line in tables.splitlines() if not line.startswith("- ")]
 
 
 def test_an_old_record_holds_the_same_numbers(home: Path) -> None:

@@ -24,8 +24,8 @@ from dal_core.limits.json_text import read_json
 from dal_core.limits.refused import Malformed, Refused
 from dal_core.limits.text import clean_name, shown
 from dal_core.protocol.run_spec import RunSpec
-from dal_core.run.answers import is_amount
 from dal_core.run.events import Answer, AnsweredBatch
+from dal_core.run.rules import is_amount
 from dal_core.run.splits import Split, split_of
 
 MAX_BYTES, MAX_ROWS = 12_000_000, 40_000  # a row of ours has about 200 bytes

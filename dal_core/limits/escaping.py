@@ -13,7 +13,8 @@ _MARK = "'"
 _MARKED = ("=", "+", "-", "@", "\t", "\r", _MARK)
 
 # In a sentence: emphasis, links, images, code, HTML, entities, mathematics, cells of a table.
-_MARKDOWN = re.compile(r"[\\`*_\[\]<>|~$&#]")
+# A "<" before a blank or "=" begins no HTML.
+_MARKDOWN = re.compile(r"[\\`*_\[\]>|~$&#]|<(?![\s=])")
 _LINKS = re.compile(r"(?<=:)(?=//)|(?<=www)(?=\.)", re.IGNORECASE)  # linked without brackets
 _LISTS = re.compile(r"^(\d*)(?=[-+.)])")  # at the start: a list, or a line under a heading
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from dal_core.run.answers import AnswerError
 from dal_core.run.events import Submission
 from dal_core.run.rows import RunRow, why_read_only
+from dal_core.run.rules import AnswerError
 
 if TYPE_CHECKING:
     from dal_core.run.state import RunState

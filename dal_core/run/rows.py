@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -53,6 +54,27 @@ class NothingToUndo(ValueError):
     """The run has no submission to retract; the message is one line."""
 
 
+# What decoding a damaged row raises: values of another type, JSON that is cut off, missing keys.
+UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, OverflowError)
+
+
+@contextmanager
+def isolating(run_id: str) -> Iterator[None]:
+    """Turn what a damaged row or page raises in the block into RunDamaged for this run."""
+    try:
+        yield
+    except (RunNotFound, RunDamaged):
+        raise
+    except StoreDamaged:
+        raise RunDamaged(
+            f"run {run_id} is damaged: its part of the database cannot be read"
+        ) from None
+    except UNREADABLE as error:
+        what = " ".join(str(error).split()) or "no message"
+        name = "" if isinstance(error, ValueError) else f"{type(error).__name__} "
+        raise RunDamaged(f"run {run_id} is damaged: {name}{what}"[:300]) from None
+
+
 @dataclass(frozen=True)
 class RunRow:
     """A run's parameters, fixed when it was created, and its directives, which can change.
@@ -99,6 +121,11 @@ class RunRow:
     def loader(self) -> Loader:
         """Facts about the run's data set that need no reading, such as its classes."""
         return catalogue.get(self.spec.protocol.dataset)
+
+    @property
+    def n_classes(self) -> int:
+        """The number of classes of its data set."""
+        return len(self.loader.class_names)
 
     @property
     def has_test_set(self) -> bool:

@@ -269,7 +269,7 @@ class Store(ABC):
 
         Raises:
             AnswerError: the query does not exist, an answer or the annotator's name is malformed,
-                or the answers do not complete the query (`run.answers.check_complete`).
+                or the answers do not complete the query (`run.rules.check_complete`).
         """
 
     @abstractmethod

@@ -1,6 +1,6 @@
 """Checks of queries, results, corrections, directives and forks before they enter the log.
 
-They are pure and raise ValueError. Answers are checked by `dal_core.run.answers`.
+They are pure and raise ValueError. Answers are checked by `dal_core.run.rules`.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import Any
 from dal_core.limits.text import clean_name, shown
 from dal_core.protocol.parameters import SPLIT_PARAMETERS
 from dal_core.protocol.run_spec import FULL_DATA, RunSpec
-from dal_core.run.answers import AnswerError, is_amount, is_int, repeated
 from dal_core.run.events import Answer, Query, StepResult
+from dal_core.run.rules import AnswerError, is_amount, is_int, repeated
 from dal_core.run.state import RunState
 
 SOURCES = ("person", "oracle")

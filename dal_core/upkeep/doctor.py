@@ -29,9 +29,9 @@ from dal_core.record_file.sync import (
     write_run_record,
 )
 from dal_core.record_file.validate import RecordError
-from dal_core.run.log_rules import broken_rules
 from dal_core.run.ownership import mixed_answers
 from dal_core.run.rows import RunDamaged, StoreError
+from dal_core.run.rules import broken_rules
 from dal_core.run.state import RunState
 from dal_core.store import artefacts
 from dal_core.store.artefacts import ArtefactDamaged, ArtefactMissing

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dal_core.run.answers import AnswerError
+from dal_core.run.rules import AnswerError
 from dal_core.run.state import RunState
 from dal_core.store.base import Store
 

@@ -30,10 +30,10 @@ from dal_core.record_file.schema import bounds, curves
 from dal_core.record_file.sync import experiment_record
 from dal_core.results import run_history
 from dal_core.run import stop_rules
-from dal_core.run.answers import AnswerError
 from dal_core.run.events import Answer
 from dal_core.run.next_task import next_task
 from dal_core.run.rows import Mode
+from dal_core.run.rules import AnswerError
 from dal_core.run.splits import make_split, split_of
 from dal_core.store.opening import open_store
 from tests import toys

@@ -7,8 +7,8 @@ import pytest
 
 from dal_core.data.base import ImageDataset
 from dal_core.run import oracle
-from dal_core.run.answers import check_complete, clean_answers
 from dal_core.run.events import Query
+from dal_core.run.rules import check_complete, clean_answers
 from tests import toys
 
 

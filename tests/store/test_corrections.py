@@ -11,10 +11,10 @@ import pytest
 from dal_core.data.base import ImageDataset
 from dal_core.execution.job import Workbench, advance
 from dal_core.learner.bayesian_cnn import BayesianCNNLearner, FittedCNN
-from dal_core.run.answers import AnswerError
 from dal_core.run.events import Answer, Query
 from dal_core.run.labelled import Labelled
 from dal_core.run.rows import RunNotFound
+from dal_core.run.rules import AnswerError
 from dal_core.store.base import Store
 from dal_core.store.home import run_dir
 from dal_core.store.opening import open_store

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from dal_core.run.answers import AnswerError
 from dal_core.run.events import Answer, Query
 from dal_core.run.rows import RunNotFound
+from dal_core.run.rules import AnswerError
 from dal_core.store.base import Store
 from dal_core.store.opening import open_store
-from dal_core.store.sqlite import log_cache, reading
+from dal_core.store.sqlite import queries, reading
 from dal_core.store.sqlite.commands import SqliteStore
 from tests.store_kit import answers_to, ask, give, new_query, new_result, new_run, summary_of
 
@@ -134,7 +134,7 @@ def test_a_deleted_run_is_gone(tmp_path: Path) -> None:
 def test_only_the_logs_read_last_are_kept(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     run_ids = [new_run(store).run_id for _ in range(4)]
-    logs = log_cache.LogCache(at_most=2)
+    logs = queries.LogCache(at_most=2)
     for run_id in [*run_ids, run_ids[2]]:
         with SqliteStore(store.home)._reading.connect() as connection:
             assert logs.read(connection, run_id) == read_without_cache(store, run_id)

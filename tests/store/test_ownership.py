@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from dal_core.protocol.presets import preset
-from dal_core.run.answers import AnswerError
 from dal_core.run.events import Answer, AnsweredBatch
 from dal_core.run.ownership import RunReadOnly, mixed_answers
 from dal_core.run.rows import RunRow
+from dal_core.run.rules import AnswerError
 from dal_core.store.base import Store
 from dal_core.store.opening import open_store
 from tests.store_kit import answers_to, as_in_earlier_versions, ask, give, new_run

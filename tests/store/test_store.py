@@ -16,9 +16,9 @@ import pytest
 
 from dal_core.protocol.parameters import override
 from dal_core.protocol.presets import preset
-from dal_core.run.answers import AnswerError
 from dal_core.run.events import Answer
 from dal_core.run.rows import NothingToUndo, Progress, RunNotFound, StoreError, StoreFailed
+from dal_core.run.rules import AnswerError
 from dal_core.store.base import Store
 from dal_core.store.opening import open_store
 from dal_core.store.run_lock import RunBusy, run_lock

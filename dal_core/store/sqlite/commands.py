@@ -19,7 +19,6 @@ from sqlalchemy.exc import IntegrityError
 from dal_core.data import catalogue
 from dal_core.limits.text import clean_title
 from dal_core.protocol.run_spec import RunSpec
-from dal_core.run.answers import AnswerError, check_complete, clean_answers, same_answers
 from dal_core.run.events import Answer, AnsweredBatch, Correction, Query, StepResult, Submission
 from dal_core.run.ownership import RunReadOnly
 from dal_core.run.rows import (
@@ -33,6 +32,7 @@ from dal_core.run.rows import (
     SubmitOutcome,
     now,
 )
+from dal_core.run.rules import AnswerError, check_complete, clean_answers, same_answers
 from dal_core.store import checks
 from dal_core.store.base import UNSET
 from dal_core.store.run_lock import run_lock
@@ -223,7 +223,7 @@ class SqliteStore(Queries):
                 raise AnswerError(f"query {query_id!r} does not exist")
             run_id, query = found
             log = self._logs.read(connection, run_id)
-            clean = clean_answers(answers, log.run.loader.n_classes)
+            clean = clean_answers(answers, log.run.n_classes)
             earlier = reading.read_submission(connection, query_id)
             if earlier is not None:
                 sent = reading.read_nonce(connection, earlier.submission_id)
@@ -268,7 +268,7 @@ class SqliteStore(Queries):
         with self._writing.begin() as connection:
             log = self._logs.read(connection, run_id)
             _check_may_change(connection, log.run)
-            (answer,) = clean_answers([Answer(image_id, label)], log.run.loader.n_classes)
+            (answer,) = clean_answers([Answer(image_id, label)], log.run.n_classes)
             submission_id = checks.check_correction(log, answer)
             row = {
                 "submission_id": submission_id,

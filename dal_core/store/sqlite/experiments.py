@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine, Row, delete, insert, select
 from dal_core.limits.text import clean_title
 from dal_core.protocol.parameters import Protocol, make_protocol
 from dal_core.protocol.presets import closest_preset
-from dal_core.run.rows import Progress, RunRow, StoreDamaged, now
+from dal_core.run.rows import UNREADABLE, Progress, RunRow, StoreDamaged, now
 from dal_core.run.state import RunSummary
 from dal_core.store.experiments import (
     DamagedExperiment,
@@ -21,7 +21,6 @@ from dal_core.store.experiments import (
     Experiments,
 )
 from dal_core.store.sqlite import reading, schema, summary
-from dal_core.store.sqlite.failing import UNREADABLE
 
 
 class SqliteExperiments(Experiments):

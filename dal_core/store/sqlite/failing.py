@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy import Engine, event
 from sqlalchemy.engine import ExceptionContext
 
-from dal_core.run.rows import RunDamaged, RunNotFound, StoreDamaged, StoreFailed
-
-# What decoding a damaged row raises: values of another type, JSON that is cut off, missing keys.
-UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, OverflowError)
+from dal_core.run.rows import StoreDamaged, StoreFailed
 
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _WORDS = {
@@ -51,20 +46,3 @@ def failure(error: BaseException, path: Path) -> StoreFailed | None:
     if primary not in _WORDS:
         return None
     return StoreFailed(_WORDS[primary].format(path=path, reason=reason))
-
-
-@contextmanager
-def isolating(run_id: str) -> Iterator[None]:
-    """Turn what a damaged row or page raises in the block into RunDamaged for this run."""
-    try:
-        yield
-    except (RunNotFound, RunDamaged):
-        raise
-    except StoreDamaged:
-        raise RunDamaged(
-            f"run {run_id} is damaged: its part of the database cannot be read"
-        ) from None
-    except UNREADABLE as error:
-        what = " ".join(str(error).split()) or "no message"
-        name = "" if isinstance(error, ValueError) else f"{type(error).__name__} "
-        raise RunDamaged(f"run {run_id} is damaged: {name}{what}"[:300]) from None

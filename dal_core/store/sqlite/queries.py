@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import threading
+from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from dal_core.protocol.run_spec import RunSpec
 from dal_core.run.rows import Control, Progress, RunRow, StoreError
@@ -16,7 +18,8 @@ from dal_core.run.state import RunState, RunSummary
 from dal_core.store.base import Store, Survey
 from dal_core.store.sqlite import migration, read_only, reading, schema, summary, writing
 from dal_core.store.sqlite.experiments import SqliteExperiments
-from dal_core.store.sqlite.log_cache import LogCache
+
+LOGS_KEPT = 64  # runs; a log of 100 steps takes about 1 MB
 
 
 class Queries(Store):
@@ -146,3 +149,41 @@ def _make_folder(home: Path) -> None:
         home.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(f"{home} cannot be used as a home: {error.strerror}") from None
+
+
+class LogCache:
+    """The rows of the most recently read logs. Safe to share between threads.
+
+    A log grows by a few rows per step and is read several times per step. Parsing all of it each
+    time took a third of the host's time in an experiment of stacked runs (`benchmarks/gpu.md`).
+    Rows of the log never change and their numbers are never used twice, so cached rows stay valid.
+    What can change (directives, retractions, failures) is read each time.
+    """
+
+    def __init__(self, at_most: int = LOGS_KEPT) -> None:
+        self._at_most = at_most
+        self._rows = OrderedDict[str, reading.LogRows]()
+        self._lock = threading.Lock()
+
+    def read(self, connection: Connection, run_id: str) -> RunState:
+        """`reading.read_log`. Raises RunNotFound.
+
+        Args:
+            connection: its transaction must not have written anything, since that might be
+                rolled back. Unless it holds the write lock, it must not have read anything
+                either: its snapshot could be older than the cached rows.
+        """
+        with self._lock:
+            known = self._rows.get(run_id)
+        rows = reading.read_rows(connection, run_id, known)
+        with self._lock:
+            self._rows[run_id] = rows
+            self._rows.move_to_end(run_id)
+            while len(self._rows) > self._at_most:
+                self._rows.popitem(last=False)
+        return rows.state()
+
+    def forget(self, run_id: str) -> None:
+        """Drop the rows of a deleted run."""
+        with self._lock:
+            self._rows.pop(run_id, None)

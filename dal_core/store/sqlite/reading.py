@@ -11,8 +11,8 @@ from sqlalchemy import ColumnElement, Connection, Row, Table, func, or_, select
 
 from dal_core.protocol.parameters import make_protocol
 from dal_core.protocol.run_spec import RunSpec
-from dal_core.run import log_rules
 from dal_core.run import rows as run_rows
+from dal_core.run import rules
 from dal_core.run.environment import Environment
 from dal_core.run.events import (
     Answer,
@@ -24,6 +24,7 @@ from dal_core.run.events import (
     Submission,
 )
 from dal_core.run.rows import (
+    UNREADABLE,
     Control,
     DamagedRun,
     Progress,
@@ -31,10 +32,10 @@ from dal_core.run.rows import (
     RunNotFound,
     RunRow,
     StoreDamaged,
+    isolating,
 )
 from dal_core.run.state import Model, RunState
 from dal_core.store.sqlite import schema
-from dal_core.store.sqlite.failing import UNREADABLE, isolating
 
 _QUERY_FIELDS = tuple(field.name for field in fields(Query))
 _PROGRESS_FIELDS = tuple(field.name for field in fields(Progress))
@@ -191,8 +192,8 @@ def _read_rows(connection: Connection, run_id: str, known: LogRows | None) -> Lo
     submissions = schema.submissions.c
     retracted = select(schema.retractions.c.submission_id).filter_by(run_id=run_id)
     new = read_submissions(connection, submissions.run_id == run_id, submissions.number > answered)
-    for answer in (answer for one in new for answer in one.answers):
-        log_rules.check_answer(answer, run.loader.n_classes)
+    for one in new:
+        rules.clean_answers(one.answers, run.n_classes)
     return LogRows(
         run=run,
         queries=(*known.queries, *(_to_query(row) for row in queries)),
@@ -353,7 +354,7 @@ def _to_query(row: Row[Any]) -> Query:
     values["ranking"] = tuple(values["ranking"])
     values["scores"] = tuple(values["scores"])
     query = Query(**values)
-    log_rules.check_query(query)
+    rules.check_query(query)
     return query
 
 
@@ -393,7 +394,7 @@ def _to_step(row: Row[Any], has_test_set: bool, environment: Environment | None)
         confusion=_confusion(getattr(row, "confusion", None)),  # a summary leaves it out
         environment=environment,
     )
-    log_rules.check_step(step)
+    rules.check_step(step)
     return step
 
 

@@ -14,10 +14,18 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, select
 
 from dal_core.run.events import Correction, StepResult
-from dal_core.run.rows import DamagedRun, Progress, RunDamaged, RunNotFound, RunRow, StoreDamaged
+from dal_core.run.rows import (
+    UNREADABLE,
+    DamagedRun,
+    Progress,
+    RunDamaged,
+    RunNotFound,
+    RunRow,
+    StoreDamaged,
+    isolating,
+)
 from dal_core.run.state import Asked, Model, Place, RunSummary, Tally
 from dal_core.store.sqlite import reading, schema
-from dal_core.store.sqlite.failing import UNREADABLE, isolating
 
 
 def read_summaries(connection: Connection, run_ids: Sequence[str]) -> list[RunSummary]:

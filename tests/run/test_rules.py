@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from dal_core.run.answers import AnswerError, check_complete, clean_answers
 from dal_core.run.events import Answer, Query
+from dal_core.run.rules import AnswerError, check_complete, clean_answers
 
 QUERY = Query("q", 20, 20, (7, 3, 9, 4, 1), (0.5, 0.4, 0.3, 0.2, 0.1), batch_size=3)
 
