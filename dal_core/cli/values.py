@@ -15,7 +15,7 @@ from dal_core.cli.errors import WrongUse
 from dal_core.data.catalogue import DATASETS
 from dal_core.limits.paths import given_path
 from dal_core.limits.refused import Refused
-from dal_core.limits.text import clean_title, shown
+from dal_core.limits.text import clean_title, shown, visible
 from dal_core.protocol.parameters import POSTERIORS, Protocol, ProtocolError, override
 from dal_core.protocol.presets import PRESETS, with_posterior
 from dal_core.protocol.presets import with_dataset as on_dataset
@@ -162,6 +162,8 @@ def open_store(home: Path | None, *, create: bool) -> Store:
         option = "--home" if home else "home (--home or DAL_HOME)"
         allowed = "a folder that can be written to" if create else "a folder with runs"
         raise WrongUse(f"{option}: {error}; allowed: {allowed}") from None
+    if store.damage is not None:
+        print(f"dal: {visible(store.damage)}", file=sys.stderr)
     if store.read_only:
         print(
             f"dal: {store.home} is read-only; it can be read, nothing is changed", file=sys.stderr

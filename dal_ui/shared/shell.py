@@ -14,6 +14,7 @@ import streamlit as st
 from PIL import Image, ImageDraw
 
 from dal_ui.shared import address, runtime, trouble
+from dal_ui.shared.markdown import plain
 
 PAGES_FOLDER = Path(__file__).resolve().parents[2] / "pages"
 _INSIDE = "dal_inside_navigation"
@@ -39,6 +40,8 @@ def enter() -> None:
         with trouble.shown():
             if runtime.store().read_only:
                 st.warning("This home is read-only: you can look at everything and change nothing.")
+            if (damage := runtime.store().damage) is not None:
+                st.error(plain(f"{damage}. What can be read is shown.".replace("`", "'")))
             chosen.run()
     finally:
         st.session_state[_INSIDE] = False

@@ -51,6 +51,23 @@ def test_lists_name_the_damaged_on_standard_error(
     assert f"experiment {experiment} is damaged" in capsys.readouterr().err
 
 
+def test_commands_say_that_the_database_itself_is_damaged(
+    tmp_path: Path, ids: tuple[str, str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "dal.db"
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        size = connection.execute("PRAGMA page_size").fetchone()[0]
+        where = "SELECT rootpage FROM sqlite_master WHERE name = 'retractions'"
+        (page,) = connection.execute(where).fetchone()
+    connection.close()
+    content = bytearray(path.read_bytes())
+    content[(page - 1) * size : page * size] = bytes(size)
+    path.write_bytes(content)
+    dal(tmp_path, "runs")
+    assert f"dal: {path} is damaged (" in capsys.readouterr().err
+
+
 def test_the_damaged_are_one_line_to_show_and_can_be_deleted(
     tmp_path: Path, ids: tuple[str, str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:

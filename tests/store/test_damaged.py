@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -149,6 +150,7 @@ def test_a_page_of_zeros_is_damage_in_one_line_and_other_runs_are_read(store: St
     """The rows of `queries` are lost; what does not need them still works."""
     bad = labelled_run(store)
     good = new_run(store).run_id
+    assert store.damage is None
     store.close()
     path = store.home / "dal.db"
     with sqlite3.connect(path) as connection:
@@ -162,6 +164,8 @@ def test_a_page_of_zeros_is_damage_in_one_line_and_other_runs_are_read(store: St
     content[(page - 1) * size : page * size] = bytes(size)
     path.write_bytes(content)
     fresh = open_store(store.home)
+    assert fresh.damage is not None and len(fresh.damage.splitlines()) == 1
+    assert re.match(rf"{re.escape(str(path))} is damaged \(.+\); `dal doctor` says", fresh.damage)
     with pytest.raises(RunDamaged, match="cannot be read"):
         fresh.log(bad)
     assert fresh.run(good).run_id == good

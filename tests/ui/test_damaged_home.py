@@ -140,6 +140,19 @@ def test_a_full_disk_at_submit_is_one_sentence_and_the_labels_stay(
     assert [box.value for box in boxes] == list("0123456789")
 
 
+def test_every_page_says_that_the_database_is_damaged(
+    store: Store, mnist5k: ImageDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = new_run(store, mnist5k)
+    monkeypatch.setattr(runtime.store(), "damage", "dal.db is damaged (page 7); `dal doctor` helps")
+    for name in PAGES:
+        app = page(name, **({} if name == "reproduce" else {"run": run_id}))
+        assert (
+            "dal.db is damaged (page 7); 'dal doctor' helps. What can be read is shown."
+            in texts(app)
+        )
+
+
 def test_a_read_only_home_is_shown_and_says_so(
     store: Store, mnist5k: ImageDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:

