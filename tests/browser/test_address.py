@@ -37,10 +37,20 @@ def see_run(page: Page, name: str, seed: int) -> None:
     about = main.locator("p", has_text=re.compile(rf"^{name} · .* · seed {seed} · "))
     expect(about.first).to_be_visible(timeout=WORK_MS)
     expect(main.locator("p", has_text=re.compile(rf"^{other} · "))).to_have_count(0)
+    whole(page)
 
 
 def see_start(page: Page) -> None:
     expect(page.get_by_role("button", name="Start labelling")).to_be_visible(timeout=WORK_MS)
+    whole(page)
+
+
+def whole(page: Page) -> None:
+    """The page is drawn to its end, from where on the address is watched."""
+    page.wait_for_timeout(300)  # a change of page begins a little after the change of address
+    done = page.locator("[data-testid=stApp][data-test-script-state=notRunning]")
+    expect(done).to_be_visible(timeout=WORK_MS)
+    page.wait_for_timeout(300)
 
 
 def settle(page: Page, url: str) -> None:
@@ -173,13 +183,13 @@ def test_what_a_button_far_down_opens_begins_at_its_top(
     start.click()
     page.wait_for_url(re.compile(r"\?run="), timeout=WORK_MS)
     expect(page.locator(".label-grid")).to_be_visible(timeout=WORK_MS)
-    page.wait_for_function(f"{scrolled} === 0", timeout=WORK_MS)
+    page.wait_for_function(f"() => {scrolled} === 0", timeout=WORK_MS)
     page.goto(f"{server.url}/reproduce")
     button = page.locator(".st-key-start button")
     button.scroll_into_view_if_needed(timeout=WORK_MS)
     button.click(timeout=WORK_MS)
     page.wait_for_url(re.compile(r"\?experiment="), timeout=WORK_MS)
     page.locator(".st-key-pause button").click(timeout=WORK_MS)
-    page.wait_for_function(f"{scrolled} === 0", timeout=WORK_MS)
+    page.wait_for_function(f"() => {scrolled} === 0", timeout=WORK_MS)
     for row in store.experiments.all():
         control.stop(store, row.experiment_id)

@@ -125,6 +125,7 @@ def test_a_persons_run_is_not_taken_over(
 def test_a_run_on_other_data_is_not_resumed(
     dal_home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run_id = new_run(open_store(dal_home)).run_id  # its fingerprint is of no data set
+    # Its fingerprint is of no data set.
+    run_id = new_run(open_store(dal_home), kind="oracle").run_id
     assert main(["run", "--resume", run_id]) == 2
     assert "a run on another mnist5k than the one found here" in capsys.readouterr().err

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -168,11 +169,16 @@ def test_a_failed_run_is_named_and_the_others_go_on(
         store, mnist5k, protocol(), ("bald", "random"), (1,), full_data=False
     )
     bald, random = (run.run_id for run in store.experiments.runs(made.experiment_id))
-    (tmp_path / bald / "weights.safetensors").mkdir(parents=True)  # cannot be replaced by a file
+    with sqlite3.connect(tmp_path / "dal.db") as connection:  # the data set has too few images
+        larger = (
+            "UPDATE runs SET protocol = json_set(protocol, '$.val_size', 4990) WHERE run_id = ?"
+        )
+        connection.execute(larger, [bald])
+    connection.close()
     resume = ["reproduce", "--resume", made.experiment_id, "--home", str(tmp_path), "--workers=1"]
     assert main([*resume, "--json"]) == 1
     printed = capsys.readouterr()
-    assert f"run {bald} failed: IsADirectoryError" in printed.err
+    assert f"run {bald} failed: ProtocolError" in printed.err
     said = json.loads(printed.out.splitlines()[-1])
     assert not said["complete"] and [run["steps"] for run in said["runs"]] == [0, 3]
     assert len(store.log(random).steps) == 3

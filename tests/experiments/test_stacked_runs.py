@@ -21,9 +21,11 @@ from dal_core.cli.reproduce import _is_stacked
 from dal_core.data.base import ImageDataset
 from dal_core.execution.job import Workbench, advance
 from dal_core.experiments import control, stacked_runs
+from dal_core.experiments.stacked_member import Member
 from dal_core.experiments.stacked_runs import StackedWorkbench, conduct
 from dal_core.experiments.status import ExperimentStatus, status
 from dal_core.protocol.run_spec import FULL_DATA
+from dal_core.run.events import StepResult
 from dal_core.run.next_task import next_task
 from dal_core.store.base import Store
 from dal_core.store.opening import open_store
@@ -231,11 +233,19 @@ def test_one_run_paused_leaves_the_others_their_fit(store: Store, mnist5k: Image
 
 @pytest.mark.filterwarnings("ignore:.*has to be fitted again")
 def test_a_run_that_fails_is_marked_and_the_others_go_on(
-    store: Store, mnist5k: ImageDataset
+    store: Store, mnist5k: ImageDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     experiment_id = create(store, mnist5k, seeds=(1,))
     broken, *others = run_ids(store, experiment_id)
-    (store.home / broken / "weights.safetensors").mkdir(parents=True)  # cannot be replaced
+    fails = store.run(broken).spec.key
+    evaluate = Member.evaluate
+
+    def failing(member: Member, *arguments: Any) -> StepResult:
+        if member.spec.key == fails:
+            raise IsADirectoryError("no place for it")
+        return evaluate(member, *arguments)
+
+    monkeypatch.setattr(Member, "evaluate", failing)
     work(store, experiment_id)
     now = status(store, experiment_id)
     (failed,) = now.failures

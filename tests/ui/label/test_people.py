@@ -116,7 +116,7 @@ def test_a_person_without_a_name_is_asked_once_before_labelling(
     assert all(box.disabled for box in page.selectbox if box.label.startswith("Image "))
     page.text_input(key="name-asked").set_value("   ")
     press(page, "Label under this name")
-    assert "your name is '   '; allowed: a name that is not blank." in said(page)
+    assert "your name is ' '; allowed: a name that is not blank." in said(page)
     page.text_input(key="name-asked").set_value(" Cleo ")
     press(page, "Label under this name")
     assert "Who labels here?" not in said(page)
