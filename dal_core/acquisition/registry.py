@@ -17,9 +17,12 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from dal_core.acquisition.batch import Batch, Candidates
+
 Needs = Literal["marginal", "joint", "features", "labels", "nothing"]
 
-_MACHINERY = {"__init__", "registry", "top_k", "batch"}  # modules without functions
+# Modules without functions:
+_MACHINERY = {"__init__", "registry", "top_k", "batch", "coordinates", "greedy"}
 
 
 @dataclass(frozen=True)
@@ -35,11 +38,18 @@ class AcquisitionFunction:
         source: the publication that defines it.
         record_name: its name in record files.
         bounds: (C classes, T passes) -> the lowest and the highest score.
-        needs: the arguments of `score`. "marginal": the passes' probabilities [T, N, C], with
-            each image scored by itself. "nothing": (N, numpy generator). "joint", "features" and
-            "labels" are reserved for functions that choose a batch as a whole.
+        needs: what it chooses by. "marginal": the passes' probabilities [T, N, C]. "joint":
+            consistent samples, in which a pass is one network for all images. "features": where
+            the images lie, beside each other and beside the labelled ones. "labels": the labels
+            given so far. "nothing": random numbers alone.
         colour: its colour in every chart, a name in `results.titles.PALETTE`.
-        score: returns [N], one number per image; the highest are asked for first.
+        score: returns [N], one number per image; the highest are asked for first. Its argument is
+            the passes' probabilities, or (N, numpy generator) if it needs nothing. None if only
+            `choose` can tell.
+        choose: chooses a batch as a whole: (candidates, size) -> ordered batch. None for a
+            function that takes the images with the highest scores.
+        needs_disagreement: it scores how much samples differ, so that one sample gives all images
+            the same score.
         takes_eps: `score` has an argument `eps`, the protocol's `entropy_eps`.
     """
 
@@ -53,8 +63,15 @@ class AcquisitionFunction:
     bounds: Callable[[int, int], tuple[float, float]]
     needs: Needs
     colour: str
-    score: Callable[..., Any]
+    score: Callable[..., Any] | None = None
+    choose: Callable[[Candidates, int], Batch] | None = None
+    needs_disagreement: bool = False
     takes_eps: bool = False
+
+    @property
+    def scores_images(self) -> bool:
+        """Whether it scores each image from its own passes and takes the highest scores."""
+        return self.needs == "marginal" and self.choose is None
 
     def scorer(self, eps: float = 0.0) -> Callable[[Tensor], Tensor]:
         """`score` as a function of probabilities [T, N, C] alone, with `eps` filled in.
@@ -62,7 +79,7 @@ class AcquisitionFunction:
         Raises:
             ValueError: the function does not score each image from its own passes.
         """
-        if self.needs != "marginal":
+        if not self.scores_images or self.score is None:
             raise ValueError(f"acquisition {self.name!r} does not score probabilities: {self.hint}")
         return partial(self.score, eps=eps) if eps and self.takes_eps else self.score
 

@@ -98,6 +98,7 @@ register(
         needs="marginal",
         colour="blue",
         score=bald,
+        needs_disagreement=True,
         takes_eps=True,
     )
 )
@@ -135,6 +136,7 @@ register(
         needs="marginal",
         colour="green",
         score=variation_ratios,
+        needs_disagreement=True,
     )
 )
 
@@ -198,6 +200,7 @@ register(
         needs="marginal",
         colour="purple",
         score=mean_std,
+        needs_disagreement=True,
     )
 )
 

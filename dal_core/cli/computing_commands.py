@@ -13,6 +13,7 @@ from dal_core.cli.options import (
     Home,
     JsonObject,
     Noise,
+    Posterior,
     Run,
     Settings,
     Title,
@@ -34,6 +35,7 @@ def run(
     ] = None,
     seed: Annotated[str | None, typer.Option(metavar="N", help="Random seed [default: 1]")] = None,
     dataset: DataSet = None,
+    posterior: Posterior = None,
     noise: Noise = None,
     settings: Settings = None,
     until_labels: Annotated[
@@ -61,7 +63,12 @@ def run(
     from dal_core.cli import run as implementation
 
     given = _given(
-        protocol=protocol, acquisition=acquisition, seed=seed, dataset=dataset, noise=noise
+        protocol=protocol,
+        acquisition=acquisition,
+        seed=seed,
+        dataset=dataset,
+        posterior=posterior,
+        noise=noise,
     )
     if settings:
         given["set"] = tuple(settings)
@@ -78,6 +85,7 @@ def reproduce(
         typer.Option(metavar="NAME", help="report, released, gal2017 or quick [default: report]"),
     ] = None,
     dataset: DataSet = None,
+    posterior: Posterior = None,
     acquisitions: Annotated[
         str | None,
         typer.Option(metavar="A,B", help="Acquisition functions [default: the five of the report]"),
@@ -127,6 +135,7 @@ def reproduce(
     given = _given(
         protocol=protocol,
         dataset=dataset,
+        posterior=posterior,
         acquisitions=acquisitions,
         seeds=seeds,
         full_data=full_data,

@@ -13,6 +13,7 @@ import typer
 from dal_core.cli.errors import WrongUse
 from dal_core.limits.paths import given_path
 from dal_core.limits.refused import Refused
+from dal_core.protocol.parameters import POSTERIORS
 
 
 def _home(text: str) -> Path:
@@ -39,6 +40,14 @@ DataSet = Annotated[
     str | None,
     typer.Option(
         "--dataset", metavar="NAME", help="mnist or mnist5k [default: that of the protocol]"
+    ),
+]
+Posterior = Annotated[
+    str | None,
+    typer.Option(
+        "--posterior",
+        metavar="NAME",
+        help=f"How to sample predictions: {', '.join(POSTERIORS)} [default: that of the protocol]",
     ),
 ]
 Settings = Annotated[

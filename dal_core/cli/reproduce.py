@@ -40,6 +40,7 @@ class Wanted:
 
     protocol: str = "report"
     dataset: str | None = None
+    posterior: str | None = None
     acquisitions: str = REPORT_FUNCTIONS
     seeds: str = "1,2,3"
     full_data: bool = True
@@ -137,7 +138,9 @@ def _is_stacked(wanted: bool | None, device: str, workers: str | None) -> bool:
 
 def _begin(wanted: Wanted, device: str, home: Path | None) -> tuple[Store, ExperimentRow]:
     """Create the experiment; all input is checked before anything is written."""
-    protocol = values.protocol(wanted.protocol, wanted.dataset, wanted.set)
+    protocol = values.protocol(
+        wanted.protocol, wanted.dataset, wanted.set, posterior_name=wanted.posterior
+    )
     names = values.several("--acquisitions", wanted.acquisitions)
     acquisitions = [values.one_of("--acquisitions", name, registry.names()) for name in names]
     seeds = values.seeds(wanted.seeds)

@@ -37,6 +37,7 @@ class Wanted:
     acquisition: str = "bald"
     seed: str = "1"
     dataset: str | None = None
+    posterior: str | None = None
     noise: str = "0"
     set: tuple[str, ...] = ()
 
@@ -120,7 +121,9 @@ def _begin(wanted: Wanted, stops: Stops, device: str, home: Path | None) -> tupl
     acquisition = values.acquisition(wanted.acquisition)
     seed = values.whole_number("--seed", wanted.seed, 0, MAX_SEED)
     noise = values.noise(wanted.noise)
-    protocol = values.protocol(wanted.protocol, wanted.dataset, wanted.set)
+    protocol = values.protocol(
+        wanted.protocol, wanted.dataset, wanted.set, posterior_name=wanted.posterior
+    )
     Stops(None, stops.until_accuracy).read(RunSpec("", protocol, acquisition, seed))
     data = catalogue.load(protocol.dataset)
     spec = RunSpec(data.fingerprint, protocol, acquisition, seed, noise)

@@ -16,8 +16,8 @@ from dal_core.data.catalogue import DATASETS
 from dal_core.limits.paths import given_path
 from dal_core.limits.refused import Refused
 from dal_core.limits.text import clean_title, shown, visible
-from dal_core.protocol.parameters import Protocol, ProtocolError, override
-from dal_core.protocol.presets import PRESETS
+from dal_core.protocol.parameters import POSTERIORS, Protocol, ProtocolError, override
+from dal_core.protocol.presets import PRESETS, with_posterior
 from dal_core.protocol.presets import with_dataset as on_dataset
 from dal_core.protocol.typed import parse_seeds, parse_settings
 from dal_core.run.rows import RunNotFound, RunRow, StoreError
@@ -92,8 +92,9 @@ def protocol(
     dataset_name: str | None,
     settings: Sequence[str],
     own: Protocol | None = None,
+    posterior_name: str | None = None,
 ) -> Protocol:
-    """The preset, or `own` if given, with the data set and the settings applied.
+    """The preset, or `own` if given, with the data set, posterior and settings applied.
 
     Raises:
         WrongUse: an unknown preset, data set or parameter, or a value out of range.
@@ -101,6 +102,8 @@ def protocol(
     chosen = own or PRESETS[one_of("--protocol", preset, tuple(PRESETS))]
     if dataset_name is not None:
         chosen = on_dataset(chosen, dataset(dataset_name))
+    if posterior_name is not None:
+        chosen = with_posterior(chosen, one_of("--posterior", posterior_name, tuple(POSTERIORS)))
     with named("--set"):
         return override(chosen, parse_settings(settings))
 

@@ -32,7 +32,8 @@ def has_model(home: Path, run_id: str) -> bool:
 def model_bytes(home: Path, log: RunState) -> bytes:
     """The newest finished model as a safetensors file.
 
-    Its metadata (all text): `model` (name of the architecture), `image_shape` (height and width,
+    The weights of an ensemble have the number of their network before their name. The file's
+    metadata (all text): `model` (name of the architecture), `image_shape` (height and width,
     and 3 for RGB), `pixel_mean` and `pixel_std` (of pixels scaled to [0, 1], one value per
     channel), `classes` (labels), `class_names` (a JSON list in their order), `dropout`, `run`,
     `dataset`, `n_labelled` (labels it was trained on), and `test_accuracy` if it was measured.

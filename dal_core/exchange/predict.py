@@ -55,8 +55,19 @@ def predict(weights: Weights, about: dict[str, str], images: np.ndarray) -> torc
         torch.tensor([float(one) for one in about[key].split()]).view(-1, 1, 1)
         for key in ("pixel_mean", "pixel_std")
     )
+    network, x = NETWORKS[about["model"]], (pixels - mean) / std
     with torch.inference_mode():
-        return NETWORKS[about["model"]](weights, (pixels - mean) / std).softmax(-1)
+        return torch.stack([network(w, x).softmax(-1) for w in members(weights)]).mean(0)
+
+
+def members(weights: Weights) -> list[Weights]:
+    """The weights of each network; in an ensemble, names begin with the network's number."""
+    found: dict[str, Weights] = {}
+    for name, tensor in weights.items():
+        number, _, own = name.partition(".")
+        one, key = (number, own) if number.isdecimal() else ("", name)
+        found.setdefault(one, {})[key] = tensor
+    return list(found.values())
 
 
 def lenet5(w: Weights, x: torch.Tensor) -> torch.Tensor:

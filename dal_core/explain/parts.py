@@ -58,7 +58,7 @@ class Parts:
 
 def scored_functions() -> list[str]:
     """Names of the functions that score an image from its own passes."""
-    return [entry.name for entry in registry.functions() if entry.needs == "marginal"]
+    return [entry.name for entry in registry.functions() if entry.scores_images]
 
 
 def parts_of(probs: Tensor, eps: float = 0.0) -> Parts:

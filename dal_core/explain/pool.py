@@ -99,7 +99,7 @@ def _drawn_scores(seed: int, n_labelled: int, n_images: int) -> dict[str, np.nda
     return {
         entry.name: entry.score(n_images, numpy_generator(seed, Purpose.RANDOM_SCORES, n_labelled))
         for entry in registry.functions()
-        if entry.needs == "nothing"
+        if entry.needs == "nothing" and entry.score is not None
     }
 
 

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,8 @@ import torch
 from torch import Tensor
 
 from dal_core.acquisition import registry
-from dal_core.acquisition.batch import Candidates, select
+from dal_core.acquisition.batch import Candidates, Places, select
+from dal_core.acquisition.coordinates import principal_coordinates
 from dal_core.acquisition.top_k import tie_order
 from dal_core.data.base import ImageDataset
 from dal_core.learner.base import Arrays, Facts, Fitted, ImageProgress, matches
@@ -256,12 +258,38 @@ class BayesianCNNLearner:
         """The images to choose from, with the random numbers of the choice."""
         seed, n_labelled = self.spec.seed, fitted.n_labelled
         ties = numpy_generator(seed, Purpose.TIES, n_labelled)
+        needs_nothing = registry.get(self.spec.acquisition).needs == "nothing"
+        purpose = Purpose.RANDOM_SCORES if needs_nothing else Purpose.SELECTION
         return Candidates(
             ids,
             tie_order(len(ids), self.protocol.ties, ties),
             lambda: self._passes(fitted, ids, Purpose.MC_DROPOUT_POOL, progress),
-            numpy_generator(seed, Purpose.RANDOM_SCORES, n_labelled),
+            numpy_generator(seed, purpose, n_labelled),
+            joint=lambda positions, k: self._joint(fitted, ids[positions], k),
+            pixels=lambda: _places(self._coordinates, fitted.labelled.ids, ids),
+            features=lambda: self._hidden(fitted, ids),
+            n_samples=self.protocol.num_mc_samples,
+            batch_size=self.protocol.n_samples_to_acquire,
         )
+
+    @cached_property
+    def _coordinates(self) -> np.ndarray:
+        """[M, D] coordinates of all images by their pixels, the same for every step."""
+        return principal_coordinates(self.dataset.images, self.split.pool)
+
+    def _hidden(self, fitted: FittedCNN, ids: np.ndarray) -> Places:
+        """Where images lie in the last hidden layer, which is computed for these images only."""
+        labelled = fitted.model.hidden(self.dataset.images[fitted.labelled.ids])
+        candidates = fitted.model.hidden(self.dataset.images[ids])
+        return Places(torch.from_numpy(candidates), torch.from_numpy(labelled))
+
+    def _joint(self, fitted: FittedCNN, ids: np.ndarray, k: int) -> Tensor:
+        """[k, n, C] consistent samples of these images."""
+        seed = self.seed(Purpose.CONSISTENT_POOL, fitted.n_labelled)
+        chunks = fitted.model.sample_in_chunks(
+            self.dataset.images[ids], k, seed, consistent=True, helper=self.helper
+        )
+        return torch.cat([chunk.cpu() for chunk in chunks], dim=1)
 
     def _passes(
         self,
@@ -278,6 +306,10 @@ class BayesianCNNLearner:
             progress=progress or (lambda _done, _total: self.alive()),
             helper=self.helper,
         )
+
+
+def _places(points: np.ndarray, labelled: np.ndarray, candidates: np.ndarray) -> Places:
+    return Places(torch.from_numpy(points[candidates]), torch.from_numpy(points[labelled]))
 
 
 def _result(

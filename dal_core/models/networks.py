@@ -66,6 +66,13 @@ class BayesianCNN(nn.Module):
             x = layer(x)
         return x
 
+    def hidden(self, features: Tensor) -> Tensor:
+        """Features [N, F] -> inputs of the last dense layer [N, units], without dropout."""
+        x = features
+        for layer in self.dense_layers()[:-1]:
+            x = F.relu(layer(x))
+        return x
+
     def forward(self, images: Tensor, masks: Masks | None = None) -> Tensor:
         """Normalised images [N, channels, H, W] -> logits [N, C]."""
         return self.head(self.trunk(images), masks)

@@ -82,6 +82,13 @@ class PosteriorModel(ABC):
         """
         return images.reshape(len(images), -1).astype(np.float32) / 255
 
+    def hidden(self, images: np.ndarray) -> np.ndarray:
+        """The last hidden layer, without random draws: float32 [N, F].
+
+        Selections measure distances in it. Unless a posterior overrides it, `features`.
+        """
+        return self.features(images)
+
     def sample_in_chunks(
         self,
         images: np.ndarray,

@@ -36,7 +36,8 @@ SubsetSize = Annotated[int, Field(ge=1)] | Literal["all"]
 _SETTING = YamlLimits(characters=200, values=20, depth=3, references=0)
 
 DEFAULT_POSTERIOR = "mc_dropout"
-POSTERIORS = [DEFAULT_POSTERIOR]  # `posterior.base.register` adds to it
+# `posterior.base.register` adds to them.
+POSTERIORS = [DEFAULT_POSTERIOR, "deterministic", "ensemble"]
 SPLIT_PARAMETERS = ("dataset", "train_size", "initial_with_replacement", "val_size", "test_size")
 """The parameters that decide the role of every image, with the data and seed (`run.splits`)."""
 
@@ -124,6 +125,11 @@ class Protocol(BaseModel):
     def _fits_the_dataset(self) -> Protocol:
         _check_train_size(self.train_size, self.dataset)
         _check_test_size(self.test_size, self.dataset)
+        if self.posterior == "deterministic" and self.num_mc_samples != 1:
+            raise ValueError(
+                f"num_mc_samples is {self.num_mc_samples}; allowed: 1, since a deterministic "
+                "network has no other sample"
+            )
         return self
 
 

@@ -93,6 +93,22 @@ def with_dataset(base: Protocol, dataset: str) -> Protocol:
     return override(base, changes)
 
 
+# Number of samples T of a posterior whose samples are networks, where none is given.
+_NETWORKS: Mapping[str, int] = {"deterministic": 1, "ensemble": 5}
+
+
+def with_posterior(base: Protocol, posterior: str) -> Protocol:
+    """`base` with another posterior, and with as many samples as it usually has.
+
+    Raises:
+        ProtocolError: for an unknown name.
+    """
+    changes: dict[str, Any] = {"posterior": posterior}
+    if posterior in _NETWORKS:
+        changes["num_mc_samples"] = _NETWORKS[posterior]
+    return override(base, changes)
+
+
 def closest_preset(protocol: Protocol) -> str:
     """The name of the preset that differs from this protocol in the fewest parameters."""
     return min(PRESETS, key=lambda name: len(_changed(protocol, PRESETS[name])))

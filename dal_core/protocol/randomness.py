@@ -27,6 +27,8 @@ class Purpose(IntEnum):
     MC_DROPOUT_SHOWN = 10
     BATCH_ORDER = 11
     NOISE = 12
+    SELECTION = 13
+    CONSISTENT_POOL = 14
 
 
 def sequence(seed: int, purpose: Purpose, n_labelled: int = 0) -> np.random.SeedSequence:

@@ -41,12 +41,22 @@ class RunSpec:
         if self.acquisition != FULL_DATA and registry.find(self.acquisition) is None:
             names = ", ".join(registry.names())
             raise ProtocolError(f"acquisition is {self.acquisition!r}; allowed: {names}")
+        self._check_disagreement()
         if type(self.seed) is not int or not 0 <= self.seed <= MAX_SEED:
             raise ProtocolError(
                 f"seed is {self.seed!r}; allowed: a whole number from 0 to {MAX_SEED}"
             )
         if type(self.noise) not in (int, float) or not 0 <= self.noise <= 1:
             raise ProtocolError(f"noise is {self.noise!r}; allowed: a probability from 0 to 1")
+
+    def _check_disagreement(self) -> None:
+        entry = registry.find(self.acquisition)
+        if self.protocol.posterior == "deterministic" and entry and entry.needs_disagreement:
+            agreeing = [e.name for e in registry.functions() if not e.needs_disagreement]
+            raise ProtocolError(
+                f"acquisition is {self.acquisition!r}, which scores how much samples disagree, and "
+                f"a deterministic network has one; allowed: {', '.join(agreeing)}"
+            )
 
     @property
     def key(self) -> str:

@@ -1,7 +1,9 @@
 """Names and colours of acquisition functions, the same in every table, chart and page.
 
-The palette is that of Okabe and Ito (2008), which people with the common colour deficiencies can
-tell apart. Black and yellow are left out: one is lost on a dark page, the other on a light one.
+The report's functions have the palette of Okabe and Ito (2008), which people with the common colour
+deficiencies can tell apart. Black and yellow are left out: one is lost on a dark page, the other on
+a light one. The other functions have further colours of medium lightness; no palette of so many can
+be told apart by everyone, so charts of many functions also name each line.
 """
 
 from __future__ import annotations
@@ -18,6 +20,18 @@ PALETTE: Mapping[str, str] = {
     "sky": "#56B4E9",
     "vermillion": "#D55E00",
     "grey": "#8C8C8C",
+    "crimson": "#D6336C",
+    "coral": "#FF8787",
+    "olive": "#94862B",
+    "rose": "#CC6677",
+    "indigo": "#7A6FD0",
+    "teal": "#44AA99",
+    "wine": "#A2416B",
+    "cyan": "#22A6B8",
+    "sand": "#B08D57",
+    "violet": "#AA66CC",
+    "brown": "#996644",
+    "lime": "#7CB342",
 }
 PRIMARY = PALETTE["blue"]  # the main series of a chart that shows no single function
 TEXT = "#7b7f87"  # text in charts: contrast 4:1 on a light page and on a dark one

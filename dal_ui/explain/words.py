@@ -34,9 +34,9 @@ QUARREL = (
     "is disagreement. BALD asks for it: its label would prove some passes wrong."
 )
 FUNCTIONS = (
-    "Same network, same pool: which images would each function ask for now? An orange frame marks "
-    "an image that several functions choose. Its number says how many. Point at an image to find "
-    "it in the other rows."
+    "Same network, same pool: which images would each function ask for now? Functions that "
+    "choose a batch as a whole are left out. An orange frame marks an image that several functions "
+    "choose. Its number says how many. Point at an image to find it in the other rows."
 )
 MAP = (
     "The convolutions turn each image into a list of numbers, its *features*. The map shows the "

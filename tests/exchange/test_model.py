@@ -28,9 +28,14 @@ from dal_core.store.opening import open_store
 from tests import experiment_kit
 
 
-def fitted(home: Path, dataset: ImageDataset, model: str) -> tuple[Store, str]:
+def fitted(home: Path, dataset: ImageDataset, model: str, **more: Any) -> tuple[Store, str]:
     store = open_store(home)
-    changes: dict[str, Any] = {"n_acquisition_steps": 1, "which_model": model, "n_epochs": 5}
+    changes: dict[str, Any] = {
+        "n_acquisition_steps": 1,
+        "which_model": model,
+        "n_epochs": 5,
+        **more,
+    }
     run_id = experiment_kit.new_run(store, dataset, **changes).run_id
     list(advance(Workbench(store), run_id))
     return store, run_id
@@ -74,6 +79,23 @@ def test_the_script_predicts_what_the_learner_predicts_without_dropout(
         f"{picture}: {best.indices[place]} ({best.values[place]:.3f})"
         for place, picture in enumerate(pictures)
     ]
+
+
+@pytest.mark.parametrize("posterior, n_samples", [("ensemble", 3), ("deterministic", 1)])
+def test_the_script_predicts_what_the_learner_predicts_with_whole_networks(
+    mnist5k: ImageDataset, dal_home: Path, tmp_path: Path, posterior: str, n_samples: int
+) -> None:
+    more = {"posterior": posterior, "num_mc_samples": n_samples, "acquisition": "margin"}
+    store, run_id = fitted(dal_home, mnist5k, "lenet5", **more)
+    out = tmp_path / "model.safetensors"
+    out.write_bytes(model_bytes(dal_home, store.log(run_id)))
+    bench, log = Workbench(store), store.log(run_id)
+    fitted_now = bench.fitted(log.run, bench.labelled(log))
+    assert isinstance(fitted_now, FittedCNN)
+    images = mnist5k.images[100:140]
+    expected = fitted_now.model.sample(images, n_samples, seed=0).mean(0)
+    found = predict.predict(*predict.read_model(out), images)
+    assert torch.allclose(found, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize(("model", "names"), [("none.safetensors", "none"), ("text", "header")])

@@ -171,7 +171,7 @@ WRONG = [
     ("weight_decay", "-0.1", "a number, at least 0 and at most 1"),
     ("full_data_batch_size", "0", WHOLE),
     ("weights", "bset", "best, last"),
-    ("posterior", "laplace", "mc_dropout"),
+    ("posterior", "laplace", "mc_dropout, deterministic, ensemble"),
 ]
 
 

@@ -26,6 +26,8 @@ def test_purposes_keep_the_numbers_that_stored_runs_were_made_with() -> None:
         "MC_DROPOUT_SHOWN": 10,
         "BATCH_ORDER": 11,
         "NOISE": 12,
+        "SELECTION": 13,
+        "CONSISTENT_POOL": 14,
     }
 
 

@@ -1,0 +1,63 @@
+"""Coordinates of images by their pixels alone: the first principal components of a pool.
+
+Selections that cover the pool measure distances in them. They need no labels and no model, and are
+computed once for a run.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+N_COMPONENTS = 64
+N_FITTED = 10_000  # images of the pool from which the components are computed, at most
+MAX_VALUES = 2048  # values of an image; larger images are averaged over squares first
+
+
+def principal_coordinates(images: np.ndarray, pool: np.ndarray) -> np.ndarray:
+    """The first principal components of all images (docs/method.md, section 3.1).
+
+    The components are those of pool images only: they do not depend on validation or test images.
+
+    Args:
+        images: uint8 [M, H, W] or [M, H, W, 3].
+        pool: int64 ids of the pool; the components are those of its first N_FITTED images.
+
+    Returns:
+        [M, D] float32, D = min(N_COMPONENTS, values of an image), for pixels scaled to [0, 1].
+    """
+    fitted = _values(images[pool[:N_FITTED]]).double()
+    mean = fitted.mean(0)
+    centred = fitted - mean
+    _, vectors = torch.linalg.eigh(centred.T @ centred)  # ascending
+    components = vectors[:, -N_COMPONENTS:].flip(1).float()
+    blocks = [
+        (_values(images[start : start + N_FITTED]) - mean.float()) @ components
+        for start in range(0, len(images), N_FITTED)
+    ]
+    return torch.cat(blocks).numpy()
+
+
+def _values(images: np.ndarray) -> Tensor:
+    """[n, P] float32 pixels in [0, 1], averaged over squares until P is at most MAX_VALUES."""
+    pixels = torch.from_numpy(images.astype(np.float32)) / 255
+    planes = pixels[:, None] if pixels.ndim == 3 else pixels.movedim(-1, 1)  # [n, channels, H, W]
+    while planes[0].numel() > MAX_VALUES and min(planes.shape[2:]) > 1:
+        planes = torch.nn.functional.avg_pool2d(planes, 2)
+    return planes.flatten(1)
+
+
+def squared_distances(a: Tensor, b: Tensor) -> Tensor:
+    """|a_i - b_j|^2 of points [n, D] and [m, D]: [n, m], never negative."""
+    products = a @ b.T
+    squares = a.square().sum(1)[:, None] + b.square().sum(1)
+    return (squares - 2 * products).clamp_(min=0)
+
+
+def median_squared_distance(points: Tensor) -> float:
+    """The median of |x_i - x_j|^2 over all pairs i < j of [n, D]; 1 for fewer than two points."""
+    if len(points) < 2:
+        return 1.0
+    rows, columns = torch.triu_indices(len(points), len(points), offset=1)
+    return float(squared_distances(points, points)[rows, columns].median()) or 1.0

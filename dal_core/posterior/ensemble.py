@@ -1,0 +1,165 @@
+"""A deep ensemble (Lakshminarayanan et al. 2017): sample t is the prediction of network t.
+
+The networks differ in their initial weights and in the dropout of their training. Each sample is
+one network for all images, so samples are always consistent.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from statistics import fmean
+from time import perf_counter
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dal_core.posterior.base import (
+    LabelledImages,
+    Posterior,
+    PosteriorModel,
+    Seeds,
+    chunk_seed,
+    register,
+)
+from dal_core.posterior.mc_dropout import McDropout, McDropoutModel
+from dal_core.training.loop import Epoch, Training, Watch
+
+
+class Ensemble(Posterior):
+    """Trains `num_mc_samples` networks; with a helper, two at a time.
+
+    The first one is the network of MC dropout.
+    """
+
+    model_class: Callable[[Sequence[McDropoutModel], Training], EnsembleModel]
+
+    @property
+    def n_networks(self) -> int:
+        """Number of networks."""
+        return self.protocol.num_mc_samples
+
+    def fit(
+        self,
+        images: np.ndarray,
+        labels: np.ndarray,
+        seeds: Seeds,
+        *,
+        validation: LabelledImages | None = None,
+        batch_size: int | None = None,
+        watch: Watch | None = None,
+    ) -> EnsembleModel:
+        started = perf_counter()
+        # A network has no helper of its own, which would have to wait for a network on the helper.
+        trainer = McDropout(self.protocol, self.kind, self.device)
+
+        def train(number: int, watch: Watch) -> McDropoutModel:
+            return trainer.fit(
+                images,
+                labels,
+                _seeds_of(seeds, number),
+                validation=validation,
+                batch_size=batch_size,
+                watch=watch,
+            )
+
+        members = self._all_members(train, _Progress(self.n_networks, watch))
+        return self.model_class(members, _together(members, perf_counter() - started))
+
+    def load(self, arrays: Mapping[str, np.ndarray], training: Training) -> EnsembleModel:
+        trainer = McDropout(self.protocol, self.kind, self.device)
+        parts: list[dict[str, np.ndarray]] = [{} for _ in range(self.n_networks)]
+        for name, array in arrays.items():
+            number, _, own_name = name.partition(".")
+            if not number.isdecimal() or int(number) >= len(parts):
+                raise ValueError(f"weights {name!r} belong to no network of this ensemble")
+            parts[int(number)][own_name] = array
+        return self.model_class([trainer.load(part, training) for part in parts], training)
+
+    def _all_members(
+        self, train: Callable[[int, Watch], McDropoutModel], progress: _Progress
+    ) -> list[McDropoutModel]:
+        """The networks in order; the helper, if there is one, trains every second of them."""
+        step = 2 if self.helper else 1
+        members: list[McDropoutModel] = []
+        for number in range(0, self.n_networks, step):
+            beside = None
+            if self.helper and number + 1 < self.n_networks:
+                beside = self.helper.submit(train, number + 1, progress.beside)
+            try:
+                members.append(train(number, progress.seen))
+            except BaseException:
+                progress.stopped.set()
+                if beside:
+                    beside.exception()  # wait, so that nothing trains on
+                raise
+            if beside:
+                members.append(beside.result())
+        return members
+
+
+class _Progress:
+    """Reports the epochs of all networks as those of one training, from the calling thread."""
+
+    def __init__(self, n_networks: int, watch: Watch | None) -> None:
+        self.n_networks, self.watch = n_networks, watch
+        self.stopped = threading.Event()
+        self._done = [0, 0]  # epochs by the calling thread and by the helper
+        self._started = perf_counter()
+
+    def seen(self, epoch: Epoch) -> None:
+        """An epoch in the calling thread."""
+        self._done[0] += 1
+        if self.watch is None:
+            return
+        done, total = sum(self._done), epoch.n_epochs * self.n_networks
+        left = (perf_counter() - self._started) / done * (total - done)
+        self.watch(replace(epoch, number=done, n_epochs=total, seconds_left=left))
+
+    def beside(self, epoch: Epoch) -> None:
+        """An epoch in the helper's thread, which stops if the calling thread has stopped."""
+        self._done[1] += 1
+        if self.stopped.is_set():
+            raise InterruptedError("the training of the ensemble was stopped")
+
+
+def _seeds_of(seeds: Seeds, number: int) -> Seeds:
+    return seeds if number == 0 else lambda purpose: chunk_seed(seeds(purpose), number)
+
+
+def _together(members: Sequence[McDropoutModel], seconds: float) -> Training:
+    """The mean loss of every epoch. There is no best epoch: each network may keep another one."""
+    losses = zip(*(member.training.train_losses for member in members), strict=True)
+    return Training(tuple(fmean(epoch) for epoch in losses), (), None, seconds)
+
+
+class EnsembleModel(PosteriorModel):
+    """Trained networks that predict without dropout; sample t is network t modulo their number."""
+
+    def __init__(self, members: Sequence[McDropoutModel], training: Training) -> None:
+        self.members, self.training = members, training
+
+    def sample(self, images: np.ndarray, k: int, seed: int, consistent: bool = False) -> Tensor:
+        distinct = [member.prediction(images) for member in self.members[:k]]
+        return torch.stack([distinct[t % len(distinct)] for t in range(k)])
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        return {
+            f"{number}.{name}": array
+            for number, member in enumerate(self.members)
+            for name, array in member.arrays().items()
+        }
+
+    def features(self, images: np.ndarray) -> np.ndarray:
+        """The features of all networks beside each other."""
+        return np.concatenate([member.features(images) for member in self.members], axis=1)
+
+    def hidden(self, images: np.ndarray) -> np.ndarray:
+        """The last hidden layers of all networks beside each other."""
+        return np.concatenate([member.hidden(images) for member in self.members], axis=1)
+
+
+Ensemble.model_class = EnsembleModel
+register("ensemble", Ensemble)
