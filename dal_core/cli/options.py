@@ -13,7 +13,7 @@ import typer
 from dal_core.cli.errors import WrongUse
 from dal_core.limits.paths import given_path
 from dal_core.limits.refused import Refused
-from dal_core.protocol.parameters import POSTERIORS
+from dal_core.protocol.posteriors import POSTERIORS
 
 
 def _home(text: str) -> Path:

@@ -16,7 +16,8 @@ from dal_core.data.catalogue import DATASETS
 from dal_core.limits.paths import given_path
 from dal_core.limits.refused import Refused
 from dal_core.limits.text import clean_title, shown, visible
-from dal_core.protocol.parameters import POSTERIORS, Protocol, ProtocolError, override
+from dal_core.protocol.parameters import Protocol, ProtocolError, override
+from dal_core.protocol.posteriors import POSTERIORS
 from dal_core.protocol.presets import PRESETS, with_posterior
 from dal_core.protocol.presets import with_dataset as on_dataset
 from dal_core.protocol.typed import parse_seeds, parse_settings

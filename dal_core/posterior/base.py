@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dal_core.protocol.parameters import POSTERIORS, Protocol
+from dal_core.protocol.parameters import Protocol
+from dal_core.protocol.posteriors import POSTERIORS
 from dal_core.protocol.randomness import Purpose
 from dal_core.training.loop import Training, Watch
 

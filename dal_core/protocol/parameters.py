@@ -26,6 +26,7 @@ from dal_core.data.catalogue import DATASETS
 from dal_core.limits.refused import Refused
 from dal_core.limits.text import shown
 from dal_core.limits.yaml_text import YamlLimits, read_yaml
+from dal_core.protocol.posteriors import DEFAULT_POSTERIOR, POSTERIORS
 
 MOST_STEPS = 1_000_000  # more images than any data set has
 
@@ -35,9 +36,6 @@ SubsetSize = Annotated[int, Field(ge=1)] | Literal["all"]
 # One value, or a short list.
 _SETTING = YamlLimits(characters=200, values=20, depth=3, references=0)
 
-DEFAULT_POSTERIOR = "mc_dropout"
-# `posterior.base.register` adds to them.
-POSTERIORS = [DEFAULT_POSTERIOR, "deterministic", "ensemble"]
 SPLIT_PARAMETERS = ("dataset", "train_size", "initial_with_replacement", "val_size", "test_size")
 """The parameters that decide the role of every image, with the data and seed (`run.splits`)."""
 

@@ -22,8 +22,8 @@ from dal_core.explain.passes import new_passes
 from dal_core.explain.step import stored_step
 from dal_core.posterior import base
 from dal_core.posterior.base import LabelledImages, Posterior, PosteriorModel, Seeds
-from dal_core.protocol import parameters
-from dal_core.protocol.parameters import POSTERIORS, ProtocolError
+from dal_core.protocol.parameters import ProtocolError
+from dal_core.protocol.posteriors import POSTERIORS
 from dal_core.run.next_task import Task, next_task
 from dal_core.store.base import Store
 from dal_core.store.opening import open_store
@@ -79,7 +79,7 @@ class NoisyMeansModel(PosteriorModel):
 def registered() -> Iterator[None]:
     base.register(NAME, NoisyMeans)
     yield
-    parameters.POSTERIORS.remove(NAME)
+    POSTERIORS.remove(NAME)
     del base._classes[NAME]
 
 
