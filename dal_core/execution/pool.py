@@ -8,38 +8,26 @@ with it, so queueing a run twice is harmless.
 
 A worker can die or hang at any moment, and the disk can be full. An event therefore changes the
 state of the pool first. Anything that may fail comes afterwards, without the pool's lock. A worker
-that gives no sign of life for HANG_SECONDS is ended and replaced.
+that gives no sign of life for `signs.HANG_SECONDS` is ended and replaced.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import subprocess
-import sys
 import threading
 import traceback
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from dal_core.execution.signs import HANG_SECONDS, Watch
+from dal_core.execution.worker_handle import JobKey, QueuedJob, WorkerHandle
 from dal_core.run.rows import Progress, RunNotFound
 from dal_core.store.opening import open_store
-from dal_core.training.memory import NO_PRIMITIVES
 
-PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 MAX_DEATHS = 3  # worker deaths in a row on one run before the run counts as failed
 WEIGHTS_RANK = -1  # goes before all runs (ranks from 0), because a person is waiting to see it
-JOIN_SECONDS = 5.0  # time that a worker has to end by itself
 LOOK_SECONDS = 5.0  # between two looks at the workers' signs of life
-
-OUTSIDE = "was ended from outside"
-
-EVENTS = ("ready", "done", "busy", "failed")
-
-JobKey = tuple[str, int | None]  # run id, and the step whose weights are wanted
 
 
 def n_cores() -> int:
@@ -47,25 +35,6 @@ def n_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-@dataclass(frozen=True, order=True)
-class QueuedJob:
-    """A run that waits for a worker; the smallest job is taken first.
-
-    With `after`, the job is to compute the weights of that step instead of the next step.
-    """
-
-    rank: int
-    n_labelled: int
-    number: int
-    run_id: str
-    after: int | None = None
-
-    @property
-    def key(self) -> JobKey:
-        """Identifies the work; jobs with equal keys are merged."""
-        return self.run_id, self.after
 
 
 class Workers:
@@ -83,8 +52,8 @@ class Workers:
     ) -> None:
         self.home, self.log, self.device = home, log, device
         self._lock = threading.Lock()
-        self._interactive = _Worker(self, "interactive", 2 if n_cores() > 1 else 1)
-        self._background = [_Worker(self, f"background-{i}", 1) for i in range(n_background)]
+        self._interactive = WorkerHandle(self, "interactive", 2 if n_cores() > 1 else 1)
+        self._background = [WorkerHandle(self, f"background-{i}", 1) for i in range(n_background)]
         # Whether a person waits -> the queue:
         self._waiting: dict[bool, dict[JobKey, QueuedJob]] = {True: {}, False: {}}
         self._deaths: dict[str, int] = {}  # run id -> deaths since a job on it was last finished
@@ -177,7 +146,7 @@ class Workers:
 
     # -- called with the lock held -------------------------------------------------------------
 
-    def _all(self) -> list[_Worker]:
+    def _all(self) -> list[WorkerHandle]:
         return [self._interactive, *self._background]
 
     def _taken(self) -> set[str]:
@@ -200,7 +169,7 @@ class Workers:
             worker.hold(self._interactive.job is not None)
 
     def _hand_out(
-        self, queue: dict[JobKey, QueuedJob], workers: list[_Worker], max_steps: int | None
+        self, queue: dict[JobKey, QueuedJob], workers: list[WorkerHandle], max_steps: int | None
     ) -> None:
         for worker in workers:
             while worker.job is None:
@@ -214,7 +183,7 @@ class Workers:
                     worker.job = None
                     self._requeue(worker, job, f"its worker process does not start: {error}")
 
-    def _requeue(self, worker: _Worker, job: QueuedJob, reason: str) -> None:
+    def _requeue(self, worker: WorkerHandle, job: QueuedJob, reason: str) -> None:
         """Queue a job again after its worker died; after MAX_DEATHS it counts as failed."""
         self._deaths[job.run_id] = self._deaths.get(job.run_id, 0) + 1
         if self._deaths[job.run_id] < MAX_DEATHS:
@@ -228,7 +197,8 @@ class Workers:
 
     # -- called by a worker's reader, without the lock -----------------------------------------
 
-    def _on_event(self, worker: _Worker, event: dict[str, Any]) -> None:
+    def on_event(self, worker: WorkerHandle, event: dict[str, Any]) -> None:
+        """Note what became of a worker's job, and hand out the next ones."""
         with self._lock:
             if event["event"] != "ready":
                 job, worker.job = worker.job, None
@@ -238,7 +208,7 @@ class Workers:
                 self._dispatch()
         self._record_failures()
 
-    def _finish(self, worker: _Worker, job: QueuedJob, event: dict[str, Any]) -> None:
+    def _finish(self, worker: WorkerHandle, job: QueuedJob, event: dict[str, Any]) -> None:
         self._deaths.pop(job.run_id, None)
         message = event.get("message", "")
         if job.after is not None and message:
@@ -250,7 +220,7 @@ class Workers:
             n_labelled = event.get("n_labelled", job.n_labelled)
             self._queue(person_waits, job.rank, n_labelled, job.run_id)
 
-    def _on_death(self, worker: _Worker, process: subprocess.Popen[str]) -> None:
+    def on_death(self, worker: WorkerHandle, process: subprocess.Popen[str]) -> None:
         """Queue the run of a dead worker again, unless its workers have died MAX_DEATHS times.
 
         Only the fit in progress is lost.
@@ -278,7 +248,7 @@ class Workers:
         while not self._ending.wait(LOOK_SECONDS):
             for worker in self._all():
                 try:
-                    worker.look()
+                    worker.look(LOOK_SECONDS)
                 except Exception:  # the others are looked at all the same
                     traceback.print_exc()
             self._record_failures()  # there may be space on the disk again
@@ -308,125 +278,3 @@ class Workers:
             store.set_progress(run_id, Progress("idle"))
         finally:
             store.close()
-
-
-class _Worker:
-    """One subprocess, started for its first job and again after it died.
-
-    Its events are lines of JSON on standard output. Everything else it prints goes to standard
-    error.
-    """
-
-    def __init__(self, pool: Workers, name: str, threads: int) -> None:
-        self.pool, self.name, self.threads = pool, name, threads
-        self.process: subprocess.Popen[str] | None = None
-        self.job: QueuedJob | None = None
-        self.end = OUTSIDE  # how its process ended
-        self._watch: Watch | None = None
-        self._held = False
-
-    def start(self) -> None:
-        if self.process is not None:
-            return
-        settings = {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1", **NO_PRIMITIVES}
-        environment = {**os.environ, **settings}
-        path = [str(PACKAGE_ROOT), environment.get("PYTHONPATH", "")]
-        environment["PYTHONPATH"] = os.pathsep.join(part for part in path if part)
-        watch, self.end = Watch(), OUTSIDE
-        pipe = watch.writing
-        arguments = [str(self.pool.home), self.pool.device, str(self.threads), str(pipe)]
-        with watch.handing_over(), self._open_log() as stderr:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "dal_core.execution.worker_process", *arguments],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=stderr,
-                text=True,
-                errors="replace",
-                env=environment,
-                pass_fds=(pipe,),
-                start_new_session=True,  # Ctrl-C goes to the server, which closes our input
-            )
-        self._held, self._watch = False, watch
-        self.pool.watch()
-        threading.Thread(target=self._read, args=(self.process, watch), daemon=True).start()
-
-    def work(self, job: QueuedJob, max_steps: int | None) -> None:
-        self.start()
-        self.job = job
-        if job.after is None:
-            self._send({"do": "work", "run": job.run_id, "steps": max_steps})
-        else:
-            self._send({"do": "weights", "run": job.run_id, "after": job.after})
-
-    def look(self) -> None:
-        """End a process that hangs; give it up if it does not even end then."""
-        process, watch = self.process, self._watch
-        if process is None or watch is None:
-            return
-        silent = watch.look(LOOK_SECONDS)
-        if silent >= HANG_SECONDS:
-            self.end = f"hung (no sign of life for {HANG_SECONDS:g} s)"
-            process.kill()
-        if silent >= HANG_SECONDS + JOIN_SECONDS:
-            self.pool._on_death(self, process)
-
-    def hold(self, hold: bool) -> None:
-        if self.process is None or hold == self._held:
-            return
-        self._held = hold
-        self._send({"do": "hold" if hold else "go"})
-
-    def stop(self) -> None:
-        if self.process is not None and self.process.stdin is not None:
-            with contextlib.suppress(OSError):
-                self.process.stdin.close()
-
-    def join(self) -> None:
-        process = self.process
-        if process is not None:
-            try:
-                process.wait(JOIN_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-
-    def _open_log(self) -> contextlib.AbstractContextManager[IO[str] | None]:
-        if self.pool.log is None:
-            return contextlib.nullcontext()
-        self.pool.log.parent.mkdir(parents=True, exist_ok=True)
-        return self.pool.log.open("a")
-
-    def _send(self, message: dict[str, Any]) -> None:
-        assert self.process is not None and self.process.stdin is not None
-        with contextlib.suppress(OSError):  # it died, which `_read` notices
-            self.process.stdin.write(json.dumps(message) + "\n")
-            self.process.stdin.flush()
-
-    def _read(self, process: subprocess.Popen[str], watch: Watch | None = None) -> None:
-        """Handle events until the process ends; no output and no error stops the loop early."""
-        assert process.stdout is not None
-        try:
-            for line in process.stdout:
-                self._hear(line)
-            process.wait(JOIN_SECONDS)
-        except Exception:  # its output cannot be read, or it closed it without ending
-            traceback.print_exc()
-        finally:
-            process.kill()  # does nothing to a process that has ended
-            process.wait()
-            if watch is not None:
-                watch.close()
-            self.pool._on_death(self, process)
-
-    def _hear(self, line: str) -> None:
-        try:
-            event = json.loads(line)
-            if not isinstance(event, dict) or event.get("event") not in EVENTS:
-                raise ValueError("not an event")
-        except (ValueError, RecursionError):
-            print(f"a worker printed {line[:200]!r}", file=sys.stderr)
-            return
-        try:
-            self.pool._on_event(self, event)
-        except Exception:  # a reader that ends would keep its worker's place in the pool for good
-            traceback.print_exc()

@@ -15,9 +15,11 @@ import pytest
 
 from dal_core.data.base import ImageDataset
 from dal_core.execution import pool as workers
+from dal_core.execution import worker_handle
 from dal_core.execution.job import Workbench, advance
 from dal_core.execution.pool import Workers
 from dal_core.execution.recompute import step_weights
+from dal_core.execution.worker_handle import QueuedJob, WorkerHandle
 from dal_core.run.next_task import next_task
 from dal_core.store.base import Store
 from dal_core.store.opening import open_store
@@ -148,17 +150,17 @@ def test_a_run_that_its_person_no_longer_waits_for_goes_on_in_the_background(
 ) -> None:
     given: list[tuple[str, str]] = []
 
-    def work(worker: workers._Worker, job: workers.QueuedJob, max_steps: int | None) -> None:
+    def work(worker: WorkerHandle, job: QueuedJob, max_steps: int | None) -> None:
         worker.job = job
         given.append((worker.name, job.run_id))
 
-    monkeypatch.setattr(workers._Worker, "work", work)
+    monkeypatch.setattr(WorkerHandle, "work", work)
     pool.ask("mine", person_waits=True)
     pool.ask("yours", person_waits=True)
     done = {"event": "done", "run": "mine", "message": "", "more": True, "n_labelled": 30}
-    pool._on_event(pool._interactive, {**done, "waits": False})
+    pool.on_event(pool._interactive, {**done, "waits": False})
     assert given == [("interactive", "mine"), ("interactive", "yours"), ("background-0", "mine")]
-    pool._on_event(pool._interactive, {**done, "run": "yours", "waits": True})
+    pool.on_event(pool._interactive, {**done, "run": "yours", "waits": True})
     assert given[3:] == [("interactive", "yours")]
 
 
@@ -264,7 +266,7 @@ def test_a_worker_that_does_not_start_fails_its_run_and_nothing_else(
         raise OSError(12, "Cannot allocate memory")
 
     with monkeypatch.context() as patch:
-        patch.setattr(workers._Worker, "start", fail)
+        patch.setattr(WorkerHandle, "start", fail)
         pool.ask(run_id, person_waits=False)
         pool.ask_weights("another", 3)
     failure = store.log(run_id).failure
@@ -278,13 +280,13 @@ def test_a_failure_that_a_worker_could_not_record_is_recorded_by_the_pool(
 ) -> None:
     run_id = new_run(store, mnist5k).run_id
 
-    def work(worker: workers._Worker, job: workers.QueuedJob, max_steps: int | None) -> None:
+    def work(worker: WorkerHandle, job: QueuedJob, max_steps: int | None) -> None:
         worker.job = job
 
-    monkeypatch.setattr(workers._Worker, "work", work)
+    monkeypatch.setattr(WorkerHandle, "work", work)
     pool.ask(run_id, person_waits=True)
     failed = {"event": "failed", "run": run_id, "message": "OSError: no space", "recorded": False}
-    pool._on_event(pool._interactive, failed)
+    pool.on_event(pool._interactive, failed)
     failure = store.log(run_id).failure
     assert failure is not None and failure.reason == "OSError: no space"
     assert not pool.is_active(run_id)
@@ -327,14 +329,14 @@ def test_a_line_that_is_no_event_is_passed_over(pool: Workers, line: str) -> Non
 def test_a_reader_ends_with_its_worker_whatever_that_prints(
     pool: Workers, monkeypatch: pytest.MonkeyPatch, end: str
 ) -> None:
-    monkeypatch.setattr(workers, "JOIN_SECONDS", 0.1)
+    monkeypatch.setattr(worker_handle, "JOIN_SECONDS", 0.1)
     heard: list[str] = []
 
     def hear(event: dict[str, str]) -> None:
         heard.append(event["event"])
         raise RuntimeError("no event may end the reader")
 
-    monkeypatch.setattr(pool, "_on_event", lambda _worker, event: hear(event))
+    monkeypatch.setattr(pool, "on_event", lambda _worker, event: hear(event))
     ready = '{"event": "ready"}'
     code = f"""import sys
 sys.stdout.buffer.write(b"\\xff\\n")

@@ -12,7 +12,7 @@ import torch
 
 from dal_core.data.base import ImageDataset
 from dal_core.execution import pool as workers
-from dal_core.execution import signs
+from dal_core.execution import signs, worker_handle
 from dal_core.execution.job import Workbench, advance
 from dal_core.execution.pool import Workers
 from dal_core.execution.signs import Signs, Watch
@@ -81,7 +81,7 @@ def test_a_worker_that_hangs_is_replaced_and_costs_its_fit_only(
     hanging = process_of(pool)
     with monkeypatch.context() as patch:
         os.kill(hanging, signal.SIGSTOP)  # alive, and silent
-        patch.setattr(workers, "HANG_SECONDS", 1.5)
+        patch.setattr(worker_handle, "HANG_SECONDS", 1.5)
         until(lambda: pool._background[0].process is None or process_of(pool) != hanging)
     until(lambda: not pool.is_active(run_id))
     whole = new_run(store, mnist5k, n_epochs=150).run_id
@@ -99,7 +99,7 @@ def test_a_run_whose_workers_keep_hanging_fails_and_says_so(
     pool.ask(run_id, person_waits=False)
     until(lambda: epoch(store, run_id))
     os.kill(process_of(pool), signal.SIGSTOP)
-    monkeypatch.setattr(workers, "HANG_SECONDS", 1.5)
+    monkeypatch.setattr(worker_handle, "HANG_SECONDS", 1.5)
     failure = until(lambda: store.log(run_id).failure)
     reason = "its worker process hung (no sign of life for 1.5 s) 1 times"
     assert failure.reason == reason and not pool.is_active(run_id)

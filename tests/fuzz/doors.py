@@ -24,7 +24,7 @@ from dal_core.data import mnist
 from dal_core.data.base import DataError
 from dal_core.data.mnist_drawing import as_mnist
 from dal_core.exchange.labels_in import read_labels
-from dal_core.execution import pool
+from dal_core.execution.worker_handle import WorkerHandle
 from dal_core.limits import npy
 from dal_core.limits.escaping import markdown
 from dal_core.limits.text import clean_name, clean_title, name_from
@@ -254,8 +254,8 @@ def drawings() -> st.SearchStrategy[Any]:
 
 def hear(line: str) -> None:
     """What a pool does with a line of a worker."""
-    worker = object.__new__(pool._Worker)
-    worker.pool = SimpleNamespace(_on_event=lambda _worker, _event: None)  # type: ignore[assignment]
+    worker = object.__new__(WorkerHandle)
+    worker.pool = SimpleNamespace(on_event=lambda _worker, _event: None)
     with mock.patch("sys.stderr", io.StringIO()):
         worker._hear(line)
 
