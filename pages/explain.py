@@ -16,7 +16,8 @@ from dal_core.protocol.run_spec import FULL_DATA
 from dal_core.results.titles import display_name
 from dal_core.run.next_task import next_task
 from dal_core.run.rows import RunNotFound
-from dal_core.run.state import RunState, RunSummary
+from dal_core.run.state import RunState
+from dal_core.run.summary import RunSummary
 from dal_ui.explain import model
 from dal_ui.explain.choices import choices_view
 from dal_ui.explain.image import image_view

@@ -17,7 +17,8 @@ from dal_core.protocol.presets import preset
 from dal_core.protocol.run_spec import RunSpec
 from dal_core.run.events import Answer, Query, StepResult
 from dal_core.run.rows import RunRow, SubmitOutcome
-from dal_core.run.state import RunState, RunSummary
+from dal_core.run.state import RunState
+from dal_core.run.summary import RunSummary
 from dal_core.store.base import Store
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -9,7 +9,7 @@ from dal_core.experiments.forecast import seconds_left
 from dal_core.protocol.run_spec import FULL_DATA
 from dal_core.run.next_task import next_task
 from dal_core.run.rows import Progress, RunRow
-from dal_core.run.state import RunSummary
+from dal_core.run.summary import RunSummary
 from dal_core.store.base import Store
 from dal_core.store.experiments import ExperimentRow
 

@@ -26,7 +26,8 @@ from dal_core.record_file.schema import record_function
 from dal_core.record_file.validate import RecordError
 from dal_core.run.environment import Environment
 from dal_core.run.events import StepResult
-from dal_core.run.state import RunState, RunSummary
+from dal_core.run.state import RunState
+from dal_core.run.summary import RunSummary
 
 KEY = "provenance"
 MOST_FACTS = 50  # of an environment

@@ -25,7 +25,8 @@ from dal_core.record_file.schema import Record
 from dal_core.record_file.validate import N_CLASSES
 from dal_core.results.curves import Bound, RunCurve
 from dal_core.run.next_task import next_task
-from dal_core.run.state import RunState, RunSummary
+from dal_core.run.state import RunState
+from dal_core.run.summary import RunSummary
 from dal_core.store.base import Store
 from dal_core.store.experiments import ExperimentRow
 from dal_core.store.home import run_dir

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from dal_core.protocol.presets import describe_protocol
 from dal_core.results.titles import noise_name
 from dal_core.run.rows import RunRow
-from dal_core.run.state import RunState, RunSummary
+from dal_core.run.state import RunState
+from dal_core.run.summary import RunSummary
 
 
 @dataclass(frozen=True)

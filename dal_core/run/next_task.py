@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from enum import Enum
 
 from dal_core.run.events import StepResult
-from dal_core.run.state import RunState, RunSummary
+from dal_core.run.state import RunState
 from dal_core.run.stop_rules import finished
+from dal_core.run.summary import RunSummary
 
 
 class Task(Enum):

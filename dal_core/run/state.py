@@ -1,7 +1,8 @@
 """The state of a run, computed from its events by pure functions.
 
-Only `_valid_events` decides which events count (docs/method.md, section 14). Two views are built on
-it: `RunState` has every label; for `RunSummary` the store need not read rankings and answers.
+Only `valid_events` decides which events count (docs/method.md, section 14). Two views are built on
+it: `RunState` has every label; for `summary.RunSummary` the store need not read rankings and
+answers.
 """
 
 from __future__ import annotations
@@ -37,70 +38,6 @@ class Tally:
     n_skipped: int
     source: Source
     annotator: str
-
-
-@dataclass(frozen=True)
-class RunSummary:
-    """What lists and curves of runs need. The fields have the meaning of those in `RunState`."""
-
-    run: RunRow
-    steps: tuple[StepResult, ...]
-    n_labelled: int
-    n_skipped: int
-    n_submissions: int
-    is_asked: bool
-    after: int
-    revision: int
-    corrected: int = 0
-    is_ranked: bool = False
-    failure: Failure | None = None
-    answerers: Answerers = ()
-    annotators: tuple[str, ...] = ()
-    n_person_labels: int = 0
-    n_corrections: int = 0
-    unmeasured: tuple[Model, ...] = ()
-
-    @classmethod
-    def from_events(
-        cls,
-        run: RunRow,
-        *,
-        asked: Sequence[Asked],
-        tallies: Sequence[Tally],
-        retracted: Collection[int],
-        steps: Sequence[StepResult],
-        corrections: Sequence[Correction],
-        first_labels: Mapping[Place, int | None],
-        ranked: Collection[Model],
-        failure: Failure | None,
-    ) -> RunSummary:
-        """Compute the summary from all events of a run, in the order they were written.
-
-        Args:
-            first_labels: the first label of each answer that has a correction.
-            retracted, ranked, failure: as for `RunState.from_events`.
-        """
-        valid = _valid_events(run, asked, tallies, retracted, corrections, first_labels, failure)
-        return cls(
-            run=run,
-            steps=valid_steps(steps, valid.states),
-            n_labelled=valid.n_labelled,
-            n_skipped=valid.n_skipped,
-            n_submissions=len(valid.states) - 1,
-            is_asked=valid.open_query_id is not None,
-            after=valid.after,
-            revision=valid.revision,
-            corrected=valid.corrected,
-            is_ranked=(valid.after, valid.corrected) in ranked,
-            failure=valid.failure,
-            answerers=_answerers(
-                [one for one in tallies if one.submission_id in valid.states], valid.corrections
-            ),
-            annotators=_annotators(tallies, valid.states),
-            n_person_labels=_n_person_labels(tallies, valid),
-            n_corrections=len(valid.corrections),
-            unmeasured=unmeasured_models(run, valid.passed, valid.n_labelled, steps),
-        )
 
 
 @dataclass(frozen=True)
@@ -169,7 +106,7 @@ class RunState:
         )
         asked = [(query.query_id, query.after, query.corrected) for query in queries]
         tallies = [_tally(one) for one in submissions]
-        valid = _valid_events(run, asked, tallies, retracted, corrections, given, failure)
+        valid = valid_events(run, asked, tallies, retracted, corrections, given, failure)
         effective = _corrected([s for s in submissions if s.submission_id in valid.states], valid)
         kept = {valid.open_query_id, *(one.query_id for one in effective)}
         by_id = {query.query_id: query for query in queries if query.query_id in kept}
@@ -208,7 +145,7 @@ class RunState:
     @property
     def answerers(self) -> Answerers:
         """Whose answers the run holds (`ownership.name_answerers`)."""
-        return _answerers(self.submissions, self.corrections)
+        return answerers_of(self.submissions, self.corrections)
 
     @property
     def corrected(self) -> int:
@@ -304,7 +241,7 @@ class RunState:
 
 
 @dataclass(frozen=True)
-class _ValidEvents:
+class ValidEvents:
     """The valid events of a run; the fields have the meaning of those in `RunState`.
 
     `states` contains 0 and the ids of the submissions that are not retracted. `passed` are the
@@ -323,7 +260,7 @@ class _ValidEvents:
     failure: Failure | None
 
 
-def _valid_events(
+def valid_events(
     run: RunRow,
     asked: Sequence[Asked],
     tallies: Sequence[Tally],
@@ -331,7 +268,7 @@ def _valid_events(
     corrections: Sequence[Correction],
     first_labels: Mapping[Place, int | None],
     failure: Failure | None,
-) -> _ValidEvents:
+) -> ValidEvents:
     """Apply the rules of the log (docs/method.md, section 14)."""
     active = [one for one in tallies if one.submission_id not in retracted]
     states = frozenset((0, *(one.submission_id for one in active)))
@@ -340,7 +277,7 @@ def _valid_events(
     more = sum((one.label is not None) - (one.before is not None) for one in counted)
     after = max(states)
     revision = len(retracted) + len(corrections)
-    return _ValidEvents(
+    return ValidEvents(
         states=states,
         passed=passed_models(run, asked, active, counted),
         corrections=counted,
@@ -390,28 +327,15 @@ def _tally(submission: Submission) -> Tally:
     return Tally(submission.submission_id, submission.query_id, n_labels, n_skipped, *who)
 
 
-def _answerers(
+def answerers_of(
     submissions: Iterable[Submission | Tally], corrections: Iterable[Correction]
 ) -> Answerers:
+    """Whose answers a run holds, given the submissions and corrections that count."""
     answered = ((one.source, one.annotator) for one in submissions)
     return name_answerers(answered, (one.annotator for one in corrections))
 
 
-def _annotators(tallies: Sequence[Tally], states: Collection[int]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(one.annotator for one in tallies if one.submission_id in states))
-
-
-def _n_person_labels(tallies: Sequence[Tally], valid: _ValidEvents) -> int:
-    given = {t.submission_id: t.n_labels for t in tallies if t.source == "person"}
-    more = sum(
-        (one.label is not None) - (one.before is not None)
-        for one in valid.corrections
-        if one.submission_id in given
-    )
-    return more + sum(n for number, n in given.items() if number in valid.states)
-
-
-def _corrected(submissions: Sequence[Submission], valid: _ValidEvents) -> tuple[Submission, ...]:
+def _corrected(submissions: Sequence[Submission], valid: ValidEvents) -> tuple[Submission, ...]:
     """The submissions with the newest label for every image."""
     if not valid.corrections:
         return tuple(submissions)

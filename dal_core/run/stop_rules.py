@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dal_core.protocol.run_spec import FULL_DATA
-from dal_core.run.state import RunState, RunSummary
+from dal_core.run.state import RunState
+from dal_core.run.summary import RunSummary
 
 
 def finished(log: RunState | RunSummary) -> str | None:

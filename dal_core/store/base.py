@@ -17,7 +17,8 @@ import numpy as np
 from dal_core.protocol.run_spec import RunSpec
 from dal_core.run.events import Answer, AnsweredBatch, Correction, Query, StepResult
 from dal_core.run.rows import Control, DamagedRun, Kind, Mode, Progress, RunRow, SubmitOutcome
-from dal_core.run.state import RunState, RunSummary
+from dal_core.run.state import RunState
+from dal_core.run.summary import RunSummary
 from dal_core.store.experiments import Experiments
 from dal_core.store.home import run_dir
 

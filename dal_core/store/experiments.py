@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from dal_core.protocol.parameters import Protocol
 from dal_core.run.rows import Progress, RunRow
-from dal_core.run.state import RunSummary
+from dal_core.run.summary import RunSummary
 
 
 class ExperimentNotFound(ValueError):

@@ -10,7 +10,8 @@ import pytest
 from sqlalchemy import func, select
 
 from dal_core.run.environment import Environment, changes, differences
-from dal_core.run.state import RunState, RunSummary
+from dal_core.run.state import RunState
+from dal_core.run.summary import RunSummary
 from dal_core.store import versions
 from dal_core.store.base import Store
 from dal_core.store.opening import open_store

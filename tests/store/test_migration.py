@@ -16,7 +16,8 @@ from dal_core.protocol.presets import PRESETS
 from dal_core.run.environment import Environment
 from dal_core.run.next_task import next_task
 from dal_core.run.rows import StoreError
-from dal_core.run.state import RunState, RunSummary
+from dal_core.run.state import RunState
+from dal_core.run.summary import RunSummary
 from dal_core.store.opening import open_store
 from dal_core.store.sqlite import schema
 from tests.store_kit import ask, give, new_result, new_run, spec

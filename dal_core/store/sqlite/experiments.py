@@ -12,7 +12,7 @@ from dal_core.limits.text import clean_title
 from dal_core.protocol.parameters import Protocol, make_protocol
 from dal_core.protocol.presets import closest_preset
 from dal_core.run.rows import UNREADABLE, Progress, RunRow, StoreDamaged, now
-from dal_core.run.state import RunSummary
+from dal_core.run.summary import RunSummary
 from dal_core.store.experiments import (
     DamagedExperiment,
     ExperimentDamaged,

@@ -14,7 +14,8 @@ from sqlalchemy import Connection, Engine
 
 from dal_core.protocol.run_spec import RunSpec
 from dal_core.run.rows import Control, Progress, RunRow, StoreError, StoreFailed
-from dal_core.run.state import RunState, RunSummary
+from dal_core.run.state import RunState
+from dal_core.run.summary import RunSummary
 from dal_core.store.base import Store, Survey
 from dal_core.store.sqlite import migration, read_only, reading, schema, summary, writing
 from dal_core.store.sqlite.experiments import SqliteExperiments

@@ -24,7 +24,8 @@ from dal_core.run.rows import (
     StoreDamaged,
     isolating,
 )
-from dal_core.run.state import Asked, Model, Place, RunSummary, Tally
+from dal_core.run.state import Asked, Model, Place, Tally
+from dal_core.run.summary import RunSummary
 from dal_core.store.sqlite import reading, schema
 
 
