@@ -17,7 +17,7 @@ from dal_core.run.rows import Control, Progress, RunRow, StoreError, StoreFailed
 from dal_core.run.state import RunState
 from dal_core.run.summary import RunSummary
 from dal_core.store.base import Store, Survey
-from dal_core.store.sqlite import migration, read_only, reading, schema, summary, writing
+from dal_core.store.sqlite import migration, polling, read_only, reading, schema, summary, writing
 from dal_core.store.sqlite.experiments import SqliteExperiments
 
 LOGS_KEPT = 64  # runs; a log of 100 steps takes about 1 MB
@@ -139,7 +139,7 @@ class Queries(Store):
 
     def control(self, run_id: str) -> Control:
         with self._reading.connect() as connection:
-            return reading.read_control(connection, run_id)
+            return polling.read_control(connection, run_id)
 
     def log(self, run_id: str) -> RunState:
         with self._reading.connect() as connection:
@@ -152,11 +152,11 @@ class Queries(Store):
 
     def progress(self, run_id: str) -> Progress | None:
         with self._reading.connect() as connection:
-            return reading.read_progress(connection, run_id)
+            return polling.read_progress(connection, run_id)
 
     def pulse(self, run_id: str) -> tuple[Any, ...] | None:
         with self._reading.connect() as connection:
-            return reading.read_pulse(connection, run_id)
+            return polling.read_pulse(connection, run_id)
 
 
 def _make_folder(home: Path) -> None:

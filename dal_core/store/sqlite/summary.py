@@ -26,7 +26,7 @@ from dal_core.run.rows import (
 )
 from dal_core.run.state import Asked, Model, Place, Tally
 from dal_core.run.summary import RunSummary
-from dal_core.store.sqlite import reading, schema
+from dal_core.store.sqlite import polling, reading, schema
 
 
 def read_summaries(connection: Connection, run_ids: Sequence[str]) -> list[RunSummary]:
@@ -86,7 +86,7 @@ def _read_all(connection: Connection, run_ids: Sequence[str]) -> list[RunSummary
 def read_all_progress(connection: Connection, run_ids: Sequence[str]) -> dict[str, Progress]:
     """Progress by run; runs that nobody has worked on are missing."""
     query = select(schema.progress).where(schema.progress.c.run_id.in_(run_ids))
-    return {row.run_id: reading.to_progress(row) for row in connection.execute(query)}
+    return {row.run_id: polling.to_progress(row) for row in connection.execute(query)}
 
 
 def _asked(connection: Connection, run_ids: Sequence[str]) -> defaultdict[str, list[Asked]]:
