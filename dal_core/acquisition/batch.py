@@ -43,7 +43,7 @@ def _not_given(*_: object) -> Never:
     raise ValueError("these candidates come without what the function chooses by")
 
 
-@dataclass
+@dataclass(eq=False)
 class Candidates:
     """The images to choose from, and all that a function may ask about them.
 
@@ -79,10 +79,12 @@ class Candidates:
         """All passes, [T, N, C]: 151 MB for 58,980 images, 64 passes and 10 classes."""
         return torch.cat(list(self.passes()), dim=1)
 
-    def batch(self, positions: Sequence[int], gains: Sequence[float]) -> Batch:
+    def batch(
+        self, positions: Sequence[int] | np.ndarray, gains: Sequence[float] | np.ndarray
+    ) -> Batch:
         """The images at these positions as a batch."""
         at = np.asarray(positions, dtype=np.int64)
-        return Batch(self.ids[at], np.asarray(gains, dtype=np.float64), at)
+        return Batch(self.ids[at], np.asarray(gains), at)
 
     def best(self, scores: np.ndarray, size: int) -> np.ndarray:
         """Positions of the `size` highest scores [N], best first."""
@@ -95,13 +97,11 @@ def select(
     size: int,
     *,
     n_passes_kept: int,
-    eps: float = 0.0,
 ) -> tuple[Batch, Tensor | None]:
     """Choose the `size` best candidates, and keep the passes of the first of them.
 
     Args:
         n_passes_kept: R, the number of images whose passes are returned.
-        eps: the protocol's `entropy_eps`.
 
     Returns:
         The batch (shorter than `size` if there are fewer candidates), and the passes [T, R, C] of
@@ -111,7 +111,6 @@ def select(
         ValueError: the candidates lack what the function chooses by.
     """
     if function.choose is not None:
-        candidates.eps = eps
         batch = function.choose(candidates, size)
         if "probs" not in vars(candidates):
             return batch, None
@@ -119,7 +118,7 @@ def select(
     if function.needs == "nothing" and function.score is not None:
         scores = function.score(len(candidates.ids), candidates.generator)
         return top_k(candidates, scores, size), None
-    score = function.scorer(eps)
+    score = function.scorer(candidates.eps)
     best = Shortlist(n_passes_kept, candidates.priority)
     scores, start = np.empty(len(candidates.ids), dtype=np.float32), 0
     for probs in candidates.passes():
@@ -133,4 +132,4 @@ def select(
 def top_k(candidates: Candidates, scores: np.ndarray, size: int) -> Batch:
     """The `size` images with the highest scores [N], each chosen by its own score alone."""
     order = candidates.best(scores, size)
-    return Batch(candidates.ids[order], scores[order], order)
+    return candidates.batch(order, scores[order])

@@ -1,10 +1,12 @@
 """Coordinates of images by their pixels alone: the first principal components of a pool.
 
-Selections that cover the pool measure distances in them. They need no labels and no model, and are
-computed once for a run.
+Selections that cover the pool measure distances in them. They need no labels and no model, and the
+components are computed once for a run.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -15,35 +17,39 @@ N_FITTED = 10_000  # images of the pool from which the components are computed, 
 MAX_VALUES = 2048  # values of an image; larger images are averaged over squares first
 
 
-def principal_coordinates(images: np.ndarray, pool: np.ndarray) -> np.ndarray:
-    """The first principal components of all images (docs/method.md, section 3.1).
+@dataclass(frozen=True)
+class PixelSpace:
+    """The first principal components of a pool's pixels (docs/method.md, section 3.1).
 
-    The components are those of pool images only: they do not depend on validation or test images.
-
-    Args:
-        images: uint8 [M, H, W] or [M, H, W, 3].
-        pool: int64 ids of the pool; the components are those of its first N_FITTED images.
-
-    Returns:
-        [M, D] float32, D = min(N_COMPONENTS, values of an image), for pixels scaled to [0, 1].
+    Attributes:
+        mean: [P] of the pool's pixels.
+        components: [P, D], the largest first; D is at most N_COMPONENTS.
     """
-    fitted = _values(images[pool[:N_FITTED]]).double()
-    mean = fitted.mean(0)
-    centred = fitted - mean
-    _, vectors = torch.linalg.eigh(centred.T @ centred)  # ascending
-    components = vectors[:, -N_COMPONENTS:].flip(1).float()
-    blocks = [
-        (_values(images[start : start + N_FITTED]) - mean.float()) @ components
-        for start in range(0, len(images), N_FITTED)
-    ]
-    return torch.cat(blocks).numpy()
+
+    mean: Tensor
+    components: Tensor
+
+    @classmethod
+    def of(cls, pool: np.ndarray) -> PixelSpace:
+        """The space of pool images, uint8 [N, H, W] or [N, H, W, 3]: of the first N_FITTED."""
+        values = _values(pool[:N_FITTED])
+        mean = values.mean(0)
+        centred = values - mean
+        _, vectors = torch.linalg.eigh(centred.T @ centred)  # ascending
+        return cls(mean, vectors[:, -N_COMPONENTS:].flip(1).contiguous())
+
+    def coordinates(self, images: np.ndarray) -> Tensor:
+        """[n, D] float32 coordinates of any images of the same shape."""
+        starts = range(0, max(1, len(images)), N_FITTED)
+        blocks = [_values(images[start : start + N_FITTED]) for start in starts]
+        return torch.cat([(block - self.mean) @ self.components for block in blocks])
 
 
 def _values(images: np.ndarray) -> Tensor:
     """[n, P] float32 pixels in [0, 1], averaged over squares until P is at most MAX_VALUES."""
     pixels = torch.from_numpy(images.astype(np.float32)) / 255
     planes = pixels[:, None] if pixels.ndim == 3 else pixels.movedim(-1, 1)  # [n, channels, H, W]
-    while planes[0].numel() > MAX_VALUES and min(planes.shape[2:]) > 1:
+    while planes.shape[1:].numel() > MAX_VALUES and min(planes.shape[2:]) > 1:
         planes = torch.nn.functional.avg_pool2d(planes, 2)
     return planes.flatten(1)
 

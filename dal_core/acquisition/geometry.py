@@ -222,7 +222,7 @@ def _choose_cluster_margin(candidates: Candidates, size: int) -> Batch:
         else order * 0
     )
     positions = order[round_robin(scores[order], clusters, size)]
-    return candidates.batch(positions.tolist(), scores[positions].tolist())
+    return candidates.batch(positions, scores[positions])
 
 
 _ENTRIES = (

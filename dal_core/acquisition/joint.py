@@ -185,7 +185,7 @@ def _choose_epig(candidates: Candidates, size: int) -> Batch:
     targets = np.sort(candidates.generator.permutation(everything)[:N_TARGETS])
     scores = epig(probs, probs[:, targets]).numpy()
     order = candidates.best(scores, size)
-    return candidates.batch(order.tolist(), scores[order].tolist())
+    return candidates.batch(order, scores[order])
 
 
 register(

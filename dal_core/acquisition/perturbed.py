@@ -75,7 +75,7 @@ def _choose(
     order, _ = draw(
         weights(scores, candidates.priority), candidates.priority, size, candidates.generator
     )
-    return candidates.batch(order.tolist(), scores[order].tolist())
+    return candidates.batch(order, scores[order])
 
 
 _SOURCE = "Kirsch et al. 2023"

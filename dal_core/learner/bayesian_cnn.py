@@ -16,7 +16,7 @@ from torch import Tensor
 
 from dal_core.acquisition import registry
 from dal_core.acquisition.batch import Candidates, Places, select
-from dal_core.acquisition.coordinates import principal_coordinates
+from dal_core.acquisition.coordinates import N_FITTED, PixelSpace
 from dal_core.acquisition.top_k import tie_order
 from dal_core.data.base import ImageDataset
 from dal_core.learner.base import Arrays, Facts, Fitted, ImageProgress, matches
@@ -152,7 +152,6 @@ class BayesianCNNLearner:
             self._pool_candidates(own, ids, progress),
             RANKING_KEPT,
             n_passes_kept=n_kept or 2 * self.protocol.n_samples_to_acquire,
-            eps=self.protocol.entropy_eps,
         )
         query = Query(
             query_id=uuid.uuid4().hex,
@@ -266,28 +265,35 @@ class BayesianCNNLearner:
             lambda: self._passes(fitted, ids, Purpose.MC_DROPOUT_POOL, progress),
             numpy_generator(seed, purpose, n_labelled),
             joint=lambda positions, k: self._joint(fitted, ids[positions], k),
-            pixels=lambda: _places(self._coordinates, fitted.labelled.ids, ids),
-            features=lambda: self._hidden(fitted, ids),
+            pixels=lambda: self._places(self._pixel_space.coordinates, fitted, ids),
+            features=lambda: self._places(fitted.model.hidden, fitted, ids),
             n_samples=self.protocol.num_mc_samples,
             batch_size=self.protocol.n_samples_to_acquire,
+            eps=self.protocol.entropy_eps,
         )
 
     @cached_property
-    def _coordinates(self) -> np.ndarray:
-        """[M, D] coordinates of all images by their pixels, the same for every step."""
-        return principal_coordinates(self.dataset.images, self.split.pool)
+    def _pixel_space(self) -> PixelSpace:
+        """The same for every step."""
+        return PixelSpace.of(self.dataset.images[self.split.pool[:N_FITTED]])
 
-    def _hidden(self, fitted: FittedCNN, ids: np.ndarray) -> Places:
-        """Where images lie in the last hidden layer, which is computed for these images only."""
-        labelled = fitted.model.hidden(self.dataset.images[fitted.labelled.ids])
-        candidates = fitted.model.hidden(self.dataset.images[ids])
-        return Places(torch.from_numpy(candidates), torch.from_numpy(labelled))
+    def _places(
+        self, points: Callable[[np.ndarray], Tensor], fitted: FittedCNN, ids: np.ndarray
+    ) -> Places:
+        """Where the candidates and the labelled images lie, by a function of images."""
+        images = self.dataset.images
+        return Places(points(images[ids]), points(images[fitted.labelled.ids]))
 
     def _joint(self, fitted: FittedCNN, ids: np.ndarray, k: int) -> Tensor:
         """[k, n, C] consistent samples of these images."""
         seed = self.seed(Purpose.CONSISTENT_POOL, fitted.n_labelled)
         chunks = fitted.model.sample_in_chunks(
-            self.dataset.images[ids], k, seed, consistent=True, helper=self.helper
+            self.dataset.images[ids],
+            k,
+            seed,
+            consistent=True,
+            progress=lambda _done, _total: self.alive(),
+            helper=self.helper,
         )
         return torch.cat([chunk.cpu() for chunk in chunks], dim=1)
 
@@ -306,10 +312,6 @@ class BayesianCNNLearner:
             progress=progress or (lambda _done, _total: self.alive()),
             helper=self.helper,
         )
-
-
-def _places(points: np.ndarray, labelled: np.ndarray, candidates: np.ndarray) -> Places:
-    return Places(torch.from_numpy(points[candidates]), torch.from_numpy(points[labelled]))
 
 
 def _result(

@@ -49,9 +49,12 @@ class PosteriorModel(ABC):
 
     Attributes:
         training: the losses and the duration of the fit.
+        n_networks: number of networks if each sample is one of them, and further samples repeat
+            them; None if there is no end of different samples.
     """
 
     training: Training
+    n_networks: int | None = None
 
     @abstractmethod
     def sample(self, images: np.ndarray, k: int, seed: int, consistent: bool = False) -> Tensor:
@@ -83,12 +86,12 @@ class PosteriorModel(ABC):
         """
         return images.reshape(len(images), -1).astype(np.float32) / 255
 
-    def hidden(self, images: np.ndarray) -> np.ndarray:
-        """The last hidden layer, without random draws: float32 [N, F].
+    def hidden(self, images: np.ndarray) -> Tensor:
+        """The last hidden layer, without random draws: float32 [N, F] on the CPU.
 
         Selections measure distances in it. Unless a posterior overrides it, `features`.
         """
-        return self.features(images)
+        return torch.from_numpy(self.features(images))
 
     def sample_in_chunks(
         self,

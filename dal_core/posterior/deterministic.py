@@ -34,7 +34,7 @@ class Deterministic(Posterior):
         return DeterministicModel(self._trainer().load(arrays, training))
 
     def _trainer(self) -> McDropout:
-        return McDropout(self.protocol, self.kind, self.device, self.helper)
+        return McDropout(self.protocol, self.kind, self.device, self.helper, self.alive)
 
 
 class DeterministicModel(PosteriorModel):
@@ -42,6 +42,7 @@ class DeterministicModel(PosteriorModel):
 
     def __init__(self, trained: McDropoutModel) -> None:
         self.trained, self.training = trained, trained.training
+        self.n_networks = 1
 
     def sample(self, images: np.ndarray, k: int, seed: int, consistent: bool = False) -> Tensor:
         return self.trained.prediction(images).expand(k, -1, -1)
@@ -52,7 +53,7 @@ class DeterministicModel(PosteriorModel):
     def features(self, images: np.ndarray) -> np.ndarray:
         return self.trained.features(images)
 
-    def hidden(self, images: np.ndarray) -> np.ndarray:
+    def hidden(self, images: np.ndarray) -> Tensor:
         return self.trained.hidden(images)
 
 

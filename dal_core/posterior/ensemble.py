@@ -34,8 +34,6 @@ class Ensemble(Posterior):
     The first one is the network of MC dropout.
     """
 
-    model_class: Callable[[Sequence[McDropoutModel], Training], EnsembleModel]
-
     @property
     def n_networks(self) -> int:
         """Number of networks."""
@@ -52,8 +50,7 @@ class Ensemble(Posterior):
         watch: Watch | None = None,
     ) -> EnsembleModel:
         started = perf_counter()
-        # A network has no helper of its own, which would have to wait for a network on the helper.
-        trainer = McDropout(self.protocol, self.kind, self.device)
+        trainer = self._trainer()
 
         def train(number: int, watch: Watch) -> McDropoutModel:
             return trainer.fit(
@@ -66,17 +63,21 @@ class Ensemble(Posterior):
             )
 
         members = self._all_members(train, _Progress(self.n_networks, watch))
-        return self.model_class(members, _together(members, perf_counter() - started))
+        return EnsembleModel(members, _together(members, perf_counter() - started))
 
     def load(self, arrays: Mapping[str, np.ndarray], training: Training) -> EnsembleModel:
-        trainer = McDropout(self.protocol, self.kind, self.device)
+        trainer = self._trainer()
         parts: list[dict[str, np.ndarray]] = [{} for _ in range(self.n_networks)]
         for name, array in arrays.items():
             number, _, own_name = name.partition(".")
             if not number.isdecimal() or int(number) >= len(parts):
                 raise ValueError(f"weights {name!r} belong to no network of this ensemble")
             parts[int(number)][own_name] = array
-        return self.model_class([trainer.load(part, training) for part in parts], training)
+        return EnsembleModel([trainer.load(part, training) for part in parts], training)
+
+    def _trainer(self) -> McDropout:
+        """Without the helper, since a network that trains on it would wait for itself."""
+        return McDropout(self.protocol, self.kind, self.device, alive=self.alive)
 
     def _all_members(
         self, train: Callable[[int, Watch], McDropoutModel], progress: _Progress
@@ -140,6 +141,7 @@ class EnsembleModel(PosteriorModel):
 
     def __init__(self, members: Sequence[McDropoutModel], training: Training) -> None:
         self.members, self.training = members, training
+        self.n_networks = len(members)
 
     def sample(self, images: np.ndarray, k: int, seed: int, consistent: bool = False) -> Tensor:
         distinct = [member.prediction(images) for member in self.members[:k]]
@@ -156,10 +158,9 @@ class EnsembleModel(PosteriorModel):
         """The features of all networks beside each other."""
         return np.concatenate([member.features(images) for member in self.members], axis=1)
 
-    def hidden(self, images: np.ndarray) -> np.ndarray:
+    def hidden(self, images: np.ndarray) -> Tensor:
         """The last hidden layers of all networks beside each other."""
-        return np.concatenate([member.hidden(images) for member in self.members], axis=1)
+        return torch.cat([member.hidden(images) for member in self.members], dim=1)
 
 
-Ensemble.model_class = EnsembleModel
 register("ensemble", Ensemble)

@@ -110,25 +110,17 @@ class McDropoutModel(PosteriorModel):
 
     def features(self, images: np.ndarray) -> np.ndarray:
         """The output of the trunk, which has no dropout: float32 [N, F]."""
-        return self._in_chunks(images, self.network.trunk, self.network.feature_size)
+        return self._in_chunks(images, self.network.trunk).numpy()
 
-    def hidden(self, images: np.ndarray) -> np.ndarray:
+    def hidden(self, images: np.ndarray) -> Tensor:
         """The inputs of the last dense layer, without dropout: float32 [N, F]."""
-        return self._in_chunks(
-            images,
-            lambda pixels: self.network.hidden(self.network.trunk(pixels)),
-            self.network.dense_layers()[-1].in_features,
-        )
+        return self._in_chunks(images, lambda x: self.network.hidden(self.network.trunk(x)))
 
-    def _in_chunks(
-        self, images: np.ndarray, layer: Callable[[Tensor], Tensor], size: int
-    ) -> np.ndarray:
-        chunks = [np.empty((0, size), dtype=np.float32)]
+    def _in_chunks(self, images: np.ndarray, layer: Callable[[Tensor], Tensor]) -> Tensor:
+        starts = range(0, max(1, len(images)), CHUNK)
         with torch.inference_mode():
-            for start in range(0, len(images), CHUNK):
-                pixels = self._pixels(images[start : start + CHUNK])
-                chunks.append(layer(pixels).cpu().numpy())
-        return np.concatenate(chunks)
+            chunks = [layer(self._pixels(images[start : start + CHUNK])) for start in starts]
+            return torch.cat(chunks).cpu()
 
     def with_dropout(self, dropout: Dropout) -> McDropoutModel:
         """The same weights (shared, not copied) with other dropout rates.

@@ -44,15 +44,20 @@ class Store(ABC):
     Attributes:
         home: the folder of the store and of the runs' folders.
         read_only: whether nothing can be written, as on a read-only disk.
-        damage: what SQLite's check found wrong with the database when it was opened, in one line;
-            None for a sound one.
         experiments: which runs belong together.
     """
 
     home: Path
     read_only: bool
-    damage: str | None
     experiments: Experiments
+
+    @property
+    @abstractmethod
+    def damage(self) -> str | None:
+        """What is wrong with the database's structure, in one line; None for a sound one.
+
+        Found out on first use, since it reads the whole database.
+        """
 
     @abstractmethod
     def close(self) -> None:

@@ -22,7 +22,7 @@ from dal_core.figures.score_breakdown import breakdown_spec
 from dal_core.figures.score_histograms import histograms_data, histograms_spec
 from dal_ui.components.canvas import drawing_canvas
 from dal_ui.explain import model, words
-from dal_ui.explain.model import MAX_PASSES, Step
+from dal_ui.explain.model import Step
 from dal_ui.shared.datasets import true_label
 from dal_ui.shared.markdown import plain
 from dal_ui.shared.vega import draw
@@ -62,14 +62,15 @@ def image_view(step: Step) -> None:
     parts = parts_of(probs[:n_passes], eps)
     classes = Classes.of(step.dataset)
     with right:
-        st.caption(words.MATRIX)
+        has_dropout, n_networks = step.model.has_dropout, step.model.model.n_networks
+        st.caption(words.matrix(has_dropout, n_networks))
         with st.container(horizontal=True, gap="medium"):
             draw(passes_spec(parts, classes), "explain-passes-chart")
             with st.container(width=268):
                 _outcome(step, parts, is_own)
                 lines = {name: settling(probs, name, eps) for name in scored_functions()}
                 draw(settling_spec(lines, n_passes), "explain-settling-chart", "stretch")
-                st.caption(words.SETTLES)
+                st.caption(words.settles(has_dropout))
     _scores(pool, chosen, parts, classes)
 
 
@@ -169,7 +170,10 @@ def _about(step: Step, image_id: int) -> str:
 def _settings(step: Step) -> tuple[int, tuple[float, float] | None]:
     """T, and the dropout rates where they differ from the run's."""
     own = step.model.protocol.dropout
-    n_passes = int(_slider(step, "passes", "Passes T", 1, MAX_PASSES, step.run_passes, 1))
+    if step.most_passes == 1:  # a slider needs two ends
+        return 1, None
+    title = "Passes T" if step.model.model.n_networks is None else "Networks T"
+    n_passes = int(_slider(step, "passes", title, 1, step.most_passes, step.run_passes, 1))
     if not step.model.has_dropout:
         return n_passes, None
     most = max(MOST_DROPOUT, *own)
@@ -210,7 +214,8 @@ def _passes(step: Step, chosen: Chosen, dropout: tuple[float, float] | None) -> 
 
 
 def _outcome(step: Step, parts: Parts, is_own: bool) -> None:
-    st.markdown(words.votes(parts, step.dataset.class_names))
+    rows = "passes" if step.model.model.n_networks is None else "networks"
+    st.markdown(words.votes(parts, step.dataset.class_names, rows))
     n = step.model.protocol.num_mc_samples
     st.caption(words.whose_passes(is_own, len(parts.probs), n))
 

@@ -43,9 +43,14 @@ class Step:
         return self.log.run.run_id, self.model.labelled.after, self.model.labelled.corrected
 
     @property
+    def most_passes(self) -> int:
+        """T that the page can show: the networks of an ensemble, else as many as it computes."""
+        return min(self.model.model.n_networks or MAX_PASSES, MAX_PASSES)
+
+    @property
     def run_passes(self) -> int:
         """T of the run's own scores, at most the page's maximum."""
-        return min(self.model.protocol.num_mc_samples, MAX_PASSES)
+        return min(self.model.protocol.num_mc_samples, self.most_passes)
 
     @property
     def batch_size(self) -> int:
@@ -110,21 +115,22 @@ def pool_scores(step: Step) -> PoolScores:
 def passes(
     step: Step, image_id: int, dropout: tuple[float, float] | None
 ) -> tuple[torch.Tensor, bool]:
-    """MAX_PASSES passes of an image, [T, C], and whether they begin with the run's own.
+    """As many passes of an image as the page can show, [T, C], and whether they begin with the
+    run's own.
 
     Args:
         dropout: rates other than the run's, or None.
     """
     found = _scored_passes(step.key, step.model, image_id) if dropout is None else None
     if found is not None:
-        return torch.from_numpy(found), True
+        return torch.from_numpy(found[: step.most_passes]), True
     return passes_of(step, step.dataset.images[image_id], dropout), False
 
 
 def passes_of(step: Step, image: np.ndarray, dropout: tuple[float, float] | None) -> torch.Tensor:
-    """MAX_PASSES passes of any image of the data set's shape, uint8 -> [T, C]."""
+    """The same passes for any image of the data set's shape, uint8 -> [T, C]."""
     one_thread()
-    return new_passes(step.model, image, MAX_PASSES, dropout)
+    return new_passes(step.model, image, step.most_passes, dropout)
 
 
 def mapped(step: Step) -> tuple[pd.DataFrame, np.ndarray]:

@@ -11,19 +11,31 @@ from dal_core.results.titles import display_name
 from dal_core.run.state import RunState
 from dal_ui.shared.markdown import plain
 
-MATRIX = (
+_CELLS = (
+    ", each cell the probability of a class, the orange dot the likeliest class. The column on the "
+    "right shows how uncertain each {row} is by itself (its *entropy*)."
+)
+_DROPOUT = (
     "Dropout switches off a random part of the network. Left on while predicting, it gives another "
     "prediction for the same image each time. Each row below is one prediction (a *stochastic "
-    "forward pass*), each cell the probability of a class, the orange dot the likeliest class. The "
-    "column on the right shows how uncertain each pass is by itself (its *entropy*)."
+    "forward pass*)" + _CELLS.format(row="pass")
+)
+_SAMPLES = "Each row below is one prediction" + _CELLS.format(row="prediction")
+_ENSEMBLE = (
+    "Several networks were trained on the same labels, from different initial weights (an "
+    "*ensemble*). Each row below is the prediction of one network" + _CELLS.format(row="network")
+)
+_ONE_NETWORK = (
+    "This network predicts without dropout. It has a single prediction, so nothing can disagree "
+    "with it. The row below is that prediction" + _CELLS.format(row="network")
 )
 SUMS = (
     "An *acquisition function* turns the matrix into one number: how much the network would "
     "learn from the label. All functions but Random use the same rows."
 )
-SETTLES = (
-    "Each score is an estimate from T passes: noisy with few, steadier with more. More dropout "
-    "makes the passes differ more, which raises every score that measures difference."
+_SETTLES = "Each score is an estimate from T rows: noisy with few, steadier with more."
+_MORE_DROPOUT = (
+    " More dropout makes the passes differ more, which raises every score that measures difference."
 )
 AMBIGUOUS = (
     "**Ambiguous**: the passes agree that several classes are possible. Entropy is high, but "
@@ -89,8 +101,8 @@ def scores_table(parts: Parts, scores: Mapping[str, float], places: Mapping[str,
     return "\n".join(lines)
 
 
-def votes(parts: Parts, class_names: Sequence[str]) -> str:
-    """`29 of 32 passes predict 4, 3 predict 9`."""
+def votes(parts: Parts, class_names: Sequence[str], rows: str = "passes") -> str:
+    """`29 of 32 passes predict 4, 3 predict 9`; `rows` says what the rows of the matrix are."""
     order = sorted(range(len(parts.votes)), key=lambda label: -int(parts.votes[label]))
     said = [
         (plain(class_names[label]), int(parts.votes[label]))
@@ -98,8 +110,26 @@ def votes(parts: Parts, class_names: Sequence[str]) -> str:
         if parts.votes[label]
     ]
     first, *others = said
-    line = f"**{first[1]} of {len(parts.probs)} passes predict {first[0]}**"
+    line = f"**{first[1]} of {len(parts.probs)} {rows} predict {first[0]}**"
     return ", ".join([line, *(f"{n} predict {name}" for name, n in others[:3])])
+
+
+def matrix(has_dropout: bool, n_networks: int | None) -> str:
+    """What the rows and cells of the T x C matrix are.
+
+    Args:
+        n_networks: number of networks whose predictions the rows are; None if they are samples.
+    """
+    if has_dropout:
+        return _DROPOUT
+    if n_networks is None:
+        return _SAMPLES
+    return _ONE_NETWORK if n_networks == 1 else _ENSEMBLE
+
+
+def settles(has_dropout: bool) -> str:
+    """How the scores depend on the rows they are computed from."""
+    return _SETTLES + _MORE_DROPOUT if has_dropout else _SETTLES
 
 
 def whose_passes(is_own: bool, n_passes: int, run_passes: int) -> str:

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from dal_core.acquisition import coverage
+from dal_core.acquisition import coordinates, coverage
 from dal_core.acquisition.batch import Places
 from dal_core.acquisition.coordinates import (
+    PixelSpace,
     median_squared_distance,
-    principal_coordinates,
     squared_distances,
 )
 from dal_core.acquisition.coverage import weighted_coverage
@@ -117,7 +117,7 @@ def test_large_pools_are_covered_by_a_sample(monkeypatch: pytest.MonkeyPatch) ->
 def test_coordinates_are_principal_components_of_the_pool() -> None:
     images = np.random.default_rng(0).integers(0, 256, (120, 6, 5), dtype=np.uint8)
     pool = np.arange(20, 120)
-    found = principal_coordinates(images, pool)
+    found = PixelSpace.of(images[pool]).coordinates(images).numpy()
     values = images.reshape(120, -1) / 255
     centred = values - values[pool].mean(0)
     _, _, components = np.linalg.svd(centred[pool], full_matrices=False)
@@ -126,17 +126,19 @@ def test_coordinates_are_principal_components_of_the_pool() -> None:
     assert np.abs(found) == pytest.approx(np.abs(expected), abs=1e-4)  # signs are free
 
 
-def test_images_outside_the_pool_do_not_change_the_components() -> None:
+def test_an_image_has_the_same_coordinates_among_others(monkeypatch: pytest.MonkeyPatch) -> None:
     images = np.random.default_rng(0).integers(0, 256, (50, 4, 4, 3), dtype=np.uint8)
-    other = images.copy()
-    other[:10] = 255 - other[:10]
-    pool = np.arange(10, 50)
-    assert (principal_coordinates(images, pool) == principal_coordinates(other, pool))[10:].all()
+    space = PixelSpace.of(images)
+    whole = space.coordinates(images)
+    monkeypatch.setattr(coordinates, "N_FITTED", 7)
+    assert torch.allclose(space.coordinates(images), whole, atol=1e-6)
+    assert torch.allclose(space.coordinates(images[3:5]), whole[3:5], atol=1e-6)
+    assert space.coordinates(images[:0]).shape == (0, 48)
 
 
 def test_large_images_are_averaged_first() -> None:
     images = np.random.default_rng(0).integers(0, 256, (70, 64, 48, 3), dtype=np.uint8)
-    assert principal_coordinates(images, np.arange(70)).shape == (70, 64)
+    assert PixelSpace.of(images).coordinates(images).shape == (70, 64)
 
 
 def test_distances_equal_their_definition() -> None:

@@ -6,6 +6,7 @@ import shutil
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,6 @@ class Queries(Store):
                 begin="BEGIN IMMEDIATE"
             )
         self._writing = self._reading.execution_options(begin="BEGIN IMMEDIATE")
-        self.damage = self._find_damage()
         self._logs = LogCache()
         self.experiments = SqliteExperiments(self._reading, self._writing)
 
@@ -65,8 +65,9 @@ class Queries(Store):
         migrating.dispose()
         return schema.make_engine(self._copy, "FULL", read_only.IMMUTABLE)
 
-    def _find_damage(self) -> str | None:
-        """The first fault of the file's structure; 4 ms for a database of 10 MB."""
+    @cached_property
+    def damage(self) -> str | None:
+        """As `Store.damage`: 12 ms for the 30 MB of an experiment of 15 x 101 steps."""
         try:
             with self._reading.connect() as connection:
                 found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()

@@ -118,6 +118,27 @@ def test_every_draw_tells_the_browser_where_the_sliders_stand(
         page.run()
 
 
+def test_the_rows_of_an_ensemble_are_its_networks(store: Store, mnist5k: ImageDataset) -> None:
+    run_id, _ = asked_run(store, mnist5k, posterior="ensemble", num_mc_samples=3)
+    page = explain_page(run_id)
+    assert not page.exception
+    said = texts(page)
+    assert "is the prediction of one network" in said and "Dropout" not in said
+    assert " of 3 networks predict" in said and "The run used exactly these passes." in said
+    (networks,) = page.slider
+    assert (networks.label, networks.min, networks.max, networks.value) == ("Networks T", 1, 3, 3)
+
+
+def test_a_deterministic_network_has_one_row(store: Store, mnist5k: ImageDataset) -> None:
+    spec = {"posterior": "deterministic", "num_mc_samples": 1}
+    run_id, _ = asked_run(store, mnist5k, acquisition="margin", **spec)
+    page = explain_page(run_id)
+    assert not page.exception
+    assert "nothing can disagree with it" in texts(page)
+    assert "**1 of 1 networks predict" in texts(page)
+    assert not page.slider
+
+
 def test_fewer_passes_are_the_first_of_the_same(store: Store, mnist5k: ImageDataset) -> None:
     run_id, _ = asked_run(store, mnist5k)
     page = explain_page(run_id)
