@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,24 +14,12 @@ from dal_core.run.rows import StoreFailed
 from dal_core.store.base import Store
 from dal_core.store.sqlite import read_only
 from dal_ui.shared import person, runtime
-from tests.ui_kit import InlineWorkers, asked_run, new_run
+from tests.ui_kit import asked_run, new_run
 
 APP = str(Path(__file__).resolve().parents[2] / "app.py")
 PAGES = {"label": "run", "explain": "run", "runs": "run", "reproduce": "experiment"}
 
-
-@pytest.fixture
-def store(dal_home: Path) -> Iterator[Store]:
-    runtime.store.clear()
-    yield runtime.store()
-    runtime.store.clear()
-
-
-@pytest.fixture(autouse=True)
-def workers(store: Store, monkeypatch: pytest.MonkeyPatch) -> InlineWorkers:
-    inline = InlineWorkers(store)
-    monkeypatch.setattr(runtime, "workers", lambda: inline)
-    return inline
+pytestmark = pytest.mark.usefixtures("workers")
 
 
 def damaged(store: Store, dataset: ImageDataset) -> tuple[str, str, str]:

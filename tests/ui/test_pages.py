@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,21 +25,7 @@ from tests.ui_kit import InlineWorkers, asked_run, new_run, open_query
 APP = str(Path(__file__).resolve().parents[2] / "app.py")
 SECONDS = 60
 
-
-@pytest.fixture
-def store(dal_home: Path) -> Iterator[Store]:
-    """The store the pages use, in this test's home."""
-    runtime.store.clear()
-    yield runtime.store()
-    runtime.store.clear()
-
-
-@pytest.fixture(autouse=True)
-def workers(store: Store, monkeypatch: pytest.MonkeyPatch) -> InlineWorkers:
-    """No processes: a test does the work itself."""
-    inline = InlineWorkers(store)
-    monkeypatch.setattr(runtime, "workers", lambda: inline)
-    return inline
+pytestmark = pytest.mark.usefixtures("workers")
 
 
 def label_page(run_id: str = "", name: str = "Ann", **address: str) -> AppTest:

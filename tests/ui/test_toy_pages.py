@@ -21,26 +21,14 @@ from tests.ui_kit import InlineWorkers, open_query, right_labels, submission
 
 APP = str(Path(__file__).resolve().parents[2] / "app.py")
 
+pytestmark = pytest.mark.usefixtures("workers")
+
 
 @pytest.fixture
 def toy() -> Iterator[ImageDataset]:
     with toys.registered() as dataset:
         yield dataset
     runtime.dataset.clear()
-
-
-@pytest.fixture
-def store() -> Iterator[Store]:
-    runtime.store.clear()
-    yield runtime.store()
-    runtime.store.clear()
-
-
-@pytest.fixture(autouse=True)
-def workers(store: Store, monkeypatch: pytest.MonkeyPatch) -> InlineWorkers:
-    inline = InlineWorkers(store)
-    monkeypatch.setattr(runtime, "workers", lambda: inline)
-    return inline
 
 
 def page(store: Store, name: str, run_id: str = "", **address: str) -> AppTest:

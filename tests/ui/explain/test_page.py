@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +31,6 @@ from dal_ui.explain.image import standing
 from dal_ui.explain.model import Step
 from dal_ui.explain.pool_map import points_to_show
 from dal_ui.label import actions
-from dal_ui.shared import runtime
 from dal_ui.shared.vega import stamped
 from tests import fast
 from tests.ui_kit import InlineWorkers, asked_run, new_run, open_query
@@ -40,21 +38,7 @@ from tests.ui_kit import InlineWorkers, asked_run, new_run, open_query
 APP = str(Path(__file__).resolve().parents[3] / "app.py")
 SECONDS = 60
 
-
-@pytest.fixture
-def store(dal_home: Path) -> Iterator[Store]:
-    """The store the pages use, in this test's home."""
-    runtime.store.clear()
-    yield runtime.store()
-    runtime.store.clear()
-
-
-@pytest.fixture(autouse=True)
-def workers(store: Store, monkeypatch: pytest.MonkeyPatch) -> InlineWorkers:
-    """No processes: a test does the work itself."""
-    inline = InlineWorkers(store)
-    monkeypatch.setattr(runtime, "workers", lambda: inline)
-    return inline
+pytestmark = pytest.mark.usefixtures("workers")
 
 
 def explain_page(run_id: str = "", view: str = "") -> AppTest:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,25 +15,13 @@ from dal_core.store.base import Store
 from dal_ui.label import actions
 from dal_ui.label.view import read_view
 from dal_ui.label.words import waiting
-from dal_ui.shared import person, runtime
+from dal_ui.shared import person
 from tests import fast
 from tests.ui_kit import InlineWorkers, asked_run, new_run, open_query, right_labels, submission
 
 APP = str(Path(__file__).resolve().parents[3] / "app.py")
 
-
-@pytest.fixture
-def store(dal_home: Path) -> Iterator[Store]:
-    runtime.store.clear()
-    yield runtime.store()
-    runtime.store.clear()
-
-
-@pytest.fixture(autouse=True)
-def workers(store: Store, monkeypatch: pytest.MonkeyPatch) -> InlineWorkers:
-    inline = InlineWorkers(store)
-    monkeypatch.setattr(runtime, "workers", lambda: inline)
-    return inline
+pytestmark = pytest.mark.usefixtures("workers")
 
 
 def opened(run_id: str, name: str | None, path: str = "", **state: str) -> AppTest:

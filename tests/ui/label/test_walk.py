@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -19,12 +18,14 @@ from streamlit.testing.v1 import AppTest
 from dal_core.data.base import ImageDataset
 from dal_core.store.base import Store
 from dal_ui.components import grid
-from dal_ui.shared import person, runtime
-from tests.ui_kit import InlineWorkers, asked_run, open_query, right_labels
+from dal_ui.shared import person
+from tests.ui_kit import asked_run, open_query, right_labels
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGE = "pages/label.py"
 MOST_FILES = 20
+
+pytestmark = pytest.mark.usefixtures("workers")
 
 
 class Walk:
@@ -48,15 +49,6 @@ class Walk:
         """Whether a file is a new one on the walk, which begins with the page."""
         has_begun = bool(self.files) or name == PAGE
         return has_begun and name not in self.files and not name.startswith("tests/")
-
-
-@pytest.fixture
-def store(dal_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
-    runtime.store.clear()
-    workers = InlineWorkers(runtime.store())
-    monkeypatch.setattr(runtime, "workers", lambda: workers)
-    yield runtime.store()
-    runtime.store.clear()
 
 
 def walk_of_ten_answers(
