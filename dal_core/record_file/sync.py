@@ -24,6 +24,7 @@ from dal_core.record_file.provenance import provenance
 from dal_core.record_file.schema import Record
 from dal_core.record_file.validate import N_CLASSES
 from dal_core.results.curves import Bound, RunCurve
+from dal_core.run.events import StepResult
 from dal_core.run.next_task import next_task
 from dal_core.run.state import RunState
 from dal_core.run.summary import RunSummary
@@ -35,21 +36,14 @@ FILE_NAME = "record.yaml"
 
 
 def run_curve(log: RunState | RunSummary) -> RunCurve:
-    """Test accuracy and mutual information of one run; no points without a test set.
-
-    Earlier versions stored trainings that had diverged; they are no points either.
-    """
-    measured = [
-        (step.n_labelled, step.accuracy, step.mutual_information)
-        for step in log.steps
-        if _is_finite(step.accuracy) and _is_finite(step.mutual_information)
-    ]
+    """Test accuracy and mutual information of one run; no points without a test set."""
+    points = _points(log)
     return RunCurve(
         acquisition=log.run.spec.acquisition,
         seed=log.run.spec.seed,
-        n_labelled=tuple(n for n, _, _ in measured),
-        accuracy=tuple(accuracy for _, accuracy, _ in measured),
-        mutual_information=tuple(information for _, _, information in measured),
+        n_labelled=tuple(step.n_labelled for step, _, _ in points),
+        accuracy=tuple(accuracy for _, accuracy, _ in points),
+        mutual_information=tuple(information for _, _, information in points),
         seconds=sum(sum(step.seconds.values()) for step in log.steps),
         dataset=log.run.spec.protocol.dataset,
     )
@@ -95,26 +89,30 @@ def _split(logs: Sequence[RunState | RunSummary]) -> tuple[list[RunCurve], list[
     bounds = [
         Bound(
             seed=log.run.spec.seed,
-            accuracy=log.steps[-1].accuracy,
-            mutual_information=log.steps[-1].mutual_information,
-            seconds=sum(log.steps[-1].seconds.values()),
+            accuracy=accuracy,
+            mutual_information=information,
+            seconds=sum(step.seconds.values()),
         )
         for log in logs
         if log.run.spec.acquisition == FULL_DATA
-        and log.steps
-        and _is_finite(log.steps[-1].accuracy)
-        and _is_finite(log.steps[-1].mutual_information)
+        for step, accuracy, information in _points(log)[-1:]
     ]
     return [run_curve(log) for log in logs if log.run.spec.acquisition != FULL_DATA], bounds
 
 
 def _with_provenance(record: Record, logs: Sequence[RunState | RunSummary]) -> Record:
     """The record, which also says whose answers it holds and where it was computed."""
-    runs = [
-        (log, [s for s in log.steps if _is_finite(s.accuracy) and _is_finite(s.mutual_information)])
-        for log in logs
-    ]
+    runs = [(log, [step for step, _, _ in _points(log)]) for log in logs]
     return replace(record, extra={**record.extra, **provenance(runs)})
+
+
+def _points(log: RunState | RunSummary) -> list[tuple[StepResult, float, float]]:
+    """The steps that were measured, each with its accuracy and mutual information.
+
+    Earlier versions stored trainings that had diverged; such steps are left out.
+    """
+    measured = [(step, step.accuracy, step.mutual_information) for step in log.steps]
+    return [(s, a, i) for s, a, i in measured if _is_finite(a) and _is_finite(i)]
 
 
 def _is_finite(value: float | None) -> TypeGuard[float]:
