@@ -8,6 +8,7 @@ to TF32.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,7 +19,7 @@ from torch.nn import functional as F
 from dal_core.models.networks import BayesianCNN, GalCNN, LeNet5
 
 
-class StackedModel:
+class StackedModel(ABC):
     """R models of one architecture.
 
     Attributes:
@@ -44,17 +45,17 @@ class StackedModel:
         self.dense = [name for name, layer in layers if isinstance(layer, nn.Linear)]
 
     @staticmethod
+    @abstractmethod
     def largest_tensor(channels: int, height: int, width: int) -> int:
         """Elements of the largest tensor, for one image of one run."""
-        raise NotImplementedError
 
+    @abstractmethod
     def unfold(self, images: Tensor) -> Tensor:
         """[R, n, C, H, W] images -> the patches that the first convolution multiplies."""
-        raise NotImplementedError
 
+    @abstractmethod
     def trunk(self, patches: Tensor) -> Tensor:
         """Patches of images (see `unfold`) -> [R, n, feature_size] features."""
-        raise NotImplementedError
 
     def head(self, features: Tensor, masks: Sequence[Tensor] = ()) -> Tensor:
         """[R, n, feature_size] features -> [R, n, C] logits; without masks, dropout is off."""
