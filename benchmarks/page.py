@@ -88,8 +88,7 @@ def _strict(page: Page) -> dict[str, object]:
         page.keyboard.press("Enter")
         changed = page.locator(".cell").first
         expect(changed).not_to_have_attribute("data-image-id", str(first), timeout=WAIT_MS)
-        _ready(page)
-        page.wait_for_timeout(300)  # a person would look at the next ten images here
+        _ready(page)  # a person looks at the next ten images here
     return {
         "key to label, waiting, ms": _figures(keys),
         "Enter to saved, ms": _figures(page.evaluate("saved")),
@@ -108,6 +107,7 @@ def _continuous(page: Page, url: str, store: Store) -> dict[str, object]:
     page.locator(".cells").focus()
     for _ in range(BATCHES):  # each Enter gives the model something to train on
         first = page.locator(".cell").first.get_attribute("data-image-id")
+        _ready(page)
         page.keyboard.type("0123456789", delay=GAP_MS)
         page.keyboard.press("Enter")
         changed = page.locator(".cell").first
@@ -137,6 +137,7 @@ def _figures(values: list[float]) -> dict[str, float]:
 
 def _ready(page: Page) -> None:
     expect(page.locator(".label-grid:not(.locked)")).to_be_visible(timeout=WAIT_MS)
+    expect(page.locator(".cell.new")).to_have_count(0, timeout=WAIT_MS)  # no key counts before
 
 
 if __name__ == "__main__":

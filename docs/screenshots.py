@@ -60,6 +60,7 @@ def _label(page: Page, url: str) -> str:
         page.locator(".cells").focus()
         if batch == 1:
             page.keyboard.press("s")
+            _ready(page)
         ids = _ids(page)
         labels = [int(truth[i]) for i in ids]
         if batch in MISTAKES:
@@ -74,6 +75,7 @@ def _label(page: Page, url: str) -> str:
 
 def _ready(page: Page) -> None:
     expect(page.locator(".label-grid:not(.locked)")).to_be_visible(timeout=WAIT_MS)
+    expect(page.locator(".cell.new")).to_have_count(0, timeout=WAIT_MS)  # no key counts before
 
 
 def _ids(page: Page) -> list[int]:
