@@ -37,13 +37,18 @@ def main() -> None:
         save(reveal.screenshot(), "reveal.png")
         _review(page)
         save(page.locator(".st-key-review").screenshot(), "review.png")
-        dark = browser.new_context(viewport=SIZE, color_scheme="dark").new_page()  # type: ignore[arg-type]
+        name = page.context.storage_state()  # the cookie; a browser without one asks for a name
+        dark = browser.new_context(
+            viewport=SIZE,  # type: ignore[arg-type]
+            color_scheme="dark",
+            storage_state=name,
+        ).new_page()
         dark.goto(address)
         _ready(dark)
         _settle(dark)
         _type_some(dark)
         save(dark.screenshot(), "label-dark.png")
-        phone = browser.new_context(**PHONE, color_scheme="light").new_page()  # type: ignore[arg-type]
+        phone = browser.new_context(**PHONE, color_scheme="light", storage_state=name).new_page()  # type: ignore[arg-type]
         phone.goto(address)
         _ready(phone)
         _settle(phone)

@@ -19,7 +19,7 @@ from dal_ui.label import actions, words
 from dal_ui.label.batch import draw_batch
 from dal_ui.label.charts import charts
 from dal_ui.label.controls import controls
-from dal_ui.label.identity import ask_name
+from dal_ui.label.identity import ask_name, who
 from dal_ui.label.last_batch import reveal
 from dal_ui.label.read_only import notice
 from dal_ui.label.reveal import last_batch
@@ -180,7 +180,10 @@ def _asks_baseline(view: View, dataset: ImageDataset) -> bool:
 
 def _header(view: View) -> None:
     left, right = st.columns([3, 2], gap="medium")
-    left.markdown(f"{words.about(view.log)} · **{view.log.n_labelled}** labels")
+    with left, st.container(horizontal=True, gap="small"):
+        st.markdown(f"{words.about(view.log)} · **{view.log.n_labelled}** labels")
+        if view.read_only is None:
+            who()
     right.markdown(words.accuracy(view))
 
 

@@ -9,7 +9,6 @@ from dal_core.run.next_task import answers_itself
 from dal_core.run.ownership import RunReadOnly
 from dal_core.run.rows import NothingToUndo
 from dal_ui.label import actions
-from dal_ui.label.identity import who
 from dal_ui.label.view import View
 from dal_ui.review.table import is_open, toggle
 from dal_ui.shared import runtime, shell
@@ -23,8 +22,6 @@ def controls(view: View, dataset: ImageDataset) -> None:
         if st.button("New run"):
             shell.go_to(None)
         st.page_link("pages/explain.py", label="Why these?", icon=":material/lightbulb:")
-        if view.read_only is None:
-            who()
 
 
 def _change(view: View, dataset: ImageDataset) -> None:

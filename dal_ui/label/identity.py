@@ -25,7 +25,12 @@ def who() -> None:
     name = person.name()
     if name is None:
         return
-    menu = st.popover(plain(name), icon=":material/person:", help="You label under this name.")
+    menu = st.popover(
+        plain(name),
+        icon=":material/person:",
+        help="You label under this name.",
+        type="tertiary",
+    )
     with menu, st.form("name-change", border=False):
         text = st.text_input("Your name", name, max_chars=40, help=HELP, key=f"name-{name}")
         st.caption("Labels given so far keep the name they were given under.")
