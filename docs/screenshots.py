@@ -80,7 +80,7 @@ def _label(page: Page, url: str) -> str:
 
 def _ready(page: Page) -> None:
     expect(page.locator(".label-grid:not(.locked)")).to_be_visible(timeout=WAIT_MS)
-    expect(page.locator(".cell.new")).to_have_count(0, timeout=WAIT_MS)  # no key counts before
+    expect(page.locator(".cell.new, .label-grid.refusing")).to_have_count(0, timeout=WAIT_MS)
 
 
 def _ids(page: Page) -> list[int]:

@@ -38,8 +38,8 @@ MEASURE_LATENCY = """
 
 
 def look(page: Page) -> None:
-    """Wait until every image has been on screen so long that keys may label it."""
-    expect(page.locator(".cell.new")).to_have_count(0)
+    """Wait until every image has been on screen so long that keys may label it, and do not type."""
+    expect(page.locator(".cell.new, .label-grid.refusing")).to_have_count(0)
 
 
 class Grid:

@@ -15,6 +15,7 @@ from tests.browser.grid_page import COLD_START_MS, MEASURE_LATENCY, Grid, look
 
 pytestmark = pytest.mark.browser
 
+TOO_SOON = "Too soon: this image has just appeared. Look, then go on."
 GRID_APP = Path(__file__).with_name("grid_app.py")
 
 
@@ -137,7 +138,7 @@ def test_no_key_lands_on_an_image_that_has_just_appeared(grid: Grid) -> None:
     grid.type("1")
     ids = grid.ids()
     grid.page.keyboard.type("s7s")  # meant for the image that was there
-    grid.expect_status("Too soon: this image has just appeared.")
+    grid.expect_status(TOO_SOON)
     grid.expect_labels("1.........")
     now = grid.ids()
     assert now[1] != ids[1] and len(set(ids) - set(now)) == 1  # the second s skipped nothing
@@ -149,6 +150,52 @@ def test_no_key_lands_on_an_image_that_has_just_appeared(grid: Grid) -> None:
     assert submission["answers"][str(now[1])] == 7
     grid.wait_for_other_images(now)
     grid.expect_labels("..........")
+
+
+@pytest.mark.parametrize("gap_ms", [30, 350])
+def test_a_burst_that_begins_too_soon_labels_no_image_at_all(grid: Grid, gap_ms: int) -> None:
+    grid.open()
+    grid.type("1")
+    grid.press("s")
+    # The 7 is refused. Were the others taken, each would label the image before its own.
+    grid.page.keyboard.type("7345678", delay=gap_ms)
+    grid.expect_status(TOO_SOON)
+    grid.expect_labels("1.........")
+    grid.expect_focus(1)
+    grid.type("734")  # after a pause
+    grid.expect_labels("1734......")
+
+
+def test_in_a_refused_burst_backspace_clears_no_earlier_label(grid: Grid) -> None:
+    grid.open()
+    grid.type("12")
+    grid.press("s")
+    grid.page.keyboard.type("7")
+    grid.page.keyboard.press("Backspace")  # meant for the 7
+    grid.page.keyboard.type("8")
+    grid.expect_labels("12........")
+
+
+def test_a_burst_that_runs_over_into_the_next_images_labels_none_of_them(grid: Grid) -> None:
+    grid.open()
+    ids = grid.ids()
+    grid.type("0123456789")
+    grid.press("Enter")
+    grid.page.keyboard.type("5" * 30, delay=100)  # on and on, while the next ten appear
+    grid.wait_for_other_images(ids)
+    grid.expect_labels("..........")
+    grid.type("6")
+    grid.expect_labels("6.........")
+
+
+def test_a_click_at_an_image_shows_that_the_person_looks(grid: Grid) -> None:
+    grid.open()
+    grid.press("s")
+    grid.page.keyboard.type("7")
+    grid.expect_status(TOO_SOON)
+    grid.page.locator(".cell").nth(3).click()
+    grid.page.keyboard.type("4")
+    grid.expect_labels("...4......")
 
 
 def test_a_touch_at_an_image_that_has_just_appeared_labels_nothing(grid: Grid) -> None:

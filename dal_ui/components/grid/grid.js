@@ -7,6 +7,8 @@ const FIRST_RETRY_MS = 3000;
 const LAST_RETRY_MS = 60000;
 const REVIEW_DRAWN_MS = 10000;
 const UNSEEN_MS = 300; // a key never labels or skips an image that has just appeared
+const PAUSE_MS = 700; // what follows a refused key sooner was typed without looking
+const TOO_SOON = "Too soon: this image has just appeared. Look, then go on.";
 
 const SHELL = `
   <div class="stage">
@@ -88,6 +90,7 @@ function mount(parentElement) {
   window.addEventListener("online", backOnline);
   grid.stop = () => {
     clearTimeout(grid.retry);
+    clearTimeout(grid.pause);
     document.removeEventListener("visibilitychange", countTime);
     window.removeEventListener("online", backOnline);
     root.remove();
@@ -218,12 +221,15 @@ function act(grid, action) {
     grid.note = "";
     draw(grid);
   }
-  if (grid.saved || grid.disabled) return undefined;
+  const answers = ["label", "skip"].includes(action.type);
+  if (grid.saved || grid.disabled) return answers ? refuse(grid) : undefined;
   toggleKeys(grid, false); // the list lies over images that are labelled now
   if (action.type === "submit") return submit(grid);
-  if (grid.pending || grid.undoing) return undefined;
-  if (["label", "skip"].includes(action.type) && isUnseen(grid)) {
-    grid.note = "Too soon: this image has just appeared.";
+  if (grid.pending || grid.undoing) return answers ? refuse(grid) : undefined;
+  if (action.type === "focus") accept(grid);
+  if (isRefusing(grid) || (answers && isUnseen(grid))) {
+    grid.note = TOO_SOON;
+    refuse(grid);
     return draw(grid);
   }
   const before = spend(grid.state, elapsed(grid));
@@ -236,6 +242,26 @@ function act(grid, action) {
 /** Whether the marked image has only just appeared: the key was meant for the one before. */
 function isUnseen({ cells, state }) {
   return state.focus !== null && cells.children[state.focus].classList.contains("new");
+}
+
+/**
+ * Refuses a key, and with it all that are typed on without a pause. They were meant for the images
+ * after it, and would each label the image before.
+ */
+function refuse(grid) {
+  grid.root.classList.add("refusing");
+  clearTimeout(grid.pause);
+  grid.pause = setTimeout(() => accept(grid), PAUSE_MS);
+}
+
+/** The person has paused or pointed at an image: keys count again. */
+function accept(grid) {
+  clearTimeout(grid.pause);
+  grid.root.classList.remove("refusing");
+}
+
+function isRefusing({ root }) {
+  return root.classList.contains("refusing");
 }
 
 /** Sends the labels. Until they are confirmed, Enter sends the same message again. */
