@@ -13,7 +13,7 @@ import typer
 from dal_core.cli.errors import WrongUse
 from dal_core.limits.paths import given_path
 from dal_core.limits.refused import Refused
-from dal_core.protocol.posteriors import POSTERIORS
+from dal_core.protocol import posteriors
 
 
 def _home(text: str) -> Path:
@@ -47,7 +47,8 @@ Posterior = Annotated[
     typer.Option(
         "--posterior",
         metavar="NAME",
-        help=f"How to sample predictions: {', '.join(POSTERIORS)} [default: that of the protocol]",
+        help=f"How to sample predictions: {', '.join(posteriors.names())} "
+        "[default: that of the protocol]",
     ),
 ]
 Settings = Annotated[

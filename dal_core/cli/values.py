@@ -16,8 +16,8 @@ from dal_core.data.catalogue import DATASETS
 from dal_core.limits.paths import given_path
 from dal_core.limits.refused import Refused
 from dal_core.limits.text import clean_title, shown, visible
+from dal_core.protocol import posteriors
 from dal_core.protocol.parameters import Protocol, ProtocolError, override
-from dal_core.protocol.posteriors import POSTERIORS
 from dal_core.protocol.presets import PRESETS, with_posterior
 from dal_core.protocol.presets import with_dataset as on_dataset
 from dal_core.protocol.typed import parse_seeds, parse_settings
@@ -104,7 +104,7 @@ def protocol(
     if dataset_name is not None:
         chosen = on_dataset(chosen, dataset(dataset_name))
     if posterior_name is not None:
-        chosen = with_posterior(chosen, one_of("--posterior", posterior_name, tuple(POSTERIORS)))
+        chosen = with_posterior(chosen, one_of("--posterior", posterior_name, posteriors.names()))
     with named("--set"):
         return override(chosen, parse_settings(settings))
 

@@ -14,6 +14,7 @@ from dal_core.learner.base import Fitted, ImageProgress
 from dal_core.learner.bayesian_cnn import BayesianCNNLearner, FittedCNN
 from dal_core.models.networks import BayesianCNN
 from dal_core.posterior.mc_dropout import McDropout, McDropoutModel
+from dal_core.protocol import posteriors
 from dal_core.protocol.randomness import Purpose
 from dal_core.run.events import Query, StepResult
 from dal_core.run.labelled import Labelled
@@ -38,8 +39,8 @@ class Member(BayesianCNNLearner):
 
     @property
     def is_stackable(self) -> bool:
-        """Whether its posterior supports stacked training; only MC dropout does."""
-        return isinstance(self.posterior, McDropout)
+        """Whether its posterior supports stacked training."""
+        return posteriors.get(self.protocol.posterior).lockstep
 
     def forget(self) -> None:
         """Drop precomputed results that were not used."""

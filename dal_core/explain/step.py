@@ -18,7 +18,9 @@ from dal_core.execution.recompute import FOLDER, corrected_at, stored_model
 from dal_core.learner.bayesian_cnn import BayesianCNNLearner, FittedCNN
 from dal_core.posterior.base import PosteriorModel
 from dal_core.posterior.mc_dropout import McDropoutModel
+from dal_core.protocol import posteriors
 from dal_core.protocol.parameters import Protocol
+from dal_core.protocol.posteriors import PosteriorEntry
 from dal_core.protocol.randomness import Purpose
 from dal_core.run.labelled import Labelled, labelled_of, state_at
 from dal_core.run.splits import Split
@@ -74,6 +76,11 @@ class ModelStep:
     def seed_of(self, purpose: Purpose) -> int:
         """The seed for a purpose at this step."""
         return self.learner.seed(purpose, self.n_labelled)
+
+    @property
+    def posterior(self) -> PosteriorEntry:
+        """What the posterior is called, and what its samples are."""
+        return posteriors.get(self.protocol.posterior)
 
     @property
     def has_dropout(self) -> bool:

@@ -15,8 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dal_core.protocol import posteriors
 from dal_core.protocol.parameters import Protocol
-from dal_core.protocol.posteriors import POSTERIORS
+from dal_core.protocol.posteriors import PosteriorEntry
 from dal_core.protocol.randomness import Purpose
 from dal_core.training.loop import Training, Watch
 
@@ -199,11 +200,16 @@ PosteriorClass = Callable[..., Posterior]  # called like the constructor of `Pos
 _classes: dict[str, PosteriorClass] = {}
 
 
-def register(name: str, posterior: PosteriorClass) -> None:
+def register(entry: PosteriorEntry, posterior: PosteriorClass) -> None:
     """Make a posterior available as a value of the protocol's parameter `posterior`."""
-    _classes[name] = posterior
-    if name not in POSTERIORS:
-        POSTERIORS.append(name)
+    posteriors.register(entry)
+    _classes[entry.name] = posterior
+
+
+def unregister(name: str) -> None:
+    """Take a posterior away. Raises KeyError if there is none of that name."""
+    posteriors.unregister(name)
+    del _classes[name]
 
 
 def make_posterior(

@@ -9,7 +9,24 @@ from torch import Tensor
 
 from dal_core.posterior.base import LabelledImages, Posterior, PosteriorModel, Seeds, register
 from dal_core.posterior.mc_dropout import McDropout, McDropoutModel
+from dal_core.protocol.posteriors import PosteriorEntry
 from dal_core.training.loop import Training, Watch
+
+ENTRY = PosteriorEntry(
+    name="deterministic",
+    title="Deterministic network",
+    hint="one network and one prediction, for comparison; nothing can disagree",
+    sample="the network without dropout",
+    source="Gal et al. 2017, section 5.2",
+    row="network",
+    rows="networks",
+    origin=(
+        "This network predicts without dropout. It has a single prediction, so nothing can "
+        "disagree with it. The row below is that prediction"
+    ),
+    samples=1,
+    one_sample=True,
+)
 
 
 class Deterministic(Posterior):
@@ -57,4 +74,4 @@ class DeterministicModel(PosteriorModel):
         return self.trained.hidden(images)
 
 
-register("deterministic", Deterministic)
+register(ENTRY, Deterministic)

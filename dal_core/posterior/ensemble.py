@@ -25,7 +25,23 @@ from dal_core.posterior.base import (
     register,
 )
 from dal_core.posterior.mc_dropout import McDropout, McDropoutModel
+from dal_core.protocol.posteriors import PosteriorEntry
 from dal_core.training.loop import Epoch, Training, Watch
+
+ENTRY = PosteriorEntry(
+    name="ensemble",
+    title="Ensemble",
+    hint="several networks, each trained from another start; slower to train, best calibrated",
+    sample="network t without dropout",
+    source="Lakshminarayanan et al. 2017",
+    row="network",
+    rows="networks",
+    origin=(
+        "Several networks were trained on the same labels, from different initial weights (an "
+        "*ensemble*). Each row below is the prediction of one network"
+    ),
+    samples=5,
+)
 
 
 class Ensemble(Posterior):
@@ -163,4 +179,4 @@ class EnsembleModel(PosteriorModel):
         return torch.cat([member.hidden(images) for member in self.members], dim=1)
 
 
-register("ensemble", Ensemble)
+register(ENTRY, Ensemble)

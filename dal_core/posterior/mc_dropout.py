@@ -27,8 +27,25 @@ from dal_core.posterior.base import (
     chunk_seed,
     register,
 )
+from dal_core.protocol.posteriors import PosteriorEntry
 from dal_core.protocol.randomness import Purpose
 from dal_core.training.loop import BatchOrder, Training, Watch, train
+
+ENTRY = PosteriorEntry(
+    name="mc_dropout",
+    title="MC dropout",
+    hint="one network, predicting many times with random parts switched off",
+    sample="the network with new dropout masks",
+    source="Gal and Ghahramani 2016",
+    row="pass",
+    rows="passes",
+    origin=(
+        "Dropout switches off a random part of the network. Left on while predicting, it gives "
+        "another prediction for the same image each time. Each row below is one prediction (a "
+        "*stochastic forward pass*)"
+    ),
+    lockstep=True,
+)
 
 Dropout = tuple[float, float]
 
@@ -217,4 +234,4 @@ def _generator(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-register("mc_dropout", McDropout)
+register(ENTRY, McDropout)

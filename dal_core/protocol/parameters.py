@@ -26,7 +26,8 @@ from dal_core.data.catalogue import DATASETS
 from dal_core.limits.refused import Refused
 from dal_core.limits.text import shown
 from dal_core.limits.yaml_text import YamlLimits, read_yaml
-from dal_core.protocol.posteriors import DEFAULT_POSTERIOR, POSTERIORS
+from dal_core.protocol import posteriors
+from dal_core.protocol.posteriors import DEFAULT_POSTERIOR, PosteriorEntry
 
 MOST_STEPS = 1_000_000  # more images than any data set has
 
@@ -115,7 +116,7 @@ class Protocol(BaseModel):
     @field_validator("posterior")
     @classmethod
     def _posterior_is_known(cls, name: str) -> str:
-        if name not in POSTERIORS:
+        if posteriors.find(name) is None:
             raise ValueError("unknown posterior")
         return name
 
@@ -123,11 +124,7 @@ class Protocol(BaseModel):
     def _fits_the_dataset(self) -> Protocol:
         _check_train_size(self.train_size, self.dataset)
         _check_test_size(self.test_size, self.dataset)
-        if self.posterior == "deterministic" and self.num_mc_samples != 1:
-            raise ValueError(
-                f"num_mc_samples is {self.num_mc_samples}; allowed: 1, since a deterministic "
-                "network has no other sample"
-            )
+        _check_samples(self.num_mc_samples, posteriors.get(self.posterior))
         return self
 
 
@@ -163,7 +160,7 @@ def allowed(key: str, dataset: str) -> str:
     if key == "dataset":
         return ", ".join(dataset_names())
     if key == "posterior":
-        return ", ".join(POSTERIORS)
+        return ", ".join(posteriors.names())
     if key == "train_size" and dataset in DATASETS:
         n_classes = DATASETS[dataset].n_classes
         return f"a whole number, at least {n_classes} and a multiple of {n_classes}"
@@ -188,6 +185,14 @@ def _check_test_size(size: int | None, dataset: str) -> None:
         raise ValueError(
             "test_size is null; "
             f"allowed: a whole number, since {dataset} has no test set of its own"
+        )
+
+
+def _check_samples(n_samples: int, entry: PosteriorEntry) -> None:
+    if entry.one_sample and n_samples != 1:
+        raise ValueError(
+            f"num_mc_samples is {n_samples}; allowed: 1, since a {entry.title.lower()} "
+            "has no other sample"
         )
 
 

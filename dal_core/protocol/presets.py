@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dal_core.data.catalogue import DATASETS
+from dal_core.protocol import posteriors
 from dal_core.protocol.parameters import Protocol, ProtocolError, dataset_names, override
 
 _QUICK = Protocol(
@@ -93,19 +94,15 @@ def with_dataset(base: Protocol, dataset: str) -> Protocol:
     return override(base, changes)
 
 
-# Number of samples T of a posterior whose samples are networks, where none is given.
-_NETWORKS: Mapping[str, int] = {"deterministic": 1, "ensemble": 5}
-
-
 def with_posterior(base: Protocol, posterior: str) -> Protocol:
     """`base` with another posterior, and with as many samples as it usually has.
 
     Raises:
         ProtocolError: for an unknown name.
     """
-    changes: dict[str, Any] = {"posterior": posterior}
-    if posterior in _NETWORKS:
-        changes["num_mc_samples"] = _NETWORKS[posterior]
+    entry, changes = posteriors.find(posterior), dict[str, Any](posterior=posterior)
+    if entry is not None and entry.samples is not None:
+        changes["num_mc_samples"] = entry.samples
     return override(base, changes)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dal_core.acquisition import registry
+from dal_core.protocol import posteriors
 from dal_core.protocol.parameters import Protocol, ProtocolError
 
 FULL_DATA = "full_data"
@@ -50,12 +51,12 @@ class RunSpec:
             raise ProtocolError(f"noise is {self.noise!r}; allowed: a probability from 0 to 1")
 
     def _check_disagreement(self) -> None:
-        entry = registry.find(self.acquisition)
-        if self.protocol.posterior == "deterministic" and entry and entry.needs_disagreement:
+        entry, posterior = registry.find(self.acquisition), posteriors.get(self.protocol.posterior)
+        if posterior.one_sample and entry and entry.needs_disagreement:
             agreeing = [e.name for e in registry.functions() if not e.needs_disagreement]
             raise ProtocolError(
                 f"acquisition is {self.acquisition!r}, which scores how much samples disagree, and "
-                f"a deterministic network has one; allowed: {', '.join(agreeing)}"
+                f"a {posterior.title.lower()} has one; allowed: {', '.join(agreeing)}"
             )
 
     @property

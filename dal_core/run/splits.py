@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dal_core.models.image_sizes import ImageTooSmall, image_size
+from dal_core.protocol import posteriors
 from dal_core.protocol.parameters import Protocol, ProtocolError
-from dal_core.protocol.posteriors import OF_NETWORKS
 from dal_core.protocol.randomness import Purpose, numpy_generator
 from dal_core.protocol.run_spec import FULL_DATA, RunSpec
 
@@ -122,7 +122,7 @@ def _balanced(
 
 def _check_images(dataset: ImageDataset, protocol: Protocol) -> None:
     """Refuse images too small for the network, before a run with them is created."""
-    if protocol.posterior in OF_NETWORKS:  # others need not use the network
+    if posteriors.get(protocol.posterior).trains_network:
         try:
             image_size(protocol.which_model, dataset.image_shape)
         except ImageTooSmall as error:

@@ -62,15 +62,14 @@ def image_view(step: Step) -> None:
     parts = parts_of(probs[:n_passes], eps)
     classes = Classes.of(step.dataset)
     with right:
-        has_dropout, n_networks = step.model.has_dropout, step.model.model.n_networks
-        st.caption(words.matrix(has_dropout, n_networks))
+        st.caption(words.matrix(step.model.posterior))
         with st.container(horizontal=True, gap="medium"):
             draw(passes_spec(parts, classes), "explain-passes-chart")
             with st.container(width=268):
                 _outcome(step, parts, is_own)
                 lines = {name: settling(probs, name, eps) for name in scored_functions()}
                 draw(settling_spec(lines, n_passes), "explain-settling-chart", "stretch")
-                st.caption(words.settles(has_dropout))
+                st.caption(words.settles(step.model.has_dropout))
     _scores(pool, chosen, parts, classes)
 
 
@@ -172,7 +171,7 @@ def _settings(step: Step) -> tuple[int, tuple[float, float] | None]:
     own = step.model.protocol.dropout
     if step.most_passes == 1:  # a slider needs two ends
         return 1, None
-    title = "Passes T" if step.model.model.n_networks is None else "Networks T"
+    title = f"{step.model.posterior.rows.capitalize()} T"
     n_passes = int(_slider(step, "passes", title, 1, step.most_passes, step.run_passes, 1))
     if not step.model.has_dropout:
         return n_passes, None
@@ -214,8 +213,7 @@ def _passes(step: Step, chosen: Chosen, dropout: tuple[float, float] | None) -> 
 
 
 def _outcome(step: Step, parts: Parts, is_own: bool) -> None:
-    rows = "passes" if step.model.model.n_networks is None else "networks"
-    st.markdown(words.votes(parts, step.dataset.class_names, rows))
+    st.markdown(words.votes(parts, step.dataset.class_names, step.model.posterior.rows))
     n = step.model.protocol.num_mc_samples
     st.caption(words.whose_passes(is_own, len(parts.probs), n))
 

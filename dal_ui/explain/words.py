@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from dal_core.explain.parts import Parts
 from dal_core.explain.pool import Place
+from dal_core.protocol.posteriors import PosteriorEntry
 from dal_core.results.titles import display_name
 from dal_core.run.state import RunState
 from dal_ui.shared.markdown import plain
@@ -14,20 +15,6 @@ from dal_ui.shared.markdown import plain
 _CELLS = (
     ", each cell the probability of a class, the orange dot the likeliest class. The column on the "
     "right shows how uncertain each {row} is by itself (its *entropy*)."
-)
-_DROPOUT = (
-    "Dropout switches off a random part of the network. Left on while predicting, it gives another "
-    "prediction for the same image each time. Each row below is one prediction (a *stochastic "
-    "forward pass*)" + _CELLS.format(row="pass")
-)
-_SAMPLES = "Each row below is one prediction" + _CELLS.format(row="prediction")
-_ENSEMBLE = (
-    "Several networks were trained on the same labels, from different initial weights (an "
-    "*ensemble*). Each row below is the prediction of one network" + _CELLS.format(row="network")
-)
-_ONE_NETWORK = (
-    "This network predicts without dropout. It has a single prediction, so nothing can disagree "
-    "with it. The row below is that prediction" + _CELLS.format(row="network")
 )
 SUMS = (
     "An *acquisition function* turns the matrix into one number: how much the network would "
@@ -114,17 +101,9 @@ def votes(parts: Parts, class_names: Sequence[str], rows: str = "passes") -> str
     return ", ".join([line, *(f"{n} predict {name}" for name, n in others[:3])])
 
 
-def matrix(has_dropout: bool, n_networks: int | None) -> str:
-    """What the rows and cells of the T x C matrix are.
-
-    Args:
-        n_networks: number of networks whose predictions the rows are; None if they are samples.
-    """
-    if has_dropout:
-        return _DROPOUT
-    if n_networks is None:
-        return _SAMPLES
-    return _ONE_NETWORK if n_networks == 1 else _ENSEMBLE
+def matrix(posterior: PosteriorEntry) -> str:
+    """What the rows and cells of the T x C matrix are."""
+    return posterior.origin + _CELLS.format(row=posterior.row)
 
 
 def settles(has_dropout: bool) -> str:

@@ -22,8 +22,9 @@ from dal_core.explain.passes import new_passes
 from dal_core.explain.step import stored_step
 from dal_core.posterior import base
 from dal_core.posterior.base import LabelledImages, Posterior, PosteriorModel, Seeds
+from dal_core.protocol import posteriors
 from dal_core.protocol.parameters import ProtocolError
-from dal_core.protocol.posteriors import POSTERIORS
+from dal_core.protocol.posteriors import PosteriorEntry
 from dal_core.run.next_task import Task, next_task
 from dal_core.store.base import Store
 from dal_core.store.opening import open_store
@@ -34,6 +35,17 @@ from tests.experiment_kit import FAST, measures, new_run
 from tests.ui_kit import asked_run
 
 NAME = "noisy_means"
+ENTRY = PosteriorEntry(
+    name=NAME,
+    title="Noisy means",
+    hint="the nearest class mean, with a little noise",
+    sample="the class means with new noise",
+    source="made for a test",
+    row="draw",
+    rows="draws",
+    origin="The mean of each class is shifted by a little noise. Each row below is one draw",
+    trains_network=False,
+)
 APP = str(Path(__file__).resolve().parents[2] / "app.py")
 
 
@@ -77,10 +89,9 @@ class NoisyMeansModel(PosteriorModel):
 
 @pytest.fixture(autouse=True)
 def registered() -> Iterator[None]:
-    base.register(NAME, NoisyMeans)
+    base.register(ENTRY, NoisyMeans)
     yield
-    POSTERIORS.remove(NAME)
-    del base._classes[NAME]
+    base.unregister(NAME)
 
 
 @pytest.fixture
@@ -175,14 +186,14 @@ def test_the_explain_page_shows_its_samples(dal_home: Path, mnist5k: ImageDatase
     assert query is not None
     assert any(f"Image {query.ranking[0]}." in one.value for one in page.caption)
     titles = [slider.label for slider in page.slider]
-    assert "Passes T" in titles and not any("ropout" in title for title in titles)
+    assert "Draws T" in titles and not any("ropout" in title for title in titles)
 
 
 def test_an_unknown_one_is_refused_in_one_line() -> None:
     with pytest.raises(ProtocolError) as error:
-        fast.protocol(posterior="laplace")
-    assert str(error.value) == f"posterior is 'laplace'; allowed: {', '.join(POSTERIORS)}"
-    assert NAME in POSTERIORS
+        fast.protocol(posterior="guess")
+    assert str(error.value) == f"posterior is 'guess'; allowed: {', '.join(posteriors.names())}"
+    assert NAME in posteriors.names()
 
 
 def described(**changes: Any) -> str:

@@ -11,6 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from dal_core.acquisition import registry
+from dal_core.protocol import posteriors
 from dal_core.protocol.parameters import Protocol, ProtocolError, make_protocol, override
 from dal_core.protocol.presets import (
     PRESET_TITLES,
@@ -171,7 +172,7 @@ WRONG = [
     ("weight_decay", "-0.1", "a number, at least 0 and at most 1"),
     ("full_data_batch_size", "0", WHOLE),
     ("weights", "bset", "best, last"),
-    ("posterior", "laplace", "mc_dropout, deterministic, ensemble"),
+    ("posterior", "guess", ", ".join(posteriors.names())),
 ]
 
 
