@@ -180,7 +180,7 @@ def _asks_baseline(view: View, dataset: ImageDataset) -> bool:
 
 def _header(view: View) -> None:
     left, right = st.columns([3, 2], gap="medium")
-    with left, st.container(horizontal=True, gap="small"):
+    with left, st.container(horizontal=True, gap="small", vertical_alignment="center"):
         st.markdown(f"{words.about(view.log)} · **{view.log.n_labelled}** labels")
         if view.read_only is None:
             who()

@@ -19,7 +19,8 @@ from dal_core.results.intervals import MIN_SEEDS
 from dal_core.results.statistics import Statistics
 from dal_core.results.titles import display_name, in_order
 
-_AT_LABELS = (50, 100, 200, 300, 500, 1000)  # differences are shown at these, if they were measured
+_EARLY_LABELS = (30, 50, 70, 100, 150)  # where runs of at most 200 labels are compared
+_LATE_LABELS = (50, 100, 200, 300, 500, 1000)  # and longer ones
 _AT_ACCURACIES = (0.80, 0.90, 0.95)
 _TITLES = {
     "figure1": "Figure 1: examples of the images with their labels",
@@ -49,6 +50,7 @@ def index_page(
         compared: the records that are compared, by name; none or at least two.
     """
     lines = ["# Report", "", *_what_was_run(record, runs), *_compared(compared)]
+    lines += _accuracies(statistics)
     lines += _against_random(statistics)
     lines += ["", "## Tables and numbers", ""]
     others = [file for file in files if not file.startswith(tuple(_TITLES))]
@@ -98,12 +100,34 @@ def _compared(records: Mapping[str, Record]) -> list[str]:
     return [f"- {markdown(line)}" for line in [*lines, *gap_lines]]
 
 
+def _accuracies(statistics: Statistics) -> list[str]:
+    """A table: the mean accuracy of each function at some numbers of labels."""
+    means = statistics.means
+    at = _at_labels(means)
+    lines = ["", "## Accuracy", "", f"Test accuracy in percent {_interval_note(means)}:"]
+    lines += _head([f"{n} labels" for n in at])
+    for name in in_order(list(means.acquisition)):
+        rows = _by(means, name, "n_labelled")
+        lines.append(_line(name, [_cell(rows, n, 100, ".1f") for n in at]))
+    return lines
+
+
+def _at_labels(frame: pd.DataFrame) -> list[int]:
+    """The numbers of labels to show: round ones that were measured, and a short run's last."""
+    measured = sorted({int(n) for n in frame.n_labelled})
+    if not measured:
+        return []
+    last = measured[-1]
+    shown = _LATE_LABELS if last > 200 else (*_EARLY_LABELS, last)
+    return sorted(set(shown) & set(measured))
+
+
 def _against_random(statistics: Statistics) -> list[str]:
-    """Two tables: the accuracy gained over Random at some numbers of labels, and labels saved."""
+    """Two tables: the accuracy gained over Random, and the labels saved up to an accuracy."""
     differences, saved = statistics.mean_differences, statistics.mean_labels_saved
     if differences.empty:
         return []
-    at = [n for n in _AT_LABELS if n in set(differences.n_labelled)]
+    at = _at_labels(differences)
     names = in_order(list(differences.acquisition))
     lines = ["", "## Against Random", ""]
     lines += [f"Accuracy above Random's, in points, paired by seed {_interval_note(differences)}:"]

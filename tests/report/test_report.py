@@ -51,6 +51,20 @@ def test_a_report_holds_tables_statistics_and_the_merged_record(tmp_path: Path) 
     assert "(95% t interval of the mean over seeds)" in index
 
 
+def test_a_short_experiment_shows_accuracies_at_its_own_numbers_of_labels(tmp_path: Path) -> None:
+    runs = [
+        RunCurve(name, seed, (20, 30, 40), (0.5, gain + seed / 100, 0.7 + gain), (0.3, 0.2, 0.1))
+        for name, gain in (("bald", 0.1), ("random", 0.0))
+        for seed in (1, 2, 3)
+    ]
+    write_report([build_record(runs, PROTOCOL)], tmp_path, formats=())
+    accuracy, against = (tmp_path / "index.md").read_text().split("## Against Random")
+    assert "| | 30 labels | 40 labels |" in accuracy
+    assert "| BALD | 12.0 (9.5 to 14.5) | 80.0 (79.5 to 80.5) |" in accuracy
+    assert "| Random | 2.0 (-0.5 to 4.5) | 70.0 (69.5 to 70.5) |" in accuracy
+    assert "| BALD | +10.0 (+9.5 to +10.5) | +10.0 (+9.5 to +10.5) |" in against
+
+
 def test_two_seeds_have_no_interval(tmp_path: Path) -> None:
     two = [run for run in report_runs() if run.seed < 3]
     write_report([build_record(two, PROTOCOL)], tmp_path, formats=())
