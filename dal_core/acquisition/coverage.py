@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,49 @@ N_COVERED = 5000  # images to be covered, drawn from the candidates if there are
 N_CHOSEN_FROM = 1000  # images to choose from: those of the highest weight
 N_MEASURED = 500  # images whose median distance sets the scale
 BAND = 0.25  # band width, as a share of the median squared distance
+
+
+@dataclass(frozen=True, eq=False)
+class Covering:
+    """The images to be covered, and how close others are to them.
+
+    Attributes:
+        places: of the candidates [N, D] and of the labelled images [L, D].
+        targets: [M] int64 positions of the candidates to be covered, in ascending order.
+        scale: s^2, BAND times the median squared distance of N_MEASURED candidates.
+    """
+
+    places: Places
+    targets: Tensor
+    scale: float
+
+    @classmethod
+    def of(cls, places: Places, generator: np.random.Generator) -> Covering:
+        """Draw the images to be covered and those that set the scale."""
+        import torch
+
+        from dal_core.acquisition.coordinates import median_squared_distance
+
+        points = places.candidates
+        shuffled = torch.from_numpy(generator.permutation(len(points)))
+        scale = BAND * median_squared_distance(points[shuffled[:N_MEASURED]])
+        return cls(places, shuffled[:N_COVERED].sort().values, scale)
+
+    def similarity(self, points: Tensor) -> Tensor:
+        """k(i, j) of points [n, D] and the images to be covered: [n, M] in [0, 1]."""
+        from dal_core.acquisition.coordinates import squared_distances
+
+        targets = self.places.candidates[self.targets]
+        return squared_distances(points, targets).div_(-self.scale).exp_()
+
+    def by_labelled(self) -> Tensor:
+        """c, [M]: how much the labelled images cover each image."""
+        import torch
+
+        labelled = self.places.labelled
+        if not len(labelled):
+            return torch.zeros(len(self.targets))
+        return self.similarity(labelled).amax(0)
 
 
 def weighted_coverage(
@@ -46,23 +90,15 @@ def weighted_coverage(
     """
     import torch
 
-    from dal_core.acquisition.coordinates import median_squared_distance, squared_distances
     from dal_core.acquisition.greedy import cover
 
-    points = places.candidates
-    shuffled = torch.from_numpy(generator.permutation(len(points)))
-    scale = BAND * median_squared_distance(points[shuffled[:N_MEASURED]])
-    targets = shuffled[:N_COVERED].sort().values
+    covering = Covering.of(places, generator)
     chosen_from = torch.from_numpy(order[:N_CHOSEN_FROM].copy())
-
-    def similarity(others: Tensor) -> Tensor:
-        return squared_distances(others, points[targets]).div_(-scale).exp_()
-
-    covered = torch.zeros(len(targets))
-    if len(places.labelled):
-        covered = similarity(places.labelled).amax(0)
     positions, gains = cover(
-        similarity(points[chosen_from]), weights[targets].float().clamp(min=0), covered, size
+        covering.similarity(places.candidates[chosen_from]),
+        weights[covering.targets].float().clamp(min=0),
+        covering.by_labelled(),
+        size,
     )
     return chosen_from[positions].tolist(), gains
 

@@ -149,7 +149,7 @@ class BayesianCNNLearner:
             raise ValueError("the pool is empty: there is no image left to ask for")
         batch, probs = select(
             registry.get(self.spec.acquisition),
-            self._pool_candidates(own, ids, progress),
+            self.candidates(own, ids, progress=progress),
             RANKING_KEPT,
             n_passes_kept=n_kept or 2 * self.protocol.n_samples_to_acquire,
         )
@@ -251,13 +251,22 @@ class BayesianCNNLearner:
         generator = numpy_generator(self.spec.seed, Purpose.TEST_SUBSET, n_labelled)
         return generator.permutation(test)[:size]
 
-    def _pool_candidates(
-        self, fitted: FittedCNN, ids: np.ndarray, progress: ImageProgress | None
+    def candidates(
+        self,
+        fitted: FittedCNN,
+        ids: np.ndarray,
+        acquisition: str | None = None,
+        progress: ImageProgress | None = None,
     ) -> Candidates:
-        """The images to choose from, with the random numbers of the choice."""
+        """The images to choose from, with the random numbers of the choice.
+
+        Args:
+            ids: int64 [N], the pool images scored at this step (`pool_subset`).
+            acquisition: the function that chooses; None for the run's own.
+        """
         seed, n_labelled = self.spec.seed, fitted.n_labelled
         ties = numpy_generator(seed, Purpose.TIES, n_labelled)
-        needs_nothing = registry.get(self.spec.acquisition).needs == "nothing"
+        needs_nothing = registry.get(acquisition or self.spec.acquisition).needs == "nothing"
         purpose = Purpose.RANDOM_SCORES if needs_nothing else Purpose.SELECTION
         return Candidates(
             ids,
