@@ -7,6 +7,7 @@ when it runs, so that `dal --help` is fast.
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Sequence
 
@@ -21,6 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from dal_core.cli.errors import INTERRUPTED, describe
 
     _write_any_text()
+    home = os.environ.get("DAL_HOME")  # --home changes it for the length of the command
     try:
         return command().main(arguments, prog_name="dal", standalone_mode=False) or 0
     except typer.TyperException as error:  # a mistake in the command line
@@ -29,6 +31,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except Exception as error:
         return _print_error(*describe(error))
+    finally:
+        if os.environ.get("DAL_HOME") != home:
+            os.environ.pop("DAL_HOME")
+            os.environ.update({} if home is None else {"DAL_HOME": home})
 
 
 def _write_any_text() -> None:

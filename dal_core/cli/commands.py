@@ -18,7 +18,7 @@ from dal_core.cli import home_commands as home
 
 # Plain help: laying it out with rich takes as long as everything else together.
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
-data_app = typer.Typer(help="List, fetch and verify the data sets.")
+data_app = typer.Typer(help="Bring in, list, fetch and verify data sets.")
 app.add_typer(data_app, name="data")
 
 COMMANDS: Mapping[str, Callable[..., None]] = {
@@ -39,9 +39,11 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
     "app": home.app,
 }
 DATA_COMMANDS: Mapping[str, Callable[..., None]] = {
+    "add": home.data_add,
     "list": home.data_list,
     "fetch": home.data_fetch,
     "verify": home.data_verify,
+    "remove": home.data_remove,
 }
 for name, function in COMMANDS.items():
     app.command(name)(function)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from dal_core.cli.options import DataSetName, Device, Home, Json, Run
+from dal_core.cli.options import DataSetName, Device, Home, Json, OwnName, Run
 
 
 def experiments(home: Home = None, as_json: Json = False) -> None:
@@ -170,7 +170,72 @@ def app(
     serving.serve(port, home, device, share, allow_host or ())
 
 
-def data_list() -> None:
+def data_add(
+    source: Annotated[
+        str, typer.Argument(metavar="FOLDER|ZIP", help="Pictures; they are read, never changed")
+    ],
+    name: Annotated[str, typer.Option("--name", metavar="NAME", help="Name of the data set")],
+    classes: Annotated[
+        str | None,
+        typer.Option(
+            "--classes",
+            metavar="A,B,...",
+            help="The classes [default: the names of the sub-folders, or the labels]",
+        ),
+    ] = None,
+    classes_from: Annotated[
+        str | None,
+        typer.Option("--classes-from", metavar="FILE", help="The classes, one a line"),
+    ] = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            "--labels",
+            metavar="FILE",
+            help="Labels: CSV or JSON Lines with file_name and label, or Label Studio's JSON "
+            "[default: metadata.csv or metadata.jsonl among the pictures, else sub-folders]",
+        ),
+    ] = None,
+    size: Annotated[
+        str | None,
+        typer.Option(
+            "--size", metavar="PIXELS", help="28, 32 or 64 [default: as the pictures suggest]"
+        ),
+    ] = None,
+    grey: Annotated[
+        bool | None,
+        typer.Option("--grey/--rgb", help="Channels [default: as the pictures suggest]"),
+    ] = None,
+    home: Home = None,
+) -> None:
+    """Bring in a folder or zip of pictures as a data set to label.
+
+    Prints what was taken, what not, and why. If it is interrupted, the same command continues.
+    """
+    from dal_core.cli import own_data
+
+    own_data.add(
+        source,
+        name,
+        own_data.Given(classes, classes_from, labels, size, grey),
+        home,
+    )
+
+
+def data_remove(
+    name: OwnName,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Confirm; without it nothing is removed")
+    ] = False,
+    home: Home = None,
+) -> None:
+    """Remove a data set that was brought in; the pictures it was made from stay."""
+    from dal_core.cli import own_data
+
+    own_data.remove(name, yes=yes, home=home)
+
+
+def data_list(home: Home = None) -> None:
     """List the data sets and where they are stored."""
     from dal_core.cli import data
 

@@ -5,6 +5,7 @@ Numbers are taken as text and parsed in `values`, so that all error messages hav
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -17,10 +18,13 @@ from dal_core.protocol import posteriors
 
 
 def _home(text: str) -> Path:
+    """The home, also for whatever looks for it in the environment, until the command ends."""
     try:
-        return given_path(text, "--home")
+        path = given_path(text, "--home")
     except Refused as error:
         raise WrongUse(str(error)) from None
+    os.environ["DAL_HOME"] = text
+    return path
 
 
 Home = Annotated[
@@ -39,7 +43,9 @@ JsonObject = Annotated[
 DataSet = Annotated[
     str | None,
     typer.Option(
-        "--dataset", metavar="NAME", help="mnist or mnist5k [default: that of the protocol]"
+        "--dataset",
+        metavar="NAME",
+        help="mnist, mnist5k or one of your own [default: that of the protocol]",
     ),
 ]
 Posterior = Annotated[
@@ -75,4 +81,5 @@ WorkerCount = Annotated[
     typer.Option("--workers", metavar="N", help="Worker processes [default: one per core]"),
 ]
 Run = Annotated[str, typer.Argument(metavar="RUN", help="Id of the run, or the start of the id")]
-DataSetName = Annotated[str, typer.Argument(metavar="NAME", help="mnist or mnist5k")]
+DataSetName = Annotated[str, typer.Argument(metavar="NAME", help="As `dal data list` shows")]
+OwnName = Annotated[str, typer.Argument(metavar="NAME", help="Name of one of your data sets")]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
-from types import MappingProxyType
 
 from dal_core.data.base import DataCorrupt, ImageDataset, Loader, Progress
+from dal_core.data.own import loading, place
 
 _MACHINERY = {
     *("__init__", "base", "catalogue", "image_cache"),
@@ -15,8 +15,34 @@ _MACHINERY = {
 }
 _LOADERS: dict[str, Loader] = {}
 
-DATASETS: Mapping[str, Loader] = MappingProxyType(_LOADERS)
-"""All registered loaders by name, in the order of their registration."""
+
+class _Catalogue(Mapping[str, Loader]):
+    """The registered loaders, then those of the home's own data sets that are not damaged."""
+
+    def __getitem__(self, name: str) -> Loader:
+        if name in _LOADERS:
+            return _LOADERS[name]
+        loader = loading.find_loader(place.home(), name) if isinstance(name, str) else None
+        if loader is None:
+            raise KeyError(name)
+        return loader
+
+    def __contains__(self, name: object) -> bool:
+        try:
+            return isinstance(name, str) and self[name] is not None
+        except (KeyError, DataCorrupt):
+            return False
+
+    def __iter__(self) -> Iterator[str]:
+        yield from _LOADERS
+        yield from (loader.name for loader in loading.readable(place.home()))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+DATASETS: Mapping[str, Loader] = _Catalogue()
+"""All loaders by name: the registered ones in their order, then a person's own in the home."""
 
 
 def register(loader: Loader) -> None:
@@ -28,16 +54,17 @@ def register(loader: Loader) -> None:
 
 def unregister(name: str) -> None:
     """Remove a data set from the catalogue. Raises ValueError for an unknown name."""
-    get(name)
+    if name not in _LOADERS:
+        raise ValueError(f"unknown data set {name!r}: registered are {', '.join(_LOADERS)}")
     del _LOADERS[name]
 
 
 def get(name: str) -> Loader:
-    """The loader of a data set. Raises ValueError for an unknown name."""
+    """The loader of a data set. Raises ValueError for an unknown name, DataCorrupt for damage."""
     try:
-        return _LOADERS[name]
+        return DATASETS[name]
     except KeyError:
-        allowed = ", ".join(_LOADERS)
+        allowed = ", ".join(DATASETS)
         raise ValueError(f"unknown data set {name!r}: allowed are {allowed}") from None
 
 

@@ -75,6 +75,7 @@ def main(home: str, device: str = "cpu", threads: str = "1", pipe: str = "") -> 
     """Serve jobs until the input ends."""
     global _events
     _events = _take_stdout()
+    os.environ["DAL_HOME"] = home  # where a person's own data sets are found
     bound_memory()
     torch.set_num_threads(1)
     where = choose_device(device)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
 from dal_core.limits.refused import Malformed, Refused
@@ -26,17 +26,66 @@ def read_json(text: str) -> Any:
     if text.count("[") + text.count("{") > MAX_BRACKETS:
         raise Refused(f"it has more than {MAX_BRACKETS} brackets")
     try:
-        return json.loads(
-            text,
-            object_pairs_hook=_object,
-            parse_int=_whole,
-            parse_float=_fraction,
-            parse_constant=_no_number,
-        )
+        return _decoder().decode(text)
     except json.JSONDecodeError as error:
         raise Malformed(f"{error.msg}, character {error.pos + 1}") from None
     except RecursionError:
         raise Refused("it is nested too deeply") from None
+
+
+def read_json_list(text: str, most: int) -> Iterator[Any]:
+    """The values of a JSON list, one by one, so that a long list needs no long parse.
+
+    Args:
+        most: the number of values allowed. Each is within the limits of `read_json`.
+
+    Raises:
+        Malformed: the text is not a JSON list.
+        Refused: as `read_json`, or there are more values.
+    """
+    decoder, place, n_values = _decoder(), _after_blank(text, 0), 0
+    if text[place : place + 1] != "[":
+        raise Malformed("it is not a list")
+    place = _after_blank(text, place + 1)
+    while text[place : place + 1] != "]" or n_values:
+        n_values += 1
+        if n_values > most:
+            raise Refused(f"it has more than {most:,} values")
+        try:
+            value, end = decoder.raw_decode(text, place)
+        except json.JSONDecodeError as error:
+            raise Malformed(f"{error.msg}, character {error.pos + 1}") from None
+        except RecursionError:
+            raise Refused("it is nested too deeply") from None
+        if end - place > MAX_CHARACTERS:
+            raise Refused(
+                f"value {n_values} has {end - place} characters; allowed: {MAX_CHARACTERS}"
+            )
+        yield value
+        place = _after_blank(text, end)
+        if text[place : place + 1] == "]":
+            break
+        if text[place : place + 1] != ",":
+            raise Malformed(f"a comma or ] is missing, character {place + 1}")
+        place = _after_blank(text, place + 1)
+    if _after_blank(text, place + 1) != len(text):
+        raise Malformed(f"something follows the list, character {place + 2}")
+
+
+def _after_blank(text: str, place: int) -> int:
+    """The first place from here that is not blank."""
+    while text[place : place + 1] in (" ", "\t", "\n", "\r"):
+        place += 1
+    return place
+
+
+def _decoder() -> json.JSONDecoder:
+    return json.JSONDecoder(
+        object_pairs_hook=_object,
+        parse_int=_whole,
+        parse_float=_fraction,
+        parse_constant=_no_number,
+    )
 
 
 def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:

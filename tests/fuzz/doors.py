@@ -44,6 +44,7 @@ from dal_core.store.home import default_home
 from dal_ui.components.canvas import SIDE, read_drawing
 from dal_ui.components.grid.submission import parse_review, parse_submission, parse_undo
 from dal_ui.shared.markdown import plain
+from tests.fuzz import own_pictures
 from tests.fuzz.edits import damaged, damaged_bytes, encoded, nasty
 from tests.fuzz.edits import values as json_values
 
@@ -338,6 +339,34 @@ DOORS = {
         use_idx,
         3_000,
         (DataError,),
+    ),
+    "picture": Door(
+        st.sampled_from(own_pictures.PICTURES).flatmap(damaged_bytes) | st.binary(),
+        own_pictures.use_picture,
+        6_000,
+        own_pictures.REFUSES,
+    ),
+    "archive": Door(
+        damaged_bytes(own_pictures.archive()) | st.binary(),
+        own_pictures.use_archive,
+        3_000,
+        own_pictures.REFUSES,
+    ),
+    "labels of pictures": Door(
+        st.sampled_from(sorted(own_pictures.LABELS)).flatmap(
+            lambda name: st.tuples(
+                st.just(name), damaged(own_pictures.LABELS[name]).map(encoded) | st.binary()
+            )
+        ),
+        own_pictures.use_labels,
+        9_000,
+        own_pictures.REFUSES,
+    ),
+    "facts of a data set": Door(
+        damaged(own_pictures.FACTS).map(encoded) | st.binary(),
+        own_pictures.use_facts,
+        6_000,
+        own_pictures.REFUSES,
     ),
     "npy": Door(damaged_bytes(_npy(np.ones((2, 3)))) | st.binary(), use_npy, 6_000),
     "npz": Door(damaged_bytes(_npz()), use_npz, 4_000),
