@@ -16,6 +16,7 @@ from dal_core.results.crossings import by_function
 from dal_core.results.curves import RunCurve
 from dal_core.results.formats import gaps
 from dal_core.results.intervals import MIN_SEEDS
+from dal_core.results.seeds import accuracy_step, differences_between, mean_differences
 from dal_core.results.statistics import Statistics
 from dal_core.results.titles import display_name, in_order
 
@@ -52,6 +53,7 @@ def index_page(
     lines = ["# Report", "", *_what_was_run(record, runs), *_compared(compared)]
     lines += _accuracies(statistics)
     lines += _against_random(statistics)
+    lines += _against_first(compared)
     lines += ["", "## Tables and numbers", ""]
     others = [file for file in files if not file.startswith(tuple(_TITLES))]
     lines += [f"- [{file}]({file})" for file in others]
@@ -140,6 +142,27 @@ def _against_random(statistics: Statistics) -> list[str]:
     for name in names:
         rows = _by(saved, name, "accuracy")
         lines.append(_line(name, [_saved_cell(rows, level) for level in _AT_ACCURACIES]))
+    return lines
+
+
+def _against_first(records: Mapping[str, Record]) -> list[str]:
+    """A table for each record but the first: its accuracy above that of the first."""
+    lines: list[str] = []
+    for name in list(records)[1:]:
+        first, base = next(iter(records.items()))
+        ours, theirs = curves(records[name]), curves(base)
+        found = mean_differences(differences_between(ours, theirs), accuracy_step([*ours, *theirs]))
+        if found.empty:
+            continue
+        at = _at_labels(found)
+        title = f"{markdown(name)} against {markdown(first)}"
+        lines += ["", f"## {title}", ""]
+        note = _interval_note(found)
+        lines += [f"Accuracy of {title}, in points, paired by function and seed {note}:"]
+        lines += _head([f"{n} labels" for n in at])
+        for function in in_order(list(found.acquisition)):
+            rows = _by(found, function, "n_labelled")
+            lines.append(_line(function, [_cell(rows, n, 100, "+.1f") for n in at]))
     return lines
 
 

@@ -44,16 +44,34 @@ def paired_differences(
         Columns `acquisition`, `seed`, `n_labelled`, `difference`. Seeds without a run of the
         baseline are left out.
     """
+    return _differences(_pairs(runs, baseline), metric)
+
+
+def differences_between(
+    runs: Iterable[RunCurve], others: Iterable[RunCurve], metric: Metric = "accuracy"
+) -> pd.DataFrame:
+    """Each run minus the run of the same function and seed among `others`: one parameter's effect.
+
+    Returns:
+        The columns of `paired_differences`. Runs without a partner are left out.
+    """
+    partners = {(run.acquisition, run.seed): run for run in others}
+    pairs = ((run, partners.get((run.acquisition, run.seed))) for run in runs)
+    return _differences(((run, other) for run, other in pairs if other is not None), metric)
+
+
+def _differences(pairs: Iterable[tuple[RunCurve, RunCurve]], metric: Metric) -> pd.DataFrame:
+    """The first of each pair minus the second, where both were measured."""
     frames = []
-    for run, partner in _pairs(runs, baseline):
-        labels, (values, baseline_values) = aligned([run, partner], metric)
+    for run, partner in pairs:
+        labels, (values, partner_values) = aligned([run, partner], metric)
         frames.append(
             pd.DataFrame(
                 {
                     "acquisition": run.acquisition,
                     "seed": run.seed,
                     "n_labelled": labels,
-                    "difference": values - baseline_values,
+                    "difference": values - partner_values,
                 }
             )
         )

@@ -10,7 +10,7 @@ from markdown_it import MarkdownIt
 
 from dal_core.record_file.build import build_record
 from dal_core.record_file.io import read_record, write_record
-from dal_core.record_file.schema import curves
+from dal_core.record_file.schema import Record, curves
 from dal_core.record_file.validate import RecordError
 from dal_core.report.write import write_report
 from dal_core.results.curves import RunCurve
@@ -88,6 +88,24 @@ def test_figure_1_and_a_comparison_come_on_request(tmp_path: Path) -> None:
     compared = pd.read_csv(tmp_path / "compare_accuracy.csv")
     assert set(compared.record) == {"report", "released"}
     assert (tmp_path / "compare_mutual_information.csv").exists()
+
+
+def test_each_record_is_compared_with_the_first_by_pairs_of_function_and_seed(
+    tmp_path: Path,
+) -> None:
+    def with_gain(gain: float) -> Record:
+        runs = [
+            RunCurve("bald", seed, (20, 30), (0.5, 0.6 + seed / 10 + gain), (0.3, 0.2))
+            for seed in (1, 2, 3)
+        ]
+        return build_record(runs, PROTOCOL)
+
+    against = {f"plus {n}": [with_gain(n / 100)] for n in range(1, 6)}  # more than a figure shows
+    write_report([with_gain(0)], tmp_path, against=against, name="base", formats=())
+    index = (tmp_path / "index.md").read_text()
+    assert "## plus 5 against base" in index
+    assert "| BALD | +3.0 (+2.5 to +3.5) |" in index  # one of 100 images at least
+    assert not (tmp_path / "compare_accuracy.csv").exists()
 
 
 def test_a_comparison_says_in_what_the_records_differ_and_what_it_cannot_compare(
