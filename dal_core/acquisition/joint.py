@@ -38,7 +38,7 @@ def batchbald(
     The gain of image n, given the labels m of the images before it, is
     sum_m q_m H(sum_t r_mt p_tn) - mean_t H(p_tn), where q_m is the probability of m and r_mt that
     of pass t given m. All C^k configurations m are counted while there are at most
-    `n_configurations`; beyond, that many are drawn by systematic sampling from their distribution.
+    `n_configurations`; beyond, that many are drawn by stratified sampling from their distribution.
 
     For N images it takes O(b M T N C) operations with M configurations, in float64.
 
@@ -105,9 +105,10 @@ def _extend(
         extended = (log_likelihood[:, None] + log_p).flatten(0, 1)
         return extended, joint / joint.sum()
     ends = joint.cumsum(0)
-    at = (torch.arange(n_configurations, dtype=torch.double) + generator.random()) / (
-        n_configurations
-    )
+    # Each stratum has a place of its own. Once all weights are equal, a stratum is a configuration,
+    # and one common place would take the same quantile of every configuration's label.
+    places = torch.from_numpy(generator.random(n_configurations))
+    at = (torch.arange(n_configurations, dtype=torch.double) + places) / n_configurations
     drawn = torch.searchsorted(ends / ends[-1], at).clamp(max=len(joint) - 1)
     row, label_of = drawn // len(log_p), drawn % len(log_p)
     extended = log_likelihood[row] + log_p[label_of]

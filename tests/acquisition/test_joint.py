@@ -11,6 +11,7 @@ import torch
 
 from dal_core.acquisition.joint import batchbald, epig
 from dal_core.acquisition.scores import bald
+from dal_core.explain.information import joint_information as drawn_information
 
 
 def samples(n_passes: int, n_images: int, n_classes: int, seed: int = 0) -> torch.Tensor:
@@ -86,6 +87,16 @@ def test_sampled_configurations_come_close_to_the_exact_gains() -> None:
         for seed in range(5)
     ]
     assert np.mean(sampled, axis=0) == pytest.approx(exact, abs=0.03)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_ten_picks_add_up_to_what_their_labels_tell_together(seed: int) -> None:
+    """Beyond four picks the configurations are drawn from drawn ones, again and again."""
+    probs = samples(64, 40, 10, seed)
+    chosen, gains = batchbald(probs, 10, np.random.default_rng(seed))
+    together = drawn_information(probs[:, chosen], np.random.default_rng(9), 20_000)
+    assert np.cumsum(gains) == pytest.approx(together, abs=0.1)
+    assert sum(gains) <= log(64) + 0.1
 
 
 def test_a_choice_is_the_same_for_the_same_generator_and_never_repeats_an_image() -> None:
