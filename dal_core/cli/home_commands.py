@@ -206,6 +206,17 @@ def data_add(
         bool | None,
         typer.Option("--grey/--rgb", help="Channels [default: as the pictures suggest]"),
     ] = None,
+    idx: Annotated[
+        bool,
+        typer.Option("--idx", help="The folder holds IDX files with MNIST's names, such as EMNIST"),
+    ] = False,
+    transposed: Annotated[
+        bool | None,
+        typer.Option(
+            "--transposed/--upright",
+            help="Whether IDX pictures have rows and columns exchanged [default: for EMNIST]",
+        ),
+    ] = None,
     home: Home = None,
 ) -> None:
     """Bring in a folder or zip of pictures as a data set to label.
@@ -217,7 +228,7 @@ def data_add(
     own_data.add(
         source,
         name,
-        own_data.Given(classes, classes_from, labels, size, grey),
+        own_data.Given(classes, classes_from, labels, size, grey, idx, transposed),
         home,
     )
 

@@ -15,6 +15,7 @@ from dal_core.cli.errors import WrongUse
 from dal_core.data.own import importing, place
 from dal_core.data.own.about import About
 from dal_core.data.own.classes import read_classes
+from dal_core.data.own.idx import add_idx
 from dal_core.data.own.report import Report
 from dal_core.limits.text import shown, visible
 from dal_core.store.home import default_home
@@ -32,6 +33,8 @@ class Given:
     labels: str | None = None
     size: str | None = None
     grey: bool | None = None
+    idx: bool = False
+    transposed: bool | None = None
 
     def read(self, name: str) -> importing.Wanted:
         """What is wanted. Raises WrongUse, DataError."""
@@ -40,6 +43,7 @@ class Given:
         classes = tuple(values.several("--classes", self.classes)) if self.classes else None
         if self.classes_from is not None:
             classes = read_classes(values.path("--classes-from", self.classes_from))
+        self._check_idx()
         sizes = [str(size) for size in importing.SIZES]
         return importing.Wanted(
             name=name,
@@ -48,6 +52,14 @@ class Given:
             size=int(values.one_of("--size", self.size, sizes)) if self.size is not None else None,
             channels=None if self.grey is None else 1 if self.grey else 3,
         )
+
+    def _check_idx(self) -> None:
+        of_pictures = {"--labels": self.labels, "--size": self.size, "--grey/--rgb": self.grey}
+        given = [option for option, value in of_pictures.items() if value is not None]
+        if self.idx and given:
+            raise WrongUse(f"{given[0]} is given with --idx; allowed: for files of pictures")
+        if self.transposed is not None and not self.idx:
+            raise WrongUse("--transposed/--upright is given; allowed: with --idx")
 
 
 def add(source: str, name: str, given: Given, home: Path | None) -> None:
@@ -58,6 +70,10 @@ def add(source: str, name: str, given: Given, home: Path | None) -> None:
             "the first a letter or digit"
         )
     path, wanted = values.path("FOLDER|ZIP", source), given.read(name)
+    if given.idx:
+        about = add_idx(home or default_home(), path, name, wanted.classes, given.transposed)
+        print("\n".join(visible(line) for line in _described_idx(about)))
+        return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     try:
         with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as progress:
@@ -95,6 +111,16 @@ def described(about: About, report: Report) -> list[str]:
     if report.unused:
         lines.append(f"labels not used: {_some([f'{name} {why}' for name, why in report.unused])}")
     return lines
+
+
+def _described_idx(about: About) -> list[str]:
+    height, width = about.image_shape
+    n_training = about.n_images - about.n_test
+    return [
+        f"{about.name}: {n_training:,} images for training and {about.n_test:,} for testing, "
+        f"{height} x {width} pixels",
+        f"{len(about.class_names)} classes: {', '.join(about.class_names)}",
+    ]
 
 
 def remove(name: str, *, yes: bool, home: Path | None) -> None:

@@ -35,8 +35,8 @@ def finish(
     images = np.asarray(map_array(folder / IMAGES))
     hashes = np.array([int(one.bits, 16) for one in taken], dtype=np.uint64)
     report.near = [(taken[a].file, taken[b].file) for a, b in near_copies(hashes, images)]
-    _save(folder / LABELS, labels)
-    _save(folder / OFFSETS, np.cumsum([0, *(one.thumbnail for one in taken)], dtype=np.int64))
+    save(folder / LABELS, labels)
+    save(folder / OFFSETS, np.cumsum([0, *(one.thumbnail for one in taken)], dtype=np.int64))
     write_atomically(folder / REPORT, json.dumps(vars(report), indent=1).encode())
     about = _about(name, source.path, classes.names, form, images, labels)
     write_about(folder, about)
@@ -103,7 +103,8 @@ def pixel_statistics(images: np.ndarray) -> tuple[tuple[float, ...], tuple[float
     return tuple(np.round(means, 4).tolist()), tuple(np.round(stds, 4).tolist())
 
 
-def _save(path: Path, array: np.ndarray) -> None:
+def save(path: Path, array: np.ndarray) -> None:
+    """Write an npy file. Raises OSError."""
     file = io.BytesIO()
     np.save(file, array, allow_pickle=False)
     write_atomically(path, file.getbuffer())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
@@ -90,6 +91,19 @@ def check_free(home: Path, name: str) -> None:
         raise DataError(f"name is {name!r}, which is built in; allowed: another name")
 
 
+@contextmanager
+def committed(home: Path, name: str) -> Iterator[Path]:
+    """A folder to import into, which becomes the data set's if the block succeeds.
+
+    Raises:
+        DataBusy: another process imports under this name.
+        OSError: the folder cannot be made.
+    """
+    with place.importing(home, name) as folder:
+        yield folder
+        folder.rename(place.folder_of(home, name))
+
+
 def _import(
     home: Path,
     source: Source,
@@ -99,7 +113,7 @@ def _import(
     watch: Watch | None,
 ) -> tuple[About, Report]:
     form = _form(source, pictures, wanted)
-    with place.importing(home, wanted.name) as folder:
+    with committed(home, wanted.name) as folder:
         _check_space(home, len(pictures), form)
         settings = {"source": str(source.path.resolve()), "size": form.size, "n": form.channels}
         journal = Journal(folder, settings, pictures, form)
@@ -112,9 +126,7 @@ def _import(
             why = Report.of(source, folder, classes).most_common()
             shutil.rmtree(folder)
             raise DataError(f"{source.path} has no picture that can be taken: {why}")
-        about, report = finish(folder, source, classes, wanted.name, form)
-        folder.rename(place.folder_of(home, wanted.name))
-    return about, report
+        return finish(folder, source, classes, wanted.name, form)
 
 
 def _pictures(source: Source) -> list[Entry]:
