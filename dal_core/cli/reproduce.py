@@ -24,6 +24,9 @@ from dal_core.data import catalogue
 from dal_core.execution.pool import Workers, n_cores
 from dal_core.experiments import control
 from dal_core.experiments.status import ExperimentStatus, status
+from dal_core.protocol import posteriors
+from dal_core.protocol.parameters import Protocol
+from dal_core.protocol.posteriors import DEFAULT_POSTERIOR
 from dal_core.record_file.sync import experiment_dir, refresh_records, write_experiment_record
 from dal_core.store.base import Store
 from dal_core.store.experiments import ExperimentRow
@@ -70,14 +73,22 @@ def reproduce(
         WrongUse: an option is not valid; nothing is written.
     """
     n_workers, where = n_processes(workers), values.device(device)
-    work: Work = with_workers(n_workers, where)
-    if _is_stacked(lockstep, where, workers):
-        work = partial(_work_stacked, device=where)
+
+    def check(protocol: Protocol) -> Work:
+        if _is_stacked(lockstep, where, workers, protocol.posterior):
+            return partial(_work_stacked, device=where)
+        return with_workers(n_workers, where)
+
     if resume is None:
-        store, row = _begin(Wanted(**given), where, home)
+        wanted = Wanted(**given)
+        work = check(_protocol(wanted))
+        store, row = _begin(wanted, where, home)
     else:
         refuse_changes(given, "experiment", "--workers, --lockstep, --device, --home, --json")
-        store, row = _resume(resume, where, home)
+        store = values.open_store(home, create=False)
+        row = experiments.find(store, resume, "--resume")
+        work = check(row.protocol)
+        _resume(store, row, resume, where)
     return conduct(store, row, work, home, as_json)
 
 
@@ -123,9 +134,17 @@ def n_processes(text: str | None) -> int:
     return values.whole_number("--workers", text, 1, MAX_WORKERS)
 
 
-def _is_stacked(wanted: bool | None, device: str, workers: str | None) -> bool:
+def _is_stacked(
+    wanted: bool | None, device: str, workers: str | None, posterior: str = DEFAULT_POSTERIOR
+) -> bool:
     """Whether to train all runs as one batch. Raises WrongUse if other options forbid it."""
-    chosen = device == "cuda" if wanted is None else wanted
+    together = [entry.name for entry in posteriors.posteriors() if entry.lockstep]
+    if wanted and posterior not in together:
+        raise WrongUse(
+            f"--lockstep with posterior {posterior}, whose runs are trained one by one; "
+            f"allowed: {', '.join(together)}"
+        )
+    chosen = device == "cuda" and posterior in together if wanted is None else wanted
     if chosen and device not in ("cpu", "cuda"):
         raise WrongUse(f"--lockstep with --device {device}; allowed: cpu, cuda")
     if chosen and workers is not None:
@@ -136,11 +155,15 @@ def _is_stacked(wanted: bool | None, device: str, workers: str | None) -> bool:
     return chosen
 
 
-def _begin(wanted: Wanted, device: str, home: Path | None) -> tuple[Store, ExperimentRow]:
-    """Create the experiment; all input is checked before anything is written."""
-    protocol = values.protocol(
+def _protocol(wanted: Wanted) -> Protocol:
+    return values.protocol(
         wanted.protocol, wanted.dataset, wanted.set, posterior_name=wanted.posterior
     )
+
+
+def _begin(wanted: Wanted, device: str, home: Path | None) -> tuple[Store, ExperimentRow]:
+    """Create the experiment; all input is checked before anything is written."""
+    protocol = _protocol(wanted)
     names = values.several("--acquisitions", wanted.acquisitions)
     acquisitions = [values.one_of("--acquisitions", name, registry.names()) for name in names]
     seeds = values.seeds(wanted.seeds)
@@ -161,18 +184,16 @@ def _begin(wanted: Wanted, device: str, home: Path | None) -> tuple[Store, Exper
     return store, row
 
 
-def _resume(text: str, device: str, home: Path | None) -> tuple[Store, ExperimentRow]:
-    store = values.open_store(home, create=False)
-    row = experiments.find(store, text, "--resume")
+def _resume(store: Store, row: ExperimentRow, text: str, device: str) -> None:
+    """Let the experiment go on, if it is not complete."""
     runs = store.experiments.runs(row.experiment_id)
     now = status(store, row.experiment_id)
     if now.is_complete:
-        return store, row
+        return
     check_same_data(text, "an experiment", runs[0])
     say(other_versions(runs[0], device))
     control.resume(store, row.experiment_id)
     write_experiment_record(store, row.experiment_id)
-    return store, row
 
 
 def _work(store: Store, experiment_id: str, n_workers: int, device: str) -> None:

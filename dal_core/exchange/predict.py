@@ -4,8 +4,8 @@
 
 The script is self-contained, so that you can copy and change it. It needs PyTorch, safetensors,
 NumPy and Pillow, but not dal. Images are resized to the size the network was trained on. For MNIST
-they should show a light digit on a dark background. The prediction is made with dropout off; the
-many dropout passes that dal uses to measure uncertainty are not needed for it.
+they should show a light digit on a dark background. Nothing is dropped for the prediction: the
+many passes with which dal measures uncertainty are not needed for it.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from dal_core.models.image_sizes import image_size
 
 PIXEL_MEAN, PIXEL_STD = (0.1307,), (0.3081,)  # of MNIST's training pixels scaled to [0, 1]
 
-Masks = tuple[Tensor, Tensor]  # multipliers before the two dropped-out dense layers
+Masks = tuple[Tensor, Tensor]  # multipliers of the inputs, or weights, of two dense layers
 
 
 class BayesianCNN(nn.Module):
@@ -33,6 +33,10 @@ class BayesianCNN(nn.Module):
         dropout: probability before the first and the second dropped-out dense layer.
         feature_size: F, inputs of the first dropped-out dense layer.
         hidden_size: inputs of the second.
+
+    Attributes:
+        drops_weights: masks are for the weights of the two layers in place of their inputs
+            (DropConnect). The caller sets it.
     """
 
     image_size: tuple[int, int, int]  # channels, H, W
@@ -41,6 +45,7 @@ class BayesianCNN(nn.Module):
     def __init__(self, dropout: tuple[float, float], feature_size: int, hidden_size: int) -> None:
         super().__init__()
         self.dropout = dropout
+        self.drops_weights = False
         self.feature_size, self.hidden_size = feature_size, hidden_size
         self.pixel_mean: tuple[float, ...] = PIXEL_MEAN
         self.pixel_std: tuple[float, ...] = PIXEL_STD
@@ -62,8 +67,12 @@ class BayesianCNN(nn.Module):
         x = features
         for number, layer in enumerate(self.dense_layers()):
             x = F.relu(x) if number > 0 else x
-            x = x * masks[number] if masks is not None and number < len(masks) else x
-            x = layer(x)
+            if masks is None or number >= len(masks):
+                x = layer(x)
+            elif self.drops_weights:
+                x = F.linear(x, layer.weight * masks[number], layer.bias)
+            else:
+                x = layer(x * masks[number])
         return x
 
     def hidden(self, features: Tensor) -> Tensor:
@@ -78,11 +87,17 @@ class BayesianCNN(nn.Module):
         return self.head(self.trunk(images), masks)
 
     def draw_masks(self, n_images: int, generator: torch.Generator) -> Masks:
-        """Inverted dropout: [N, units] of 0 or 1/(1-p), independent for each image and unit."""
-        sizes = (self.feature_size, self.hidden_size)
+        """Inverted dropout: multipliers 0 or 1/(1-p), independent of each other.
+
+        Returns:
+            For the two dropped-out layers [N, units]. If weights are dropped, [outputs, inputs]:
+            one mask for all images.
+        """
+        shapes = [(n_images, size) for size in (self.feature_size, self.hidden_size)]
+        if self.drops_weights:
+            shapes = [(one.out_features, one.in_features) for one in self.dense_layers()[:2]]
         first, second = (
-            multipliers((n_images, size), p, generator)
-            for size, p in zip(sizes, self.dropout, strict=True)
+            multipliers(shape, p, generator) for shape, p in zip(shapes, self.dropout, strict=True)
         )
         return first, second
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 from torch import Tensor
 
-from dal_core.posterior.base import LabelledImages, Posterior, PosteriorModel, Seeds, register
-from dal_core.posterior.mc_dropout import McDropout, McDropoutModel
+from dal_core.models.networks import BayesianCNN
+from dal_core.posterior.base import register
+from dal_core.posterior.network import NetworkModel, NetworkPosterior
 from dal_core.protocol.posteriors import PosteriorEntry
-from dal_core.training.loop import Training, Watch
+from dal_core.training.loop import Training
 
 ENTRY = PosteriorEntry(
     name="deterministic",
@@ -29,49 +28,20 @@ ENTRY = PosteriorEntry(
 )
 
 
-class Deterministic(Posterior):
+class Deterministic(NetworkPosterior):
     """Trains the network as MC dropout does, with dropout, and predicts without it."""
 
-    def fit(
-        self,
-        images: np.ndarray,
-        labels: np.ndarray,
-        seeds: Seeds,
-        *,
-        validation: LabelledImages | None = None,
-        batch_size: int | None = None,
-        watch: Watch | None = None,
-    ) -> DeterministicModel:
-        trained = self._trainer().fit(
-            images, labels, seeds, validation=validation, batch_size=batch_size, watch=watch
-        )
-        return DeterministicModel(trained)
-
-    def load(self, arrays: Mapping[str, np.ndarray], training: Training) -> DeterministicModel:
-        return DeterministicModel(self._trainer().load(arrays, training))
-
-    def _trainer(self) -> McDropout:
-        return McDropout(self.protocol, self.kind, self.device, self.helper, self.alive)
+    def model(self, network: BayesianCNN, training: Training) -> DeterministicModel:
+        return DeterministicModel(network, training)
 
 
-class DeterministicModel(PosteriorModel):
+class DeterministicModel(NetworkModel):
     """A trained network that predicts without dropout; all its samples are equal."""
 
-    def __init__(self, trained: McDropoutModel) -> None:
-        self.trained, self.training = trained, trained.training
-        self.n_networks = 1
+    n_networks = 1
 
     def sample(self, images: np.ndarray, k: int, seed: int, consistent: bool = False) -> Tensor:
-        return self.trained.prediction(images).expand(k, -1, -1)
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        return self.trained.arrays()
-
-    def features(self, images: np.ndarray) -> np.ndarray:
-        return self.trained.features(images)
-
-    def hidden(self, images: np.ndarray) -> Tensor:
-        return self.trained.hidden(images)
+        return self.prediction(images).expand(k, -1, -1)
 
 
 register(ENTRY, Deterministic)

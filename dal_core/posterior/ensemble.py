@@ -24,7 +24,8 @@ from dal_core.posterior.base import (
     chunk_seed,
     register,
 )
-from dal_core.posterior.mc_dropout import McDropout, McDropoutModel
+from dal_core.posterior.deterministic import Deterministic
+from dal_core.posterior.network import NetworkModel, NetworkPosterior
 from dal_core.protocol.posteriors import PosteriorEntry
 from dal_core.training.loop import Epoch, Training, Watch
 
@@ -50,6 +51,8 @@ class Ensemble(Posterior):
     The first one is the network of MC dropout.
     """
 
+    member: type[NetworkPosterior] = Deterministic
+
     @property
     def n_networks(self) -> int:
         """Number of networks."""
@@ -68,7 +71,7 @@ class Ensemble(Posterior):
         started = perf_counter()
         trainer = self._trainer()
 
-        def train(number: int, watch: Watch) -> McDropoutModel:
+        def train(number: int, watch: Watch) -> NetworkModel:
             return trainer.fit(
                 images,
                 labels,
@@ -79,7 +82,7 @@ class Ensemble(Posterior):
             )
 
         members = self._all_members(train, _Progress(self.n_networks, watch))
-        return EnsembleModel(members, _together(members, perf_counter() - started))
+        return self.model(members, _together(members, perf_counter() - started))
 
     def load(self, arrays: Mapping[str, np.ndarray], training: Training) -> EnsembleModel:
         trainer = self._trainer()
@@ -89,18 +92,22 @@ class Ensemble(Posterior):
             if not number.isdecimal() or int(number) >= len(parts):
                 raise ValueError(f"weights {name!r} belong to no network of this ensemble")
             parts[int(number)][own_name] = array
-        return EnsembleModel([trainer.load(part, training) for part in parts], training)
+        return self.model([trainer.load(part, training) for part in parts], training)
 
-    def _trainer(self) -> McDropout:
+    def model(self, members: Sequence[NetworkModel], training: Training) -> EnsembleModel:
+        """The ensemble of these trained networks."""
+        return EnsembleModel(members, training)
+
+    def _trainer(self) -> NetworkPosterior:
         """Without the helper, since a network that trains on it would wait for itself."""
-        return McDropout(self.protocol, self.kind, self.device, alive=self.alive)
+        return self.member(self.protocol, self.kind, self.device, alive=self.alive)
 
     def _all_members(
-        self, train: Callable[[int, Watch], McDropoutModel], progress: _Progress
-    ) -> list[McDropoutModel]:
+        self, train: Callable[[int, Watch], NetworkModel], progress: _Progress
+    ) -> list[NetworkModel]:
         """The networks in order; the helper, if there is one, trains every second of them."""
         step = 2 if self.helper else 1
-        members: list[McDropoutModel] = []
+        members: list[NetworkModel] = []
         for number in range(0, self.n_networks, step):
             beside = None
             if self.helper and number + 1 < self.n_networks:
@@ -146,7 +153,7 @@ def _seeds_of(seeds: Seeds, number: int) -> Seeds:
     return seeds if number == 0 else lambda purpose: chunk_seed(seeds(purpose), number)
 
 
-def _together(members: Sequence[McDropoutModel], seconds: float) -> Training:
+def _together(members: Sequence[NetworkModel], seconds: float) -> Training:
     """The mean loss of every epoch. There is no best epoch: each network may keep another one."""
     losses = zip(*(member.training.train_losses for member in members), strict=True)
     return Training(tuple(fmean(epoch) for epoch in losses), (), None, seconds)
@@ -155,9 +162,9 @@ def _together(members: Sequence[McDropoutModel], seconds: float) -> Training:
 class EnsembleModel(PosteriorModel):
     """Trained networks that predict without dropout; sample t is network t modulo their number."""
 
-    def __init__(self, members: Sequence[McDropoutModel], training: Training) -> None:
+    def __init__(self, members: Sequence[NetworkModel], training: Training) -> None:
         self.members, self.training = members, training
-        self.n_networks = len(members)
+        self.n_networks: int | None = len(members)
 
     def sample(self, images: np.ndarray, k: int, seed: int, consistent: bool = False) -> Tensor:
         distinct = [member.prediction(images) for member in self.members[:k]]

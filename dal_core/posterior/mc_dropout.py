@@ -9,27 +9,18 @@ and from oneDNN's matrix products, which are 1.9 times as fast as MKL's on AMD p
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from dal_core.models.dropout_masks import KeepBits, keep
-from dal_core.models.networks import BayesianCNN, build_model
-from dal_core.posterior.base import (
-    CHUNK,
-    LabelledImages,
-    Posterior,
-    PosteriorModel,
-    Seeds,
-    chunk_seed,
-    register,
-)
+from dal_core.models.networks import BayesianCNN
+from dal_core.posterior.base import chunk_seed, register
+from dal_core.posterior.network import NetworkModel, NetworkPosterior, torch_generator
 from dal_core.protocol.posteriors import PosteriorEntry
-from dal_core.protocol.randomness import Purpose
-from dal_core.training.loop import BatchOrder, Training, Watch, train
+from dal_core.training.loop import Training
 
 ENTRY = PosteriorEntry(
     name="mc_dropout",
@@ -50,94 +41,20 @@ ENTRY = PosteriorEntry(
 Dropout = tuple[float, float]
 
 
-class McDropout(Posterior):
+class McDropout(NetworkPosterior):
     """Trains one network, whose dropout stays on for predictions."""
 
-    def untrained(self, seed: int) -> BayesianCNN:
-        """The network with its initial weights."""
-        protocol, kind = self.protocol, self.kind
-        return build_model(
-            protocol.which_model,
-            protocol.dropout,
-            seed,
-            kind.image_shape,
-            kind.n_classes,
-            kind.pixel_mean,
-            kind.pixel_std,
-        ).to(self.device)
-
-    def fit(
-        self,
-        images: np.ndarray,
-        labels: np.ndarray,
-        seeds: Seeds,
-        *,
-        validation: LabelledImages | None = None,
-        batch_size: int | None = None,
-        watch: Watch | None = None,
-    ) -> McDropoutModel:
-        network = self.untrained(seeds(Purpose.INITIAL_WEIGHTS))
-        training = train(
-            network,
-            *self._tensors(network, images, labels),
-            self.protocol,
-            _generator(seeds(Purpose.TRAINING_DROPOUT)),
-            self._tensors(network, *validation) if validation else None,
-            watch,
-            BatchOrder(batch_size, _generator(seeds(Purpose.BATCH_ORDER))) if batch_size else None,
-            helper=self.helper,
-            alive=self.alive,
-        )
+    def model(self, network: BayesianCNN, training: Training) -> McDropoutModel:
         return McDropoutModel(network, training)
 
-    def load(self, arrays: Mapping[str, np.ndarray], training: Training) -> McDropoutModel:
-        network = self.untrained(seed=0)
-        try:
-            network.load_state_dict({name: torch.from_numpy(a) for name, a in arrays.items()})
-        except RuntimeError as error:  # names or shapes of a different network
-            raise ValueError(str(error)) from None
-        return McDropoutModel(network, training)
 
-    def _tensors(
-        self, network: BayesianCNN, images: np.ndarray, labels: np.ndarray
-    ) -> tuple[Tensor, Tensor]:
-        pixels = network.normalise(images).to(self.device)
-        return pixels, torch.from_numpy(labels).to(self.device)
-
-
-class McDropoutModel(PosteriorModel):
+class McDropoutModel(NetworkModel):
     """A trained network that draws dropout masks when it predicts."""
-
-    def __init__(self, network: BayesianCNN, training: Training) -> None:
-        self.network, self.training = network, training
 
     def sample(self, images: np.ndarray, k: int, seed: int, consistent: bool = False) -> Tensor:
         """As `PosteriorModel.sample`; a draw is a pair of masks for the two dropped-out layers."""
-        pixels = self._pixels(images)
-        return stochastic_passes(self.network, pixels, k, _generator(seed), consistent)
-
-    def prediction(self, images: np.ndarray) -> Tensor:
-        """Class probabilities without dropout: [N, C] float32."""
-        with torch.inference_mode():
-            return torch.softmax(self.network(self._pixels(images)), -1)
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        weights = self.network.state_dict()
-        return {name: weight.cpu().contiguous().numpy() for name, weight in weights.items()}
-
-    def features(self, images: np.ndarray) -> np.ndarray:
-        """The output of the trunk, which has no dropout: float32 [N, F]."""
-        return self._in_chunks(images, self.network.trunk).numpy()
-
-    def hidden(self, images: np.ndarray) -> Tensor:
-        """The inputs of the last dense layer, without dropout: float32 [N, F]."""
-        return self._in_chunks(images, lambda x: self.network.hidden(self.network.trunk(x)))
-
-    def _in_chunks(self, images: np.ndarray, layer: Callable[[Tensor], Tensor]) -> Tensor:
-        starts = range(0, max(1, len(images)), CHUNK)
-        with torch.inference_mode():
-            chunks = [layer(self._pixels(images[start : start + CHUNK])) for start in starts]
-            return torch.cat(chunks).cpu()
+        pixels = self.pixels(images)
+        return stochastic_passes(self.network, pixels, k, torch_generator(seed), consistent)
 
     def with_dropout(self, dropout: Dropout) -> McDropoutModel:
         """The same weights (shared, not copied) with other dropout rates.
@@ -151,9 +68,6 @@ class McDropoutModel(PosteriorModel):
         network = copy.copy(self.network)
         network.dropout = (float(dropout[0]), float(dropout[1]))
         return McDropoutModel(network, self.training)
-
-    def _pixels(self, images: np.ndarray) -> Tensor:
-        return self.network.normalise(images).to(next(self.network.parameters()).device)
 
 
 def stochastic_passes(
@@ -194,7 +108,10 @@ class StochasticHead:
     def __init__(self, network: BayesianCNN, n_masks: int, generator: torch.Generator) -> None:
         layers, device = network.dense_layers(), next(network.parameters()).device
         scales = [1 / (1 - p) for p in network.dropout] + [1.0] * len(layers)
-        self.layers = [_Dense(layer, scale) for layer, scale in zip(layers, scales, strict=False)]
+        self.layers = [
+            Dense(layer.weight * scale, layer.bias)
+            for layer, scale in zip(layers, scales, strict=False)
+        ]
         self.keeps = [
             KeepBits((n_masks, layer.in_features), p, generator, device)
             for layer, p in zip(layers, network.dropout, strict=False)
@@ -210,11 +127,11 @@ class StochasticHead:
         return x
 
 
-class _Dense:
-    """x -> x W' * scale + b; computed by oneDNN on the CPU, if PyTorch has it."""
+class Dense:
+    """A dense layer, x -> x W' + b; computed by oneDNN on the CPU, if PyTorch has it."""
 
-    def __init__(self, layer: nn.Linear, scale: float) -> None:
-        weight, bias = layer.weight * scale, layer.bias.detach()
+    def __init__(self, weight: Tensor, bias: Tensor) -> None:
+        bias = bias.detach()
         self.packed = weight.device.type == "cpu" and torch.backends.mkldnn.is_available()
         self.weight = weight.to_mkldnn() if self.packed else weight
         self.bias = bias.to_mkldnn() if self.packed else bias
@@ -227,11 +144,7 @@ class _Dense:
 
 def chunk_generator(seed: int, number: int) -> torch.Generator:
     """The generator of the masks of chunk `number`."""
-    return _generator(chunk_seed(seed, number))
-
-
-def _generator(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
+    return torch_generator(chunk_seed(seed, number))
 
 
 register(ENTRY, McDropout)

@@ -86,15 +86,21 @@ class Protocol(BaseModel):
         "best", description="weights kept: lowest validation loss, or the last epoch's"
     )
     posterior: str = Field(DEFAULT_POSTERIOR, description="how predictions are sampled")
+    # Read by some posteriors only (`PosteriorEntry.parameters`):
+    drop_connect: tuple[Probability, Probability] = Field(
+        (0.5, 0.5), description="probability that a weight of the two dense layers is dropped"
+    )
+    n_networks: int = Field(3, ge=2, le=64, description="networks that each predict several times")
 
     @model_serializer(mode="wrap")
-    def _leave_out_the_default_posterior(
+    def _leave_out_what_only_posteriors_read(
         self, serialise: SerializerFunctionWrapHandler
     ) -> dict[str, Any]:
-        """So that keys, protocols and records equal those stored before the parameter existed."""
+        """So that keys, protocols and records equal those stored before a parameter existed."""
         values: dict[str, Any] = serialise(self)
-        if self.posterior == DEFAULT_POSTERIOR:
-            values.pop("posterior", None)
+        for key, value in posterior_defaults().items():
+            if getattr(self, key) == value:
+                values.pop(key, None)
         return values
 
     @field_validator("*", mode="before")
@@ -124,8 +130,20 @@ class Protocol(BaseModel):
     def _fits_the_dataset(self) -> Protocol:
         _check_train_size(self.train_size, self.dataset)
         _check_test_size(self.test_size, self.dataset)
-        _check_samples(self.num_mc_samples, posteriors.get(self.posterior))
+        entry = posteriors.get(self.posterior)
+        _check_only_read(self, entry)
+        _check_samples(self, entry)
         return self
+
+
+def posterior_defaults() -> dict[str, Any]:
+    """`posterior` and the parameters that only some posteriors read, with their defaults.
+
+    Stored protocols and records leave them out where they have these values.
+    """
+    read = (key for entry in posteriors.posteriors() for key in entry.parameters)
+    keys = dict.fromkeys(["posterior", *read])
+    return {key: Protocol.model_fields[key].default for key in keys}
 
 
 def dataset_names() -> tuple[str, ...]:
@@ -188,12 +206,40 @@ def _check_test_size(size: int | None, dataset: str) -> None:
         )
 
 
-def _check_samples(n_samples: int, entry: PosteriorEntry) -> None:
+def _check_only_read(protocol: Protocol, entry: PosteriorEntry) -> None:
+    """Refuse a value of a parameter that would change nothing."""
+    for key, default in posterior_defaults().items():
+        value = getattr(protocol, key)
+        if key not in ("posterior", *entry.parameters) and value != default:
+            raise ValueError(
+                f"{key} is {_plain(value)}; allowed: {_plain(default)}, since posterior "
+                f"{entry.name} does not read it"
+            )
+
+
+def _check_samples(protocol: Protocol, entry: PosteriorEntry) -> None:
+    n_samples = protocol.num_mc_samples
     if entry.one_sample and n_samples != 1:
         raise ValueError(
             f"num_mc_samples is {n_samples}; allowed: 1, since a {entry.title.lower()} "
             "has no other sample"
         )
+    if entry.multiple_of and n_samples % _times(protocol, entry):
+        raise ValueError(
+            f"num_mc_samples is {n_samples}; allowed: a multiple of {entry.multiple_of}, which is "
+            f"{_times(protocol, entry)}"
+        )
+
+
+def _times(protocol: Protocol, entry: PosteriorEntry) -> int:
+    """The number of which the number of samples must be a multiple."""
+    if entry.multiple_of == "n_classes":
+        return DATASETS[protocol.dataset].n_classes
+    return int(getattr(protocol, entry.multiple_of))
+
+
+def _plain(value: Any) -> str:
+    return str(list(value)) if isinstance(value, tuple) else str(value)
 
 
 def _read_setting(key: str, text: str, dataset: str) -> Any:

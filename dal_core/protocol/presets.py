@@ -7,7 +7,13 @@ from typing import Any
 
 from dal_core.data.catalogue import DATASETS
 from dal_core.protocol import posteriors
-from dal_core.protocol.parameters import Protocol, ProtocolError, dataset_names, override
+from dal_core.protocol.parameters import (
+    Protocol,
+    ProtocolError,
+    dataset_names,
+    override,
+    posterior_defaults,
+)
 
 _QUICK = Protocol(
     dataset="mnist5k",
@@ -95,12 +101,13 @@ def with_dataset(base: Protocol, dataset: str) -> Protocol:
 
 
 def with_posterior(base: Protocol, posterior: str) -> Protocol:
-    """`base` with another posterior, and with as many samples as it usually has.
+    """`base` with another posterior, its own parameters, and as many samples as it usually has.
 
     Raises:
         ProtocolError: for an unknown name.
     """
-    entry, changes = posteriors.find(posterior), dict[str, Any](posterior=posterior)
+    entry, changes = posteriors.find(posterior), posterior_defaults()
+    changes["posterior"] = posterior
     if entry is not None and entry.samples is not None:
         changes["num_mc_samples"] = entry.samples
     return override(base, changes)

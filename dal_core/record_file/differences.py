@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from dal_core.protocol.parameters import posterior_defaults
 from dal_core.record_file.validate import N_CLASSES
 
 Params = Mapping[str, Mapping[str, object]]  # record -> its parameters, as `protocol_params` reads
@@ -12,7 +13,7 @@ Params = Mapping[str, Mapping[str, object]]  # record -> its parameters, as `pro
 UNWRITTEN: Mapping[str, object] = {
     "noise": 0.0,
     "n_classes": N_CLASSES,
-    "posterior": "mc_dropout",
+    **posterior_defaults(),
 }
 _NOT_COMPARED = ("protocol", "run_on_full")  # a name, and what was run beside the runs
 

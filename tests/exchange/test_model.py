@@ -22,7 +22,8 @@ from dal_core.execution.checkpoints import FILE_NAME
 from dal_core.execution.job import Workbench, advance
 from dal_core.learner.bayesian_cnn import FittedCNN
 from dal_core.models.networks import normalise
-from dal_core.posterior.mc_dropout import McDropoutModel
+from dal_core.posterior.mc_dropout_ensemble import McDropoutEnsembleModel
+from dal_core.posterior.network import NetworkModel
 from dal_core.store.base import Store
 from dal_core.store.opening import open_store
 from tests import experiment_kit
@@ -45,16 +46,20 @@ def test_the_file_that_is_exported_is_the_checkpoints() -> None:
     assert WEIGHTS == FILE_NAME
 
 
+ONE_NETWORK = ("mc_dropout", "mc_dropconnect")
+
+
+@pytest.mark.parametrize("posterior", ONE_NETWORK)
 @pytest.mark.parametrize("model", ["lenet5", "gal_cnn"])
-def test_the_script_predicts_what_the_learner_predicts_without_dropout(
-    mnist5k: ImageDataset, dal_home: Path, tmp_path: Path, model: str
+def test_the_script_predicts_what_the_learner_predicts_with_nothing_dropped(
+    mnist5k: ImageDataset, dal_home: Path, tmp_path: Path, model: str, posterior: str
 ) -> None:
-    store, run_id = fitted(dal_home, mnist5k, model)
+    store, run_id = fitted(dal_home, mnist5k, model, posterior=posterior)
     out = tmp_path / "model.safetensors"
     assert main(["export", run_id, "--format", "safetensors", "--out", str(out)]) == 0
     bench, log = Workbench(store), store.log(run_id)
     fitted_now = bench.fitted(log.run, bench.labelled(log))
-    assert isinstance(fitted_now, FittedCNN) and isinstance(fitted_now.model, McDropoutModel)
+    assert isinstance(fitted_now, FittedCNN) and isinstance(fitted_now.model, NetworkModel)
     images = mnist5k.images[100:140]
     with torch.inference_mode():
         expected = fitted_now.model.network(normalise(images)).softmax(-1)
@@ -81,7 +86,9 @@ def test_the_script_predicts_what_the_learner_predicts_without_dropout(
     ]
 
 
-@pytest.mark.parametrize("posterior, n_samples", [("ensemble", 3), ("deterministic", 1)])
+@pytest.mark.parametrize(
+    "posterior, n_samples", [("ensemble", 3), ("deterministic", 1), ("mc_dropout_ensemble", 3)]
+)
 def test_the_script_predicts_what_the_learner_predicts_with_whole_networks(
     mnist5k: ImageDataset, dal_home: Path, tmp_path: Path, posterior: str, n_samples: int
 ) -> None:
@@ -94,6 +101,8 @@ def test_the_script_predicts_what_the_learner_predicts_with_whole_networks(
     assert isinstance(fitted_now, FittedCNN)
     images = mnist5k.images[100:140]
     expected = fitted_now.model.sample(images, n_samples, seed=0).mean(0)
+    if isinstance(fitted_now.model, McDropoutEnsembleModel):  # the script drops nothing
+        expected = torch.stack([one.prediction(images) for one in fitted_now.model.members]).mean(0)
     found = predict.predict(*predict.read_model(out), images)
     assert torch.allclose(found, expected, atol=1e-5)
 

@@ -133,10 +133,10 @@ def test_the_log_is_that_of_workers(store: Store, mnist5k: ImageDataset, tmp_pat
 def test_nothing_is_trained_or_passed_singly(
     store: Store, mnist5k: ImageDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("train", "stochastic_passes"):
+    for name in ("network.train", "mc_dropout.stochastic_passes"):
         message = f"{name} was called"
         monkeypatch.setattr(
-            f"dal_core.posterior.mc_dropout.{name}",
+            f"dal_core.posterior.{name}",
             lambda *_, message=message, **__: pytest.fail(message),
         )
     experiment_id = create(store, mnist5k)
@@ -398,6 +398,7 @@ def test_stacked_runs_are_the_default_on_cuda_alone() -> None:
     assert _is_stacked(None, "cuda", None)
     assert not _is_stacked(False, "cuda", "2")
     assert _is_stacked(True, "cpu", None)
+    assert not _is_stacked(None, "cuda", "2", "mc_dropconnect")
     assert not _is_stacked(None, "cpu", "2") and not _is_stacked(None, "mps", None)
 
 
@@ -407,6 +408,10 @@ def test_stacked_runs_are_the_default_on_cuda_alone() -> None:
         ((True, "cpu", "2"), "--workers is '2' but --lockstep uses one process"),
         ((None, "cuda", "2"), "--workers is '2' but --lockstep uses one process"),
         ((True, "mps", None), "--lockstep with --device mps; allowed: cpu, cuda"),
+        (
+            (True, "cpu", None, "ensemble"),
+            "--lockstep with posterior ensemble, whose runs are trained one by one; allowed: mc",
+        ),
     ],
 )
 def test_options_that_exclude_stacked_runs_are_refused(arguments: Any, message: str) -> None:

@@ -489,7 +489,7 @@ def test_every_step_has_initial_weights_and_training_masks_of_its_own(
         used.append((model.dense3.weight.detach().numpy().tobytes(), args[3].initial_seed()))
         return train(model, *args, **more)
 
-    monkeypatch.setattr("dal_core.posterior.mc_dropout.train", spied)
+    monkeypatch.setattr("dal_core.posterior.network.train", spied)
     for name in ("bald", "random"):
         fast.steps(fast.run(mnist5k, name), 3)
     bald, random = used[:3], used[3:]

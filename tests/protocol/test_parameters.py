@@ -173,6 +173,8 @@ WRONG = [
     ("full_data_batch_size", "0", WHOLE),
     ("weights", "bset", "best, last"),
     ("posterior", "guess", ", ".join(posteriors.names())),
+    ("drop_connect", "0.5", PAIR),
+    ("n_networks", "1", "a whole number, at least 2 and at most 64"),
 ]
 
 
