@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from urllib.parse import parse_qsl, urlencode
@@ -33,15 +33,18 @@ def n_followed() -> int:
     return int(st.session_state.get("dal_n_followed", 0))
 
 
-def follow(place: str) -> None:
+def follow(place: str, page: str, pages: Sequence[str]) -> None:
     """Compare the browser's address with what was drawn; called when the page is complete.
 
     Args:
         place: names what the page shows; another one is shown from its top.
+        page: the drawn page's name in the address.
+        pages: those of all pages; the first page's is empty.
     """
     # Registered here and not on import: a registration outside a script run is lost to it.
     component = st.components.v2.component("dal_address", js=_script())
-    component(key=KEY, data={"parameters": _drawn(), "place": place}, on_moved_change=_moved)
+    drawn = {"parameters": _drawn(), "place": place, "page": page, "pages": list(pages)}
+    component(key=KEY, data=drawn, on_moved_change=_moved)
 
 
 def parameters_of(search: object) -> Mapping[str, str] | None:

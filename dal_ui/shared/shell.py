@@ -24,17 +24,15 @@ _CARRIED = ("run", "plain", "experiment", "tour")  # the address's parameters
 def enter() -> None:
     """Draw the frame and run the page in the address."""
     st.set_page_config(page_title="dal", page_icon=_favicon(), layout="wide")
-    chosen = st.navigation(
-        [
-            # The default page has no name in the address; the third entry gives it one.
-            _page("label", "Label", ":material/draw:", default=True, url_path="start"),
-            _page("explain", "Explain", ":material/lightbulb:"),
-            _page("reproduce", "Reproduce", ":material/science:"),
-            _page("runs", "Runs", ":material/list_alt:"),
-            _page("label", "Label", ":material/draw:", url_path="label", visibility="hidden"),
-        ],
-        position="top",
-    )
+    pages = [
+        # The default page has no name in the address; the last entry gives it one.
+        _page("label", "Label", ":material/draw:", default=True, url_path="start"),
+        _page("explain", "Explain", ":material/lightbulb:"),
+        _page("reproduce", "Reproduce", ":material/science:"),
+        _page("runs", "Runs", ":material/list_alt:"),
+        _page("label", "Label", ":material/draw:", url_path="label", visibility="hidden"),
+    ]
+    chosen = st.navigation(pages, position="top")
     st.session_state[_INSIDE] = True
     try:
         with trouble.shown():
@@ -45,7 +43,7 @@ def enter() -> None:
             chosen.run()
     finally:
         st.session_state[_INSIDE] = False
-    address.follow(_place(chosen.title))
+    address.follow(_place(chosen.title), chosen.url_path, [page.url_path for page in pages])
 
 
 def _place(page: str) -> str:

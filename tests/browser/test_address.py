@@ -50,6 +50,7 @@ def whole(page: Page) -> None:
     page.wait_for_timeout(300)  # a change of page begins a little after the change of address
     done = page.locator("[data-testid=stApp][data-test-script-state=notRunning]")
     expect(done).to_be_visible(timeout=WORK_MS)
+    page.wait_for_function("() => window.dalAddress?.drawn", timeout=WORK_MS)
     page.wait_for_timeout(300)
 
 
@@ -99,9 +100,7 @@ def test_explain_follows_back_through_its_choice_of_runs(
     one, two = runs
     page.goto(f"{server.url}/explain?run={one}")
     see_run(page, "Ann", 1)
-    page.get_by_role("combobox").first.click()
-    page.get_by_role("option", name=re.compile("^Bob")).click()
-    see_run(page, "Bob", 2)
+    choose_run(page, "Bob", 2)
     page.go_back()
     see_run(page, "Ann", 1)
     settle(page, f"{server.url}/explain?run={one}")
@@ -168,6 +167,69 @@ def test_reproduce_follows_back_to_the_list_and_forward_to_the_experiment(
     page.go_forward()
     expect(title).to_be_visible(timeout=WORK_MS)
     settle(page, f"{server.url}/reproduce?experiment={row.experiment_id}")
+
+
+BACK_THREE_TIMES = """() => new Promise((done) => {
+    let left = 3;
+    const back = () => {
+        history.back();
+        left -= 1;
+        setTimeout(left ? back : done, 60);
+    };
+    back();
+})"""
+
+
+@pytest.mark.parametrize("other_pages", [False, True])
+def test_three_backs_at_once_end_where_the_browser_says(
+    page: Page, server: StreamlitServer, runs: tuple[str, str], other_pages: bool
+) -> None:
+    page.goto(f"{server.url}/explain?run={runs[0]}")
+    see_run(page, "Ann", 1)
+    choose_run(page, "Bob", 2)
+    if other_pages:
+        page.get_by_role("link", name="Runs").click()
+        page.wait_for_url("**/runs?**")
+        whole(page)
+        page.get_by_role("link", name="Label").click()
+        page.wait_for_url(re.compile(r"/\?run="))
+        whole(page)
+    else:
+        choose_run(page, "Ann", 1)
+        choose_run(page, "Bob", 2)
+    slowly = page.context.new_cdp_session(page)
+    slowly.send("Emulation.setCPUThrottlingRate", {"rate": 8})
+    page.evaluate(BACK_THREE_TIMES)
+    page.wait_for_timeout(1500)
+    slowly.send("Emulation.setCPUThrottlingRate", {"rate": 1})
+    see_run(page, "Ann", 1)
+    settle(page, f"{server.url}/explain?run={runs[0]}")
+
+
+@pytest.mark.parametrize(("n_lost", "shown"), [(1, 0), (100, 1)])
+def test_a_page_that_has_not_heard_of_a_step_back_is_told_again_and_else_keeps_its_address(
+    page: Page, server: StreamlitServer, runs: tuple[str, str], n_lost: int, shown: int
+) -> None:
+    page.goto(f"{server.url}/explain?run={runs[0]}")
+    see_run(page, "Ann", 1)
+    choose_run(page, "Bob", 2)
+    page.evaluate(
+        """(left) => {
+            const send = dalAddress.send;
+            dalAddress.send = () => left-- > 0 || send();
+        }""",
+        n_lost,
+    )
+    page.go_back()
+    page.wait_for_function("() => dalAddress.timer === null")
+    see_run(page, ("Ann", "Bob")[shown], shown + 1)
+    settle(page, f"{server.url}/explain?run={runs[shown]}")
+
+
+def choose_run(page: Page, name: str, seed: int) -> None:
+    page.get_by_role("combobox").first.click()
+    page.get_by_role("option", name=re.compile(f"^{name}")).click()
+    see_run(page, name, seed)
 
 
 @pytest.mark.parametrize("size", [(390, 800), (1280, 720)])
