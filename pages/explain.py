@@ -20,6 +20,7 @@ from dal_core.run.state import RunState
 from dal_core.run.summary import RunSummary
 from dal_ui.explain import model
 from dal_ui.explain.choices import choices_view
+from dal_ui.explain.coverage import coverage_view
 from dal_ui.explain.image import image_view
 from dal_ui.explain.model import Step
 from dal_ui.explain.pool_map import map_view
@@ -32,18 +33,22 @@ from dal_ui.shared.datasets import dataset_available
 from dal_ui.shared.markdown import plain
 from dal_ui.shared.widgets import address_choice, choice
 from dal_ui.tour.card import VIEW_KEY, tour
-from dal_ui.tour.stops import FUNCTIONS, IMAGE, MAP, REPLAY
+from dal_ui.tour.stops import COVERAGE, FUNCTIONS, IMAGE, MAP, REPLAY
 
 VIEWS: dict[str, Callable[[Step], None]] = {
     IMAGE: image_view,
     FUNCTIONS: choices_view,
+    COVERAGE: coverage_view,
     MAP: map_view,
 }
+# A chart that is wider than a phone scrolls by itself; the page does not.
+STYLE = "<style>[data-testid='stVegaLiteChart'] {max-width: 100%; overflow-x: auto;}</style>"
 POLL_SECONDS = 2.0  # between two checks for a newer model
 
 
 def render() -> None:
     """Draw the run in the address, or the newest run that has a model."""
+    st.html(STYLE)
     store, workers = runtime.store(), runtime.workers()
     named = shell.current_run("explain")
     log = _log(named)

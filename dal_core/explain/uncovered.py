@@ -45,6 +45,12 @@ class Uncovered:
         totals: np.ndarray = self.left.sum(1, dtype=np.float64)
         return totals
 
+    @property
+    def covered(self) -> float:
+        """The share of the weight that all picks cover; 0 if there is no weight."""
+        totals = self.totals
+        return float(1 - totals[-1] / totals[0]) if totals[0] > 0 else 0.0
+
 
 def weight_of(pool: Pool) -> str:
     """The score by which coverage is weighted here."""

@@ -1,4 +1,4 @@
-"""Comparison of functions: rank correlation, class balance and redundancy of their batches."""
+"""Comparison of functions: rank correlation, and the classes of their batches."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pandas as pd
 
 from dal_core.figures.axes import PADDING, axis
 from dal_core.figures.classes import Classes
-from dal_core.results.titles import PALETTE, PRIMARY, TEXT, colour, display_name
+from dal_core.results.titles import PRIMARY, TEXT, display_name
 
 _CELL = 46
 NAMES = 70  # pixels for the names of the rows, which a page counts as width
@@ -59,67 +59,6 @@ def correlation_data(table: pd.DataFrame) -> pd.DataFrame:
 def _on_cells(field: str, dark_from: float) -> Any:
     """Text colour on cells: white if the cell is dark, else a grey that suits both themes."""
     return alt.condition(alt.datum[field] > dark_from, alt.value("white"), alt.value(TEXT))
-
-
-def redundancy_figure(
-    values: Mapping[str, float], by_chance: np.ndarray, n_images: int
-) -> alt.LayerChart | alt.FacetChart:
-    """Similarity of the images within each function's batch, against random batches.
-
-    Args:
-        values: mean pairwise cosine similarity by function.
-        by_chance: the same for random batches; their middle 90% is the grey band.
-        n_images: images in each batch.
-    """
-    data = redundancy_data(values)
-    chance = pd.DataFrame(
-        {
-            "low": [float(np.quantile(by_chance, 0.05))],
-            "high": [float(np.quantile(by_chance, 0.95))],
-            "mean": [float(by_chance.mean())],
-        }
-    )
-    everything = [*data.similarity, *chance.low, *chance.high]
-    low = max(0.0, np.floor(min(everything) * 10) / 10)
-    scale = alt.Scale(domain=[low, min(1.0, max(everything) + 0.05)], nice=False, zero=False)
-    title = "mean similarity of two images"
-    x = alt.X("similarity:Q", title=title, scale=scale, axis=axis(tickCount=5, format=".2f"))
-    y = alt.Y("function:N", sort=list(data.function), title=None, axis=axis(labelLimit=200))
-    colours = alt.Scale(domain=list(data.function), range=[colour(name) for name in values])
-    band = alt.Chart(chance).mark_rect(color=PALETTE["grey"], opacity=0.25)
-    name = f"Random batches of {n_images}"
-    tooltip = [
-        alt.Tooltip("mean:Q", title=f"{name}, mean", format=".3f"),
-        alt.Tooltip("low:Q", title="5th percentile", format=".3f"),
-        alt.Tooltip("high:Q", title="95th percentile", format=".3f"),
-    ]
-    points = (
-        alt.Chart(data)
-        .mark_circle(size=130, opacity=1)
-        .encode(
-            x=x,
-            y=y,
-            color=alt.Color("function:N", scale=colours, legend=None),
-            tooltip=[
-                alt.Tooltip("function:N", title="Function"),
-                alt.Tooltip("similarity:Q", title="Similarity", format=".3f"),
-            ],
-        )
-    )
-    layers = alt.layer(
-        band.encode(x=alt.X("low:Q", scale=scale), x2="high:Q", tooltip=tooltip),
-        alt.Chart(chance)
-        .mark_rule(color=PALETTE["grey"], strokeDash=[4, 3])
-        .encode(x=alt.X("mean:Q", scale=scale)),
-        points,
-    )
-    return layers.properties(width="container", height=32 * len(data) + 10, padding=PADDING)
-
-
-def redundancy_data(values: Mapping[str, float]) -> pd.DataFrame:
-    """Columns `function` (its display name) and `similarity`."""
-    names = [display_name(name) for name in values]
-    return pd.DataFrame({"function": names, "similarity": list(values.values())})
 
 
 def balance_figure(

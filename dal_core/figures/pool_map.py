@@ -41,10 +41,10 @@ def pool_map_spec(
     asked, before, rest, skipped = _states()
     base = (
         alt.Chart(alt.NamedData("points"))
-        .transform_calculate(image=f"'{_prefix(points)}' + datum.image")
+        .transform_calculate(image=f"'{prefix(points)}' + datum.image")
         .encode(
-            x=_place("x", points),
-            y=_place("y", points),
+            x=place("x", points),
+            y=place("y", points),
             color=_colour(points, by, classes),
             tooltip=_tooltip(by, classes),
         )
@@ -63,7 +63,7 @@ def pool_map_spec(
         layers.append(_names(base, points))
     chart = alt.layer(*layers).add_params(step)
     # Referred to by name, because Altair allows at most 5,000 rows in an inline table.
-    table = {"points": _compact(points[columns])}
+    table = {"points": compact(points[columns])}
     return filled(form(chart.properties(width="container", height=height, padding=PADDING)), table)
 
 
@@ -83,23 +83,24 @@ def _states() -> tuple[str, str, str, str]:
     return asked, f"{before} && !datum.skipped", rest, f"{before} && datum.skipped"
 
 
-def _compact(points: pd.DataFrame) -> pd.DataFrame:
+def compact(points: pd.DataFrame) -> pd.DataFrame:
     """The points with rounded numbers and images without their common prefix: half the size."""
-    shared = len(_prefix(points))
+    shared = len(prefix(points))
     numbers = {
         name: points[name].round(4) for name in points.columns if points[name].dtype == float
     }
     return points.assign(image=[uri[shared:] for uri in points.image], **numbers)
 
 
-def _prefix(points: pd.DataFrame) -> str:
+def prefix(points: pd.DataFrame) -> str:
     """The common prefix of all images, which is that of the first and last in sorted order."""
     first, last = min(points.image), max(points.image)
     differs = (n for n, (a, b) in enumerate(zip(first, last, strict=False)) if a != b)
     return str(first[: next(differs, len(first))])
 
 
-def _place(name: str, points: pd.DataFrame) -> Any:
+def place(name: str, points: pd.DataFrame) -> Any:
+    """The axis of a direction of the map, "x" or "y", whose range holds all points."""
     kind = alt.X if name == "x" else alt.Y
     title = "first direction" if name == "x" else "second direction"
     low, high = float(points[name].min()), float(points[name].max())
@@ -156,7 +157,5 @@ def _names(base: alt.Chart, points: pd.DataFrame) -> alt.Chart:
     return (
         base.transform_aggregate(x="median(x)", y="median(y)", groupby=["class"])
         .mark_text(fontSize=20, fontWeight="bold", stroke="white", strokeWidth=0.6)
-        .encode(
-            x=_place("x", points), y=_place("y", points), text="class:N", tooltip=alt.value(None)
-        )
+        .encode(x=place("x", points), y=place("y", points), text="class:N", tooltip=alt.value(None))
     )

@@ -1,4 +1,4 @@
-"""The model behind the Explain page and its cached results: scores, map, features.
+"""The model behind the Explain page and its cached results: scores, passes, map.
 
 A step of a run never changes, so everything is cached by (run, last submission, last correction).
 Nothing is trained here; the page's own process runs forward passes of one or a few thousand images.
@@ -14,7 +14,7 @@ import streamlit as st
 import torch
 
 from dal_core.data.base import ImageDataset
-from dal_core.explain import choices, pool_map
+from dal_core.explain import pool_map
 from dal_core.explain.passes import new_passes, scored_passes
 from dal_core.explain.pool import PoolScores, score_pool
 from dal_core.explain.step import ModelStep, newest_model, stored_models, stored_step
@@ -26,7 +26,6 @@ from dal_ui.shared import runtime
 
 MAX_PASSES = 64
 Key = tuple[str, int, int]
-_RANDOM_BATCHES = 400  # for the redundancy of a random batch
 
 
 @dataclass(frozen=True)
@@ -138,13 +137,6 @@ def mapped(step: Step) -> tuple[pd.DataFrame, np.ndarray]:
     return _mapped(step.key, step.model)
 
 
-def redundancies(
-    step: Step, chosen: dict[str, tuple[int, ...]]
-) -> tuple[dict[str, float], np.ndarray]:
-    """The redundancy of each function's batch in the model's features, and of random batches."""
-    return _redundancies(step.key, step.model, chosen)
-
-
 def one_thread() -> None:
     """Use one thread, as the run did: results differ in bits between one and two."""
     keep_no_primitives()  # each model's pool has another size
@@ -179,21 +171,3 @@ def _mapped(key: Key, _model: ModelStep) -> tuple[pd.DataFrame, np.ndarray]:
     points["class"] = Classes.of(_model.dataset).named(labels[points.image_id])
     points["image"] = [thumbnail(images[i]) for i in points.image_id]
     return points, projection.explained
-
-
-@st.cache_data(show_spinner=False, max_entries=12)
-def _redundancies(
-    key: Key, _model: ModelStep, chosen: dict[str, tuple[int, ...]]
-) -> tuple[dict[str, float], np.ndarray]:
-    one_thread()
-    ids = _model.pool_subset
-    images = _model.dataset.images
-    features = _model.model.features(images[ids])
-    places = {image_id: place for place, image_id in enumerate(ids.tolist())}
-    values = {
-        name: choices.redundancy(features[[places[i] for i in image_ids]])
-        for name, image_ids in chosen.items()
-    }
-    n = max((len(image_ids) for image_ids in chosen.values()), default=0)
-    generator = np.random.default_rng(_model.seed)
-    return values, choices.random_redundancy(features, n, _RANDOM_BATCHES, generator)

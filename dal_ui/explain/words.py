@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from dal_core.explain.batches import Group
+from dal_core.explain.information import Information
 from dal_core.explain.parts import Parts
 from dal_core.explain.pool import Place
 from dal_core.protocol.posteriors import PosteriorEntry
@@ -33,15 +35,109 @@ QUARREL = (
     "is disagreement. BALD asks for it: its label would prove some passes wrong."
 )
 FUNCTIONS = (
-    "Same network, same pool: which images would each function ask for now? Functions that "
-    "choose a batch as a whole are left out. An orange frame marks an image that several functions "
-    "choose. Its number says how many. Point at an image to find it in the other rows."
+    "Same network, same pool: which images would each function ask for now, and in which order? "
+    "The number below an image is its score, or what it adds to the images before it. An orange "
+    "frame marks an image that several functions choose. Its number says how many. Point at an "
+    "image to see which, and to find it in the other rows."
 )
+GROUPS: Mapping[Group, tuple[str, str]] = {
+    "scores": (
+        "Scores of single images",
+        "Each image gets a number of its own. The highest are asked for, even if they are alike.",
+    ),
+    "noise": (
+        "Scores with chance",
+        "The same score, but images are drawn at random, those with a high score more often. "
+        "So a batch is less of one kind.",
+    ),
+    "joint": (
+        "What labels tell together",
+        "These compare the predictions of many images under the same network. BatchBALD chooses "
+        "ten whose labels together tell most; EPIG asks what a label tells about other labels.",
+    ),
+    "places": (
+        "Where images lie",
+        "These choose images that are unlike each other, or that stand for many others. Distances "
+        "are measured between pixels or in the last hidden layer.",
+    ),
+    "labels": ("The labels so far", "These choose by the labels given so far."),
+    "random": ("Random", "The baseline: no function at all."),
+}
 MAP = (
     "The convolutions turn each image into a list of numbers, its *features*. The map shows the "
     "two directions in which the features vary most (*principal components*). Images that are "
     "close together look alike to the current network. Move the slider to see each query."
 )
+
+
+def left_out(problems: Mapping[str, str]) -> list[str]:
+    """Which functions have no batch here, a line for each reason.
+
+    Args:
+        problems: the reason by function, such as `asked_by` raises it.
+    """
+    names: dict[str, list[str]] = {}
+    for name, problem in problems.items():
+        reason = problem.partition("; allowed")[0].removeprefix(f"acquisition is {name!r}, which ")
+        names.setdefault(reason, []).append(display_name(name))
+    return [
+        f"**Not for this network:** {', '.join(those)} ({plain(reason)})."
+        for reason, those in names.items()
+    ]
+
+
+def redundancy(batch_size: int, by_chance: float, low: float, high: float) -> str:
+    """What the columns of the table of redundancy are."""
+    return (
+        f"**Classes predicted**: how many different classes the network predicts for the "
+        f"{batch_size} images. **Similarity**: how near two of them are in their pixels, on "
+        f"average, from 0 to 1; random batches have {by_chance:.3f}, nine in ten of them between "
+        f"{low:.3f} and {high:.3f}. **Joint share**: what the labels tell together, as a share of "
+        "the sum of the images' BALD scores; the lower, the more a batch asks the same thing again."
+        " **Covered**: how much of the weight beside no label lies beside the batch (see the tab "
+        "“What coverage covers”)."
+    )
+
+
+def information(found: Mapping[str, Information]) -> str:
+    """What the chart of joint information says, in its own numbers."""
+    said = [
+        f"{display_name(name)}'s batch: {one.joint[-1]:.2f} nats together, {one.summed[-1]:.2f} "
+        f"by the sum ({one.share or 0:.0%})"
+        for name, one in found.items()
+    ]
+    first = next(iter(found.values()))
+    return (
+        f"{'. '.join(said)}. The sum counts twice what two images both tell. BatchBALD maximises "
+        f"the joint information. {first.n_samples} samples can tell at most ln {first.n_samples} = "
+        f"{first.bound:.2f} nats apart."
+    )
+
+
+def coverage(weight: str) -> str:
+    """What the map of coverage shows."""
+    return (
+        f"Each point is an image of the pool. Its colour is its weight ({display_name(weight)}), "
+        "as far as no labelled or chosen image is close to it. Coverage picks the image that takes "
+        "most of this weight away, again and again. Move the slider to see what is left after "
+        "each pick."
+    )
+
+
+def coverage_legend(n_labelled: int, shown: float, n_images: int) -> str:
+    """What the marks of the map are, and how much it can show."""
+    return (
+        f"Orange rings: the picks, in their order. Blue diamonds: the {n_labelled} labelled images."
+        f" {n_images:,} images are to be covered. Closeness is measured in 64 directions of the "
+        f"pixels; the two drawn hold {shown:.0%} of their variance, so points may be close here "
+        "and far apart there. Point at a mark to see its image."
+    )
+
+
+def covered(shares: Mapping[str, float]) -> str:
+    """How much of the weight each batch covers."""
+    said = ", ".join(f"{display_name(name)} {share:.1%}" for name, share in shares.items())
+    return f"Of the weight beside no label, the whole batch covers: {said}."
 
 
 def sum_of(name: str, parts: Parts) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-IMAGE, FUNCTIONS, MAP, REPLAY = (
+IMAGE, FUNCTIONS, COVERAGE, MAP, REPLAY = (
     "One image",
-    "Several functions, one model",
+    "All functions, one model",
+    "What coverage covers",
     "A map of the pool",
     "Replay",
 )

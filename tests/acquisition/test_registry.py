@@ -297,7 +297,7 @@ def test_the_label_and_explain_pages_show_a_run_of_a_toy_function(
     assert not page.exception
     assert any(toy.title in text.value and toy.source in text.value for text in page.markdown)
     assert toy.equation in [text.value.strip("$\n") for text in page.latex]
-    page.session_state["explain-view"] = "Several functions, one model"
+    page.session_state["explain-view"] = "All functions, one model"
     page.run()
     assert not page.exception
 

@@ -138,7 +138,9 @@ def test_the_other_pages_are_accessible(
     expect_accessible(themed)
 
 
-@pytest.mark.parametrize("tab", ["One image", "Several functions", "A map of the pool", "Replay"])
+@pytest.mark.parametrize(
+    "tab", ["One image", "All functions", "What coverage", "A map of the pool", "Replay"]
+)
 def test_the_explaining_page_is_accessible(
     themed: Page, server: StreamlitServer, run_id: str, tab: str
 ) -> None:

@@ -122,10 +122,29 @@ def test_pointing_at_the_map_shows_the_image(
     assert picture.evaluate("image => image.complete && image.naturalWidth") == 56
 
 
+def test_a_slider_of_picks_changes_the_map_and_a_phone_does_not_scroll_sideways(
+    page: Page, server: StreamlitServer, run_id: str
+) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    for view in ("One image", "All functions, one model", "What coverage covers"):
+        open_page(page, server, run_id, view)
+        chart = page.get_by_role("tabpanel").get_by_test_id("stVegaLiteChart").first
+        expect(chart.locator("canvas, svg").first).to_be_visible(timeout=WORK_MS)
+        wait_until_drawn(page)
+        main = page.get_by_test_id("stMain")
+        assert main.evaluate("main => main.scrollWidth - main.clientWidth") <= 0, view
+    chart = charts(page).first
+    before = pixels(chart)
+    slider = page.locator("input[type=range][name=picks]")
+    assert (slider.get_attribute("min"), slider.get_attribute("max")) == ("0", "10")
+    slider.press("Home")
+    wait_for_other(chart, before)
+
+
 def test_a_tab_can_be_left_and_the_run_stays(
     page: Page, server: StreamlitServer, run_id: str
 ) -> None:
-    open_page(page, server, run_id, "Several functions, one model")
+    open_page(page, server, run_id, "All functions, one model")
     expect(page.get_by_text("Rank agreement")).to_be_visible(timeout=WORK_MS)
     page.get_by_role("link", name="Runs").click()
     expect(page.get_by_role("heading", name="Runs")).to_be_visible(timeout=WORK_MS)

@@ -11,14 +11,8 @@ from PIL import Image, ImageDraw
 from dal_core.acquisition import registry
 from dal_core.data.base import ImageDataset
 from dal_core.data.mnist_drawing import as_mnist
-from dal_core.explain.choices import (
-    choices,
-    class_counts,
-    overlap,
-    random_redundancy,
-    redundancy,
-    spearman,
-)
+from dal_core.explain.batches import Pool, asked_by, in_groups
+from dal_core.explain.choices import class_counts, overlap, spearman
 from dal_core.explain.pool import score_pool
 from dal_core.explain.pool_map import INITIAL, UNASKED, map_of, map_points, project
 from dal_core.explain.step import ModelStep
@@ -36,14 +30,6 @@ def fitted(mnist5k: ImageDataset) -> ModelStep:
 # -- choices -----------------------------------------------------------------------------------
 
 
-def test_every_function_that_scores_single_images_chooses(fitted: ModelStep) -> None:
-    chosen = choices(score_pool(fitted), 10)
-    scoring = [entry.name for entry in registry.functions() if entry.choose is None]
-    assert set(chosen) == set(scoring)
-    pool = set(fitted.labelled.unlabelled(fitted.split.pool).tolist())
-    assert all(len(set(ten)) == 10 and set(ten) <= pool for ten in chosen.values())
-
-
 def test_a_function_registered_later_appears_by_itself(fitted: ModelStep) -> None:
     def least_likely(probs):  # type: ignore[no-untyped-def]
         return 1 - probs.mean(0).amin(-1)
@@ -51,7 +37,10 @@ def test_a_function_registered_later_appears_by_itself(fitted: ModelStep) -> Non
     entry = replace(registry.get("variation_ratios"), name="least_likely", score=least_likely)
     registry.register(replace(entry, record_name="least_likely"))
     try:
-        assert "least_likely" in choices(score_pool(fitted), 10)
+        assert "least_likely" in score_pool(fitted).scores
+        assert "least_likely" in in_groups()["scores"]
+        ranking = score_pool(fitted).ranking("least_likely", 10)
+        assert asked_by(Pool(fitted), "least_likely", 10).image_ids == tuple(ranking.tolist())
     finally:
         registry.unregister("least_likely")
 
@@ -73,27 +62,6 @@ def test_rank_correlation_with_ties_is_that_of_mean_ranks() -> None:
     # by hand: ranks 1, 2.5, 2.5, 4 against 1, 2, 3, 4
     table = spearman({"a": np.array([1, 2, 2, 3]), "b": np.array([1, 2, 3, 4])})
     assert table.loc["a", "b"] == pytest.approx(4.5 / np.sqrt(4.5 * 5.0))
-
-
-def test_redundancy_is_the_mean_of_all_pairs() -> None:
-    rows = np.random.default_rng(1).normal(size=(5, 7))
-    units = rows / np.linalg.norm(rows, axis=1, keepdims=True)
-    pairs = [units[i] @ units[j] for i in range(5) for j in range(i)]
-    assert redundancy(rows) == pytest.approx(np.mean(pairs))
-    assert redundancy(np.ones((4, 3))) == pytest.approx(1.0)
-    assert redundancy(np.eye(3)) == pytest.approx(0.0)
-    assert np.isnan(redundancy(np.ones((1, 3))))
-
-
-def test_a_row_of_zeros_has_similarity_0_with_every_other() -> None:
-    assert redundancy(np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 0.0]])) == pytest.approx(1 / 3)
-
-
-def test_random_tens_come_from_the_given_generator() -> None:
-    rows = np.random.default_rng(1).normal(size=(50, 4))
-    one, other = (random_redundancy(rows, 10, 20, np.random.default_rng(3)) for _ in range(2))
-    assert len(one) == 20
-    assert np.array_equal(one, other)
 
 
 def test_classes_that_do_not_occur_count_nothing() -> None:

@@ -65,8 +65,9 @@ def test_charts_of_colour_images_and_unknown_labels() -> None:
     dataset = toys.dataset(toys.PARTLY)
     unknown = int(np.flatnonzero(dataset.labels < 0)[0])
     chosen = {"bald": (1, unknown), "random": (1, 2)}
-    assert "unknown" in set(batches_data(dataset, chosen)["class"])
-    assert drawn(batches_figure(dataset, chosen).to_dict()).count("<image ") == 4
+    gains = {"bald": (0.7, 0.6), "random": (0.9, 0.8)}
+    assert "unknown" in set(batches_data(dataset, chosen, gains)["class"])
+    assert drawn(batches_figure(dataset, chosen, gains).to_dict()).count("<image ") == 4
     data = examples_data(dataset)
     assert len(data) == 30
     assert set(data.label) == set(toys.CLASS_NAMES)

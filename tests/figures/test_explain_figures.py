@@ -15,17 +15,19 @@ import vl_convert
 from PIL import Image
 
 from dal_core.data.base import ImageDataset
+from dal_core.explain.information import Information
 from dal_core.explain.parts import Parts, parts_of
+from dal_core.explain.uncovered import Uncovered
 from dal_core.figures.batches import askers, batches_data, batches_figure
 from dal_core.figures.choices import (
     balance_data,
     balance_figure,
     correlation_data,
     correlation_figure,
-    redundancy_data,
-    redundancy_figure,
 )
 from dal_core.figures.classes import Classes
+from dal_core.figures.coverage_map import coverage_map_spec, covered_data, covered_figure
+from dal_core.figures.information import JOINT, information_data, information_figure
 from dal_core.figures.passes import passes_data, passes_spec, settling_data, settling_spec
 from dal_core.figures.png import thumbnail
 from dal_core.figures.pool_map import CLASS, pool_map_spec
@@ -141,13 +143,22 @@ def test_askers_are_counted_in_the_order_of_the_functions() -> None:
 
 def test_a_ten_knows_who_else_asks(mnist5k: ImageDataset) -> None:
     chosen = {"bald": (5, 9), "mean_std": (9, 700), "random": (1, 2)}
-    data = batches_data(mnist5k, chosen)
+    gains = {"bald": (0.71234, 0.5), "mean_std": (1234.5, 0.1), "random": (1.0, 0.99)}
+    data = batches_data(mnist5k, chosen, gains)
     nine = data[data.image_id == 9]
     assert nine.n_askers.tolist() == [2, 2]
     assert nine.askers.iloc[0] == "BALD, Mean std"
     assert nine.place.tolist() == [2, 1]
     assert data["class"].tolist() == [str(mnist5k.labels[i]) for i in data.image_id]
-    assert drawn(batches_figure(mnist5k, chosen).to_dict()).count("<image ") == 6
+    assert data.gain.tolist() == ["0.712", "0.5", "1,234", "0.1", "1", "0.99"]
+    picture = drawn(batches_figure(mnist5k, chosen, gains).to_dict())
+    assert picture.count("<image ") == 6 and "0.712" in picture
+
+
+def test_a_row_of_one_group_knows_who_asks_in_the_others(mnist5k: ImageDataset) -> None:
+    asked_by = askers({"bald": (5, 9), "random": (9, 2)})
+    data = batches_data(mnist5k, {"random": (9, 2)}, {"random": (0.9, 0.8)}, asked_by)
+    assert data.n_askers.tolist() == [2, 1] and data.askers.iloc[0] == "BALD, Random"
 
 
 def test_a_rounded_correlation_has_no_minus_zero_and_none_is_a_dash() -> None:
@@ -158,14 +169,61 @@ def test_a_rounded_correlation_has_no_minus_zero_and_none_is_a_dash() -> None:
     assert "BALD" in drawn(correlation_figure(table).to_dict())
 
 
-def test_balance_and_redundancy_show_a_row_per_function() -> None:
+def test_the_balance_shows_a_row_per_function() -> None:
     counts = {"bald": np.array([2, 0, 1]), "random": np.array([1, 1, 1])}
     assert balance_data(counts, THREE).images.tolist() == [2, 0, 1, 1, 1, 1]
     assert "BALD" in drawn(balance_figure(counts, THREE).properties(width=200).to_dict())
-    values = {"bald": 0.7, "random": 0.5}
-    assert redundancy_data(values).similarity.tolist() == [0.7, 0.5]
-    figure = redundancy_figure(values, np.array([0.4, 0.5, 0.6]), 10)
-    assert "Random" in drawn(figure.properties(width=200).to_dict())
+
+
+# -- joint information and coverage ------------------------------------------------------------
+
+
+def test_the_information_of_a_batch_is_drawn_below_its_bound() -> None:
+    found = {
+        "bald": Information((0.0, 0.7, 1.1), (0.0, 0.7, 1.4), 8),
+        "batchbald": Information((0.0, 0.7, 1.3), (0.0, 0.7, 1.35), 8),
+    }
+    data = information_data(found)
+    assert len(data) == 12
+    assert data[(data.function == "BatchBALD") & (data.kind == JOINT)].nats.tolist() == [
+        0,
+        0.7,
+        1.3,
+    ]
+    picture = drawn(information_figure(found).properties(width=300).to_dict())
+    assert "bound: ln 8 = 2.08" in picture and "sum of single scores" in picture
+    with pytest.raises(ValueError, match="found is empty"):
+        information_figure({})
+
+
+def covering(mnist5k: ImageDataset) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    table = points(mnist5k)[["image_id", "x", "y", "class", "image"]]
+    left = table.assign(left_0=[0.4, 0.3, 0.2, 0.1], left_1=[0.0, 0.3, 0.2, 0.1])
+    return left, table[:1].assign(number=1), pd.DataFrame({"x": [1.5], "y": [1.0]})
+
+
+def test_the_map_of_coverage_says_what_is_left_after_the_slider_s_picks(
+    mnist5k: ImageDataset,
+) -> None:
+    spec = coverage_map_spec(*covering(mnist5k), np.array([1.0, 0.6]), "digit")
+    (slider,) = spec["params"]
+    assert (slider["value"], slider["bind"]["min"], slider["bind"]["max"]) == (1, 0, 1)
+    assert "not covered: 0.6 of 1.0 (60.0%)" in drawn({**spec, "width": 300})
+    spec["params"] = [{**slider, "value": 0}]
+    assert "not covered: 1.0 of 1.0 (100.0%)" in drawn({**spec, "width": 300})
+
+
+def test_the_share_covered_grows_from_nothing() -> None:
+    left = np.array([[3.0, 1.0], [1.0, 1.0], [1.0, 0.0]])
+    none = np.zeros((0, 2))
+    one = Uncovered("bald", np.arange(2), left, none, none, none, 0.5)
+    data = covered_data({"bald_coverage": one})
+    assert data.covered.tolist() == [0, 0.5, 0.75] and one.covered == 0.75
+    assert "BALD-weighted" in drawn(
+        covered_figure({"bald_coverage": one}).properties(width=300).to_dict()
+    )
+    empty = Uncovered("bald", np.arange(2), 0 * left, none, none, none, 0.5)
+    assert empty.covered == 0 and covered_data({"bald": empty}).covered.tolist() == [0] * 3
 
 
 # -- the map -----------------------------------------------------------------------------------

@@ -120,7 +120,7 @@ def test_a_run_on_the_toy_needs_no_baseline_and_without_all_labels_no_oracle(
     assert "The next batch" not in [button.label for button in app.button]
 
 
-@pytest.mark.parametrize("view", ["One image", "Several functions, one model", "A map of the pool"])
+@pytest.mark.parametrize("view", ["One image", "All functions, one model", "A map of the pool"])
 def test_the_toy_is_explained_with_the_names_of_its_classes(
     store: Store, toy: ImageDataset, view: str
 ) -> None:

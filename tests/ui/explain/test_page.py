@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from dal_core.acquisition import registry
 from dal_core.data.base import ImageDataset
 from dal_core.execution.recompute import recompute
 from dal_core.experiments.control import create_run
+from dal_core.explain.batches import in_groups
 from dal_core.explain.parts import parts_of
 from dal_core.explain.pool import Place, score_pool
 from dal_core.explain.step import stored_step
@@ -32,6 +34,7 @@ from dal_ui.explain.model import Step
 from dal_ui.explain.pool_map import points_to_show
 from dal_ui.label import actions
 from dal_ui.shared.vega import stamped
+from dal_ui.tour.stops import COVERAGE, FUNCTIONS
 from tests import fast
 from tests.ui_kit import InlineWorkers, asked_run, new_run, open_query
 
@@ -160,12 +163,68 @@ def test_every_way_to_choose_an_image_shows_one(
     assert "passes predict" in texts(page) and "Label in the data set:" in texts(page)
 
 
-@pytest.mark.parametrize("view", ["Several functions, one model", "A map of the pool"])
-def test_the_other_views_are_drawn(store: Store, mnist5k: ImageDataset, view: str) -> None:
+@pytest.mark.parametrize(
+    ("view", "words"),
+    [
+        ("What coverage covers", explain_words.coverage("bald")),
+        ("A map of the pool", explain_words.MAP),
+    ],
+)
+def test_the_other_views_are_drawn(
+    store: Store, mnist5k: ImageDataset, view: str, words: str
+) -> None:
     run_id, _ = asked_run(store, mnist5k)
-    said = texts(explain_page(run_id, view))
-    words = explain_words.FUNCTIONS if view.startswith("Several") else explain_words.MAP
-    assert words in said
+    assert words in texts(explain_page(run_id, view))
+
+
+def test_every_function_is_shown_in_its_group_with_what_its_batch_is_worth(
+    store: Store, mnist5k: ImageDataset
+) -> None:
+    run_id, _ = asked_run(store, mnist5k)
+    page = explain_page(run_id, FUNCTIONS)
+    said = texts(page)
+    assert explain_words.FUNCTIONS in said
+    (table,) = [one.value for one in page.dataframe if "joint share" in one.value]
+    assert list(table.function) == [
+        registry.get(name).title for names in in_groups().values() for name in names
+    ]
+    for group in in_groups():
+        assert f"#### {explain_words.GROUPS[group][0]}" in said
+    assert table["joint share"].between(0, 1).all() and table["covered"].between(0, 1).all()
+    best = table.set_index("function").covered
+    assert best["BALD-weighted coverage"] > best["BALD"]
+    assert "BatchBALD's batch:" in said and "ln 256 = 5.55 nats" in said
+    assert not page.get("progress")
+
+
+def test_a_network_that_cannot_disagree_leaves_functions_out_in_one_line(
+    store: Store, mnist5k: ImageDataset
+) -> None:
+    spec = {"posterior": "deterministic", "num_mc_samples": 1}
+    run_id, _ = asked_run(store, mnist5k, acquisition="margin", **spec)
+    page = explain_page(run_id, FUNCTIONS)
+    (table,) = [one.value for one in page.dataframe if "joint share" in one.value]
+    out = [entry.title for entry in registry.functions() if entry.needs_disagreement]
+    assert not set(out) & set(table.function) and "Margin" in set(table.function)
+    lines = [one.value for one in page.caption if "Not for this network" in one.value]
+    assert len(lines) == 1 and all(title in lines[0] for title in out)
+    assert "scores how much samples disagree" in lines[0] and "allowed" not in lines[0]
+    page = explain_page(run_id, COVERAGE)
+    assert "Its colour is its weight (Max entropy)" in texts(page)
+    page.selectbox(key="explain-covered").set_value("bald").run()
+    assert any("Not for this network" in one.value for one in page.info)
+
+
+def test_what_coverage_covers_is_more_than_what_the_top_ten_cover(
+    store: Store, mnist5k: ImageDataset
+) -> None:
+    run_id, _ = asked_run(store, mnist5k)
+    page = explain_page(run_id, COVERAGE)
+    said = re.search(r"covers: BALD-weighted coverage ([.\d]+)%, BALD ([.\d]+)%", texts(page))
+    assert said is not None and float(said[1]) > float(said[2])
+    page.selectbox(key="explain-covered").set_value("random").run()
+    assert not page.exception
+    assert "covers: Random" in texts(page)
 
 
 def test_a_run_in_training_shows_the_network_before(store: Store, mnist5k: ImageDataset) -> None:
