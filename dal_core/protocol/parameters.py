@@ -90,6 +90,9 @@ class Protocol(BaseModel):
     drop_connect: tuple[Probability, Probability] = Field(
         (0.5, 0.5), description="probability that a weight of the two dense layers is dropped"
     )
+    prior_precision: float = Field(
+        100.0, gt=0, le=1_000_000, description="precision of the last layer's prior"
+    )
     n_networks: int = Field(3, ge=2, le=64, description="networks that each predict several times")
 
     @model_serializer(mode="wrap")

@@ -174,6 +174,7 @@ WRONG = [
     ("weights", "bset", "best, last"),
     ("posterior", "guess", ", ".join(posteriors.names())),
     ("drop_connect", "0.5", PAIR),
+    ("prior_precision", "0", "a number, above 0 and at most 1000000"),
     ("n_networks", "1", "a whole number, at least 2 and at most 64"),
 ]
 
