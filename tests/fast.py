@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -82,9 +82,12 @@ class Run:
         self.model = self.learner.fit(self.labelled, watch)
 
     def query(
-        self, progress: ImageProgress | None = None, n_kept: int | None = None
+        self,
+        progress: ImageProgress | None = None,
+        n_kept: int | None = None,
+        asked: Collection[int] = (),
     ) -> tuple[Query, np.ndarray | None]:
-        query, probs = self.learner.query(self.fitted, self.labelled, progress, n_kept)
+        query, probs = self.learner.query(self.fitted, self.labelled, progress, n_kept, asked)
         self.queries.append(query)
         return query, probs
 

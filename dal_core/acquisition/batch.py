@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Never
 
@@ -61,6 +61,10 @@ class Candidates:
         n_samples: T of the protocol.
         batch_size: number of images that are shown together.
         eps: the protocol's `entropy_eps`.
+        before: images that are asked for already and are no candidates; None if there are none. A
+            batch is chosen as if it went on after them. `pixels` and `features` have them among
+            the labelled images.
+        part_of: the candidates from which `without` made these, and which of them are left.
     """
 
     ids: np.ndarray
@@ -73,6 +77,8 @@ class Candidates:
     n_samples: int = 1
     batch_size: int = 10
     eps: float = 0.0
+    before: Candidates | None = None
+    part_of: tuple[Candidates, np.ndarray] | None = None
 
     @cached_property
     def probs(self) -> Tensor:
@@ -85,6 +91,36 @@ class Candidates:
         """The images at these positions as a batch."""
         at = np.asarray(positions, dtype=np.int64)
         return Batch(self.ids[at], np.asarray(gains), at)
+
+    def without(self, positions: Sequence[int] | np.ndarray) -> Candidates:
+        """These candidates after the images at these positions have been asked for.
+
+        The samples stay those that the model drew for all images together.
+        """
+        whole, kept = self.part_of or (self, np.ones(len(self.ids), dtype=bool))
+        left = kept.copy()
+        left[np.flatnonzero(kept)[np.asarray(positions, dtype=np.int64)]] = False
+        before = whole._part(~left) if not left.all() else None
+        return replace(whole._part(left), before=before, part_of=(whole, left))
+
+    def _part(self, kept: np.ndarray) -> Candidates:
+        """Some of the images, [N] bool; the others count as labelled."""
+        at, rest = torch.from_numpy(np.flatnonzero(kept)), torch.from_numpy(np.flatnonzero(~kept))
+
+        def places(of: Callable[[], Places]) -> Places:
+            points = of()
+            labelled = torch.cat([points.labelled, points.candidates[rest]])
+            return Places(points.candidates[at], labelled)
+
+        return replace(
+            self,
+            ids=self.ids[kept],
+            priority=self.priority[kept],
+            passes=lambda: [self.probs[:, at]],
+            joint=lambda positions, k: self.joint(at.numpy()[positions], k),
+            pixels=lambda: places(self.pixels),
+            features=lambda: places(self.features),
+        )
 
     def best(self, scores: np.ndarray, size: int) -> np.ndarray:
         """Positions of the `size` highest scores [N], best first."""
@@ -101,7 +137,8 @@ def select(
     """Choose the `size` best candidates, and keep the passes of the first of them.
 
     Args:
-        n_passes_kept: R, the number of images whose passes are returned.
+        n_passes_kept: R, the number of images whose passes are returned: those that may be asked
+            for. A function whose order lacks the prefix property chooses these batch after batch.
 
     Returns:
         The batch (shorter than `size` if there are fewer candidates), and the passes [T, R, C] of
@@ -111,7 +148,7 @@ def select(
         ValueError: the candidates lack what the function chooses by.
     """
     if function.choose is not None:
-        batch = function.choose(candidates, size)
+        batch = _choose(function, candidates, size, n_passes_kept)
         if "probs" not in vars(candidates):
             return batch, None
         return batch, candidates.probs[:, torch.from_numpy(batch.positions[:n_passes_kept])]
@@ -127,6 +164,24 @@ def select(
         best.add(start, chunk, probs)
         start += len(chunk)
     return top_k(candidates, scores, size), best.probs
+
+
+def _choose(
+    function: AcquisitionFunction, candidates: Candidates, size: int, n_asked: int
+) -> Batch:
+    """The function's order; without prefix property, `n_asked` images batch after batch."""
+    assert function.choose is not None
+    if function.prefix:
+        return function.choose(candidates, size)
+    chosen, gains = np.empty(0, dtype=np.int64), np.empty(0)
+    while len(chosen) < min(size, len(candidates.ids)):
+        left = np.delete(np.arange(len(candidates.ids)), chosen)
+        is_last = len(chosen) + candidates.batch_size >= min(n_asked, size)
+        n = size - len(chosen) if is_last else candidates.batch_size
+        batch = function.choose(candidates.without(chosen) if len(chosen) else candidates, n)
+        chosen = np.concatenate([chosen, left[batch.positions]])
+        gains = np.concatenate([gains, batch.gains])
+    return candidates.batch(chosen, gains)
 
 
 def top_k(candidates: Candidates, scores: np.ndarray, size: int) -> Batch:

@@ -59,7 +59,11 @@ def _choose_coreset(candidates: Candidates, size: int) -> Batch:
 
 
 def gradient_seeding(
-    mean: Tensor, hidden: Tensor, size: int, generator: np.random.Generator
+    mean: Tensor,
+    hidden: Tensor,
+    size: int,
+    generator: np.random.Generator,
+    before: tuple[Tensor, Tensor] | None = None,
 ) -> tuple[list[int], list[float]]:
     """k-means++ seeding of gradient embeddings (BADGE; Ash et al. 2020, algorithm 1).
 
@@ -72,34 +76,39 @@ def gradient_seeding(
     Args:
         mean: m, [N, C] mean prediction.
         hidden: h, [N, F] last hidden layer.
+        before: m and h of images that count as chosen already.
 
     Returns:
         Positions in order, and the squared distance of each when it was chosen (the squared norm
-        for the first).
+        for the first, if nothing came before).
     """
     import torch
 
-    q = mean.double().clone()
+    n = len(mean)
+    known = before or (mean[:0], hidden[:0])
+    q = torch.cat([mean, known[0]]).double()  # [N + A, C]
     q[torch.arange(len(q)), q.argmax(1)] -= 1
-    h = hidden.double()
+    h = torch.cat([hidden, known[1]]).double()
     norms = q.square().sum(1) * h.square().sum(1)
 
     def distances(to: int) -> Tensor:
-        return (norms + norms[to] - 2 * (q @ q[to]) * (h @ h[to])).clamp_(min=0)
+        return (norms[:n] + norms[to] - 2 * (q[:n] @ q[to]) * (h[:n] @ h[to])).clamp_(min=0)
 
-    chosen = [int(norms.argmax())]
-    gains = [float(norms[chosen[0]])]
-    nearest = distances(chosen[0])
-    nearest[chosen[0]] = 0
-    while len(chosen) < min(size, len(q)):
+    chosen: list[int] = []
+    gains: list[float] = []
+    if len(q) == n:
+        chosen, gains = [int(norms.argmax())], [float(norms.max())]
+    nearest = torch.stack([distances(to) for to in [*chosen, *range(n, len(q))]]).amin(0)
+    nearest[chosen] = 0
+    while len(chosen) < min(size, n):
         ends = nearest.cumsum(0)
         if ends[-1] <= 0:  # all that is left equals a chosen image
-            left = torch.ones(len(q), dtype=torch.bool)
+            left = torch.ones(n, dtype=torch.bool)
             left[chosen] = False
             best = int(left.double().argmax())
         else:
             at = torch.tensor(generator.random(), dtype=torch.double) * ends[-1]
-            best = int(torch.searchsorted(ends, at, right=True).clamp(max=len(q) - 1))
+            best = int(torch.searchsorted(ends, at, right=True).clamp(max=n - 1))
         gains.append(float(nearest[best]))
         chosen.append(best)
         nearest = torch.minimum(nearest, distances(best))
@@ -108,9 +117,14 @@ def gradient_seeding(
 
 
 def _choose_badge(candidates: Candidates, size: int) -> Batch:
-    mean = candidates.probs.mean(0).cpu()
-    hidden = candidates.features().candidates
-    return candidates.batch(*gradient_seeding(mean, hidden, size, candidates.generator))
+    own, before = _mean_and_hidden(candidates), None
+    if candidates.before is not None:
+        before = _mean_and_hidden(candidates.before)
+    return candidates.batch(*gradient_seeding(*own, size, candidates.generator, before))
+
+
+def _mean_and_hidden(candidates: Candidates) -> tuple[Tensor, Tensor]:
+    return candidates.probs.mean(0).cpu(), candidates.features().candidates
 
 
 def typical_of_clusters(
@@ -261,5 +275,6 @@ for _name, _title, _hint, _equation, _source, _colour, _choose in _ENTRIES:
             needs="features",
             colour=_colour,
             choose=_choose,
+            prefix=_name not in ("typiclust", "cluster_margin"),
         )
     )

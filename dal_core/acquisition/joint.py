@@ -30,6 +30,7 @@ def batchbald(
     size: int,
     generator: np.random.Generator,
     n_configurations: int = N_CONFIGURATIONS,
+    before: Tensor | None = None,
 ) -> tuple[list[int], list[float]]:
     """Greedy choice of the images whose labels together tell most about the weights.
 
@@ -46,6 +47,7 @@ def batchbald(
         probs: [T, N, C] consistent samples.
         size: number of images to choose.
         generator: draws the configurations.
+        before: [T, A, C] of images that count as chosen already.
 
     Returns:
         Positions in order and the gain of each in nats, at least 0 up to sampling error. The sum
@@ -58,6 +60,10 @@ def batchbald(
     conditional = torch.special.entr(p).sum(-1).mean(0)  # [N]
     log_likelihood = torch.zeros(1, n_passes, dtype=torch.double)  # [M, T] of each configuration
     weights = torch.ones(1, dtype=torch.double)  # q, [M]
+    for known in before.double().unbind(1) if before is not None else ():  # [T, C] each
+        log_likelihood, weights = _extend(
+            log_likelihood, weights, known, generator, n_configurations
+        )
     open_ = torch.ones(n_images, dtype=torch.bool)
     chosen: list[int] = []
     gains: list[float] = []
@@ -121,10 +127,13 @@ def _choose_batchbald(candidates: Candidates, size: int) -> Batch:
     scores = bald(candidates.probs, candidates.eps).cpu().numpy()
     order = candidates.best(scores, len(scores))
     chosen_from = order[:N_CHOSEN_FROM]
-    # A batch and as many in reserve; the rest follow by BALD alone, for they are hardly ever asked.
-    n_joint = min(size, 2 * candidates.batch_size)
-    samples = candidates.joint(chosen_from, N_SAMPLES)
-    picked, gains = batchbald(samples, n_joint, candidates.generator)
+    # Beyond a batch the images follow by BALD alone: `select` chooses batch after batch.
+    n_joint = min(size, candidates.batch_size)
+    samples, before = candidates.joint(chosen_from, N_SAMPLES), None
+    if candidates.before is not None:
+        asked = np.arange(len(candidates.before.ids))
+        before = candidates.before.joint(asked, N_SAMPLES)
+    picked, gains = batchbald(samples, n_joint, candidates.generator, before=before)
     positions = chosen_from[picked]
     rest = order[~np.isin(order, positions)][: size - len(positions)]
     return candidates.batch([*positions, *rest], [*gains, *[0.0] * len(rest)])
@@ -146,6 +155,7 @@ register(
         colour="wine",
         choose=_choose_batchbald,
         needs_disagreement=True,
+        prefix=False,
     )
 )
 

@@ -51,6 +51,8 @@ class AcquisitionFunction:
         needs_disagreement: it scores how much samples differ, so that one sample gives all images
             the same score.
         takes_eps: `score` has an argument `eps`, the protocol's `entropy_eps`.
+        prefix: the images after a batch in its order are those it would choose next, had the
+            batch been asked for. Otherwise `batch.select` chooses batch after batch.
     """
 
     name: str
@@ -67,6 +69,7 @@ class AcquisitionFunction:
     choose: Callable[[Candidates, int], Batch] | None = None
     needs_disagreement: bool = False
     takes_eps: bool = False
+    prefix: bool = True
 
     @property
     def scores_images(self) -> bool:

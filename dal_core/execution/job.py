@@ -11,9 +11,9 @@ import math
 import time
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 from concurrent.futures import Executor
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ import numpy as np
 from dal_core.data import catalogue
 from dal_core.data.base import ImageDataset
 from dal_core.execution.checkpoints import FILE_NAME, load_fitted, save_fitted
+from dal_core.execution.continuous import store_ranking
 from dal_core.execution.environment import environment_of
 from dal_core.execution.predictions import Predictions, load_predictions, save_predictions
 from dal_core.execution.recompute import labelled_at, recompute, stored_model
@@ -30,7 +31,7 @@ from dal_core.protocol.run_spec import RunSpec
 from dal_core.record_file.writer import RecordWriter
 from dal_core.run import oracle
 from dal_core.run.environment import Environment
-from dal_core.run.events import RANKING_KEPT, Query, StepResult
+from dal_core.run.events import Query, StepResult
 from dal_core.run.labelled import Labelled, labelled_of
 from dal_core.run.next_task import Task, answers_itself, next_task
 from dal_core.run.rows import Diverged, Part, Progress, RunNotFound, RunRow
@@ -239,11 +240,13 @@ class Job:
 
     def _rank(self, fitted: Fitted) -> None:
         """Store a ranking with all its passes: in continuous mode later queries come from it."""
-        self.store.add_ranking(self.run.run_id, *self._ask(fitted, RANKING_KEPT))
+        store_ranking(self.store, self.state, partial(self._ask, fitted))
 
-    def _ask(self, fitted: Fitted, n_kept: int) -> tuple[Query, np.ndarray | None]:
+    def _ask(
+        self, fitted: Fitted, n_kept: int, asked: Collection[int] = ()
+    ) -> tuple[Query, np.ndarray | None]:
         watch = self._watch_images("score")
-        query, probs = self.learner.query(fitted, self.labelled, watch, n_kept)
+        query, probs = self.learner.query(fitted, self.labelled, watch, n_kept, asked)
         _check_finite(query.n_labelled, {"a score": math.fsum(query.scores)})
         if probs is None and self.run.kind == "person":
             # Random acquisition makes no passes, but the page shows the model's predictions.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -67,8 +67,9 @@ class Member(BayesianCNNLearner):
         labelled: Labelled,
         progress: ImageProgress | None = None,
         n_kept: int | None = None,
+        asked: Collection[int] = (),
     ) -> tuple[Query, np.ndarray | None]:
-        result = super().query(fitted, labelled, progress, n_kept)
+        result = super().query(fitted, labelled, progress, n_kept, asked)
         self._with_share({}, fitted, "score")
         return result
 

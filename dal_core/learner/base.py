@@ -6,7 +6,7 @@ model that was fitted to them. Importing this module does not import torch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -76,6 +76,7 @@ class Learner(Protocol):
         labelled: Labelled,
         progress: ImageProgress | None = None,
         n_kept: int | None = None,
+        asked: Collection[int] = (),
     ) -> tuple[Query, np.ndarray | None]:
         """Choose the images to ask for next.
 
@@ -84,6 +85,8 @@ class Learner(Protocol):
             progress: called with (images done, N) while scoring.
             n_kept: number of images whose passes are returned; None for twice the batch, the most
                 that a page shows.
+            asked: images that were asked since those of `labelled`. The choice leaves them out and
+                goes on after them.
 
         Returns:
             The query, and the passes [T, R, C] float32 of the first R = `n_kept` images of its

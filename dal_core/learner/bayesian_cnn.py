@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import cached_property
@@ -138,8 +138,13 @@ class BayesianCNNLearner:
         labelled: Labelled,
         progress: ImageProgress | None = None,
         n_kept: int | None = None,
+        asked: Collection[int] = (),
     ) -> tuple[Query, np.ndarray | None]:
-        """Rank the pool by the acquisition score (docs/method.md, sections 3 and 5.3)."""
+        """Choose from the pool by the acquisition function (docs/method.md, 3 and 5.3).
+
+        Images already asked need not be in the pool's subset. The model's samples do not depend on
+        them. If nothing else is in the pool, they are ranked.
+        """
         own = _own(fitted)
         if not matches(own, labelled):
             raise ValueError("the model was fitted to other labels; call fit() first")
@@ -149,7 +154,7 @@ class BayesianCNNLearner:
             raise ValueError("the pool is empty: there is no image left to ask for")
         batch, probs = select(
             registry.get(self.spec.acquisition),
-            self.candidates(own, ids, progress=progress),
+            self.candidates(own, ids, progress=progress, asked=asked),
             RANKING_KEPT,
             n_passes_kept=n_kept or 2 * self.protocol.n_samples_to_acquire,
         )
@@ -257,25 +262,51 @@ class BayesianCNNLearner:
         ids: np.ndarray,
         acquisition: str | None = None,
         progress: ImageProgress | None = None,
+        asked: Collection[int] = (),
     ) -> Candidates:
         """The images to choose from, with the random numbers of the choice.
 
         Args:
             ids: int64 [N], the pool images scored at this step (`pool_subset`).
             acquisition: the function that chooses; None for the run's own.
+            asked: as for `query`.
         """
+        name = acquisition or self.spec.acquisition
+        if not asked or set(asked).issuperset(ids.tolist()):
+            return self._candidates(fitted, ids, ids[:0], name, progress)
+        outside = np.array(sorted(set(asked).difference(ids.tolist())), dtype=np.int64)
+        whole = self._candidates(fitted, ids, outside, name, progress)
+        return whole.without(np.flatnonzero(np.isin(whole.ids, list(asked))))
+
+    def _candidates(
+        self,
+        fitted: FittedCNN,
+        ids: np.ndarray,
+        more: np.ndarray,
+        acquisition: str,
+        progress: ImageProgress | None,
+    ) -> Candidates:
+        """The images `ids`, then `more`, which change neither the samples nor the ties of `ids`."""
         seed, n_labelled = self.spec.seed, fitted.n_labelled
         ties = numpy_generator(seed, Purpose.TIES, n_labelled)
-        needs_nothing = registry.get(acquisition or self.spec.acquisition).needs == "nothing"
+        needs_nothing = registry.get(acquisition).needs == "nothing"
         purpose = Purpose.RANDOM_SCORES if needs_nothing else Purpose.SELECTION
+        both = np.concatenate([ids, more])
+        priority = tie_order(len(ids), self.protocol.ties, ties)
+
+        def passes() -> Iterable[Tensor]:
+            yield from self._passes(fitted, ids, Purpose.MC_DROPOUT_POOL, progress)
+            if len(more):
+                yield from self._passes(fitted, more, Purpose.MC_DROPOUT_POOL, None)
+
         return Candidates(
-            ids,
-            tie_order(len(ids), self.protocol.ties, ties),
-            lambda: self._passes(fitted, ids, Purpose.MC_DROPOUT_POOL, progress),
+            both,
+            np.concatenate([priority, np.arange(len(ids), len(both))]),
+            passes,
             numpy_generator(seed, purpose, n_labelled),
-            joint=lambda positions, k: self._joint(fitted, ids[positions], k),
-            pixels=lambda: self._places(self._pixel_space.coordinates, fitted, ids),
-            features=lambda: self._places(fitted.model.hidden, fitted, ids),
+            joint=lambda positions, k: self._joint(fitted, both[positions], k),
+            pixels=lambda: self._places(self._pixel_space.coordinates, fitted, both),
+            features=lambda: self._places(fitted.model.hidden, fitted, both),
             n_samples=self.protocol.num_mc_samples,
             batch_size=self.protocol.n_samples_to_acquire,
             eps=self.protocol.entropy_eps,

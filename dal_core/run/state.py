@@ -206,6 +206,12 @@ class RunState:
             unmeasured=(),
         )
 
+    def asked_since(self, after: int) -> frozenset[int]:
+        """The images asked since the submission `after`: answered, skipped or on the screen."""
+        answered = (one.answers for one in self.submissions if one.submission_id > after)
+        shown = self.open_query.shown() if self.open_query else ()
+        return frozenset((*(a.image_id for answers in answered for a in answers), *shown))
+
     def is_state(self, after: int) -> bool:
         """Whether `after` is 0 or a submission of the run that is not retracted."""
         return after == 0 or any(one.submission_id == after for one in self.submissions)

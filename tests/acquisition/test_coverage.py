@@ -14,6 +14,7 @@ from dal_core.acquisition.coordinates import (
     squared_distances,
 )
 from dal_core.acquisition.coverage import weighted_coverage
+from dal_core.acquisition.greedy import cover
 
 
 def slow_coverage(
@@ -41,6 +42,17 @@ def slow_coverage(
         chosen.append(-best)
         gains.append(gain)
     return chosen, gains
+
+
+def test_coverage_goes_on_as_if_its_first_images_were_labelled() -> None:
+    draws = np.random.default_rng(5)
+    there = torch.from_numpy(draws.normal(size=(40, 5)).astype(np.float32))
+    weights = torch.from_numpy(draws.gamma(1, size=40).astype(np.float32))
+    similarity = squared_distances(there, there).div(-4).exp()
+    order, gains = cover(similarity, weights, torch.zeros(40), 8)
+    second, more = cover(similarity, weights, similarity[order[:4]].amax(0), 4)
+    assert second == order[4:]
+    assert more == pytest.approx(gains[4:], rel=1e-5)
 
 
 @pytest.mark.parametrize("n_labelled", [0, 4])

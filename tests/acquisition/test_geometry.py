@@ -57,6 +57,36 @@ def test_badge_draws_by_the_distances_of_the_explicit_gradients() -> None:
     assert gains == pytest.approx(worth, rel=1e-6)
 
 
+def test_badge_goes_on_after_images_that_are_asked_already() -> None:
+    mean = torch.softmax(2 * points(25, 4), -1)
+    hidden = points(25, 6, seed=2).abs()
+    chosen, gains = gradient_seeding(
+        mean[5:], hidden[5:], 3, np.random.default_rng(7), (mean[:5], hidden[:5])
+    )
+    q = mean.double().numpy().copy()
+    q[np.arange(25), q.argmax(1)] -= 1
+    gradients = np.einsum("nc,nf->ncf", q, hidden.double().numpy()).reshape(25, -1)
+    generator, there = np.random.default_rng(7), list(range(5))
+    for position, gain in zip(chosen, gains, strict=True):
+        nearest = np.array(
+            [min(((g - gradients[j]) ** 2).sum() for j in there) for g in gradients[5:]]
+        )
+        at = generator.random() * nearest.sum()
+        assert position == int(np.searchsorted(nearest.cumsum(), at, side="right"))
+        assert gain == pytest.approx(nearest[position], rel=1e-6)
+        there.append(position + 5)
+
+
+def test_coreset_goes_on_as_if_its_first_images_were_labelled() -> None:
+    places = Places(points(30), points(3, seed=1))
+    order, gains = farthest_first(places, 8, start=0)
+    first, left = order[:4], [n for n in range(30) if n not in order[:4]]
+    asked = Places(places.candidates[left], torch.cat([places.labelled, places.candidates[first]]))
+    second, distances = farthest_first(asked, 4, start=0)
+    assert [left[n] for n in second] == order[4:]
+    assert distances == pytest.approx(gains[4:], rel=1e-5)
+
+
 def test_badge_goes_on_when_only_copies_are_left() -> None:
     mean = torch.softmax(points(2, 4), -1).repeat(3, 1)
     hidden = points(2, 6, seed=2).abs().repeat(3, 1)

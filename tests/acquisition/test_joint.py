@@ -58,6 +58,17 @@ def test_batchbald_equals_the_joint_information_counted_label_by_label(seed: int
     assert gains == pytest.approx(worth, abs=1e-9)
 
 
+def test_batchbald_goes_on_after_images_that_are_asked_already() -> None:
+    probs = samples(6, 7, 3, seed=4)
+    order, gains = slow_batchbald(probs.numpy(), 4)
+    left = [n for n in range(7) if n not in order[:2]]
+    chosen, worth = batchbald(
+        probs[:, left], 2, np.random.default_rng(0), before=probs[:, order[:2]]
+    )
+    assert [left[n] for n in chosen] == order[2:]
+    assert worth == pytest.approx(gains[2:], abs=1e-9)
+
+
 def test_the_first_image_is_that_of_bald() -> None:
     probs = samples(10, 20, 4)
     chosen, gains = batchbald(probs, 1, np.random.default_rng(0))

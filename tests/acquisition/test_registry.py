@@ -211,6 +211,60 @@ def test_a_batch_chosen_as_a_whole_has_distinct_images_with_gains(
         assert torch.equal(kept, probs[:, torch.from_numpy(batch.ids[:4] - 100)])
 
 
+@pytest.mark.parametrize("name", registry.names())
+def test_a_batch_is_the_head_of_a_longer_order_so_that_a_skip_takes_the_next_of_it(
+    name: str,
+) -> None:
+    batch, _ = select(registry.get(name), surroundings(30), 4, n_passes_kept=4)
+    longer, _ = select(registry.get(name), surroundings(30), 20, n_passes_kept=4)
+    assert longer.ids[:4].tolist() == batch.ids.tolist()
+    assert longer.gains[:4].tolist() == batch.gains.tolist()
+
+
+@pytest.mark.parametrize("name", [name for name in BATCHES if not registry.get(name).prefix])
+def test_an_order_without_prefix_property_is_chosen_batch_after_batch(
+    name: str,
+) -> None:
+    entry, there = registry.get(name), surroundings(30)
+    assert entry.choose is not None
+    first = entry.choose(there, 4)
+    second = entry.choose(there.without(first.positions), 4)
+    order, _ = select(entry, surroundings(30), 20, n_passes_kept=8)
+    assert order.ids[:8].tolist() == [*first.ids, *second.ids]
+
+
+@pytest.mark.parametrize("name", registry.names())
+def test_what_is_asked_already_is_never_chosen_and_the_passes_stay_with_their_images(
+    name: str,
+) -> None:
+    left = surroundings(30).without(np.arange(0, 30, 3)).without([0, 1])
+    batch, kept = select(registry.get(name), left, 12, n_passes_kept=5)
+    assert len(set(batch.ids.tolist())) == 12
+    assert not {*range(100, 130, 3), 101, 102}.intersection(batch.ids.tolist())
+    if kept is not None:
+        probs = torch.cat(list(surroundings(30).passes()), dim=1)
+        assert torch.equal(kept, probs[:, torch.from_numpy(batch.ids[:5] - 100)])
+
+
+@pytest.mark.parametrize("name", ["bald_coverage", "entropy_coverage", "batchbald", "coreset"])
+def test_no_copy_of_an_image_that_is_asked_already_is_chosen(name: str) -> None:
+    draws = np.random.default_rng(8)
+    single = torch.from_numpy(draws.normal(size=(10, 4)).astype(np.float32))
+    points = torch.cat([20 * single, 20 * single])
+    logits = torch.from_numpy(draws.normal(scale=30, size=(8, 10, 3)).astype(np.float32))
+    probs = torch.softmax(torch.cat([logits, logits], dim=1), -1)
+    twins = replace(
+        surroundings(20),
+        passes=lambda: [probs],
+        joint=lambda positions, k: probs[:k, torch.from_numpy(positions)],
+        pixels=lambda: Places(points, points[:0]),
+        features=lambda: Places(points, points[:0]),
+    )
+    asked = select(registry.get(name), twins, 2, n_passes_kept=2)[0].positions
+    batch, _ = select(registry.get(name), twins.without(asked), 1, n_passes_kept=1)
+    assert not {n % 10 for n in asked.tolist()}.intersection(n % 10 for n in batch.ids - 100)
+
+
 @pytest.mark.parametrize("name", BATCHES)
 def test_a_choice_is_the_same_for_the_same_random_numbers(name: str) -> None:
     one, other = (

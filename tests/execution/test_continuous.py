@@ -314,6 +314,65 @@ def test_a_person_who_is_slower_than_the_fit_gets_every_point_of_the_strict_curv
     assert (asked.ranking, asked.scores) == (first.ranking, first.scores)
 
 
+def rankings(store: Store, run_id: str) -> list[tuple[int, list[int]]]:
+    """(number of labels, images) of every stored ranking, oldest first."""
+    with SqliteStore(store.home)._reading.connect() as connection:
+        rows = connection.execute(select(schema.rankings).order_by(schema.rankings.c.number))
+        return [(row.n_labelled, row.ranking) for row in rows if row.run_id == run_id]
+
+
+@pytest.mark.parametrize("acquisition", ["bald", "bald_coverage", "typiclust", "random"])
+def test_a_model_chooses_without_what_is_labelled_skipped_or_on_the_screen(
+    store: Store, mnist5k: ImageDataset, acquisition: str
+) -> None:
+    run_id = person_run(store, mnist5k, acquisition, n_acquisition_steps=4)
+    finish(store, run_id)
+    query = opened(store, run_id)
+    give(store, query, answers_to(query, skipped=[query.ranking[2]]))
+    shown = opened(store, run_id).shown()
+    finish(store, run_id)
+    n_labelled, ranking = rankings(store, run_id)[-1]
+    assert n_labelled == 30
+    assert not set(ranking).intersection((*query.shown([query.ranking[2]]), query.ranking[2]))
+    assert not set(ranking).intersection(shown)
+    assert opened(store, run_id).shown() == shown  # a person may be looking at it
+    label(store, run_id, mnist5k)
+    assert list(opened(store, run_id).ranking) == ranking  # its order from the first image on
+
+
+def test_what_an_older_model_asks_meanwhile_makes_the_new_one_choose_again(
+    store: Store, mnist5k: ImageDataset, fits: list[int]
+) -> None:
+    run_id = person_run(store, mnist5k, "bald_coverage", n_acquisition_steps=4)
+    finish(store, run_id)
+    label(store, run_id, mnist5k)
+    n_epochs = experiment_kit.FAST["n_epochs"]
+    # While the model of 30 labels scores, its pool known already, a batch is given.
+    assert finish(store, run_id, at_call(n_epochs + 1, lambda: label(store, run_id, mnist5k)))
+    of_30 = [ranking for n_labelled, ranking in rankings(store, run_id) if n_labelled == 30]
+    log = store.log(run_id)
+    on_screen = log.queries[log.submissions[-1].query_id], log.open_query
+    assert fits == [20, 30, 40]
+    assert len(of_30) == 2
+    late = opened(store, run_id).shown()
+    assert set(of_30[0]).intersection(late) and not set(of_30[1]).intersection(late)
+    assert on_screen[1] is not None and on_screen[1].asked_by == 20
+
+
+def test_of_an_order_without_prefix_property_three_batches_are_asked(
+    store: Store, mnist5k: ImageDataset
+) -> None:
+    run_id = person_run(store, mnist5k, "typiclust", n_acquisition_steps=5)
+    finish(store, run_id)
+    assert [len(ranking) for _, ranking in rankings(store, run_id)] == [30]
+    label(store, run_id, mnist5k)
+    label(store, run_id, mnist5k)
+    label(store, run_id, mnist5k)
+    assert store.log(run_id).open_query is None  # the next batch comes from a newer model
+    finish(store, run_id)
+    assert opened(store, run_id).asked_by == 50
+
+
 @pytest.mark.parametrize("acquisition", ["bald", "random"])
 def test_every_image_that_is_asked_can_be_explained(
     store: Store, mnist5k: ImageDataset, acquisition: str

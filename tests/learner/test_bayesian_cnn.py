@@ -153,6 +153,31 @@ def test_equal_scores_are_not_ordered_by_their_place_in_the_subset(mnist5k: Imag
     assert asked(again).ranking == rankings["random"]
 
 
+@pytest.mark.parametrize("name", ["bald", "bald_coverage", "random"])
+def test_what_was_asked_meanwhile_is_left_out_and_changes_no_sample(
+    mnist5k: ImageDataset, name: str
+) -> None:
+    run = fast.run(mnist5k, name)
+    run.fit()
+    alone, passes = run.query()
+    outside = [int(i) for i in run.pool() if i not in set(run.step_pool().tolist())][:2]
+    asked = {*alone.ranking[:3], *outside}
+    query, probs = run.query(asked=asked)
+    assert len(query.ranking) == RANKING_KEPT
+    assert not asked.intersection(query.ranking)
+    if name == "bald":
+        assert query.ranking[:97] == alone.ranking[3:]
+        assert query.scores[:97] == alone.scores[3:]
+        assert passes is not None and probs is not None
+        assert np.array_equal(probs[:, :17], passes[:, 3:])
+
+
+def test_with_all_of_the_pool_asked_there_is_still_a_ranking(mnist5k: ImageDataset) -> None:
+    run = fast.run(mnist5k)
+    run.fit()
+    assert run.query(asked=run.pool().tolist())[0].ranking == run.query()[0].ranking
+
+
 def test_random_makes_no_forward_pass(
     mnist5k: ImageDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:

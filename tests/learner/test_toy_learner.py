@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -64,8 +64,10 @@ class Guesser:
         labelled: Labelled,
         progress: ImageProgress | None = None,
         n_kept: int | None = None,
+        asked: Collection[int] = (),
     ) -> tuple[Query, np.ndarray | None]:
         ids = tuple(labelled.unlabelled(self.split.pool)[:100].tolist())
+        ids = tuple(one for one in ids if one not in asked)
         size, n = self.spec.protocol.n_samples_to_acquire, labelled.n_labelled
         name = f"query-{labelled.after}"
         scores = tuple(np.linspace(1, 0, len(ids)).tolist())
