@@ -18,10 +18,10 @@ from dal_core.run.next_task import next_task
 from dal_core.run.rows import RunNotFound
 from dal_core.run.state import RunState
 from dal_core.run.summary import RunSummary
-from dal_ui.explain import model
+from dal_ui.explain import model, tour_facts
 from dal_ui.explain.choices import choices_view
 from dal_ui.explain.coverage import coverage_view
-from dal_ui.explain.image import image_view
+from dal_ui.explain.image import image_view, start_again
 from dal_ui.explain.model import Step
 from dal_ui.explain.pool_map import map_view
 from dal_ui.explain.words import before_corrections, network_names
@@ -33,13 +33,18 @@ from dal_ui.shared.datasets import dataset_available
 from dal_ui.shared.markdown import plain
 from dal_ui.shared.widgets import address_choice, choice
 from dal_ui.tour.card import VIEW_KEY, tour
-from dal_ui.tour.stops import COVERAGE, FUNCTIONS, IMAGE, MAP, REPLAY
+from dal_ui.tour.stops import COVERAGE, FUNCTIONS, IMAGE, MAP, PASSES, REPLAY
 
 VIEWS: dict[str, Callable[[Step], None]] = {
     IMAGE: image_view,
     FUNCTIONS: choices_view,
     COVERAGE: coverage_view,
     MAP: map_view,
+}
+NUMBERS: dict[str, Callable[[Step], str]] = {
+    PASSES: tour_facts.of_passes,
+    FUNCTIONS: tour_facts.of_functions,
+    COVERAGE: tour_facts.of_coverage,
 }
 # A chart that is wider than a phone scrolls by itself; the page does not.
 STYLE = "<style>[data-testid='stVegaLiteChart'] {max-width: 100%; overflow-x: auto;}</style>"
@@ -56,7 +61,7 @@ def render() -> None:
         st.error(f"There is no run “{plain(named)}” here. It may have been deleted.")
         named = None
     run_id = _choose(named)
-    tour(store, workers, run_id)
+    tour(store, workers, run_id, reset=start_again, shown=_numbers)
     log = _log(run_id)
     if log is None:
         st.write(
@@ -67,6 +72,15 @@ def render() -> None:
             shell.go_to(None)
         return
     _draw(log)
+
+
+def _numbers(run_id: str, which: str) -> str:
+    """What the newest network of a run shows at a stop of the tour; empty without a network."""
+    log = _log(run_id)
+    if log is None:
+        return ""
+    step = model.open_step(log, runtime.dataset(log.run.spec.protocol.dataset))
+    return NUMBERS[which](step) if step is not None and len(step.model.pool_subset) else ""
 
 
 def _log(run_id: str | None) -> RunState | None:

@@ -20,7 +20,9 @@ from dal_core.store.base import Store
 from dal_core.store.experiments import ExperimentRow
 
 TITLE = "Demo: BALD beside random"
+COVERAGE_TITLE = "Demo: coverage beside BALD and random"
 ACQUISITIONS = ("bald", "random")
+COVERAGE = "bald_coverage"  # a third run, which the tour shows if it is there
 SEED = 1
 
 
@@ -80,5 +82,25 @@ def create(store: Store, dataset: ImageDataset, device: str = "cpu") -> Experime
     )
 
 
+def coverage_run(store: Store, dataset: ImageDataset) -> RunState | None:
+    """The run that chooses by coverage, from the same start; None if there is none."""
+    found = store.find_oracle_run(_spec(dataset, COVERAGE))
+    return store.log(found.run_id) if found is not None else None
+
+
+def add_coverage(store: Store, dataset: ImageDataset, device: str = "cpu") -> ExperimentRow:
+    """Direct such a run to its end, in an experiment that shares the demo's runs."""
+    return control.create_experiment(
+        *(store, dataset, protocol(), (*ACQUISITIONS, COVERAGE), (SEED,)),
+        full_data=False,
+        title=COVERAGE_TITLE,
+        device=device,
+    )
+
+
 def _specs(dataset: ImageDataset) -> list[RunSpec]:
-    return [RunSpec(dataset.fingerprint, protocol(), name, SEED) for name in ACQUISITIONS]
+    return [_spec(dataset, name) for name in ACQUISITIONS]
+
+
+def _spec(dataset: ImageDataset, acquisition: str) -> RunSpec:
+    return RunSpec(dataset.fingerprint, protocol(), acquisition, SEED)

@@ -143,6 +143,18 @@ def disputed_image(pool: PoolScores) -> int:
     return int(pool.image_ids[high[pool.scores["bald"][high].argmax()]])
 
 
+def disagreement(pool: PoolScores, image_id: int) -> float:
+    """The share of a pool image's entropy that is disagreement: BALD / entropy; 0 without entropy.
+
+    Raises:
+        ValueError: the image was not scored.
+    """
+    entropy, bald = pool.score_of("max_entropy", image_id), pool.score_of("bald", image_id)
+    if entropy is None or bald is None:
+        raise ValueError(f"image is {image_id}; allowed: one that was scored")
+    return bald / entropy if entropy > 0 else 0.0
+
+
 def _high_entropy(pool: PoolScores) -> np.ndarray:
     """Positions of the HIGH_ENTROPY_SHARE of the pool with the highest entropy."""
     if not len(pool):

@@ -59,6 +59,12 @@ def batch(step: Step, name: str) -> Asked | str:
     return _batch(step.key, step.model, name, step.batch_size)
 
 
+def judged(step: Step, name: str) -> Judged | None:
+    """One function's batch with its numbers; None if it has none."""
+    asked = batch(step, name)
+    return _judged(step.key, step.model, asked) if isinstance(asked, Asked) else None
+
+
 def alike_by_chance(step: Step) -> np.ndarray:
     """The similarity of random batches of the pool."""
     return _by_chance(step.key, step.model, step.batch_size)

@@ -14,7 +14,14 @@ import streamlit as st
 from dal_core.acquisition import registry
 from dal_core.data.base import ImageDataset
 from dal_core.explain.parts import Parts, parts_of, scored_functions, settling
-from dal_core.explain.pool import Place, PoolScores, ambiguous_image, disputed_image, place_of
+from dal_core.explain.pool import (
+    Place,
+    PoolScores,
+    ambiguous_image,
+    disagreement,
+    disputed_image,
+    place_of,
+)
 from dal_core.figures.classes import Classes
 from dal_core.figures.passes import passes_spec, settling_spec
 from dal_core.figures.png import image_data_uri
@@ -86,7 +93,7 @@ def _choose(step: Step, pool: PoolScores) -> Chosen | None:
         default=ASKED,
         required=True,
         wrap=True,
-        key="explain-source",
+        key=key_for("explain-source", ()),
     )
     if source == DRAW:
         return _drawn(step.dataset)
@@ -95,7 +102,8 @@ def _choose(step: Step, pool: PoolScores) -> Chosen | None:
     st.image(image_data_uri(pixels, 6), width=IMAGE_SIDE)
     st.caption(_about(step, image_id))
     if source in (AMBIGUOUS, QUARREL):
-        st.caption(words.AMBIGUOUS if source == AMBIGUOUS else words.QUARREL)
+        said = words.ambiguous if source == AMBIGUOUS else words.quarrel
+        st.caption(said(disagreement(pool, image_id), step.model.posterior.rows))
     return Chosen(pixels, image_id)
 
 
@@ -201,6 +209,12 @@ def _slider(
 def _reset() -> None:
     for name in SETTINGS:
         renew(f"explain-{name}")
+
+
+def start_again() -> None:
+    """Put the view back to the first image asked for, at the run's own settings."""
+    _reset()
+    renew("explain-source")
 
 
 def _passes(step: Step, chosen: Chosen, dropout: tuple[float, float] | None) -> tuple[Any, bool]:

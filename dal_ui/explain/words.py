@@ -26,14 +26,6 @@ _SETTLES = "Each score is an estimate from T rows: noisy with few, steadier with
 _MORE_DROPOUT = (
     " More dropout makes the passes differ more, which raises every score that measures difference."
 )
-AMBIGUOUS = (
-    "**Ambiguous**: the passes agree that several classes are possible. Entropy is high, but "
-    "little of it is disagreement. BALD prefers other images: this label would teach little."
-)
-QUARREL = (
-    "**Quarrel**: many passes are sure, but of different classes. Entropy is high, and much of it "
-    "is disagreement. BALD asks for it: its label would prove some passes wrong."
-)
 FUNCTIONS = (
     "Same network, same pool: which images would each function ask for now, and in which order? "
     "The number below an image is its score, or what it adds to the images before it. An orange "
@@ -68,6 +60,24 @@ MAP = (
     "two directions in which the features vary most (*principal components*). Images that are "
     "close together look alike to the current network. Move the slider to see each query."
 )
+
+
+def ambiguous(share: float, rows: str = "passes") -> str:
+    """Why the image was found; `share` of its entropy is disagreement between the rows."""
+    return (
+        f"**Ambiguous**: the {rows} agree that several classes are possible. Entropy is high, and "
+        f"{share:.0%} of it is disagreement (BALD), less than in any other image of such entropy. "
+        "BALD prefers other images: this label would teach little."
+    )
+
+
+def quarrel(share: float, rows: str = "passes") -> str:
+    """Why the image was found; `share` of its entropy is disagreement between the rows."""
+    return (
+        f"**Quarrel**: the {rows} disagree on this image more than on any other of such entropy. "
+        f"{share:.0%} of its entropy is disagreement (BALD). BALD asks for it: its label would "
+        f"prove some {rows} wrong."
+    )
 
 
 def left_out(problems: Mapping[str, str]) -> list[str]:

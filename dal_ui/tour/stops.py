@@ -1,4 +1,4 @@
-"""The guided tour's texts: six stops, each with one thing to do and one to see."""
+"""The guided tour's texts: seven stops, each with one thing to do and one to see."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ IMAGE, FUNCTIONS, COVERAGE, MAP, REPLAY = (
     "Replay",
 )
 
+PASSES = "passes"
+
 
 @dataclass(frozen=True)
 class Stop:
@@ -22,6 +24,7 @@ class Stop:
         beside: whether the replay shows the Random run beside the BALD run.
         n_labelled: the step at which the replay begins; None for other tabs.
         equation: LaTeX, or empty.
+        shows: which numbers of the page's network are added to `see`; empty for none.
     """
 
     title: str
@@ -33,6 +36,7 @@ class Stop:
     equation: str = ""
     beside: bool = False
     n_labelled: int | None = None
+    shows: str = ""
 
 
 STOPS = (
@@ -73,7 +77,8 @@ STOPS = (
         equation=r"\mathbb{I} = \mathbb{H}\Big[\frac{1}{T}\sum_t p_t\Big] - "
         r"\frac{1}{T}\sum_t \mathbb{H}[p_t]",
         do="Choose *Ambiguous*, then *Quarrel*, and read *How each score is computed*.",
-        see="Entropy is high for both. BALD is high only for the quarrel.",
+        see="How much of each entropy is disagreement.",
+        shows=PASSES,
         source="Houlsby et al. 2011; report, section 2.2.2, equation 2.",
     ),
     Stop(
@@ -82,14 +87,30 @@ STOPS = (
         text="Rules called *acquisition functions* turn the same T rows into one number per "
         "image: the entropy of the mean, BALD, the share of passes that vote against the majority "
         "(*variation ratios*), the spread of the probabilities (*mean std*), or a random number "
-        "(*random*). Each function asks for the images with the highest numbers.",
+        "(*random*). Each of these asks for the images with the highest numbers; further down are "
+        "functions that choose a batch as a whole.",
         equation=r"\begin{gathered} \mathrm{VR} = 1 - \frac{1}{T}\max_c \sum_t "
         r"\mathbb{1}\big[\arg\max p_t = c\big] \\[6pt] "
         r"\mathrm{MSTD} = \frac{1}{C}\sum_c \mathrm{std}_t\, p_{t,c} \end{gathered}",
         do="Find an image with an orange frame: several functions choose it.",
-        see="The functions agree on some images only. A batch may contain similar images, since "
-        "each image is chosen without regard to the others.",
+        see="Which images several functions choose from the same rows.",
+        shows=FUNCTIONS,
         source="Report, section 2.2, equations 1 to 4; Freeman 1965 for variation ratios.",
+    ),
+    Stop(
+        title="Why not just the top ten?",
+        view=COVERAGE,
+        text="A score looks at each image alone. A near copy of an image gets nearly the same "
+        "score, so ten labels may teach one thing. **BALD-weighted coverage** chooses the ten "
+        "together: a pick counts the BALD of all images close to it, except those that a labelled "
+        "or chosen image is close to already.",
+        equation=r"f(S) = \sum_i w_i \max\Big(c_i, \max_{j \in S} k(i, j)\Big)",
+        do="Under *Batch of*, choose *BALD*, then *BALD-weighted coverage*. Move the slider of "
+        "picks from 0 to 10 for each.",
+        see="How much of the weight is left after each pick.",
+        shows=COVERAGE,
+        source="Nemhauser, Wolsey and Fisher 1978 on coverage; Kirsch et al. 2019 on why batches "
+        "repeat themselves.",
     ),
     Stop(
         title="Where the queries are",
