@@ -18,7 +18,7 @@ from dal_core.acquisition import registry
 from dal_core.cli import experiments, values
 from dal_core.cli.errors import DONE, FAILED, INTERRUPTED, WrongUse
 from dal_core.cli.resuming import check_same_data, other_dataset, other_versions, refuse_changes
-from dal_core.cli.run import say
+from dal_core.cli.run import check_oracle, say
 from dal_core.cli.table_of_runs import watching
 from dal_core.data import catalogue
 from dal_core.execution.pool import Workers, n_cores
@@ -170,6 +170,7 @@ def _begin(wanted: Wanted, device: str, home: Path | None) -> tuple[Store, Exper
     noise = values.noise(wanted.noise)
     title = values.title(wanted.title)
     data = catalogue.load(protocol.dataset)
+    check_oracle(data)
     with values.named("--set" if wanted.set else "--dataset"):
         control.specs(data, protocol, acquisitions, seeds, full_data=wanted.full_data)
     store = values.open_store(home, create=True)

@@ -18,6 +18,7 @@ from dal_core.cli.errors import DONE, FAILED, INTERRUPTED, Failed, WrongUse
 from dal_core.cli.resuming import check_same_data, other_dataset, other_versions, refuse_changes
 from dal_core.cli.watching import watching
 from dal_core.data import catalogue
+from dal_core.data.base import ImageDataset
 from dal_core.experiments.control import create_run
 from dal_core.protocol.run_spec import MAX_SEED, RunSpec
 from dal_core.record_file.sync import write_run_record
@@ -49,11 +50,16 @@ class Stops:
     until_labels: str | None = None
     until_accuracy: str | None = None
 
-    def read(self, spec: RunSpec) -> dict[str, Any]:
-        """The directives for the options that were given. Raises WrongUse."""
+    def read(self, spec: RunSpec, n_initial: int | None = None) -> dict[str, Any]:
+        """The directives for the options that were given. Raises WrongUse.
+
+        Args:
+            n_initial: size of the initial set; None: that of the protocol.
+        """
         given: dict[str, Any] = {}
         if self.until_labels is not None:
-            least, most = spec.protocol.train_size, spec.max_labels
+            least = spec.protocol.train_size if n_initial is None else n_initial
+            most = spec.labels_at_end(least)
             given["until_labels"] = values.whole_number(
                 "--until-labels", self.until_labels, least, most
             )
@@ -127,13 +133,23 @@ def _begin(wanted: Wanted, stops: Stops, device: str, home: Path | None) -> tupl
     Stops(None, stops.until_accuracy).read(RunSpec("", protocol, acquisition, seed))
     data = catalogue.load(protocol.dataset)
     spec = RunSpec(data.fingerprint, protocol, acquisition, seed, noise)
-    directives = stops.read(spec)
     with values.named("--set" if wanted.set else "--dataset"):
-        split_of(spec, data)
+        split = split_of(spec, data)
+    check_oracle(data)
+    directives = stops.read(spec, len(split.initial))
     store = values.open_store(home, create=True)
     row = create_run(store, data, spec, device=device, **directives)
-    store.set_directives(row.run_id, oracle_until=spec.max_labels)
+    store.set_directives(row.run_id, oracle_until=row.max_labels)
     return store, row
+
+
+def check_oracle(data: ImageDataset) -> None:
+    """Refuse a data set none of whose labels are known, before a run of the oracle is created."""
+    if not data.known.any():
+        raise WrongUse(
+            f"--dataset is {data.name!r}, which has no labels for the oracle to answer with; "
+            "allowed: a data set with labels (`dal app` lets you label this one)"
+        )
 
 
 def _resume(text: str, stops: Stops, home: Path | None) -> tuple[Store, RunRow]:
@@ -144,11 +160,11 @@ def _resume(text: str, stops: Stops, home: Path | None) -> tuple[Store, RunRow]:
             f"--resume is {text!r}, a run that a person labels; allowed: a run of the oracle "
             "(the app can let the oracle answer a person's run)"
         )
-    directives = stops.read(row.spec)
+    directives = stops.read(row.spec, row.n_initial)
     check_same_data(text, "a run", row)
     if is_locked(store.home, row.run_id):
         raise RunBusy(f"run {row.run_id} is being worked on by another process; try again later")
-    store.set_directives(row.run_id, oracle_until=row.spec.max_labels, paused=False, **directives)
+    store.set_directives(row.run_id, oracle_until=row.max_labels, paused=False, **directives)
     store.retry(row.run_id)
     return store, row
 

@@ -115,6 +115,6 @@ def watching(store: Store, run_id: str, sizes: list[int] | None = None) -> Itera
 def sizes_ahead(log: RunState, until_labels: int | None) -> list[int]:
     """Numbers of labels of the steps that the run has not measured, within its label budget."""
     spec, measured = log.run.spec, {step.after for step in log.steps}
-    most = min(spec.max_labels, until_labels or spec.max_labels)
+    most = min(log.run.max_labels, until_labels or log.run.max_labels)
     first = log.n_labelled + (spec.protocol.n_samples_to_acquire if log.after in measured else 0)
     return list(range(first, most + 1, spec.protocol.n_samples_to_acquire))

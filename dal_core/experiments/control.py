@@ -99,7 +99,7 @@ def fork_run(
         device=device,
     )
     if not person:
-        store.set_directives(run.run_id, oracle_until=spec.max_labels)
+        store.set_directives(run.run_id, oracle_until=run.max_labels)
     return store.run(run.run_id)
 
 
@@ -183,7 +183,7 @@ def resume(store: Store, experiment_id: str) -> None:
     for run, _ in store.experiments.summaries(experiment_id):
         store.set_directives(
             run.run.run_id,
-            oracle_until=run.run.spec.max_labels,
+            oracle_until=run.run.max_labels,
             paused=False,
             until_labels=None,
             until_accuracy=None,

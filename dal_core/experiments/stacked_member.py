@@ -39,8 +39,9 @@ class Member(BayesianCNNLearner):
 
     @property
     def is_stackable(self) -> bool:
-        """Whether its posterior supports stacked training."""
-        return posteriors.get(self.protocol.posterior).lockstep
+        """Whether its posterior supports stacked training, and there is always one to train."""
+        has_labels = self.protocol.initial_set == "balanced"
+        return has_labels and posteriors.get(self.protocol.posterior).lockstep
 
     def forget(self) -> None:
         """Drop precomputed results that were not used."""

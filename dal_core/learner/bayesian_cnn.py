@@ -21,6 +21,7 @@ from dal_core.acquisition.top_k import tie_order
 from dal_core.data.base import ImageDataset
 from dal_core.learner.base import Arrays, Facts, Fitted, ImageProgress, matches
 from dal_core.posterior.base import CPU, ImageKind, LabelledImages, PosteriorModel, make_posterior
+from dal_core.posterior.untrained import Untrained
 from dal_core.protocol.parameters import Protocol
 from dal_core.protocol.randomness import Purpose, numpy_generator, torch_seed
 from dal_core.protocol.run_spec import FULL_DATA, RunSpec
@@ -28,6 +29,8 @@ from dal_core.run.events import RANKING_KEPT, Confusion, Query, StepResult
 from dal_core.run.labelled import Labelled
 from dal_core.run.splits import Split, split_of
 from dal_core.training.loop import Training, Watch
+
+FIRST_BATCH = "typiclust"  # chooses by the pixels alone
 
 
 @dataclass
@@ -120,6 +123,8 @@ class BayesianCNNLearner:
 
     def fit(self, labelled: Labelled, watch: Watch | None = None) -> FittedCNN:
         """Train from scratch on these labels (docs/method.md, section 5.1)."""
+        if not labelled.n_labelled:
+            return self.fitted(Untrained(self.dataset.n_classes), labelled)
         is_bound = self.spec.acquisition == FULL_DATA
         model = self.posterior.fit(
             self.dataset.images[labelled.ids],
@@ -152,9 +157,10 @@ class BayesianCNNLearner:
         ids = self.pool_subset(labelled)
         if not len(ids):
             raise ValueError("the pool is empty: there is no image left to ask for")
+        acquisition = self.acquisition_at(labelled.n_labelled)
         batch, probs = select(
-            registry.get(self.spec.acquisition),
-            self.candidates(own, ids, progress=progress, asked=asked),
+            registry.get(acquisition),
+            self.candidates(own, ids, acquisition, progress, asked=asked),
             RANKING_KEPT,
             n_passes_kept=n_kept or 2 * self.protocol.n_samples_to_acquire,
         )
@@ -213,6 +219,8 @@ class BayesianCNNLearner:
             training = Training(
                 train_losses, val_losses, facts["best_epoch"], facts["seconds"]["train"]
             )
+            if not labelled.n_labelled:
+                return self.fitted(Untrained(self.dataset.n_classes), labelled)
             return self.fitted(self.posterior.load(arrays, training), labelled)
         except (KeyError, TypeError, ValueError):  # written by a version with another format
             return None
@@ -223,6 +231,16 @@ class BayesianCNNLearner:
         """The result of a fit: a model that was trained on these labels."""
         seconds = {"train": model.training.seconds}
         return FittedCNN(model, labelled, self.spec.key, seconds)
+
+    def acquisition_at(self, n_labelled: int) -> str:
+        """The function that chooses at this size of the training set.
+
+        Before the first label there is no model to ask. The most typical image of each cluster is
+        then asked for, unless the run's function needs no model (docs/method.md, section 4).
+        """
+        own = self.spec.acquisition
+        needs_nothing = own != FULL_DATA and registry.get(own).needs == "nothing"
+        return own if n_labelled or needs_nothing else FIRST_BATCH
 
     def seed(self, purpose: Purpose, n_labelled: int) -> int:
         """The seed for a purpose at a size of the training set."""

@@ -37,7 +37,10 @@ SubsetSize = Annotated[int, Field(ge=1)] | Literal["all"]
 # One value, or a short list.
 _SETTING = YamlLimits(characters=200, values=20, depth=3, references=0)
 
-SPLIT_PARAMETERS = ("dataset", "train_size", "initial_with_replacement", "val_size", "test_size")
+SPLIT_PARAMETERS = (
+    *("dataset", "initial_set", "train_size", "initial_with_replacement"),
+    *("val_size", "test_size"),
+)
 """The parameters that decide the role of every image, with the data and seed (`run.splits`)."""
 
 
@@ -55,14 +58,21 @@ class Protocol(BaseModel):
     dropout: tuple[Probability, Probability] = Field(
         (0.5, 0.25), description="dropout probability before the first and the second dense layer"
     )
+    initial_set: Literal["balanced", "known", "empty"] = Field(
+        "balanced",
+        description="what a run starts with: equally many images of each class, all images whose "
+        "class is known, or nothing",
+    )
     train_size: int = Field(
-        20, ge=1, description="labels in the initial training set, equally many of each class"
+        20,
+        ge=0,
+        description="labels in a balanced initial set, equally many of each class",
     )
     initial_with_replacement: bool = Field(
         False,
         description="draw the initial images with replacement, so that one may be drawn twice",
     )
-    val_size: int = Field(1000, ge=1, description="images held out for the validation loss")
+    val_size: int = Field(1000, ge=0, description="images held out for the validation loss")
     test_size: int | None = Field(
         None, ge=1, description="test images, only for data sets without a test set of their own"
     )
@@ -96,14 +106,14 @@ class Protocol(BaseModel):
     n_networks: int = Field(3, ge=2, le=64, description="networks that each predict several times")
 
     @model_serializer(mode="wrap")
-    def _leave_out_what_only_posteriors_read(
-        self, serialise: SerializerFunctionWrapHandler
-    ) -> dict[str, Any]:
+    def _leave_out_later_defaults(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """So that keys, protocols and records equal those stored before a parameter existed."""
         values: dict[str, Any] = serialise(self)
         for key, value in posterior_defaults().items():
             if getattr(self, key) == value:
                 values.pop(key, None)
+        if self.initial_set == "balanced":
+            values.pop("initial_set", None)
         return values
 
     @field_validator("*", mode="before")
@@ -131,7 +141,7 @@ class Protocol(BaseModel):
 
     @model_validator(mode="after")
     def _fits_the_dataset(self) -> Protocol:
-        _check_train_size(self.train_size, self.dataset)
+        _check_initial_set(self)
         _check_test_size(self.test_size, self.dataset)
         entry = posteriors.get(self.posterior)
         _check_only_read(self, entry)
@@ -185,12 +195,26 @@ def allowed(key: str, dataset: str) -> str:
     if key == "train_size" and dataset in DATASETS:
         n_classes = DATASETS[dataset].n_classes
         return f"a whole number, at least {n_classes} and a multiple of {n_classes}"
+    if key == "val_size":
+        return "a whole number, at least 1"
     return _in_words(Protocol.model_json_schema()["properties"][key])
 
 
-def _check_train_size(size: int, dataset: str) -> None:
-    if size % DATASETS[dataset].n_classes:
-        raise ValueError(f"train_size is {size}; allowed: {allowed('train_size', dataset)}")
+def _check_initial_set(protocol: Protocol) -> None:
+    """A balanced set needs a size; the others have none, and may do without validation."""
+    p = protocol
+    if p.initial_set == "balanced":
+        if not p.train_size or p.train_size % DATASETS[p.dataset].n_classes:
+            words = allowed("train_size", p.dataset)
+            raise ValueError(f"train_size is {p.train_size}; allowed: {words}")
+        if not p.val_size:
+            raise ValueError(f"val_size is 0; allowed: {allowed('val_size', p.dataset)}")
+    elif p.train_size:
+        raise ValueError(
+            f"train_size is {p.train_size}; allowed: 0, since initial_set is {p.initial_set!r}"
+        )
+    if not p.val_size and p.weights == "best":
+        raise ValueError("weights is 'best'; allowed: last, since val_size is 0")
 
 
 def _check_test_size(size: int | None, dataset: str) -> None:

@@ -92,11 +92,13 @@ def with_dataset(base: Protocol, dataset: str) -> Protocol:
     if dataset == base.dataset:
         return base
     loader = DATASETS[dataset]
-    changes: dict[str, Any] = {"dataset": dataset, "test_size": None}
-    per_class = max(1, round(base.train_size / loader.n_classes))
+    changes: dict[str, Any] = {"dataset": dataset, "test_size": None, "initial_set": "balanced"}
+    # A base that starts without a balanced set, or without validation, has no such sizes.
+    train_size, val_size = base.train_size or 20, base.val_size or 1000
+    per_class = max(1, round(train_size / loader.n_classes))
     changes["train_size"] = per_class * loader.n_classes
     changes |= loader.protocol_defaults
-    changes["val_size"] = min(base.val_size, changes.get("val_size", base.val_size))
+    changes["val_size"] = min(val_size, changes.get("val_size", val_size))
     return override(base, changes)
 
 

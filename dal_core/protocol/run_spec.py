@@ -73,5 +73,10 @@ class RunSpec:
     @property
     def max_labels(self) -> int:
         """Labels in the training set at the last evaluated step (docs/method.md, section 5)."""
+        return self.labels_at_end(0)
+
+    def labels_at_end(self, n_initial: int) -> int:
+        """`max_labels` of a run that starts with `n_initial` labels, if its set is not balanced."""
         p = self.protocol
-        return p.train_size + p.n_acquisition_steps * p.n_samples_to_acquire
+        first = p.train_size if p.initial_set == "balanced" else n_initial
+        return first + p.n_acquisition_steps * p.n_samples_to_acquire

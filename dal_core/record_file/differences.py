@@ -14,6 +14,7 @@ UNWRITTEN: Mapping[str, object] = {
     "noise": 0.0,
     "n_classes": N_CLASSES,
     **posterior_defaults(),
+    "initial_set": "balanced",
 }
 _NOT_COMPARED = ("protocol", "run_on_full")  # a name, and what was run beside the runs
 

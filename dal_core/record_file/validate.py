@@ -82,7 +82,7 @@ def _check_params(params: Mapping[str, Any]) -> None:
             if key == "which_model" and not isinstance(value, str):
                 raise RecordError(f"params.{name}.{key} is {shown(value)}, it must be a name")
     _check_seeds(_list(_get(exp, "params.exp", "seed_sequence"), "params.exp.seed_sequence"))
-    _whole(_get(exp, "params.exp", "train_size"), "params.exp.train_size", 1)
+    _whole(_get(exp, "params.exp", "train_size"), "params.exp.train_size", 0)
     _whole(_get(al, "params.al", "n_acquisition_steps"), "params.al.n_acquisition_steps", 0)
     _whole(_get(al, "params.al", "n_samples_to_acquire"), "params.al.n_samples_to_acquire", 1)
 

@@ -128,6 +128,11 @@ class RunRow:
         return len(self.loader.class_names)
 
     @property
+    def max_labels(self) -> int:
+        """Labels in the training set at the last evaluated step (docs/method.md, section 5)."""
+        return self.spec.labels_at_end(self.n_initial)
+
+    @property
     def has_test_set(self) -> bool:
         """Whether accuracy and mutual information can be measured."""
         return self.split_sizes.get("test") != 0

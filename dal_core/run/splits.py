@@ -25,9 +25,10 @@ if TYPE_CHECKING:
 class Split:
     """Image ids (int64) by role; no image has two roles.
 
-    `initial` is ordered class by class and may contain an image twice if the protocol draws with
-    replacement; `pool` is every training image without another role. The labels of `initial`,
-    `validation` and `test` are known. `test` is empty where the data set has no test set.
+    `initial` is ordered class by class, may be empty, and may contain an image twice if the
+    protocol draws with replacement; `pool` is every training image without another role. The
+    labels of `initial`, `validation` and `test` are known. `test` is empty where the data set has
+    no test set.
     """
 
     initial: np.ndarray
@@ -55,7 +56,7 @@ def make_split(dataset: ImageDataset, protocol: Protocol, seed: int) -> Split:
     _check_total(dataset, protocol, len(known))
     test, rest = _test_images(dataset, protocol, known)
     validation, rest = rest[: protocol.val_size], rest[protocol.val_size :]
-    initial = _balanced(dataset, protocol, rest, generator)
+    initial = _initial(dataset, protocol, rest, generator)
     pool = np.setdiff1d(shuffled, np.concatenate([test, validation, initial]))
     _check_subset("pool_subset_size", protocol.pool_subset_size, len(pool))
     if len(test):
@@ -93,6 +94,16 @@ def _test_images(
         return dataset.test_ids[dataset.known[dataset.test_ids]], known
     size = protocol.test_size or 0
     return known[:size], known[size:]
+
+
+def _initial(
+    dataset: ImageDataset, protocol: Protocol, ids: np.ndarray, generator: np.random.Generator
+) -> np.ndarray:
+    """The initial set, chosen from `ids`, class by class."""
+    if protocol.initial_set == "balanced":
+        return _balanced(dataset, protocol, ids, generator)
+    chosen = ids if protocol.initial_set == "known" else ids[:0]
+    return chosen[np.lexsort((chosen, dataset.labels[chosen]))]
 
 
 def _balanced(

@@ -15,7 +15,7 @@ def finished(log: RunState | RunSummary) -> str | None:
     if run.spec.acquisition == FULL_DATA:
         return f"the bound is trained on all {n:,} images"
     # A correction can remove a label, but that does not allow another step.
-    if n >= run.spec.max_labels or log.n_submissions >= protocol.n_acquisition_steps:
+    if n >= run.max_labels or log.n_submissions >= protocol.n_acquisition_steps:
         return f"all {protocol.n_acquisition_steps} acquisition steps are done"
     if run.until_labels is not None and n + batch > run.until_labels:
         return f"the label budget of {run.until_labels} is used"

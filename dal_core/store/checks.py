@@ -119,10 +119,11 @@ def check_fork(log: RunState, after: int, spec: RunSpec) -> None:
         _check_same(name, getattr(origin.protocol, name), getattr(spec.protocol, name))
     n_labelled = log.n_labelled_at(after)
     n_asked = sum(one.submission_id <= after for one in log.submissions)
-    if n_labelled >= spec.max_labels or n_asked >= spec.protocol.n_acquisition_steps:
+    most = spec.labels_at_end(log.run.n_initial)
+    if n_labelled >= most or n_asked >= spec.protocol.n_acquisition_steps:
         raise ValueError(
             f"a fork at {n_labelled} labels has nothing left to ask: n_acquisition_steps is "
-            f"{spec.protocol.n_acquisition_steps}, which ends at {spec.max_labels} labels; "
+            f"{spec.protocol.n_acquisition_steps}, which ends at {most} labels; "
             "allowed: a fork before that, or more steps"
         )
 

@@ -144,7 +144,7 @@ def fork_by_hand(store: Store, dataset: ImageDataset, log: RunState, device: str
     """
     origin = log.run.spec
     protocol = origin.protocol
-    if log.n_submissions >= protocol.n_acquisition_steps or log.n_labelled >= origin.max_labels:
+    if log.n_submissions >= protocol.n_acquisition_steps or log.n_labelled >= log.run.max_labels:
         protocol = override(protocol, {"n_acquisition_steps": log.n_submissions + MORE_BATCHES})
     spec = replace(origin, protocol=protocol, noise=0.0)
     title = name_from(f"by hand from {log.run.title or log.run.run_id}")
@@ -161,7 +161,7 @@ def hand_over(store: Store, log: RunState, n_batches: int | None) -> None:
     """Let the oracle answer the next batches; None: to the end of the run. Raises RunReadOnly."""
     check_may_change(store, log.run.run_id)
     spec = log.run.spec
-    until = spec.max_labels
+    until = log.run.max_labels
     if n_batches is not None:
         until = min(until, log.n_labelled + n_batches * spec.protocol.n_samples_to_acquire)
     store.retry(log.run.run_id)

@@ -172,6 +172,7 @@ WRONG = [
     ("weight_decay", "-0.1", "a number, at least 0 and at most 1"),
     ("full_data_batch_size", "0", WHOLE),
     ("weights", "bset", "best, last"),
+    ("initial_set", "none", "balanced, known, empty"),
     ("posterior", "guess", ", ".join(posteriors.names())),
     ("drop_connect", "0.5", PAIR),
     ("prior_precision", "0", "a number, above 0 and at most 1000000"),

@@ -51,6 +51,11 @@ class About:
     added_at: str
 
     @property
+    def labels_known(self) -> bool:
+        """Whether every image has a known class."""
+        return self.n_known == self.n_images
+
+    @property
     def title(self) -> str:
         """What people call the data set."""
         return f"{self.name} ({self.n_images:,} images, {len(self.class_names)} classes)"

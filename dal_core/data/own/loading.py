@@ -24,6 +24,8 @@ from dal_core.data.own.form import IMAGES, LABELS
 from dal_core.limits.npy import map_array
 from dal_core.limits.refused import Refused
 
+_ENOUGH = 10  # images of each class, to draw test images and a balanced initial set
+
 
 def names(home: Path) -> Iterator[str]:
     """The data sets of a home in alphabetical order, damaged ones too."""
@@ -85,12 +87,16 @@ def _loader(folder: Path, _changed: int, _size: int) -> Loader:
 
 def protocol_defaults(about: About) -> dict[str, Any]:
     """The sizes of split and subsets that fit the data set."""
-    n_training = about.n_images - about.n_test
+    sizes: dict[str, Any] = {}
     # Beyond 10,000 images, the report's subset sizes are kept.
-    sizes: dict[str, Any] = {"val_size": max(1, min(1000, about.n_known // 10))}
-    if n_training <= 10_000:
+    if about.n_images - about.n_test <= 10_000:
         sizes |= {"pool_subset_size": "all", "test_subset_size": "all"}
-    if _test_set(about) == "drawn":
+    if not about.labels_known or about.rarest < _ENOUGH:
+        # No balanced set can be drawn. What is labelled already is learnt from the start.
+        initial = "empty" if about.labels_known else "known"
+        return sizes | {"initial_set": initial, "train_size": 0, "val_size": 0, "weights": "last"}
+    sizes["val_size"] = max(1, min(1000, about.n_known // 10))
+    if not about.n_test:
         sizes["test_size"] = max(1, min(1000, about.n_known // 5))
     return sizes
 
@@ -99,7 +105,7 @@ def _test_set(about: About) -> TestSet:
     """Test images are drawn only where every label is known, and there are enough of each class."""
     if about.n_test:
         return "own"
-    return "drawn" if about.n_known == about.n_images and about.rarest >= 10 else "none"
+    return "drawn" if about.labels_known and about.rarest >= _ENOUGH else "none"
 
 
 def _load(folder: Path, about: About) -> ImageDataset:
