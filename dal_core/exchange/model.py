@@ -67,7 +67,9 @@ def model_bytes(home: Path, log: RunState) -> bytes:
     measured = [step for step in log.steps if (step.after, step.corrected) == model]
     if measured and measured[-1].accuracy is not None:
         about["test_accuracy"] = str(measured[-1].accuracy)
-    return save(weights, metadata=about)
+    own = f"{protocol.posterior}."  # what only the posterior reads, such as its training set
+    network = {name: a for name, a in weights.items() if not name.startswith(own)}
+    return save(network, metadata=about)
 
 
 def _listed(values: Iterable[float]) -> str:

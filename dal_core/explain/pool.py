@@ -75,7 +75,7 @@ def score_pool(step: ModelStep, progress: Callable[[int, int], None] | None = No
     mean = np.empty((len(ids), step.dataset.n_classes), dtype=np.float32)
     images, n_passes, start = step.dataset.images[ids], protocol.num_mc_samples, 0
     seed, n_labelled = step.seed, step.n_labelled
-    for probs in step.model.sample_in_chunks(
+    for probs in step.model.pool_in_chunks(
         images, n_passes, step.seed_of(Purpose.MC_DROPOUT_POOL), progress=progress
     ):
         chunk = slice(start, start + probs.shape[1])

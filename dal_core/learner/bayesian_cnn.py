@@ -363,7 +363,9 @@ class BayesianCNNLearner:
         progress: ImageProgress | None,
     ) -> Iterable[Tensor]:
         """The T passes of the images, in chunks [T, n, C]."""
-        return fitted.model.sample_in_chunks(
+        model, is_pool = fitted.model, purpose is Purpose.MC_DROPOUT_POOL
+        sample = model.pool_in_chunks if is_pool else model.sample_in_chunks
+        return sample(
             self.dataset.images[ids],
             self.protocol.num_mc_samples,
             self.seed(purpose, fitted.n_labelled),

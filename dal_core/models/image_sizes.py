@@ -1,4 +1,7 @@
-"""The smallest images of each network. No torch, so that a run is refused before it is created."""
+"""Sizes of the networks that decide which protocols are possible.
+
+No torch, so that a run is refused before it is created.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ from collections.abc import Mapping
 
 # After convolution and pooling, nothing would be left of a smaller image.
 SMALLEST: Mapping[str, int] = {"lenet5": 12, "gal_cnn": 5}
+
+DENSE_LAYERS: Mapping[str, int] = {"lenet5": 3, "gal_cnn": 2}
 
 
 class ImageTooSmall(ValueError):

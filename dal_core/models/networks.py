@@ -75,10 +75,10 @@ class BayesianCNN(nn.Module):
                 x = layer(x * masks[number])
         return x
 
-    def hidden(self, features: Tensor) -> Tensor:
-        """Features [N, F] -> inputs of the last dense layer [N, units], without dropout."""
+    def hidden(self, features: Tensor, n_last: int = 1) -> Tensor:
+        """Features [N, F] -> inputs of the `n_last` last dense layers [N, units], no dropout."""
         x = features
-        for layer in self.dense_layers()[:-1]:
+        for layer in self.dense_layers()[:-n_last]:
             x = F.relu(layer(x))
         return x
 

@@ -78,7 +78,11 @@ class PosteriorModel(ABC):
 
     @abstractmethod
     def arrays(self) -> dict[str, np.ndarray]:
-        """The weights by name, for `Posterior.load`."""
+        """The weights by name, for `Posterior.load`.
+
+        Names of what only this posterior reads begin with its name and a dot; exported models
+        leave it out.
+        """
 
     def features(self, images: np.ndarray) -> np.ndarray:
         """Features of the images for a map of the pool: float32 [N, F].
@@ -125,15 +129,30 @@ class PosteriorModel(ABC):
             )
 
         n_chunks = -(-len(images) // CHUNK)
-        for number, probs in enumerate(_in_order(chunk_samples, n_chunks, helper)):
+        for number, probs in enumerate(in_order(chunk_samples, n_chunks, helper)):
             yield probs
             if progress is not None:
                 progress(min((number + 1) * CHUNK, len(images)), len(images))
 
+    def pool_in_chunks(
+        self,
+        images: np.ndarray,
+        k: int,
+        seed: int,
+        *,
+        progress: ImageProgress | None = None,
+        helper: Executor | None = None,
+    ) -> Iterator[Tensor]:
+        """The samples with which a query scores the pool: `sample_in_chunks`.
+
+        A posterior may override this to look closer at some of the images.
+        """
+        return self.sample_in_chunks(images, k, seed, progress=progress, helper=helper)
+
     def samples_of_one(
         self, images: np.ndarray, ids: np.ndarray, position: int, k: int, seed: int
     ) -> Tensor:
-        """What `sample_in_chunks` over `images[ids]` yields for one image: [k, C].
+        """What `pool_in_chunks` over `images[ids]` yields for one image: [k, C].
 
         Only that image's chunk is computed.
 
@@ -232,10 +251,10 @@ def chunk_seed(seed: int, number: int) -> int:
     return int(words[0] >> np.uint64(1))
 
 
-def _in_order(
+def in_order(
     compute: Callable[[int], Tensor], n_chunks: int, helper: Executor | None
 ) -> Iterator[Tensor]:
-    """The chunks in order; `helper` computes every second one at the same time."""
+    """The results of `compute` in order; `helper` computes every second one at the same time."""
     step = 2 if helper else 1
     for number in range(0, n_chunks, step):
         next_one = helper.submit(compute, number + 1) if helper and number + 1 < n_chunks else None

@@ -104,9 +104,14 @@ class NetworkModel(PosteriorModel):
         """The inputs of the last dense layer, nothing dropped: float32 [N, F]."""
         return self._in_chunks(images, lambda x: self.network.hidden(self.network.trunk(x)))
 
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return next(self.network.parameters()).device
+
     def pixels(self, images: np.ndarray) -> Tensor:
         """The images as the network takes them: [N, channels, H, W] on its device."""
-        return self.network.normalise(images).to(next(self.network.parameters()).device)
+        return self.network.normalise(images).to(self.device)
 
     def _in_chunks(self, images: np.ndarray, layer: Callable[[Tensor], Tensor]) -> Tensor:
         starts = range(0, max(1, len(images)), CHUNK)

@@ -26,6 +26,7 @@ from dal_core.data.catalogue import DATASETS
 from dal_core.limits.refused import Refused
 from dal_core.limits.text import shown
 from dal_core.limits.yaml_text import YamlLimits, read_yaml
+from dal_core.models.image_sizes import DENSE_LAYERS
 from dal_core.protocol import posteriors
 from dal_core.protocol.posteriors import DEFAULT_POSTERIOR, PosteriorEntry
 
@@ -104,6 +105,22 @@ class Protocol(BaseModel):
         100.0, gt=0, le=1_000_000, description="precision of the last layer's prior"
     )
     n_networks: int = Field(3, ge=2, le=64, description="networks that each predict several times")
+    quam_gamma: float = Field(
+        0.01, gt=0, le=10, description="what a searched network's training loss may be above, nats"
+    )
+    quam_penalty: float = Field(
+        100.0, ge=0, le=1_000_000, description="weight of a training loss above that"
+    )
+    quam_steps: int = Field(40, ge=1, le=10_000, description="steps of a search")
+    quam_layers: int = Field(
+        2, ge=1, le=3, description="last dense layers whose weights are searched"
+    )
+    quam_rho: float = Field(
+        0.0, ge=0, le=1_000_000, description="weight of the squared distance to the trained weights"
+    )
+    quam_shortlist: int = Field(
+        100, ge=1, le=10_000, description="images of the pool that are searched for"
+    )
 
     @model_serializer(mode="wrap")
     def _leave_out_later_defaults(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -146,6 +163,12 @@ class Protocol(BaseModel):
         entry = posteriors.get(self.posterior)
         _check_only_read(self, entry)
         _check_samples(self, entry)
+        most = DENSE_LAYERS[self.which_model]
+        if self.quam_layers > most:
+            raise ValueError(
+                f"quam_layers is {self.quam_layers}; allowed: 1 to {most}, since "
+                f"{self.which_model} has {most} dense layers"
+            )
         return self
 
 

@@ -38,6 +38,8 @@ class PosteriorEntry:
         parameters: the protocol's parameters that only some posteriors read, this one among them.
         one_sample: all its samples are equal, so that nothing disagrees.
         trains_network: it trains the network that the protocol names.
+        per_image: its rows are computed image by image, so that no function can use one sample for
+            several images.
         lockstep: it can be trained and sampled for several runs as one batch of models.
     """
 
@@ -54,6 +56,7 @@ class PosteriorEntry:
     parameters: tuple[str, ...] = ()
     one_sample: bool = False
     trains_network: bool = True
+    per_image: bool = False
     lockstep: bool = False
 
 

@@ -43,6 +43,7 @@ class RunSpec:
             names = ", ".join(registry.names())
             raise ProtocolError(f"acquisition is {self.acquisition!r}; allowed: {names}")
         self._check_disagreement()
+        self._check_joint()
         if type(self.seed) is not int or not 0 <= self.seed <= MAX_SEED:
             raise ProtocolError(
                 f"seed is {self.seed!r}; allowed: a whole number from 0 to {MAX_SEED}"
@@ -57,6 +58,16 @@ class RunSpec:
             raise ProtocolError(
                 f"acquisition is {self.acquisition!r}, which scores how much samples disagree, and "
                 f"a {posterior.title.lower()} has one; allowed: {', '.join(agreeing)}"
+            )
+
+    def _check_joint(self) -> None:
+        entry, posterior = registry.find(self.acquisition), posteriors.get(self.protocol.posterior)
+        if posterior.per_image and entry and entry.needs == "joint":
+            others = [e.name for e in registry.functions() if e.needs != "joint"]
+            raise ProtocolError(
+                f"acquisition is {self.acquisition!r}, which needs samples of several images "
+                f"together, and {posterior.title} searches image by image; allowed: "
+                f"{', '.join(others)}"
             )
 
     @property

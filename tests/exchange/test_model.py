@@ -46,7 +46,7 @@ def test_the_file_that_is_exported_is_the_checkpoints() -> None:
     assert WEIGHTS == FILE_NAME
 
 
-ONE_NETWORK = ("mc_dropout", "mc_dropconnect", "laplace")
+ONE_NETWORK = ("mc_dropout", "mc_dropconnect", "laplace", "quam")
 
 
 @pytest.mark.parametrize("posterior", ONE_NETWORK)

@@ -176,6 +176,12 @@ WRONG = [
     ("posterior", "guess", ", ".join(posteriors.names())),
     ("drop_connect", "0.5", PAIR),
     ("prior_precision", "0", "a number, above 0 and at most 1000000"),
+    ("quam_gamma", "0", "a number, above 0 and at most 10"),
+    ("quam_penalty", "-1", "a number, at least 0 and at most 1000000"),
+    ("quam_steps", "0", f"{WHOLE} and at most 10000"),
+    ("quam_layers", "4", f"{WHOLE} and at most 3"),
+    ("quam_rho", "-1", "a number, at least 0 and at most 1000000"),
+    ("quam_shortlist", "0", f"{WHOLE} and at most 10000"),
     ("n_networks", "1", "a whole number, at least 2 and at most 64"),
 ]
 
