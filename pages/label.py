@@ -10,6 +10,7 @@ from __future__ import annotations
 import streamlit as st
 
 from dal_core.data.base import ImageDataset
+from dal_core.run.rows import StoreFailed
 from dal_core.run.rules import AnswerError
 from dal_core.store.base import Store
 from dal_ui.components.grid import sent_review, sent_submission, sent_undo
@@ -94,12 +95,13 @@ def _take(store: Store, run_id: str, submission: GridSubmission) -> bool:
     """Store a submission once; returns whether it was new."""
     if submission.nonce == st.session_state.get("taken"):
         return False
-    outcome = None
     try:
-        with trouble.noted("Your labels are still on this page."):
-            outcome = actions.take(store, run_id, submission, person.name_or_unknown())
+        outcome = actions.take(store, run_id, submission, person.name_or_unknown())
     except AnswerError as error:
         _nothing_saved(error)
+        return False
+    except (StoreFailed, OSError) as error:  # the grid sends it again until it is stored
+        trouble.show(error, "Your labels are still on this page.")
         return False
     if outcome is None:
         _dropped(store, submission)

@@ -7,10 +7,11 @@ from datetime import datetime
 import pandas as pd
 import streamlit as st
 
-from dal_core.results.run_history import moments
+from dal_core.results.run_history import moments, resumed_elsewhere
 from dal_core.results.run_rows import RunLine
 from dal_core.results.titles import display_name
 from dal_core.run.rows import DamagedRun
+from dal_core.run.state import RunState
 from dal_ui.runs import listing
 from dal_ui.runs.forking import can_be_forked, fork_form
 from dal_ui.shared import address, runtime, shell
@@ -131,21 +132,22 @@ def _chosen(line: RunLine) -> None:
         f"{listing.name(line.run)} · {display_name(spec.acquisition)} on {spec.protocol.dataset}, "
         f"protocol {line.protocol}, seed {spec.seed}, {line.n_labelled} labels"
     )
+    log = runtime.store().log(run_id)
+    if elsewhere := resumed_elsewhere(log):
+        st.caption(plain(f"Resumed {elsewhere}."))
     open_it, download, delete, _ = st.columns([1, 1, 1, 2])
     if open_it.button("Open", type="primary", icon=":material/draw:", width="stretch"):
         shell.go_to(run_id)
     with download.popover("Download", icon=":material/download:", width="stretch"):
-        download_buttons(runtime.store().log(run_id))
+        download_buttons(log)
     with delete.popover("Delete", icon=":material/delete:", width="stretch"):
         _delete(line)
     with st.expander("Fork: a new run that begins like this one", icon=":material/fork_right:"):
-        _fork(line)
+        _fork(log)
 
 
-def _fork(line: RunLine) -> None:
+def _fork(log: RunState) -> None:
     """Fork at any step; a person's fork opens at once, an oracle's appears in the list."""
-    store = runtime.store()
-    log = store.log(line.run.run_id)
     states = {moment.n_labelled: moment for moment in moments(log)}
     if not can_be_forked(log):
         st.write("This run has no queries, so it cannot be forked.")
@@ -153,8 +155,8 @@ def _fork(line: RunLine) -> None:
     options = list(states)
     at = options[-1]
     if len(options) > 1:
-        at = st.select_slider("At how many labels", options, key=f"fork-at-{line.run.run_id}")
-    made = fork_form(store, runtime.workers(), log, states[at])
+        at = st.select_slider("At how many labels", options, key=f"fork-at-{log.run.run_id}")
+    made = fork_form(runtime.store(), runtime.workers(), log, states[at])
     if made is None:
         return
     if made.kind == "person":

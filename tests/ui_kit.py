@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from dal_core.data.base import ImageDataset
@@ -73,6 +74,19 @@ def asked_run(store: Store, dataset: ImageDataset, **changes: Any) -> tuple[str,
     run_id, workers = new_run(store, dataset, **changes), InlineWorkers(store)
     workers.work(run_id)
     return run_id, workers
+
+
+def resumed_elsewhere(store: Store, dataset: ImageDataset) -> tuple[str, str]:
+    """A run whose step at 30 labels was measured with another torch; its id and what differed."""
+    run_id, _ = asked_run(store, dataset)
+    query = open_query(store.log(run_id))
+    actions.take(store, run_id, submission(query, right_labels(query, dataset)), "Ann")
+    log = store.log(run_id)
+    here = log.steps[0].environment
+    assert here is not None
+    result = replace(log.steps[0], step=1, n_labelled=30, after=log.after)
+    assert store.add_step(run_id, replace(result, environment=replace(here, torch="0.9")))
+    return run_id, f"torch {here.torch} then, 0.9 now"
 
 
 def submission(

@@ -10,6 +10,7 @@ from typing import Any
 from dal_core.cli import experiments, results, values
 from dal_core.cli.tables import console, table
 from dal_core.limits.text import visible
+from dal_core.results.run_history import resumed_elsewhere
 from dal_core.results.run_rows import answered_by
 from dal_core.run.environment import changes
 from dal_core.run.state import RunState
@@ -115,10 +116,8 @@ def _fork(log: RunState) -> dict[str, str]:
 
 
 def _elsewhere(log: RunState) -> dict[str, str]:
-    """From which step on the run was computed with other versions, or elsewhere; empty if never."""
-    found = changes(step.environment for step in log.steps)
-    told = [f"from {log.steps[i].n_labelled} labels on: {', '.join(what)}" for i, what in found]
-    return {"resumed": f"elsewhere, so bits may differ; {'; '.join(told)}"} if told else {}
+    told = resumed_elsewhere(log)
+    return {"resumed": told} if told else {}
 
 
 def _pairs(values_by_name: Mapping[str, Any]) -> str:

@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import io
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from dal_core.atomic import write_atomically
 from dal_core.data.base import fingerprint
 from dal_core.limits.npy import map_array
 from dal_core.limits.refused import Refused
+
+FORMAT = "2"  # of the file's name; files of another are stale
 
 
 def cache_dir() -> Path:
@@ -44,13 +47,14 @@ def mapped_images(
     except RuntimeError:
         return read()
     place = f"{name}-{_digest(str(sources[0].parent.resolve()))}"
-    stem = f"{place}-{_digest(*(_stamp(source) for source in sources))}"
+    stem = f"{place}-{_digest(FORMAT, *(_stamp(source) for source in sources))}"
     for path in folder.glob(f"{stem}-*.npy"):
         images = _map(path, labels)
         if images is not None:
             return images
+        warnings.warn(f"the image cache {path} is damaged; it is written again", stacklevel=2)
     images = read()
-    path = folder / f"{stem}-{fingerprint(images, labels)}.npy"
+    path = folder / f"{stem}-{_content(images, labels)}.npy"
     with contextlib.suppress(OSError):  # folder read-only or full: images stay in memory
         _write(path, images)
         for old in set(folder.glob(f"{place}-*.npy")) - {path}:
@@ -60,13 +64,18 @@ def mapped_images(
 
 
 def _map(path: Path, labels: np.ndarray) -> np.ndarray | None:
-    """The file's images if they match the fingerprint that its name ends in, else None."""
+    """The file's images if they are those that its name ends in, else None."""
     try:
         images = np.asarray(map_array(path))
     except (OSError, Refused):
         return None
-    is_intact = images.dtype == np.uint8 and fingerprint(images, labels) == path.stem.split("-")[-1]
+    is_intact = images.dtype == np.uint8 and path.stem.endswith(f"-{_content(images, labels)}")
     return images if is_intact else None
+
+
+def _content(images: np.ndarray, labels: np.ndarray) -> str:
+    """Shape and fingerprint: the fingerprint alone says nothing of the shape."""
+    return f"{'x'.join(map(str, images.shape))}-{fingerprint(images, labels)}"
 
 
 def _write(path: Path, images: np.ndarray) -> None:

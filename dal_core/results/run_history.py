@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dal_core.data.base import UNKNOWN, ImageDataset
+from dal_core.run.environment import changes
 from dal_core.run.events import Confusion, Query, StepResult, Submission
 from dal_core.run.splits import Split
 from dal_core.run.state import RunState
@@ -65,6 +66,19 @@ def moments(log: RunState) -> tuple[Moment, ...]:
         after, n_labelled = submission.submission_id, n_labelled + len(submission.labels)
     last = Moment(len(found), n_labelled, after, steps.get(after), log.open_query, None)
     return (*found, last)
+
+
+def resumed_elsewhere(log: RunState) -> str:
+    """From which steps on the run was computed elsewhere, and what differed; empty if nowhere.
+
+    The most recent three changes are named.
+    """
+    found = changes(step.environment for step in log.steps)
+    told = [f"from {log.steps[i].n_labelled} labels on: {', '.join(what)}" for i, what in found]
+    if not told:
+        return ""
+    several = f"{len(told)} times, the last three " if len(told) > 3 else ""
+    return f"elsewhere, so bits may differ; {several}{'; '.join(told[-3:])}"
 
 
 def at_labels(moments: Sequence[Moment], n_labelled: int) -> Moment:

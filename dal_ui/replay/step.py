@@ -23,6 +23,7 @@ from dal_ui.replay import words
 from dal_ui.replay.recompute_button import recompute_button
 from dal_ui.runs.forking import can_be_forked, fork_form
 from dal_ui.shared import runtime, shell
+from dal_ui.shared.markdown import plain
 
 IMAGE_WIDTH, SCALE = 54, 3  # pixels on the page; drawn larger, so that pixels stay sharp
 
@@ -50,6 +51,8 @@ class StepView:
     def draw(self, wide: bool) -> None:
         st.markdown(f"#### {words.curve_name(self.log.run)}")
         st.markdown(words.headline(self.moment, self.before))
+        if elsewhere := run_history.resumed_elsewhere(self.log):
+            st.caption(plain(f"Resumed {elsewhere}."))
         if not wide:
             self._images()
             self._changes()

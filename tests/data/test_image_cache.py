@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -51,14 +52,33 @@ def test_a_changed_source_is_read_again_and_its_old_copy_removed(source: Path) -
     assert len(list(cache_dir().iterdir())) == 1
 
 
-@pytest.mark.parametrize("damage", ["cut", "altered"])
-def test_a_damaged_copy_is_replaced(source: Path, damage: str) -> None:
+DAMAGES: dict[str, Callable[[bytes], bytes]] = {
+    "a bit of an image": lambda whole: whole[:-1] + bytes([whole[-1] ^ 1]),
+    "the first bit of an image": lambda whole: whole[:128] + bytes([whole[128] ^ 1]) + whole[129:],
+    "the shape": lambda whole: whole.replace(b"(4, 28, 28)", b"(2, 56, 28)"),
+    "the type": lambda whole: whole.replace(b"|u1", b"|i1"),
+    "the header": lambda whole: b"\0" * 20 + whole[20:],
+    "the end": lambda whole: whole[:-100],
+    "everything": lambda whole: b"",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_copy_is_never_used_and_one_line_says_that_it_is_replaced(
+    source: Path, damage: str
+) -> None:
     load(source)
     (copy,) = cache_dir().iterdir()
-    content = bytearray(copy.read_bytes())
-    content[-1] ^= 1
-    copy.write_bytes(content[:-100] if damage == "cut" else content)
-    np.testing.assert_array_equal(load(source), read(source))
+    whole = copy.read_bytes()
+    copy.write_bytes(DAMAGES[damage](whole))
+    assert copy.read_bytes() != whole
+    with pytest.warns(UserWarning, match="is damaged; it is written again") as said:
+        images = load(source)
+    assert [str(one.message) for one in said] == [
+        f"the image cache {copy} is damaged; it is written again"
+    ]
+    np.testing.assert_array_equal(images, read(source))
+    assert copy.read_bytes() == whole
     np.testing.assert_array_equal(mapped_images("some", [source], LABELS, never), read(source))
 
 

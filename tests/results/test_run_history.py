@@ -23,12 +23,14 @@ from dal_core.figures.history import (
 from dal_core.learner.bayesian_cnn import confusion_counts
 from dal_core.record_file.sync import run_curve
 from dal_core.results import run_history
+from dal_core.run.environment import Environment
 from dal_core.run.labelled import labelled_of, state_at
 from dal_core.run.splits import Split, split_of
 from dal_core.run.state import RunState
 from dal_core.store.opening import open_store
 from tests import experiment_kit, store_kit, toys
 
+HERE = Environment(torch="2.13.0")
 CONFUSION = ((3, 1, 0), (0, 0, 0), (2, 2, 4))
 
 
@@ -182,3 +184,20 @@ def test_images_of_unknown_class_are_neither_wrong_nor_counted(tmp_path: Path) -
     nothing = np.array([], dtype=np.int64)
     split = Split(nothing, nothing, np.array([known, unknown]), nothing)
     assert run_history.class_counts(log, moment, dataset, split)[1].tolist() == [0, 1, 0]
+
+
+def test_a_run_computed_in_several_places_names_the_last_three_changes(log: RunState) -> None:
+    def steps(*versions: str | None) -> RunState:
+        each = [None if one is None else replace(HERE, torch=one) for one in versions]
+        made = [
+            replace(log.steps[0], n_labelled=10 * place, environment=where)
+            for place, where in enumerate(each)
+        ]
+        return replace(log, steps=tuple(made))
+
+    assert run_history.resumed_elsewhere(steps("1", None, "1")) == ""
+    assert run_history.resumed_elsewhere(steps(None, "1", "2")) == (
+        "elsewhere, so bits may differ; from 20 labels on: torch 1 then, 2 now"
+    )
+    told = run_history.resumed_elsewhere(steps("1", "2", "3", "4", "5"))
+    assert "; 4 times, the last three from 20 labels on: torch 2 then, 3 now; from 30" in told

@@ -19,8 +19,10 @@ from dal_ui.label import actions
 from dal_ui.label.plain import SKIP
 from dal_ui.shared import person, runtime
 from dal_ui.shared.markdown import plain
+from dal_ui.tour.card import VIEW_KEY
+from dal_ui.tour.stops import REPLAY
 from tests import fast
-from tests.ui_kit import InlineWorkers, asked_run, new_run, open_query
+from tests.ui_kit import InlineWorkers, asked_run, new_run, open_query, resumed_elsewhere
 
 APP = str(Path(__file__).resolve().parents[2] / "app.py")
 SECONDS = 60
@@ -440,6 +442,21 @@ def test_a_run_offers_its_labels_its_record_and_its_model(
         *("Labels (CSV)", "Labels (JSON lines)", "Record (YAML)"),
         *("Model (safetensors)", "How to use the model (predict.py)"),
     ]
+
+
+def test_a_run_says_from_when_on_it_was_computed_elsewhere_and_what_differed(
+    store: Store, mnist5k: ImageDataset
+) -> None:
+    here = new_run(store, mnist5k)
+    there, change = resumed_elsewhere(store, mnist5k)
+    said = plain(f"Resumed elsewhere, so bits may differ; from 30 labels on: {change}.")
+    assert said in texts(runs_page(there))
+    assert "Resumed" not in texts(runs_page(here))
+    page = AppTest.from_file(APP, default_timeout=SECONDS).run().switch_page("pages/explain.py")
+    page.session_state[VIEW_KEY] = REPLAY
+    page.query_params["run"] = there
+    assert said in texts(page.run())
+    assert not page.exception
 
 
 def test_an_unknown_run_in_the_address_of_the_runs_page_is_said(
