@@ -73,7 +73,7 @@ def test_a_run_starts_without_labels_and_learns(
     tmp_path: Path, dal_home: Path, acquisition: str, mode: Mode
 ) -> None:
     unlabelled(tmp_path, dal_home)
-    person = Person(dal_home, short(), acquisition, mode)
+    person = Person(dal_home, short(n_epochs=100), acquisition, mode)
     assert person.run.n_initial == 0 and not person.run.has_test_set
     for n_labelled in (0, 6, 12):
         query = person.asked()
