@@ -18,6 +18,7 @@ from dal_core.data.catalogue import load
 from dal_core.experiments import control
 from dal_core.protocol.parameters import override
 from dal_core.protocol.presets import preset
+from dal_core.results.published import REPORT_FUNCTIONS
 from dal_core.store.opening import open_store
 from dal_ui.reproduce import actions
 from docs.pictures import save
@@ -54,7 +55,7 @@ def photograph(page: Page) -> bytes:
 def _create(home: str) -> str:
     protocol = override(preset("quick"), {"n_acquisition_steps": str(N_ACQUISITION_STEPS)})
     row = control.create_experiment(
-        *(open_store(Path(home)), load("mnist5k"), protocol, actions.REPORT_FUNCTIONS, SEEDS),
+        *(open_store(Path(home)), load("mnist5k"), protocol, REPORT_FUNCTIONS, SEEDS),
         full_data=True,
     )
     return row.experiment_id

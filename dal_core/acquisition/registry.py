@@ -20,6 +20,14 @@ if TYPE_CHECKING:
     from dal_core.acquisition.batch import Batch, Candidates
 
 Needs = Literal["marginal", "joint", "features", "labels", "nothing"]
+Group = Literal["scores", "noise", "joint", "places", "labels", "random"]
+_GROUPS: dict[Needs, Group] = {
+    "marginal": "scores",
+    "joint": "joint",
+    "features": "places",
+    "labels": "labels",
+    "nothing": "random",
+}
 
 # Modules without functions:
 _MACHINERY = {"__init__", "registry", "top_k", "batch", "coordinates", "greedy"}
@@ -75,6 +83,12 @@ class AcquisitionFunction:
     def scores_images(self) -> bool:
         """Whether it scores each image from its own passes and takes the highest scores."""
         return self.needs == "marginal" and self.choose is None
+
+    @property
+    def group(self) -> Group:
+        """The group under which it is shown: by what it needs."""
+        is_drawn = self.needs == "marginal" and self.choose is not None
+        return "noise" if is_drawn else _GROUPS[self.needs]
 
     def scorer(self, eps: float = 0.0) -> Callable[[Tensor], Tensor]:
         """`score` as a function of probabilities [T, N, C] alone, with `eps` filled in.

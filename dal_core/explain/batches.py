@@ -8,25 +8,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 from torch import Tensor
 
 from dal_core.acquisition import registry
 from dal_core.acquisition.batch import Candidates, Places, select
-from dal_core.acquisition.registry import AcquisitionFunction
+from dal_core.acquisition.registry import Group
 from dal_core.explain.step import ModelStep
 from dal_core.protocol.parameters import ProtocolError
 
-Group = Literal["scores", "noise", "joint", "places", "labels", "random"]
 GROUPS: tuple[Group, ...] = get_args(Group)
-_GROUP_OF: dict[str, Group] = {
-    "joint": "joint",
-    "features": "places",
-    "labels": "labels",
-    "nothing": "random",
-}
 
 
 @dataclass(frozen=True)
@@ -83,18 +76,11 @@ class Pool:
         return torch.tensor([self.place[i] for i in image_ids], dtype=torch.long)
 
 
-def group_of(entry: AcquisitionFunction) -> Group:
-    """The group under which a function is shown: by what it needs."""
-    if entry.needs == "marginal":
-        return "scores" if entry.choose is None else "noise"
-    return _GROUP_OF[entry.needs]
-
-
 def in_groups() -> dict[Group, list[str]]:
     """The names of all functions by group; groups without a function are left out."""
     found: dict[Group, list[str]] = {group: [] for group in GROUPS}
     for entry in registry.functions():
-        found[group_of(entry)].append(entry.name)
+        found[entry.group].append(entry.name)
     return {group: names for group, names in found.items() if names}
 
 

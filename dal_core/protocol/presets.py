@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from dal_core.data.catalogue import DATASETS
@@ -113,6 +114,43 @@ def with_posterior(base: Protocol, posterior: str) -> Protocol:
     if entry is not None and entry.samples is not None:
         changes["num_mc_samples"] = entry.samples
     return override(base, changes)
+
+
+@dataclass(frozen=True)
+class ForPeople:
+    """What people are offered first (results/README.md has the measurements).
+
+    Attributes:
+        acquisition: the function that asks.
+        posterior: the posterior whose samples it reads.
+        n_networks: its number of samples.
+    """
+
+    acquisition: str
+    posterior: str
+    n_networks: int
+
+    def protocol(self, base: Protocol = _QUICK) -> Protocol:
+        """`base` with this posterior."""
+        with_it = with_posterior(base, self.posterior)
+        return override(with_it, {"num_mc_samples": self.n_networks})
+
+
+def for_people() -> ForPeople:
+    """What the start form, and the pages and texts around it, offer first."""
+    return ForPeople(acquisition="bald_coverage", posterior="ensemble", n_networks=5)
+
+
+def describe_briefly(protocol: Protocol) -> str:
+    """As `describe_protocol`, with the posterior in words: `quick · 5 networks`."""
+    entry = posteriors.find(protocol.posterior)
+    if entry is None or protocol.posterior == posteriors.DEFAULT_POSTERIOR:
+        return describe_protocol(protocol)
+    own = PRESETS[closest_preset(protocol)]
+    changes = {"posterior": own.posterior, "num_mc_samples": own.num_mc_samples}
+    changes |= {key: getattr(own, key) for key in entry.parameters}
+    n, what = protocol.num_mc_samples, entry.row if protocol.num_mc_samples == 1 else entry.rows
+    return f"{describe_protocol(override(protocol, changes))} · {entry.title}, {n} {what}"
 
 
 def closest_preset(protocol: Protocol) -> str:

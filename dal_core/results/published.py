@@ -49,6 +49,9 @@ LABELS_NEEDED: Mapping[float, Mapping[str, LabelsNeeded]] = {  # error -> functi
     },
 }
 
+REPORT_FUNCTIONS = tuple(LABELS_NEEDED[0.10])
+"""The five acquisition functions that the report compares."""
+
 CURVE_POINTS: Mapping[str, Mapping[int, float]] = {  # function -> labels -> test accuracy
     "bald": {20: 0.628, 70: 0.835, 120: 0.896, 220: 0.939},
     "random": {20: 0.628, 70: 0.824, 120: 0.857, 220: 0.907},

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from dal_core.explain.batches import Group
+from dal_core.acquisition.registry import Group
 from dal_core.explain.information import Information
 from dal_core.explain.parts import Parts
 from dal_core.explain.pool import Place

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dal_core.acquisition import registry
 from dal_core.protocol.parameters import Protocol, dataset_names
+from dal_core.protocol.posteriors import DEFAULT_POSTERIOR
 from dal_core.protocol.presets import (
     PRESET_TITLES,
     PRESETS,
     changes_from_preset,
     describe_protocol,
+    for_people,
     preset,
     with_dataset,
+    with_posterior,
 )
 from dal_core.protocol.run_spec import MAX_SEED
-from dal_core.results.titles import display_name
+from dal_core.results.published import REPORT_FUNCTIONS
 from dal_core.run.rows import Mode
-from dal_ui.label import actions
+from dal_ui.label import actions, words
 from dal_ui.label.identity import HELP
+from dal_ui.label.measured import measured_curve
 from dal_ui.runs.listing import describe
 from dal_ui.shared import person, runtime, shell
 from dal_ui.shared.datasets import dataset_available, dataset_title, why_unavailable
 from dal_ui.shared.markdown import plain
+from dal_ui.shared.methods import function_choice, functions_in_groups, posterior_choice
 
 
 def start_form() -> None:
@@ -38,23 +42,34 @@ def start_form() -> None:
         _form()
     with right:
         _recent()
+        measured_curve()
 
 
 def _form() -> None:
-    name = st.text_input("Your name", person.name() or person.DEFAULT, max_chars=40, help=HELP)
-    title = st.text_input("Title of the run (optional)", max_chars=200)
-    function = st.selectbox(
-        "How the network chooses (acquisition function)",
-        registry.names(),
-        index=registry.names().index("bald"),
-        format_func=lambda f: f"{display_name(f)} – {registry.get(f).hint}",
-    )
-    data = st.selectbox(
+    left, right = st.columns(2)
+    name = left.text_input("Your name", person.name() or person.DEFAULT, max_chars=40, help=HELP)
+    data = right.selectbox(
         "Data set",
         dataset_names(),
         index=dataset_names().index("mnist5k"),
         format_func=dataset_title,
     )
+    function, posterior = _asking()
+    place = st.container()
+    with st.expander("More settings"):
+        title, base, seed, mode = _settings(data)
+    with place:
+        with st.spinner("Reading the data set ...", show_time=False):
+            why_unavailable(data)  # a server's first reading takes a moment
+        if not dataset_available(data):
+            return
+        if st.button("Start labelling", type="primary", icon=":material/play_arrow:"):
+            _start(name, title, base, posterior, function, seed, mode)
+
+
+def _settings(data: str) -> tuple[str, Protocol, int, Mode]:
+    """What few people change: title, protocol before any posterior, seed and mode of the run."""
+    title = st.text_input("Title of the run (optional)", max_chars=200)
     first, second = st.columns([3, 1])
     protocol_name = first.selectbox(
         "Protocol",
@@ -63,26 +78,43 @@ def _form() -> None:
         format_func=lambda p: f"{p} – {PRESET_TITLES[p]}",
     )
     seed = second.number_input("Seed", 0, MAX_SEED, 1, help="Same seed, same starting images.")
-    protocol = with_dataset(preset(protocol_name), data)
-    if changes_from_preset(protocol):
-        st.caption(f"This is {describe_protocol(protocol)}, not the preset's own procedure.")
+    base = with_dataset(preset(protocol_name), data)
+    if changes_from_preset(base):
+        st.caption(f"This is {describe_protocol(base)}, not the preset's own procedure.")
     never_wait = st.toggle("Never wait for the network (continuous mode)", key="continuous")
     st.caption(
         "On: the next images come at once, from the newest model, while the network learns from "
         "your last labels. Off (strict mode): the network is retrained before it chooses the next "
         "images, as in the report."
     )
-    with st.spinner("Reading the data set ...", show_time=False):
-        why_unavailable(data)  # a server's first reading takes a moment
-    if not dataset_available(data):
-        return
-    if st.button("Start labelling", type="primary", icon=":material/play_arrow:"):
-        mode: Mode = "continuous" if never_wait else "strict"
-        _start(name, title, protocol, function, int(seed), mode)
+    return title, base, int(seed), "continuous" if never_wait else "strict"
 
 
-def _start(name: str, title: str, protocol: Protocol, function: str, seed: int, mode: Mode) -> None:
+def _asking() -> tuple[str, str | None]:
+    """The function that asks, and the posterior; None for the recommended one."""
+    way = st.radio("How the network asks", words.WAYS, horizontal=True, key="way")
+    if way == words.RECOMMENDED:
+        st.markdown(words.recommended())
+        return for_people().acquisition, None
+    if way == words.OF_THE_REPORT:
+        return function_choice(REPORT_FUNCTIONS, "bald", f"function-{way}"), DEFAULT_POSTERIOR
+    function = function_choice(functions_in_groups(), for_people().acquisition, f"function-{way}")
+    return function, posterior_choice([function], "posterior", for_people().posterior)
+
+
+def _start(
+    name: str,
+    title: str,
+    base: Protocol,
+    posterior: str | None,
+    function: str,
+    seed: int,
+    mode: Mode,
+) -> None:
     try:
+        protocol = for_people().protocol(base) if posterior is None else base
+        if posterior not in (None, base.posterior):
+            protocol = with_posterior(base, posterior)
         person.set_name(name)
         run_id = actions.start_run(
             *(runtime.store(), runtime.dataset(protocol.dataset), protocol, function, seed, title),

@@ -7,7 +7,8 @@ from datetime import datetime
 from statistics import median
 
 from dal_core.data.base import ImageDataset
-from dal_core.protocol.presets import describe_protocol
+from dal_core.protocol import posteriors
+from dal_core.protocol.presets import describe_briefly, for_people
 from dal_core.results.titles import display_name, noise_name
 from dal_core.run.next_task import Task, answers_itself
 from dal_core.run.rows import Progress, SubmitOutcome
@@ -22,9 +23,26 @@ def about(log: RunState) -> str:
     spec = log.run.spec
     return (
         f"**{plain(log.run.title or log.run.run_id)}** · {display_name(spec.acquisition)} · "
-        f"{spec.protocol.dataset} · {describe_protocol(spec.protocol)} · seed {spec.seed} · "
+        f"{spec.protocol.dataset} · {describe_briefly(spec.protocol)} · seed {spec.seed} · "
         f"{log.run.mode}"
         f"{f' · {noise_name(spec.noise)}' if spec.noise else ''}"
+    )
+
+
+RECOMMENDED, OF_THE_REPORT = "Recommended", "As in the report"
+WAYS = (RECOMMENDED, OF_THE_REPORT, "All ways")
+"""How the start form lets a person choose the way of asking."""
+
+
+def recommended() -> str:
+    """What the start form offers first, in plain words."""
+    offer = for_people()
+    entry = posteriors.get(offer.posterior)
+    return (
+        f"**Every batch teaches different things.** {offer.n_networks} networks learn from your "
+        "labels. They ask for images that they disagree on, no two of them alike.  \n"
+        f":small[:gray[{display_name(offer.acquisition)}, {entry.title.lower()} of "
+        f"{offer.n_networks} {entry.rows}]]"
     )
 
 

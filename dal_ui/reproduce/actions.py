@@ -15,19 +15,16 @@ from dal_core.experiments.status import ExperimentStatus, RunStatus, State, stat
 from dal_core.figures.report import FULL_DATA_NAME
 from dal_core.limits.text import clean_title
 from dal_core.protocol.parameters import Protocol, ProtocolError, override
-from dal_core.protocol.presets import preset, with_dataset
+from dal_core.protocol.posteriors import DEFAULT_POSTERIOR
+from dal_core.protocol.presets import preset, with_dataset, with_posterior
 from dal_core.protocol.run_spec import FULL_DATA, RunSpec
 from dal_core.protocol.typed import parse_seeds, parse_setting_lines
 from dal_core.record_file.schema import Record, bounds, curves
 from dal_core.record_file.sync import experiment_record
 from dal_core.results.curves import Bound, RunCurve
-from dal_core.results.published import LABELS_NEEDED
 from dal_core.results.titles import display_name
 from dal_core.store.base import Store
 from dal_core.store.experiments import ExperimentNotFound, ExperimentRow
-
-REPORT_FUNCTIONS = tuple(LABELS_NEEDED[0.10])
-"""The five acquisition functions that the report compares."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +58,7 @@ def make_plan(
     overrides: str = "",
     title: str = "",
     noise: float = 0.0,
+    posterior: str = DEFAULT_POSTERIOR,
 ) -> Plan:
     """The plan that a form describes. Raises ValueError, one line, if it cannot be run."""
     if not acquisitions:
@@ -68,7 +66,12 @@ def make_plan(
     settings = parse_setting_lines(overrides)
     if "dataset" in settings:
         raise ProtocolError("parameter 'dataset' is chosen above; remove it from the changes")
-    chosen = override(with_dataset(preset(protocol), dataset), settings)
+    base = with_dataset(preset(protocol), dataset)
+    if posterior != base.posterior:
+        if "posterior" in settings:
+            raise ProtocolError("parameter 'posterior' is chosen above; remove it from the changes")
+        base = with_posterior(base, posterior)
+    chosen = override(base, settings)
     return Plan(
         *(chosen, tuple(acquisitions), parse_seeds(seeds), full_data, clean_title(title), noise)
     )

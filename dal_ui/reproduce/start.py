@@ -6,7 +6,6 @@ from contextlib import suppress
 
 import streamlit as st
 
-from dal_core.acquisition import registry
 from dal_core.experiments import control
 from dal_core.experiments.status import State
 from dal_core.protocol.parameters import Protocol, ProtocolError, allowed, dataset_names
@@ -17,14 +16,16 @@ from dal_core.protocol.presets import (
     closest_preset,
     describe_protocol,
 )
+from dal_core.results.published import REPORT_FUNCTIONS
 from dal_core.results.titles import display_name, noise_name
 from dal_core.store.experiments import DamagedExperiment, ExperimentNotFound, ExperimentRow
 from dal_ui.reproduce import actions
-from dal_ui.reproduce.actions import REPORT_FUNCTIONS, Plan
+from dal_ui.reproduce.actions import Plan
 from dal_ui.reproduce.estimate import estimate, sentence
 from dal_ui.shared import runtime
 from dal_ui.shared.datasets import dataset_available, dataset_title
 from dal_ui.shared.markdown import plain
+from dal_ui.shared.methods import functions_in_groups, posterior_choice
 
 STATE_BADGES = {
     State.UNFINISHED: ("running", ":material/play_arrow:", "blue"),
@@ -75,11 +76,12 @@ def _form() -> None:
     )
     functions = st.multiselect(
         "Acquisition functions",
-        registry.names(),
+        functions_in_groups(),
         default=list(REPORT_FUNCTIONS),
         format_func=display_name,
         key="functions",
     )
+    posterior = posterior_choice(functions, "posterior")
     left, right = st.columns([3, 2])
     seeds = left.text_input(
         "Seeds",
@@ -106,7 +108,8 @@ def _form() -> None:
     overrides = _overrides(PRESETS[protocol])
     try:
         plan = actions.make_plan(
-            *(protocol, data, functions, seeds, full_data, overrides, title, noise / 100)
+            *(protocol, data, functions, seeds, full_data, overrides, title, noise / 100),
+            posterior=posterior,
         )
     except ValueError as error:  # ProtocolError is one
         st.error(plain(str(error)), icon=":material/error:")

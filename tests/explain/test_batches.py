@@ -12,7 +12,7 @@ import torch
 
 from dal_core.acquisition import registry
 from dal_core.data.base import ImageDataset
-from dal_core.explain.batches import Pool, asked_by, group_of, in_groups, may_ask
+from dal_core.explain.batches import Pool, asked_by, in_groups, may_ask
 from dal_core.explain.information import information_of, joint_information
 from dal_core.explain.redundancy import (
     covering_of,
@@ -59,7 +59,7 @@ def test_every_function_is_in_one_group_by_what_it_needs() -> None:
     assert groups["random"] == ["random"] and "bald" in groups["scores"]
     assert "power_bald" in groups["noise"] and "batchbald" in groups["joint"]
     assert "bald_coverage" in groups["places"] and "labels" not in groups
-    assert group_of(replace(registry.get("badge"), needs="labels")) == "labels"
+    assert replace(registry.get("badge"), needs="labels").group == "labels"
 
 
 def test_a_network_that_cannot_disagree_says_which_functions_it_cannot_be_asked_by(

@@ -18,7 +18,9 @@ from dal_core.protocol.presets import (
     PRESETS,
     changes_from_preset,
     closest_preset,
+    describe_briefly,
     describe_protocol,
+    for_people,
     preset,
     with_dataset,
 )
@@ -26,6 +28,19 @@ from dal_core.protocol.run_spec import MAX_SEED, RunSpec
 from tests import toys
 
 REPORT, RELEASED, QUICK = (PRESETS[name] for name in ("report", "released", "quick"))
+
+
+def test_what_people_are_offered_is_a_preset_with_another_posterior() -> None:
+    offer = for_people()
+    protocol = offer.protocol(preset("quick"))
+    assert registry.find(offer.acquisition) is not None
+    changes = {"num_mc_samples": offer.n_networks, "posterior": offer.posterior}
+    assert protocol == override(preset("quick"), changes)
+    assert describe_briefly(protocol) == f"quick · Ensemble, {offer.n_networks} networks"
+    assert describe_briefly(override(protocol, {"n_epochs": 50})) == (
+        f"quick with n_epochs=50 · Ensemble, {offer.n_networks} networks"
+    )
+    assert describe_briefly(preset("report")) == "report"
 
 
 def test_report_is_the_text_of_the_report() -> None:

@@ -8,17 +8,24 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from benchmarks import start_curve
+from dal_core.acquisition import registry
 from dal_core.data.base import DataMissing, ImageDataset
 from dal_core.experiments.control import create_run
-from dal_core.protocol.presets import describe_protocol
+from dal_core.protocol import posteriors
+from dal_core.protocol.presets import for_people, preset
+from dal_core.results.published import REPORT_FUNCTIONS
+from dal_core.results.titles import display_name
 from dal_core.run.events import Answer
 from dal_core.run.next_task import answers_itself
 from dal_core.store.base import Store
 from dal_core.store.run_lock import run_lock
 from dal_ui.label import actions
+from dal_ui.label.measured import caption, measured
 from dal_ui.label.plain import SKIP
 from dal_ui.shared import person, runtime
 from dal_ui.shared.markdown import plain
+from dal_ui.shared.methods import GROUPS
 from dal_ui.tour.card import VIEW_KEY
 from dal_ui.tour.stops import REPLAY
 from tests import fast
@@ -86,9 +93,10 @@ def test_one_click_on_the_start_form_makes_a_run_and_opens_it(store: Store) -> N
     click(page, "Start labelling")
     (run,) = [run for run in store.runs() if run.kind == "person"]
     assert page.query_params["run"] == [run.run_id]
-    assert (run.title, run.spec.acquisition, run.spec.seed) == ("", "bald", 1)
+    assert (run.title, run.spec.acquisition, run.spec.seed) == ("", for_people().acquisition, 1)
     assert page.session_state[person.NAME] == "me"
-    assert describe_protocol(run.spec.protocol) == "quick"
+    assert run.spec.protocol == for_people().protocol(preset("quick"))
+    assert "· quick · Ensemble, 5 networks · seed 1" in texts(page)
     assert "The network is learning from 20 images" in texts(page)
 
 
@@ -96,12 +104,59 @@ def test_the_start_form_takes_what_is_chosen(store: Store) -> None:
     page = label_page()
     page.text_input[0].set_value("Ada")
     page.text_input[1].set_value("first try")
-    page.selectbox[0].set_value("max_entropy")
+    page.radio(key="way").set_value("As in the report").run()
+    function = page.selectbox(key="function-As in the report")
+    assert tuple(function.options) == tuple(map(titled, REPORT_FUNCTIONS))
+    function.set_value("max_entropy")
     page.number_input[0].set_value(7)
     click(page, "Start labelling")
     run = next(run for run in store.runs() if run.kind == "person")
     assert (run.title, run.spec.acquisition, run.spec.seed) == ("first try", "max_entropy", 7)
+    assert run.spec.protocol == preset("quick")
     assert page.session_state[person.NAME] == "Ada"
+
+
+def titled(name: str) -> str:
+    return f"{display_name(name)} · {GROUPS[registry.get(name).group]}"
+
+
+def test_every_function_and_every_posterior_that_can_serve_it_is_offered(store: Store) -> None:
+    page = label_page()
+    page.radio(key="way").set_value("All ways").run()
+    function, posterior = page.selectbox(key="function-All ways"), page.selectbox(key="posterior")
+    assert sorted(function.options) == sorted(map(titled, registry.names()))
+    assert function.options[0] == titled("bald_coverage")
+    assert "Deterministic network" not in posterior.options
+    assert "Deterministic network: not offered, since nothing can disagree" in texts(page)
+    function.set_value("entropy_coverage").run()
+    posterior = page.selectbox(key="posterior")
+    assert posterior.options == [entry.title for entry in posteriors.posteriors()]
+    posterior.set_value("deterministic").run()
+    assert "One network and one prediction, for comparison" in texts(page)
+    click(page, "Start labelling")
+    run = next(run for run in store.runs() if run.kind == "person")
+    protocol = run.spec.protocol
+    assert run.spec.acquisition == "entropy_coverage"
+    assert (protocol.posterior, protocol.num_mc_samples) == ("deterministic", 1)
+
+
+def test_a_posterior_that_no_longer_serves_the_chosen_function_is_not_kept(store: Store) -> None:
+    page = label_page()
+    page.radio(key="way").set_value("All ways").run()
+    page.selectbox(key="function-All ways").set_value("entropy_coverage").run()
+    page.selectbox(key="posterior").set_value("deterministic").run()
+    page.selectbox(key="function-All ways").set_value("bald").run()
+    assert not page.exception
+    click(page, "Start labelling")
+    run = next(run for run in store.runs() if run.kind == "person")
+    assert run.spec.acquisition == "bald" and run.spec.protocol.posterior != "deterministic"
+
+
+def test_the_curve_beside_the_form_has_the_numbers_of_its_record(store: Store) -> None:
+    content, runs = measured()
+    assert content == start_curve.content(content["source"], content["function"])
+    assert {run.acquisition for run in runs} == {content["function"], "random"}
+    assert caption() in texts(label_page())
 
 
 def test_a_run_waits_for_the_retrained_model_unless_it_is_asked_never_to_wait(
@@ -147,7 +202,7 @@ def test_data_that_are_not_here_offer_their_download_and_no_start(
 
     monkeypatch.setattr(runtime, "dataset", dataset)
     page = label_page()
-    page.selectbox[1].set_value("mnist").run()
+    page.selectbox[0].set_value("mnist").run()
     assert "MNIST is not in /nowhere" in texts(page)
     assert button(page, "Download MNIST (70,000 images)") is not None
     assert button(page, "Start labelling") is None

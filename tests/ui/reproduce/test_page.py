@@ -121,6 +121,18 @@ def test_a_wrong_parameter_line_is_one_line_that_says_what_is_allowed(
     assert str(error.value) == message
 
 
+def test_a_posterior_is_chosen_by_name_with_as_many_samples_as_it_usually_has() -> None:
+    plan = actions.make_plan("quick", "mnist5k", ["bald"], "1", False, posterior="ensemble")
+    assert changes_from_preset(plan.protocol) == {"num_mc_samples": 5, "posterior": "ensemble"}
+    same = actions.make_plan("report", "mnist", ["bald"], "1", False, posterior="mc_dropout")
+    assert not changes_from_preset(same.protocol)
+    with pytest.raises(ProtocolError, match="'posterior' is chosen above"):
+        actions.make_plan(
+            *("quick", "mnist5k", ["bald"], "1", False, "posterior=ensemble"),
+            posterior="deterministic",
+        )
+
+
 def test_an_experiment_without_a_function_is_refused() -> None:
     with pytest.raises(ProtocolError, match=r"^no acquisition function is chosen"):
         actions.make_plan("quick", "mnist5k", [], "1", True)
@@ -388,6 +400,19 @@ def texts(app: AppTest) -> str:
     """All that stands on the page in words."""
     parts = [*app.markdown, *app.caption, *app.error, *app.info, *app.title, *app.subheader]
     return "\n".join(str(part.value) for part in parts)
+
+
+def test_the_form_offers_the_posteriors_that_all_chosen_functions_can_read(
+    open_page: Callable[..., AppTest],
+) -> None:
+    app = open_page()
+    assert "Deterministic network: not offered" in texts(app)
+    app.multiselect(key="functions").set_value(["random", "coreset"]).run()
+    app.selectbox(key="posterior").set_value("deterministic").run()
+    assert "quick with num_mc_samples=1, posterior=deterministic" in texts(app)
+    app.multiselect(key="functions").set_value(["random", "bald"]).run()
+    assert not app.exception
+    assert app.selectbox(key="posterior").value == "mc_dropout"
 
 
 def button(app: AppTest, key: str) -> bool:
