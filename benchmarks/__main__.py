@@ -1,6 +1,6 @@
 """`python -m benchmarks`: measures, prints a table and, on request, writes JSON and plots.
 
-It takes three minutes, or four with `--scaling`, on one core of a 2026 server processor.
+It takes four minutes, or five with `--scaling`, on one core of a 2026 server processor.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import json
 import os
 import platform
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported
@@ -18,7 +19,7 @@ os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported
 def main() -> None:
     """Parse the options, measure, and print and write the results."""
     options = _options()
-    from benchmarks import measure, scaling, table
+    from benchmarks import measure, posteriors, scaling, table
     from dal_core.execution.pool import n_cores
     from dal_core.store.versions import current_versions
 
@@ -29,6 +30,9 @@ def main() -> None:
     machine = {**current_versions(), "processor": _processor(), "cores": n_cores()}
     content = {"machine": machine, **results.as_json()}
     table.show(results)
+    steps = posteriors.run(announce)
+    content["posteriors"] = [asdict(step) for step in steps]
+    table.show_posteriors(steps)
     _write(content, options.write)
     if options.scaling:
         scaled = scaling.run(announce)
@@ -51,7 +55,7 @@ def _write(content: dict[str, object], folder: Path | None) -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
     parser.add_argument(
-        "--quick", action="store_true", help="measure only n = 20 and 220; takes a minute"
+        "--quick", action="store_true", help="measure only n = 20 and 220; takes two minutes"
     )
     parser.add_argument(
         "--scaling", action="store_true", help="also measure workers, pools, passes and memory"

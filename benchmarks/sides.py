@@ -16,6 +16,7 @@ from torch import Tensor
 
 from benchmarks import reference
 from benchmarks.data import Labelled, dataset, images_of
+from benchmarks.posteriors import Posteriors
 from dal_core.acquisition.scores import bald
 from dal_core.learner.bayesian_cnn import BayesianCNNLearner
 from dal_core.models.networks import BayesianCNN, build_model, normalise
@@ -174,8 +175,9 @@ def _tensors(data: Labelled) -> tuple[Tensor, Tensor]:
     return normalise(data[0]), torch.from_numpy(data[1])
 
 
-SIDES: Mapping[str, Callable[[], Reference | Ours | Worker]] = {
+SIDES: Mapping[str, Callable[[], Reference | Ours | Worker | Posteriors]] = {
     "reference": Reference,
     "ours": Ours,
     "worker": Worker,
+    "posteriors": Posteriors,
 }

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.measure import Part, Results
+from benchmarks.posteriors import N_LABELS, PosteriorCost
 from benchmarks.scaling import Scaling
 
 WIDTH = 100
@@ -47,6 +50,17 @@ def _cells(part: Part) -> tuple[str, ...]:
         counted,
         part.note,
     )
+
+
+def show_posteriors(steps: Sequence[PosteriorCost]) -> None:
+    """Print what a step costs under each posterior."""
+    table = Table(title=f"A step under quick at {N_LABELS} labels, CPU seconds of one thread")
+    for column in ("posterior", "samples T", "fit", "query", "measure", "step / mc_dropout"):
+        table.add_column(column, justify="left" if column == "posterior" else "right")
+    for one in steps:
+        parts = (_seconds(seconds) for seconds in (one.fit, one.query, one.evaluate))
+        table.add_row(one.name, str(one.samples), *parts, f"{one.ratio:.2f}")
+    Console(width=WIDTH).print(table)
 
 
 def _seconds(value: float) -> str:

@@ -54,7 +54,10 @@ ONE_NETWORK = ("mc_dropout", "mc_dropconnect", "laplace", "quam")
 def test_the_script_predicts_what_the_learner_predicts_with_nothing_dropped(
     mnist5k: ImageDataset, dal_home: Path, tmp_path: Path, model: str, posterior: str
 ) -> None:
-    store, run_id = fitted(dal_home, mnist5k, model, posterior=posterior)
+    more: dict[str, Any] = {}
+    if posterior == "quam":
+        more = {"num_mc_samples": 10, "quam_shortlist": 2}
+    store, run_id = fitted(dal_home, mnist5k, model, posterior=posterior, **more)
     out = tmp_path / "model.safetensors"
     assert main(["export", run_id, "--format", "safetensors", "--out", str(out)]) == 0
     bench, log = Workbench(store), store.log(run_id)
@@ -66,6 +69,8 @@ def test_the_script_predicts_what_the_learner_predicts_with_nothing_dropped(
     found = predict.predict(*predict.read_model(out), images)
     assert torch.allclose(found, expected, atol=1e-5)
     assert torch.equal(found.argmax(-1), expected.argmax(-1))
+    weights, _ = predict.read_model(out)  # and nothing that only the posterior reads
+    assert set(weights) == set(fitted_now.model.network.state_dict())
 
     pictures = []
     for place in (0, 1):
