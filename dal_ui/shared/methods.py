@@ -9,7 +9,7 @@ import streamlit as st
 from dal_core.acquisition import registry
 from dal_core.acquisition.registry import Group
 from dal_core.protocol import posteriors
-from dal_core.protocol.posteriors import DEFAULT_POSTERIOR
+from dal_core.protocol.posteriors import DEFAULT_POSTERIOR, PosteriorEntry
 from dal_core.protocol.presets import for_people
 from dal_core.results.titles import display_name
 
@@ -47,9 +47,9 @@ def function_choice(offered: Sequence[str], start: str, key: str) -> str:
 
 def posterior_choice(acquisitions: Sequence[str], key: str, start: str = DEFAULT_POSTERIOR) -> str:
     """A selectbox of the posteriors that work with these functions; says which do not, and why."""
-    refusing = [name for name in acquisitions if registry.get(name).needs_disagreement]
     entries = posteriors.posteriors()
-    offered = [entry.name for entry in entries if not (refusing and entry.one_sample)]
+    reasons = {entry.title: _why_not(entry, acquisitions) for entry in entries}
+    offered = [entry.name for entry in entries if not reasons[entry.title]]
     chosen: str = st.selectbox(
         "Posterior (whose predictions it reads)",
         offered,
@@ -59,11 +59,19 @@ def posterior_choice(acquisitions: Sequence[str], key: str, start: str = DEFAULT
     )
     hint = posteriors.get(chosen).hint
     line = f"{hint[0].upper()}{hint[1:]}."
-    left_out = " and ".join(entry.title for entry in entries if entry.name not in offered)
-    if left_out:
-        line += (
-            f" {left_out}: not offered, since nothing can disagree, and "
-            f"{display_name(refusing[0])} asks where predictions do."
-        )
+    for title, reason in reasons.items():
+        if reason:
+            line += f" {title}: not offered, since {reason}."
     st.caption(line)
     return chosen
+
+
+def _why_not(entry: PosteriorEntry, acquisitions: Sequence[str]) -> str:
+    """Why a posterior does not work with one of these functions; empty if it works with all."""
+    for name in acquisitions:
+        function = registry.get(name)
+        if entry.one_sample and function.needs_disagreement:
+            return f"nothing can disagree, and {display_name(name)} asks where predictions do"
+        if entry.per_image and function.needs == "joint":
+            return f"it looks at one image at a time, and {display_name(name)} at several together"
+    return ""

@@ -128,6 +128,9 @@ def test_every_function_and_every_posterior_that_can_serve_it_is_offered(store: 
     assert function.options[0] == titled("bald_coverage")
     assert "Deterministic network" not in posterior.options
     assert "Deterministic network: not offered, since nothing can disagree" in texts(page)
+    function.set_value("epig").run()
+    assert "QUAM" not in page.selectbox(key="posterior").options
+    assert "QUAM: not offered, since it looks at one image at a time, and " in texts(page)
     function.set_value("entropy_coverage").run()
     posterior = page.selectbox(key="posterior")
     assert posterior.options == [entry.title for entry in posteriors.posteriors()]
