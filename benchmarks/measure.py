@@ -13,9 +13,11 @@ from statistics import median
 
 import numpy as np
 
-from benchmarks import flops
+from benchmarks import flops, selections
 from benchmarks.children import Child
+from benchmarks.selections import Cost
 from benchmarks.sides import REPORT
+from dal_core.acquisition import registry
 
 SIZES = (20, 120, 220, 520, 1020)
 POOL, TEST, WHOLE_POOL = 5000, 3000, 58_980
@@ -66,6 +68,7 @@ class Results:
     steps: list[Part]
     trainings: list[WholeTraining]
     hours: dict[str, dict[str, float]]
+    selections: list[Cost]
 
     def as_json(self) -> dict[str, object]:
         """Plain values."""
@@ -111,7 +114,10 @@ def run(announce: Announce, sizes: Sequence[int] = SIZES, repeats: int = 3) -> R
     validation = _validation(median(validations), trainings, per_image["validation"] / rate)
     steps = _steps(epochs, trainings, validation, test, pool)
     hours = _hours(steps, trainings, test, pool, batch, validation)
-    return Results(rate, [*epochs, batch, validation, test, pool], steps, trainings, hours)
+    announce("a query by each function")
+    costs = selections.queries(registry.names())
+    parts = [*epochs, batch, validation, test, pool]
+    return Results(rate, parts, steps, trainings, hours, costs)
 
 
 def _validation(reference: float, trainings: Sequence[WholeTraining], per_image: float) -> Part:

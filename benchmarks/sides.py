@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from unittest.mock import patch
 
 import torch
@@ -17,6 +18,7 @@ from torch import Tensor
 from benchmarks import reference
 from benchmarks.data import Labelled, dataset, images_of
 from benchmarks.posteriors import Posteriors
+from benchmarks.selections import WHOLE, Selections
 from dal_core.acquisition.scores import bald
 from dal_core.learner.bayesian_cnn import BayesianCNNLearner
 from dal_core.models.networks import BayesianCNN, build_model, normalise
@@ -175,7 +177,9 @@ def _tensors(data: Labelled) -> tuple[Tensor, Tensor]:
     return normalise(data[0]), torch.from_numpy(data[1])
 
 
-SIDES: Mapping[str, Callable[[], Reference | Ours | Worker | Posteriors]] = {
+SIDES: Mapping[str, Callable[[], Reference | Ours | Worker | Posteriors | Selections]] = {
+    "selections": Selections,
+    "selections_of_mnist": partial(Selections, WHOLE),
     "reference": Reference,
     "ours": Ours,
     "worker": Worker,

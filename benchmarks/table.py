@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import selections
 from benchmarks.measure import Part, Results
 from benchmarks.posteriors import N_LABELS, PosteriorCost
 from benchmarks.scaling import Scaling
@@ -32,6 +33,8 @@ def show(results: Results) -> None:
         "images;\nours are run, the reference's are extrapolated from 5 to 300 epochs, "
         "a few validations and 8 passes."
     )
+    title = "One query of `quick`: 3,480 images, 32 passes"
+    console.print(selections.table(results.selections, title))
     titles = {"runs": "15 x 101 steps", "bounds": "three full-data bounds"}
     for name, hours in results.hours.items():
         console.print(
