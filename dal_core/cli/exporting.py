@@ -10,6 +10,8 @@ from dal_core.cli import values
 from dal_core.cli.errors import Failed, WrongUse
 from dal_core.data import catalogue
 from dal_core.exchange import labels_out as exports
+from dal_core.exchange.pictures_out import FOLDERS
+from dal_core.exchange.pictures_out import FORMATS as PICTURE_FORMATS
 from dal_core.limits.text import visible
 from dal_core.run.state import RunState
 from dal_core.store.base import Store
@@ -17,21 +19,41 @@ from dal_core.store.base import Store
 MODEL_FORMAT = "safetensors"
 
 
-def export(text: str, form: str, out: str, *, force: bool, home: Path | None) -> None:
+def export(
+    text: str,
+    form: str,
+    out: str,
+    *,
+    force: bool,
+    home: Path | None,
+    rest: bool = False,
+    link: bool = False,
+) -> None:
     """Write a run to the file `out` atomically, or to standard output if `out` is "-".
 
     Raises:
         WrongUse: an argument is not valid; nothing is written.
         Failed: the file cannot be written.
     """
-    values.one_of("--format", form, (*exports.FORMATS, MODEL_FORMAT))
+    allowed = (*exports.FORMATS, MODEL_FORMAT, *PICTURE_FORMATS, FOLDERS)
+    values.one_of("--format", form, allowed)
+    _check_options(form, rest, link)
     to = values.path("--out", out)
+    if form == FOLDERS:
+        from dal_core.cli import exporting_pictures
+
+        exporting_pictures.folders(text, to, home=home, rest=rest, link=link)
+        return
     if out != "-":
         _check(to, force)
     store = values.open_store(home, create=False)
     log = store.log(values.find_run(store, text).run_id)
     if form == MODEL_FORMAT:
         content = _model(store, text, log)
+    elif form in PICTURE_FORMATS:
+        from dal_core.cli import exporting_pictures
+
+        content = exporting_pictures.rendered(store.home, text, log, form, rest).encode()
     else:
         dataset = catalogue.load(log.run.spec.protocol.dataset)
         content = exports.render(log, dataset, form).encode()
@@ -43,6 +65,14 @@ def export(text: str, form: str, out: str, *, force: bool, home: Path | None) ->
     print(f"wrote {visible(out)}", file=sys.stderr)
     if form == MODEL_FORMAT:
         _write_script(to.with_name("predict.py"))
+
+
+def _check_options(form: str, rest: bool, link: bool) -> None:
+    by_name = [one for one in (*PICTURE_FORMATS, FOLDERS) if one != "predictions"]
+    if rest and form not in by_name:
+        raise WrongUse(f"--rest is given with --format {form}; allowed: {', '.join(by_name)}")
+    if link and form != FOLDERS:
+        raise WrongUse(f"--link is given with --format {form}; allowed: {FOLDERS}")
 
 
 def _model(store: Store, text: str, log: RunState) -> bytes:

@@ -72,23 +72,32 @@ def export(
         typer.Option(
             "--format",
             metavar="FORMAT",
-            help="csv or jsonl: the labels; yaml: the record; safetensors: the newest model",
+            help="csv or jsonl: the labels; yaml: the record; safetensors: the newest model; "
+            "for pictures of your own also metadata-csv, metadata-jsonl, label-studio (labels by "
+            "file name), image-folder (a folder for each class), predictions (of the rest)",
         ),
     ],
     out: Annotated[
         str, typer.Option(metavar="FILE", help="File to write, or - for standard output")
     ],
+    rest: Annotated[
+        bool,
+        typer.Option("--rest", help="With labels by file name: also what the model predicts"),
+    ] = False,
+    link: Annotated[
+        bool, typer.Option("--link", help="With image-folder: links instead of copies")
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite FILE")] = False,
     home: Home = None,
 ) -> None:
-    """Write a run's labels, record or newest model to a file.
+    """Write a run's labels, record, newest model or predictions to a file.
 
     The record has the report's form. A model is written with predict.py, a script that uses it
     without dal.
     """
     from dal_core.cli import exporting
 
-    exporting.export(run, form, out, force=force, home=home)
+    exporting.export(run, form, out, force=force, home=home, rest=rest, link=link)
 
 
 def delete(

@@ -48,6 +48,8 @@ def model_bytes(home: Path, log: RunState) -> bytes:
         raise NoModel(f"run {run_id} has no model yet: it has not been fitted") from None
     except ArtefactDamaged as error:
         raise NoModel(f"run {run_id} has no usable model: {error}") from None
+    if not facts["n_labelled"]:
+        raise NoModel(f"run {run_id} has no model yet: it has no labels to learn from")
     loader = log.run.loader
     protocol = log.run.spec.protocol
     about = {

@@ -48,6 +48,7 @@ class Listing:
 
     entries: list[Entry] = field(default_factory=list)
     refused: list[tuple[str, str]] = field(default_factory=list)
+    _by_name: dict[str, Entry] = field(default_factory=dict, repr=False)
 
     def add(self, name: str, size: int, stamp: int) -> None:
         """Take a file, or note why not. Raises DataError if there are too many."""
@@ -58,6 +59,12 @@ class Listing:
             self.refused.append((visible(name)[:MAX_NAME], why))
         else:
             self.entries.append(Entry(name, size, stamp))
+
+    def find(self, name: str) -> Entry | None:
+        """The file of that name, or None."""
+        if len(self._by_name) != len(self.entries):
+            self._by_name = {one.name: one for one in self.entries}
+        return self._by_name.get(name)
 
     def refuse(self, name: str, why: str) -> None:
         """Note a file that is not taken."""
