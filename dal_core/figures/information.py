@@ -20,7 +20,10 @@ SUM, JOINT = "sum of single scores", "joint information"
 def information_figure(found: Mapping[str, Information]) -> alt.LayerChart | alt.FacetChart:
     """The joint and the summed information after 1, 2, ... images of each function's batch.
 
-    A grey line is the bound ln T. Raises ValueError if `found` is empty.
+    Joint information is a solid line, the sum a dashed one; a grey line is the bound ln T.
+
+    Raises:
+        ValueError: `found` is empty.
     """
     if not found:
         raise ValueError("found is empty; allowed: one batch or more")
@@ -37,19 +40,6 @@ def information_figure(found: Mapping[str, Information]) -> alt.LayerChart | alt
             scale=alt.Scale(domain=names, range=[colour(name) for name in found]),
             legend=alt.Legend(orient="top", padding=0, symbolType="stroke", labelLimit=200),
         ),
-        strokeDash=alt.StrokeDash(
-            "kind:N",
-            title=None,
-            scale=alt.Scale(domain=[JOINT, SUM], range=[[1, 0], [5, 4]]),
-            legend=alt.Legend(
-                orient="top",
-                padding=0,
-                symbolType="stroke",
-                symbolStrokeColor=TEXT,
-                symbolStrokeWidth=2,
-                labelLimit=200,
-            ),
-        ),
         tooltip=[
             alt.Tooltip("function:N", title="Batch of"),
             alt.Tooltip("kind:N", title="What"),
@@ -64,8 +54,12 @@ def information_figure(found: Mapping[str, Information]) -> alt.LayerChart | alt
         limit.mark_text(align="left", dx=4, dy=-7, color=TEXT).encode(
             x="images:Q", y="nats:Q", text="text:N"
         ),
-        base.mark_line(strokeWidth=2.5),
-        base.mark_circle(size=36, opacity=1),
+        base.mark_line(strokeWidth=2.5).encode(
+            strokeDash=alt.StrokeDash(
+                "kind:N", scale=alt.Scale(domain=[JOINT, SUM], range=[[1, 0], [5, 4]]), legend=None
+            )
+        ),
+        base.mark_circle(size=36, opacity=1).encode(detail="kind:N"),
     )
     return layers.properties(width="container", height=260, padding=PADDING)
 

@@ -6,6 +6,7 @@ takes a few hundredths of a second for most functions, and seconds for a few.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,24 +35,38 @@ class Judged:
     covered: float
 
 
-def all_batches(step: Step) -> tuple[dict[str, Judged], dict[str, str]]:
+def all_batches(step: Step) -> tuple[dict[str, Asked], dict[str, str]]:
     """Each function's batch, and why the others have none: one line for each.
 
     The first time, a bar shows which function is choosing.
     """
-    found: dict[str, Judged] = {}
+    found: dict[str, Asked] = {}
     problems: dict[str, str] = {}
     names = [name for group in in_groups().values() for name in group]
-    bar = st.empty()
-    for number, name in enumerate(names):
-        bar.progress(number / len(names), f"{display_name(name)} is choosing ...")
+    for name in _shown(names, "{} is choosing ..."):
         asked = batch(step, name)
         if isinstance(asked, Asked):
-            found[name] = _judged(step.key, step.model, asked)
+            found[name] = asked
         else:
             problems[name] = asked
-    bar.empty()
     return found, problems
+
+
+def all_judged(step: Step, asked: Mapping[str, Asked]) -> dict[str, Judged]:
+    """The numbers of each batch; the first time, a bar shows which is measured."""
+    return {
+        name: _judged(step.key, step.model, asked[name])
+        for name in _shown(list(asked), "Measuring the batch of {} ...")
+    }
+
+
+def _shown(names: Sequence[str], text: str) -> Iterator[str]:
+    """The names one by one, each on a bar while the caller works with it."""
+    bar = st.empty()
+    for number, name in enumerate(names):
+        bar.progress(number / len(names), text.format(display_name(name)))
+        yield name
+    bar.empty()
 
 
 def batch(step: Step, name: str) -> Asked | str:

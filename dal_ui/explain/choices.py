@@ -29,11 +29,11 @@ COMPARED = ("bald", "batchbald")  # whose information is drawn
 def choices_view(step: Step) -> None:
     """The batches by group, how each repeats itself, and comparisons."""
     st.caption(words.FUNCTIONS)
-    judged, problems = batches.all_batches(step)
-    asked = {name: one.asked for name, one in judged.items()}
+    asked, problems = batches.all_batches(step)
     _batches(step, asked)
     for line in words.left_out(problems):
         st.caption(line)
+    judged = batches.all_judged(step, asked)
     _redundancy(step, judged)
     left, right = st.columns(2, gap="large")
     with left:
@@ -64,7 +64,7 @@ def _redundancy(step: Step, judged: Mapping[str, Judged]) -> None:
     st.dataframe(
         table,
         hide_index=True,
-        height=36 * (len(table) + 1),
+        height=35 * (len(table) + 1) + 3,  # all rows, without a bar to scroll
         column_config={
             "similarity": st.column_config.NumberColumn(format="%.3f"),
             "joint share": share,

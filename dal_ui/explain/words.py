@@ -102,7 +102,8 @@ def redundancy(batch_size: int, by_chance: float, low: float, high: float) -> st
         f"**Classes predicted**: how many different classes the network predicts for the "
         f"{batch_size} images. **Similarity**: how near two of them are in their pixels, on "
         f"average, from 0 to 1; random batches have {by_chance:.3f}, nine in ten of them between "
-        f"{low:.3f} and {high:.3f}. **Joint share**: what the labels tell together, as a share of "
+        f"{low:.3f} and {high:.3f}. Odd images are unlike everything, so a low value alone is no "
+        "merit. **Joint share**: what the labels tell together, as a share of "
         "the sum of the images' BALD scores; the lower, the more a batch asks the same thing again."
         " **Covered**: how much of the weight beside no label lies beside the batch (see the tab "
         "“What coverage covers”)."
@@ -118,9 +119,10 @@ def information(found: Mapping[str, Information]) -> str:
     ]
     first = next(iter(found.values()))
     return (
-        f"{'. '.join(said)}. The sum counts twice what two images both tell. BatchBALD maximises "
-        f"the joint information. {first.n_samples} samples can tell at most ln {first.n_samples} = "
-        f"{first.bound:.2f} nats apart."
+        "Solid: what the labels of the first images tell together. Dashed: the sum of their BALD "
+        f"scores, which counts twice what two images both tell. {'. '.join(said)}. BatchBALD "
+        f"maximises the joint information. With {first.n_samples} samples no batch tells more than "
+        f"ln {first.n_samples} = {first.bound:.2f} nats."
     )
 
 

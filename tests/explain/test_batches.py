@@ -21,6 +21,7 @@ from dal_core.explain.redundancy import (
     redundancy_of,
 )
 from dal_core.explain.uncovered import uncovered
+from dal_core.protocol import posteriors
 from tests import fast
 
 
@@ -171,3 +172,18 @@ def test_a_picked_image_is_covered_from_then_on(pool: Pool) -> None:
     assert found.left[[1, 2, 3], at] == pytest.approx(np.zeros(3), abs=1e-4)
     assert found.coordinates[at] == pytest.approx(found.picks)
     assert 0 < found.shown < 1
+
+
+@pytest.mark.parametrize("name", posteriors.names())
+def test_batches_of_every_posterior_are_judged(mnist5k: ImageDataset, name: str) -> None:
+    entry = posteriors.get(name)
+    changes = {"posterior": name, **({"num_mc_samples": entry.samples} if entry.samples else {})}
+    run = fast.run(mnist5k, "entropy_coverage", pool_subset_size=60, n_epochs=2, **changes)
+    run.fit()
+    pool = Pool(run.step)
+    asked = asked_by(pool, "entropy_coverage", 5)
+    assert len(asked.image_ids) == 5
+    found, told = uncovered(pool, asked.image_ids), information_of(pool, asked.image_ids)
+    assert 0 < found.covered < 1
+    assert told.joint[-1] <= told.bound + 1e-9
+    assert told.share is None or 0 <= told.share <= 1

@@ -191,7 +191,7 @@ def test_the_information_of_a_batch_is_drawn_below_its_bound() -> None:
         1.3,
     ]
     picture = drawn(information_figure(found).properties(width=300).to_dict())
-    assert "bound: ln 8 = 2.08" in picture and "sum of single scores" in picture
+    assert "bound: ln 8 = 2.08" in picture and picture.count('stroke-dasharray="5,4"') == 2
     with pytest.raises(ValueError, match="found is empty"):
         information_figure({})
 
