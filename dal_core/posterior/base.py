@@ -5,6 +5,7 @@ The axis order of samples is [k, N, C]: sample, image, class.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor
@@ -89,7 +90,7 @@ class PosteriorModel(ABC):
 
         These are the pixels, unless a posterior overrides this with an inner representation.
         """
-        return images.reshape(len(images), -1).astype(np.float32) / 255
+        return images.reshape(len(images), math.prod(images.shape[1:])).astype(np.float32) / 255
 
     def hidden(self, images: np.ndarray) -> Tensor:
         """The last hidden layer, without random draws: float32 [N, F] on the CPU.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import product
 from math import exp, log
+from typing import Any
 
 import numpy as np
 import pytest
@@ -177,7 +178,10 @@ def test_a_picked_image_is_covered_from_then_on(pool: Pool) -> None:
 @pytest.mark.parametrize("name", posteriors.names())
 def test_batches_of_every_posterior_are_judged(mnist5k: ImageDataset, name: str) -> None:
     entry = posteriors.get(name)
-    changes = {"posterior": name, **({"num_mc_samples": entry.samples} if entry.samples else {})}
+    changes: dict[str, Any] = {
+        "posterior": name,
+        **({"num_mc_samples": entry.samples} if entry.samples else {}),
+    }
     run = fast.run(mnist5k, "entropy_coverage", pool_subset_size=60, n_epochs=2, **changes)
     run.fit()
     pool = Pool(run.step)
@@ -187,3 +191,14 @@ def test_batches_of_every_posterior_are_judged(mnist5k: ImageDataset, name: str)
     assert 0 < found.covered < 1
     assert told.joint[-1] <= told.bound + 1e-9
     assert told.share is None or 0 <= told.share <= 1
+
+
+def test_before_the_first_label_there_is_no_weight_to_cover(mnist5k: ImageDataset) -> None:
+    run = fast.run(mnist5k, "random", pool_subset_size=60, train_size=0, initial_set="empty")
+    run.fit()
+    pool = Pool(run.step)
+    for name in registry.names():
+        asked = asked_by(pool, name, 5)
+        assert len(set(asked.image_ids)) == 5, name
+    found, told = uncovered(pool, asked.image_ids), information_of(pool, asked.image_ids)
+    assert found.covered == 0 and told.share is None and len(found.labelled) == 0
