@@ -155,6 +155,9 @@ def measured(result: StepResult) -> tuple[float | None, ...]:
         result.train_loss,
         result.val_loss,
         result.best_epoch,
+        result.nll,
+        result.brier,
+        result.ece,
     )
 
 

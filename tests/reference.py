@@ -7,6 +7,7 @@ repeated here. probs[t][n][c], as everywhere.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -65,6 +66,29 @@ def mean_std(probs: np.ndarray, n: int) -> float:
         squares = sum((float(probs[t, n, c]) - mean[c]) ** 2 for t in range(len(probs)))
         total += math.sqrt(squares / len(probs))
     return total / probs.shape[2]
+
+
+def calibration(mean: np.ndarray, labels: Sequence[int]) -> tuple[float, float, float]:
+    """NLL, Brier score and expected calibration error (15 bins) of mean predictions [N, C]."""
+    nll = brier = 0.0
+    bins: list[list[tuple[float, float]]] = [[] for _ in range(15)]
+    for row, label in zip(mean, labels, strict=True):
+        best = 0
+        for c, value in enumerate(map(float, row)):
+            brier += (value - (1.0 if c == label else 0.0)) ** 2
+            if value > float(row[best]):
+                best = c
+        nll -= math.log(min(max(float(row[label]), 2.0**-126), 1.0))
+        confidence = float(row[best])
+        place = next((b for b in range(15) if confidence <= (b + 1) / 15), 14)
+        bins[place].append((1.0 if best == label else 0.0, confidence))
+    gaps = 0.0
+    for members in bins:
+        if members:
+            right = sum(one for one, _ in members) / len(members)
+            confident = sum(one for _, one in members) / len(members)
+            gaps += len(members) / len(mean) * abs(right - confident)
+    return nll / len(mean), brier / len(mean), gaps
 
 
 SCORES = {

@@ -20,6 +20,7 @@ from dal_core.run.rows import RunRow, SubmitOutcome
 from dal_core.run.state import RunState
 from dal_core.run.summary import RunSummary
 from dal_core.store.base import Store
+from dal_core.store.sqlite import protected, schema
 
 ROOT = Path(__file__).resolve().parent.parent
 N_INITIAL = 20
@@ -32,6 +33,14 @@ def spec(seed: int = 1, acquisition: str = "bald") -> RunSpec:
 def new_run(store: Store, **settings: object) -> RunRow:
     values = {"n_initial": N_INITIAL, "split_sizes": {"pool": 3000}, "kind": "person", **settings}
     return store.create_run(spec(), **values)  # type: ignore[arg-type]
+
+
+def reseal(home: Path) -> None:
+    """Give all rows digests anew, as if the store had written what a test put there by hand."""
+    engine = schema.make_engine(home / schema.DATABASE_FILE, "FULL")
+    with engine.begin() as connection:
+        protected.seal_all(connection)
+    engine.dispose()
 
 
 @contextmanager

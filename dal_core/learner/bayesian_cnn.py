@@ -20,6 +20,7 @@ from dal_core.acquisition.coordinates import N_FITTED, PixelSpace
 from dal_core.acquisition.top_k import tie_order
 from dal_core.data.base import ImageDataset
 from dal_core.learner.base import Arrays, Facts, Fitted, ImageProgress, matches
+from dal_core.learner.calibration import Calibration, calibration
 from dal_core.posterior.base import CPU, ImageKind, LabelledImages, PosteriorModel, make_posterior
 from dal_core.posterior.untrained import Untrained
 from dal_core.protocol.parameters import Protocol
@@ -180,25 +181,33 @@ class BayesianCNNLearner:
         return query, probs.cpu().numpy()
 
     def evaluate(self, fitted: Fitted, progress: ImageProgress | None = None) -> StepResult:
-        """Test accuracy and mean test mutual information (docs/method.md, section 5.2).
+        """Test accuracy, mutual information and calibration (docs/method.md, section 5.2).
 
         The predicted class has the highest mean over the T passes; BALD is averaged over the test
-        images. Both are None without a test set.
+        images. All are None without a test set.
         """
         own = _own(fitted)
         if not len(self.split.test):
-            return _result(own, None, None, None)
+            return _result(own)
         started = time.perf_counter()
         ids = self.test_subset(own.n_labelled)
         score = registry.scorer("bald", self.protocol.entropy_eps)
-        labels, predicted, information = self.dataset.labels[ids], [], 0.0
+        labels, means, predicted, information = self.dataset.labels[ids], [], [], 0.0
         for probs in self._passes(own, ids, Purpose.MC_DROPOUT_TEST, progress):
-            predicted.append(probs.mean(0).argmax(-1).cpu().numpy())
+            mean = probs.mean(0)  # [n, C]
+            means.append(mean.cpu().numpy())
+            predicted.append(mean.argmax(-1).cpu().numpy())
             information += float(score(probs).cpu().double().sum())
         confusion = confusion_counts(labels, np.concatenate(predicted), self.dataset.n_classes)
+        calibrated = calibration(np.concatenate(means), labels)
         own.seconds["evaluate"] = time.perf_counter() - started
-        counts = tuple(tuple(row) for row in confusion.tolist())
-        return _result(own, int(confusion.trace()) / len(ids), information / len(ids), counts)
+        return _result(
+            own,
+            accuracy=int(confusion.trace()) / len(ids),
+            mutual_information=information / len(ids),
+            confusion=tuple(tuple(row) for row in confusion.tolist()),
+            calibrated=calibrated,
+        )
 
     def inspect(self, fitted: Fitted, image_ids: Sequence[int]) -> np.ndarray:
         """Passes for any images, to show to people: float32 [T, N, C]."""
@@ -376,9 +385,10 @@ class BayesianCNNLearner:
 
 def _result(
     fitted: FittedCNN,
-    accuracy: float | None,
-    mutual_information: float | None,
-    confusion: Confusion | None,
+    accuracy: float | None = None,
+    mutual_information: float | None = None,
+    confusion: Confusion | None = None,
+    calibrated: Calibration | None = None,
 ) -> StepResult:
     """A step's result: the given measurements, and the losses of the training."""
     training = fitted.model.training
@@ -394,6 +404,7 @@ def _result(
         after=fitted.after,
         corrected=fitted.corrected,
         confusion=confusion,
+        **({} if calibrated is None else vars(calibrated)),
     )
 
 

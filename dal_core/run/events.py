@@ -173,6 +173,9 @@ class StepResult:
         confusion: number of test images by label (row) and predicted class (column); None if
             they were not counted.
         environment: where it was computed; None if that was not recorded.
+        nll, brier, ece: how well the mean predictions of the test images are calibrated: negative
+            log-likelihood in nats, Brier score, and expected calibration error; None without a
+            test set, and in steps of versions that did not measure it.
     """
 
     step: int
@@ -187,3 +190,6 @@ class StepResult:
     corrected: int = 0
     confusion: Confusion | None = None
     environment: Environment | None = None
+    nll: float | None = None
+    brier: float | None = None
+    ece: float | None = None

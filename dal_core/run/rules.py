@@ -18,6 +18,15 @@ if TYPE_CHECKING:
     from dal_core.run.state import RunState
 
 
+# The largest value of each measure of calibration (docs/method.md, section 5.2), up to the
+# rounding of float32 probabilities.
+MOST_CALIBRATION: Mapping[str, float] = {
+    "nll": 126 * math.log(2) + 1e-5,
+    "brier": 2 + 1e-5,
+    "ece": 1 + 1e-5,
+}
+
+
 class AnswerError(ValueError):
     """Answers do not fit their query. The message is one line, and nothing was written."""
 
@@ -86,6 +95,12 @@ def check_step(step: StepResult) -> None:
     for name in ("mutual_information", "train_loss", "val_loss"):
         value = getattr(step, name)
         _require(value is None or _is_number(value), f"{where} has the {name} {value!r}")
+    for name, most in MOST_CALIBRATION.items():
+        value = getattr(step, name)
+        _require(
+            value is None or (is_amount(value) and value <= most),
+            f"{where} has the {name} {value!r}",
+        )
     epoch = step.best_epoch
     _require(epoch is None or is_int(epoch), f"{where} has the best_epoch {epoch!r}")
     seconds: Any = step.seconds

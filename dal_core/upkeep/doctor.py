@@ -30,7 +30,7 @@ from dal_core.record_file.sync import (
 )
 from dal_core.record_file.validate import RecordError
 from dal_core.run.ownership import mixed_answers
-from dal_core.run.rows import RunDamaged, StoreError
+from dal_core.run.rows import RunDamaged, StoreError, StoreFailed
 from dal_core.run.rules import broken_rules
 from dal_core.run.state import RunState
 from dal_core.store import artefacts
@@ -92,7 +92,7 @@ def _found(area: str, what: str, fix: bool, would: str, mend: Mend) -> Finding:
         return Finding(area, what, advice=f"`dal doctor --fix` {would}")
     try:
         return Finding(area, what, done=mend())
-    except (OSError, sqlite3.Error, StoreError) as error:
+    except (OSError, sqlite3.Error, StoreError, StoreFailed) as error:
         return Finding(area, what, advice=f"it could not be mended: {error}")
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from dal_core.cli import main, tables
 from dal_core.store.opening import open_store
-from tests.store_kit import ROOT, new_query, new_run, spec
+from tests.store_kit import ROOT, new_query, new_run, reseal, spec
 
 COLUMNS = ("id", "title", "protocol", "accuracy")
 ROWS = [
@@ -76,6 +76,7 @@ def hostile(dal_home: Path) -> str:
         for table in ("runs", "experiments"):
             database.execute(f"UPDATE {table} SET title = ?", ("a\x1b[2J\x07é\nb",))
     database.close()
+    reseal(dal_home)
     return run_id
 
 

@@ -25,6 +25,7 @@ from dal_core.store.run_lock import is_locked, run_lock
 from tests.cli import test_cli
 from tests.experiment_kit import FAST, numbers, protocol, until
 from tests.report_record import report_record
+from tests.store_kit import reseal
 
 SETTINGS = [f"--set={key}={value}" for key, value in {**FAST, "n_epochs": 40}.items()]
 WANTED = ["--protocol", "quick", "--acquisitions", "bald,random", "--seeds", "1", *SETTINGS]
@@ -175,6 +176,7 @@ def test_a_failed_run_is_named_and_the_others_go_on(
         )
         connection.execute(larger, [bald])
     connection.close()
+    reseal(tmp_path)
     resume = ["reproduce", "--resume", made.experiment_id, "--home", str(tmp_path), "--workers=1"]
     assert main([*resume, "--json"]) == 1
     printed = capsys.readouterr()

@@ -274,6 +274,8 @@ def test_evaluation_equals_the_loops_over_the_same_passes(
     information = [reference.bald(probs, n) for n in range(520)]
     assert result.accuracy == sum(correct) / 520
     assert result.mutual_information == pytest.approx(sum(information) / 520, rel=1e-4)
+    calibrated = reference.calibration(np.array(means), mnist5k.labels[ids].tolist())
+    assert (result.nll, result.brier, result.ece) == pytest.approx(calibrated, rel=1e-4)
     assert len(seen) == 3
 
 

@@ -19,7 +19,7 @@ from dal_core.run.rows import StoreError
 from dal_core.run.state import RunState
 from dal_core.run.summary import RunSummary
 from dal_core.store.opening import open_store
-from dal_core.store.sqlite import schema
+from dal_core.store.sqlite import protected, schema
 from tests.store_kit import ask, give, new_result, new_run, spec
 
 # As version 1 made it.
@@ -199,8 +199,20 @@ def test_failures_recorded_by_earlier_versions_are_kept(
     store.close()
 
 
+def back_to_version_4(home: Path) -> None:
+    """Make a home of today what version 4 left."""
+    connection = sqlite3.connect(home / schema.DATABASE_FILE)
+    connection.executescript(
+        "".join(f"ALTER TABLE {table.name} DROP COLUMN digest; " for table in protected.TABLES)
+        + "".join(f"ALTER TABLE steps DROP COLUMN {name}; " for name in ("nll", "brier", "ece"))
+        + "UPDATE schema_version SET version = 4;"
+    )
+    connection.close()
+
+
 def back_to_version_3(home: Path) -> None:
     """Make a home of today what version 3 left."""
+    back_to_version_4(home)
     connection = sqlite3.connect(home / schema.DATABASE_FILE)
     connection.executescript(
         "DROP TABLE environments; ALTER TABLE steps DROP COLUMN environment; "

@@ -87,7 +87,7 @@ def test_a_file_that_is_no_database_is_refused_in_one_line_and_not_changed(
 def test_a_newer_schema_is_refused_in_one_line(store: Store) -> None:
     with sqlite3.connect(store.home / "dal.db") as connection:
         connection.execute("UPDATE schema_version SET version = 99")
-    with pytest.raises(StoreError, match=r"^[^\n]*\(schema 99, this one reads 4\)[^\n]*$"):
+    with pytest.raises(StoreError, match=r"^[^\n]*\(schema 99, this one reads 5\)[^\n]*$"):
         open_store(store.home)
 
 

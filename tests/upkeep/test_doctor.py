@@ -21,7 +21,7 @@ from dal_core.store.base import Store
 from dal_core.store.opening import open_store
 from dal_core.upkeep.doctor import examine
 from dal_core.upkeep.leftovers import leftovers, remove_leftovers
-from tests.store_kit import ask, give, new_result, new_run
+from tests.store_kit import ask, give, new_result, new_run, reseal
 
 
 @pytest.fixture
@@ -83,6 +83,8 @@ def test_a_log_that_contradicts_itself_and_a_damaged_run_are_reported(store: Sto
         connection.execute(
             "UPDATE steps SET n_labelled = 31 WHERE run_id = ? AND step = 1", [wrong]
         )
+    reseal(store.home)
+    with sqlite3.connect(store.home / "dal.db") as connection:
         connection.execute("UPDATE runs SET seed = 'x' WHERE run_id = ?", [bad])
     connection.close()
     found = [one for one in examine(store.home) if one.area == "run"]

@@ -224,7 +224,7 @@ class SqliteStore(Queries):
             run_id, query = found
             log = self._logs.read(connection, run_id)
             clean = clean_answers(answers, log.run.n_classes)
-            earlier = reading.read_submission(connection, query_id)
+            earlier = reading.read_submission(connection, run_id, query_id)
             if earlier is not None:
                 sent = reading.read_nonce(connection, earlier.submission_id)
                 is_same_author = earlier.annotator == annotator or (nonce and sent == nonce)
@@ -240,7 +240,7 @@ class SqliteStore(Queries):
             )
             if log.run.mode == "continuous" and source == "person":
                 continuous_queries.open_next(connection, run_id)
-            saved = reading.read_submission(connection, query_id)
+            saved = reading.read_submission(connection, run_id, query_id)
         return SubmitOutcome("saved", saved)
 
     def undo(self, run_id: str, submission_id: int | None = None) -> Query:

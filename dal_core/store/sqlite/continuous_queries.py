@@ -9,13 +9,13 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, select, update
 
 from dal_core.run.events import Query
-from dal_core.run.rows import now
+from dal_core.run.rows import isolating, now
 from dal_core.run.state import RunState
 from dal_core.run.stop_rules import finished
-from dal_core.store.sqlite import reading, schema, writing
+from dal_core.store.sqlite import digests, protected, reading, schema, writing
 
 
 def insert_ranking(connection: Connection, run_id: str, query: Query, npy: bytes | None) -> None:
@@ -32,7 +32,7 @@ def insert_ranking(connection: Connection, run_id: str, query: Query, npy: bytes
         "npy": npy,
         "at": now(),
     }
-    connection.execute(insert(schema.rankings).values(row))
+    writing.append(connection, schema.rankings, row)
 
 
 def open_next(connection: Connection, run_id: str) -> Query | None:
@@ -60,13 +60,15 @@ def _newest(connection: Connection, log: RunState) -> Row[Any] | None:
     rankings = schema.rankings
     states = [0, *(one.submission_id for one in log.submissions)]
     query = (
-        select(rankings)
+        select(rankings, digests.intact(rankings))
         .where(rankings.c.run_id == log.run.run_id)
         .where(rankings.c.after.in_(states))
         .order_by(rankings.c.number.desc())
         .limit(1)
     )
-    return connection.execute(query).one_or_none()
+    with isolating(log.run.run_id):
+        found = protected.check(rankings, connection.execute(query).all())
+    return found[0] if found else None
 
 
 def _remaining(log: RunState, ranked: Row[Any]) -> tuple[Query, list[int]]:

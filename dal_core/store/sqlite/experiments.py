@@ -20,14 +20,16 @@ from dal_core.store.experiments import (
     ExperimentRow,
     Experiments,
 )
-from dal_core.store.sqlite import reading, schema, summary
+from dal_core.store.sqlite import digests, protected, reading, schema, summary, writing
+from dal_core.store.sqlite.protected import Verified
 
 
 class SqliteExperiments(Experiments):
     """Uses the connections of its store."""
 
-    def __init__(self, reading_engine: Engine, writing_engine: Engine) -> None:
+    def __init__(self, reading_engine: Engine, writing_engine: Engine, verified: Verified) -> None:
         self._reading, self._writing = reading_engine, writing_engine
+        self._verified = verified
 
     def create(
         self,
@@ -50,11 +52,8 @@ class SqliteExperiments(Experiments):
             noise=noise,
         )
         with self._writing.begin() as connection:
-            connection.execute(
-                insert(schema.experiments).values(
-                    {**vars(row), "protocol": protocol.model_dump(mode="json")}
-                )
-            )
+            values = {**vars(row), "protocol": protocol.model_dump(mode="json")}
+            writing.append(connection, schema.experiments, values)
             members = [{"experiment_id": row.experiment_id, "run_id": r} for r in run_ids]
             connection.execute(insert(schema.experiment_runs), members)
         return row
@@ -96,7 +95,7 @@ class SqliteExperiments(Experiments):
         with self._reading.connect() as connection:
             ids = _run_ids(connection, experiment_id)
             progress = summary.read_all_progress(connection, ids)
-            found = summary.read_summaries(connection, ids)
+            found = summary.read_summaries(connection, ids, self._verified)
         return [(one, progress.get(one.run.run_id)) for one in found]
 
     def of_run(self, run_id: str) -> list[str]:
@@ -120,10 +119,13 @@ def _run_ids(connection: Connection, experiment_id: str) -> list[str]:
 
 def _read(connection: Connection, experiment_id: str) -> ExperimentRow:
     try:
-        query = select(schema.experiments).filter_by(experiment_id=experiment_id)
+        table = schema.experiments
+        query = select(table, digests.intact(table)).filter_by(experiment_id=experiment_id)
         row = connection.execute(query).one_or_none()
         if row is not None:
-            return _to_experiment(row)
+            experiment = _to_experiment(row)
+            protected.check(table, [row])
+            return experiment
     except StoreDamaged:
         why = "its part of the database cannot be read"
         raise ExperimentDamaged(f"experiment {experiment_id} is damaged: {why}") from None

@@ -11,6 +11,8 @@ from sqlalchemy.engine import ExceptionContext
 from dal_core.run.rows import StoreDamaged, StoreFailed
 
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+# What SQLite says of a text that Python could not decode to compute the digest of its row.
+_UNDECODABLE = "user-defined function raised exception"
 _WORDS = {
     sqlite3.SQLITE_FULL: "the disk that holds {path} is full; nothing was saved. "
     "Free some space and try again",
@@ -41,7 +43,8 @@ def failure(error: BaseException, path: Path) -> StoreFailed | None:
     code = getattr(error, "sqlite_errorcode", None)  # absent if Python could not decode a text
     primary = None if code is None else code & 0xFF
     reason = " ".join(str(error).split())
-    if primary in _DAMAGED or (primary is None and "decode" in reason):
+    undecodable = (primary is None and "decode" in reason) or _UNDECODABLE in reason
+    if primary in _DAMAGED or undecodable:
         return StoreDamaged(f"{path} is damaged ({reason}); `dal doctor` says what can be saved")
     if primary not in _WORDS:
         return None

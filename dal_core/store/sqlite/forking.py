@@ -39,7 +39,7 @@ def _copy_query(connection: Connection, query_id: str, to: str, numbers: dict[in
     row = dict(connection.execute(query).one()._mapping)
     new_id = uuid.uuid4().hex
     changes = {"query_id": new_id, "run_id": to, "after": numbers[row["after"]], "corrected": 0}
-    _append(connection, schema.queries, row | changes)
+    writing.append(connection, schema.queries, _copied(row) | changes)
     probs = reading.read_probs(connection, query_id)
     if probs is not None:
         connection.execute(insert(schema.query_probs).values(query_id=new_id, npy=probs))
@@ -51,21 +51,12 @@ def _copy_answers(connection: Connection, submission: Submission, query_id: str,
     row = dict(connection.execute(query).one()._mapping)
     # Without the nonce, so that `find_submitted` finds the origin and not its fork.
     changes = {"query_id": query_id, "run_id": to, "nonce": ""}
-    number = _append(connection, schema.submissions, row | changes)
-    answers = [
-        {"submission_id": number, "position": position, **vars(answer)}
-        for position, answer in enumerate(submission.answers)
-    ]
-    connection.execute(insert(schema.answers), answers)
-    return number
+    return writing.insert_submission(connection, _copied(row) | changes, submission.answers)
 
 
-def _append(connection: Connection, table: Any, row: dict[str, Any]) -> int:
-    """Insert a copy of a stored row; returns its new number."""
-    del row["number"]
-    inserted = connection.execute(insert(table).values(row))
-    assert inserted.inserted_primary_key is not None
-    return int(inserted.inserted_primary_key[0])
+def _copied(row: dict[str, Any]) -> dict[str, Any]:
+    """The values of a stored row that a copy shares."""
+    return {name: value for name, value in row.items() if name not in ("number", "digest")}
 
 
 def _measures_alike(one: Protocol, other: Protocol) -> bool:

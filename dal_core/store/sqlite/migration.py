@@ -15,7 +15,7 @@ from sqlalchemy.exc import DatabaseError
 from sqlalchemy.schema import CreateColumn
 
 from dal_core.run.rows import StoreError, StoreFailed
-from dal_core.store.sqlite import schema, writing
+from dal_core.store.sqlite import protected, schema, writing
 
 NEW_COLUMNS: dict[int, dict[str, tuple[str, ...]]] = {  # by the version that introduced them
     2: {
@@ -25,6 +25,10 @@ NEW_COLUMNS: dict[int, dict[str, tuple[str, ...]]] = {  # by the version that in
         "experiments": ("noise",),
     },
     4: {"steps": ("environment",)},
+    5: {
+        **{table.name: ("digest",) for table in protected.TABLES},
+        "steps": ("nll", "brier", "ece", "digest"),
+    },
 }
 
 
@@ -93,13 +97,16 @@ def _migrate(connection: Connection) -> int | None:
     version = _version(connection)
     if version is None or not 1 <= version < schema.SCHEMA_VERSION:
         return version
+    existing = inspect(connection).get_table_names()
     for new in range(version + 1, schema.SCHEMA_VERSION + 1):
         for table, names in NEW_COLUMNS.get(new, {}).items():
-            for name in names:
+            for name in names if table in existing else ():
                 column = CreateColumn(schema.metadata.tables[table].c[name])
                 definition = column.compile(dialect=connection.dialect)
                 connection.execute(text(f"ALTER TABLE {table} ADD COLUMN {definition}"))
     schema.metadata.create_all(connection)  # only the tables that are missing
+    if version < 5:
+        protected.seal_all(connection)
     if version < 3:
         _failures_from_progress(connection)
     connection.execute(update(schema.schema_version).values(version=schema.SCHEMA_VERSION))

@@ -20,6 +20,7 @@ from dal_core.run.summary import RunSummary
 from dal_core.store.base import Store, Survey
 from dal_core.store.sqlite import migration, polling, read_only, reading, schema, summary, writing
 from dal_core.store.sqlite.experiments import SqliteExperiments
+from dal_core.store.sqlite.protected import Verified
 
 LOGS_KEPT = 64  # runs; a log of 100 steps takes about 1 MB
 
@@ -49,7 +50,8 @@ class Queries(Store):
             )
         self._writing = self._reading.execution_options(begin="BEGIN IMMEDIATE")
         self._logs = LogCache()
-        self.experiments = SqliteExperiments(self._reading, self._writing)
+        self._verified = Verified()
+        self.experiments = SqliteExperiments(self._reading, self._writing, self._verified)
 
     def _open_read_only(self, path: Path) -> Engine:
         """An engine that cannot write. A copy is read if the file cannot be read as it is."""
@@ -95,7 +97,7 @@ class Queries(Store):
 
     def summaries(self, run_ids: Sequence[str]) -> list[RunSummary]:
         with self._reading.connect() as connection:
-            return summary.read_summaries(connection, run_ids)
+            return summary.read_summaries(connection, run_ids, self._verified)
 
     def run_ids(self) -> list[str]:
         with self._reading.connect() as connection:
@@ -104,10 +106,10 @@ class Queries(Store):
     def survey(self) -> Survey:
         with self._reading.connect() as connection:
             ids = reading.read_run_ids(connection)
-            found = summary.read_summaries(connection, ids)
+            found = summary.read_summaries(connection, ids, self._verified)
             intact = {one.run.run_id for one in found}
             others = [run_id for run_id in ids if run_id not in intact]
-            return Survey(found, summary.read_damaged(connection, others))
+            return Survey(found, summary.read_damaged(connection, others, self._verified))
 
     def find_submitted(self, nonce: str) -> RunRow | None:
         with self._reading.connect() as connection:

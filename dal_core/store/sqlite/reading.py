@@ -33,7 +33,7 @@ from dal_core.run.rows import (
     isolating,
 )
 from dal_core.run.state import Model, RunState
-from dal_core.store.sqlite import schema
+from dal_core.store.sqlite import digests, protected, schema
 
 _QUERY_FIELDS = tuple(field.name for field in fields(Query))
 
@@ -45,7 +45,8 @@ def read_run(connection: Connection, run_id: str, known: RunRow | None = None) -
         known: the run from an earlier read. Its spec is reused, since a spec never changes.
     """
     with isolating(run_id):
-        row = connection.execute(select(schema.runs).filter_by(run_id=run_id)).one_or_none()
+        query = select(schema.runs, digests.intact(schema.runs)).filter_by(run_id=run_id)
+        row = connection.execute(query).one_or_none()
         if row is not None:
             if row.run_id != run_id:
                 raise ValueError(f"its row holds another id, {row.run_id!r}")
@@ -67,7 +68,8 @@ def read_runs(
 
     Damaged runs are left out.
     """
-    query = select(schema.runs).filter_by(**equal).order_by(schema.runs.c.number.desc())
+    query = select(schema.runs, digests.intact(schema.runs)).filter_by(**equal)
+    query = query.order_by(schema.runs.c.number.desc())
     if run_ids is not None:
         query = query.where(schema.runs.c.run_id.in_(run_ids))
     try:
@@ -132,7 +134,8 @@ class LogRows:
     """The events of a run as they were written, in order.
 
     Attributes:
-        last_query, last_step: numbers of the last rows of these kinds; 0 if there are none.
+        last_query, last_step, last_ranking: numbers of the last rows of these kinds; 0 if there
+            are none.
         retracted, ranked, failure: as for `RunState.from_events`.
     """
 
@@ -143,6 +146,7 @@ class LogRows:
     corrections: tuple[Correction, ...] = ()
     last_query: int = 0
     last_step: int = 0
+    last_ranking: int = 0
     retracted: frozenset[int] = frozenset()
     ranked: frozenset[Model] = frozenset()
     failure: Failure | None = None
@@ -187,7 +191,8 @@ def _read_rows(connection: Connection, run_id: str, known: LogRows | None) -> Lo
     answered = known.submissions[-1].submission_id if known.submissions else 0
     corrected = known.corrections[-1].correction_id if known.corrections else 0
     submissions = schema.submissions.c
-    retracted = select(schema.retractions.c.submission_id).filter_by(run_id=run_id)
+    rankings = _added_rankings(connection, run_id, known.last_ranking)
+    retracted = _added(connection, schema.retractions, run_id, 0)
     new = read_submissions(connection, submissions.run_id == run_id, submissions.number > answered)
     for one in new:
         rules.clean_answers(one.answers, run.n_classes)
@@ -199,8 +204,9 @@ def _read_rows(connection: Connection, run_id: str, known: LogRows | None) -> Lo
         corrections=(*known.corrections, *read_corrections(connection, run_id, corrected)),
         last_query=queries[-1].number if queries else known.last_query,
         last_step=steps[-1].number if steps else known.last_step,
-        retracted=frozenset(connection.scalars(retracted)),
-        ranked=read_ranked(connection, run_id),
+        last_ranking=rankings[-1].number if rankings else known.last_ranking,
+        retracted=frozenset(row.submission_id for row in retracted),
+        ranked=known.ranked | {(row.after, row.corrected) for row in rankings},
         failure=read_failures(connection, [run_id]).get(run_id),
     )
 
@@ -227,32 +233,33 @@ def to_correction(row: Row[Any]) -> Correction:
     )
 
 
-def read_ranked(connection: Connection, run_id: str) -> frozenset[Model]:
-    """The models whose ranking is stored."""
-    rankings = schema.rankings.c
-    query = select(rankings.after, rankings.corrected).where(rankings.run_id == run_id)
-    return frozenset((row.after, row.corrected) for row in connection.execute(query))
+def _added_rankings(connection: Connection, run_id: str, last: int) -> Sequence[Row[Any]]:
+    """As `_added`, with the models of the rankings alone."""
+    table, rankings = schema.rankings, schema.rankings.c
+    columns = rankings.number, rankings.after, rankings.corrected
+    query = select(*columns, digests.intact(table)).order_by(rankings.number)
+    query = query.where(rankings.run_id == run_id, rankings.number > last)
+    return protected.check(table, connection.execute(query).all())
 
 
 def read_query(connection: Connection, query_id: str) -> tuple[str, Query] | None:
-    """The run's id and the query; None if there is no such query."""
-    row = connection.execute(select(schema.queries).filter_by(query_id=query_id)).one_or_none()
-    return None if row is None else (row.run_id, _to_query(row))
+    """The run's id and the query; None if there is no such query. Raises RunDamaged."""
+    table = schema.queries
+    query = select(table, digests.intact(table)).filter_by(query_id=query_id)
+    row = connection.execute(query).one_or_none()
+    if row is None:
+        return None
+    with isolating(row.run_id):
+        protected.check(table, [row])
+        return row.run_id, _to_query(row)
 
 
 def read_submissions(connection: Connection, *where: ColumnElement[bool]) -> list[Submission]:
     """The submissions that meet all conditions, in order, including retracted ones."""
-    answers: dict[int, list[Answer]] = {}
-    number = schema.submissions.c.number
-    for row in connection.execute(
-        select(schema.answers)
-        .join(schema.submissions, number == schema.answers.c.submission_id)
-        .where(*where)
-        .order_by(number, schema.answers.c.position)
-    ):
-        answer = Answer(row.image_id, row.label, row.seconds)
-        answers.setdefault(row.submission_id, []).append(answer)
-    rows = connection.execute(select(schema.submissions).where(*where).order_by(number))
+    answers = protected.read_answers(connection, *where)
+    query = select(schema.submissions).where(*where).order_by(schema.submissions.c.number)
+    rows = connection.execute(query).all()
+    protected.check_submissions(rows, answers)
     return [
         Submission(
             submission_id=row.number,
@@ -260,15 +267,19 @@ def read_submissions(connection: Connection, *where: ColumnElement[bool]) -> lis
             annotator=row.annotator,
             source=row.source,
             at=row.at,
-            answers=tuple(answers.get(row.number, ())),
+            answers=tuple(Answer(*given) for _, *given in answers.get(row.number, ())),
         )
         for row in rows
     ]
 
 
-def read_submission(connection: Connection, query_id: str) -> Submission | None:
-    """The one submission of a query, even if it was retracted; None if there is none."""
-    stored = read_submissions(connection, schema.submissions.c.query_id == query_id)
+def read_submission(connection: Connection, run_id: str, query_id: str) -> Submission | None:
+    """The one submission of a query, even if it was retracted; None if there is none.
+
+    Raises RunDamaged.
+    """
+    with isolating(run_id):
+        stored = read_submissions(connection, schema.submissions.c.query_id == query_id)
     return stored[0] if stored else None
 
 
@@ -287,12 +298,15 @@ def read_probs(connection: Connection, query_id: str) -> bytes | None:
 def _to_run(row: Row[Any], known: RunRow | None = None) -> RunRow:
     """Raises ProtocolError if the stored protocol or function is not valid."""
     values = dict(row._mapping)
-    del values["number"]
+    for name in ("number", "digest", "intact"):
+        del values[name]
     names = ("fingerprint", "protocol", "acquisition", "seed", "noise")
     fingerprint, protocol, acquisition, seed, noise = (values.pop(name) for name in names)
     if known is not None and known.created_at == row.created_at:
-        return RunRow(spec=known.spec, **values)
-    spec = RunSpec(fingerprint, make_protocol(protocol), acquisition, seed, noise)
+        spec = known.spec
+    else:
+        spec = RunSpec(fingerprint, make_protocol(protocol), acquisition, seed, noise)
+    protected.check(schema.runs, [row])  # last: a parameter that is not valid says more
     return RunRow(spec=spec, **values)
 
 
@@ -319,7 +333,12 @@ def read_environments(
 ) -> dict[int | None, Environment]:
     """Environments by the number of their row; unknown numbers are missing."""
     query = select(schema.environments).where(schema.environments.c.number.in_(numbers))
-    return {row.number: Environment.from_facts(row.facts) for row in connection.execute(query)}
+    found: dict[int | None, Environment] = {}
+    for row in connection.execute(query):
+        if row.digest != digests.of_environment(row.facts):
+            raise digests.changed(schema.environments, row.number)
+        found[row.number] = Environment.from_facts(row.facts)
+    return found
 
 
 def _to_step(row: Row[Any], has_test_set: bool, environment: Environment | None) -> StepResult:
@@ -340,6 +359,9 @@ def _to_step(row: Row[Any], has_test_set: bool, environment: Environment | None)
         corrected=row.corrected,
         confusion=_confusion(getattr(row, "confusion", None)),  # a summary leaves it out
         environment=environment,
+        nll=row.nll,
+        brier=row.brier,
+        ece=row.ece,
     )
     rules.check_step(step)
     return step
@@ -354,10 +376,11 @@ def _number(value: float | None) -> float:
 
 
 def _added(connection: Connection, table: Table, run_id: str, last: int) -> Sequence[Row[Any]]:
-    """Rows of the run with a number above `last`, in order."""
+    """Rows of the run with a number above `last`, in order, each of them intact."""
     number = table.c.number
-    query = select(table).where(table.c.run_id == run_id, number > last).order_by(number)
-    return connection.execute(query).all()
+    query = select(table, digests.intact(table))
+    query = query.where(table.c.run_id == run_id, number > last).order_by(number)
+    return protected.check(table, connection.execute(query).all())
 
 
 def _not_found(connection: Connection, run_id: str) -> str:

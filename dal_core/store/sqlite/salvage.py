@@ -9,7 +9,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from dal_core.store.sqlite import schema
+from sqlalchemy import Table
+
+from dal_core.store.sqlite import protected, schema
 from dal_core.store.sqlite.schema import DATABASE_FILE
 
 MOST_ROWS = 10_000_000  # rows of a table that are tried one by one
@@ -26,7 +28,7 @@ def rebuild(home: Path) -> tuple[int, Path]:
 
     Raises:
         OSError: a file cannot be written; the home is as it was.
-        sqlite3.Error: the new database cannot be written; the home is as it was.
+        sqlite3.Error, StoreFailed: the new database cannot be written; the home is as it was.
     """
     path, new = home / DATABASE_FILE, home / f".{DATABASE_FILE}.rebuilt"
     new.unlink(missing_ok=True)
@@ -39,8 +41,10 @@ def rebuild(home: Path) -> tuple[int, Path]:
         with closing(sqlite3.connect(path)) as old, closing(sqlite3.connect(new)) as made:
             old.text_factory = lambda raw: raw.decode(errors="replace")
             n_rows = sum(_copy(old, made, table.name) for table in schema.metadata.sorted_tables)
+            unsealed = [one for one in protected.TABLES if not _has_digests(old, one.name)]
             _keep_version(made)
             made.commit()
+        _seal(new, unsealed)
         kept = path.with_name(f"{DATABASE_FILE}.damaged-{time.strftime('%Y%m%d-%H%M%S')}")
         for suffix in ("-wal", "-shm", ""):
             file = path.with_name(path.name + suffix)
@@ -50,6 +54,25 @@ def rebuild(home: Path) -> tuple[int, Path]:
     finally:
         new.unlink(missing_ok=True)
     return n_rows, kept
+
+
+def _has_digests(old: sqlite3.Connection, table: str) -> bool:
+    """Whether the table is of a version whose rows have digests, or cannot be read at all."""
+    try:
+        columns = [row[1] for row in old.execute(f"PRAGMA table_info({table})")]
+    except sqlite3.DatabaseError:
+        return True
+    return "digest" in columns
+
+
+def _seal(path: Path, tables: Sequence[Table]) -> None:
+    """Give the rows saved from an earlier version digests, as a migration does."""
+    engine = schema.make_engine(path, "FULL")
+    try:
+        with engine.begin() as connection:
+            protected.seal_all(connection, tables)
+    finally:
+        engine.dispose()
 
 
 def _copy(old: sqlite3.Connection, made: sqlite3.Connection, table: str) -> int:

@@ -3,7 +3,8 @@
 The log of a run is append-only (queries, submissions, retractions, corrections, rankings, steps,
 failures). Two things in it change: old rankings lose their passes, and a retry marks a failure. The
 other tables hold a run's parameters and directives, one row of progress, where steps were
-computed, and experiments.
+computed, and experiments. What is an answer, a result or a parameter has a digest beside it
+(`digests`).
 """
 
 from __future__ import annotations
@@ -34,9 +35,9 @@ from sqlalchemy import (
     event,
 )
 
-from dal_core.store.sqlite import failing
+from dal_core.store.sqlite import digests, failing
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 BUSY_SECONDS = 10.0
 DATABASE_FILE = "dal.db"
 
@@ -56,6 +57,11 @@ def _run_id() -> Column[Any]:
 
 def _corrected() -> Column[Any]:
     return Column("corrected", Integer, nullable=False, server_default="0")
+
+
+def _digest() -> Column[Any]:
+    """The digest of the row (`digests`). A row without one is damaged."""
+    return Column("digest", String)
 
 
 schema_version = Table("schema_version", metadata, Column("version", Integer, nullable=False))
@@ -84,6 +90,7 @@ runs = _log_table(
     Column("forked_from", String),
     Column("forked_after", Integer),
     Column("forked_labels", Integer),
+    _digest(),
 )
 
 queries = _log_table(
@@ -98,6 +105,7 @@ queries = _log_table(
     Column("after", Integer, nullable=False),
     Column("at", String, nullable=False),
     _corrected(),
+    _digest(),
 )
 
 
@@ -122,6 +130,7 @@ submissions = _log_table(
     Column("source", String, nullable=False),
     Column("nonce", String, nullable=False),
     Column("at", String, nullable=False),
+    _digest(),
     UniqueConstraint("query_id", "annotator"),
 )
 
@@ -147,6 +156,7 @@ retractions = _log_table(
     _submission(unique=True),
     _run_id(),
     Column("at", String, nullable=False),
+    _digest(),
 )
 
 corrections = _log_table(
@@ -157,6 +167,7 @@ corrections = _log_table(
     Column("label", Integer),
     Column("annotator", String, nullable=False),
     Column("at", String, nullable=False),
+    _digest(),
 )
 
 # The rankings of finished models, for runs in continuous mode. Only the newest ranking of a run
@@ -171,6 +182,7 @@ rankings = _log_table(
     Column("scores", JSON, nullable=False),
     Column("npy", LargeBinary),
     Column("at", String, nullable=False),
+    _digest(),
 )
 
 # Where steps were computed (`run.environment`); each one is stored once.
@@ -198,6 +210,11 @@ steps = _log_table(
     Column("confusion", JSON(none_as_null=True)),  # [label][predicted] counts of test images
     # The number of a row of `environments`; NULL in steps from before schema 4.
     Column("environment", Integer),
+    # NULL in steps from before schema 5.
+    Column("nll", Float),
+    Column("brier", Float),
+    Column("ece", Float),
+    _digest(),
 )
 
 # Errors of work on runs. `n_changes` counts the submissions, retractions and corrections of the run
@@ -237,6 +254,7 @@ experiments = _log_table(
     Column("full_data", Boolean, nullable=False),
     Column("created_at", String, nullable=False),
     Column("noise", Float, nullable=False, server_default="0"),
+    _digest(),
 )
 
 experiment_runs = _log_table(
@@ -277,6 +295,7 @@ def make_engine(
         try:
             connection.execute("PRAGMA foreign_keys=ON")
             connection.execute(f"PRAGMA synchronous={synchronous}")
+            digests.install(connection)
         except sqlite3.Error as error:
             raise failing.failure(error, path) or error from error
 

@@ -27,28 +27,38 @@ from dal_core.run.rows import (
 from dal_core.run.state import Asked, Model, Place, Tally
 from dal_core.run.summary import RunSummary
 from dal_core.store.sqlite import polling, reading, schema
+from dal_core.store.sqlite.protected import Verified
 
 
-def read_summaries(connection: Connection, run_ids: Sequence[str]) -> list[RunSummary]:
-    """The runs' summaries in the order of the ids; unknown and damaged runs are left out."""
+def read_summaries(
+    connection: Connection, run_ids: Sequence[str], verified: Verified
+) -> list[RunSummary]:
+    """The runs' summaries in the order of the ids; unknown and damaged runs are left out.
+
+    Args:
+        verified: which of the rows that are not read here were intact before.
+    """
     try:
-        return _read_all(connection, run_ids)
+        return _read_all(connection, run_ids, verified)
     except (StoreDamaged, *UNREADABLE):  # by some run's rows: read each run alone
         if len(run_ids) < 2:
             return []
-        return [one for run_id in run_ids for one in read_summaries(connection, [run_id])]
+        each = (read_summaries(connection, [run_id], verified) for run_id in run_ids)
+        return [one for some in each for one in some]
 
 
-def read_damaged(connection: Connection, run_ids: Sequence[str]) -> list[DamagedRun]:
+def read_damaged(
+    connection: Connection, run_ids: Sequence[str], verified: Verified
+) -> list[DamagedRun]:
     """Those of the runs that have no summary, each with the reason."""
-    return [one for run_id in run_ids for one in _damage(connection, run_id)]
+    return [one for run_id in run_ids for one in _damage(connection, run_id, verified)]
 
 
-def _damage(connection: Connection, run_id: str) -> list[DamagedRun]:
+def _damage(connection: Connection, run_id: str, verified: Verified) -> list[DamagedRun]:
     try:
         with isolating(run_id):
             reading.read_run(connection, run_id)
-            _read_all(connection, [run_id])
+            _read_all(connection, [run_id], verified)
     except RunDamaged as error:
         return [reading.read_damage(connection, run_id, str(error))]
     except RunNotFound:
@@ -56,8 +66,11 @@ def _damage(connection: Connection, run_id: str) -> list[DamagedRun]:
     return []
 
 
-def _read_all(connection: Connection, run_ids: Sequence[str]) -> list[RunSummary]:
+def _read_all(
+    connection: Connection, run_ids: Sequence[str], verified: Verified
+) -> list[RunSummary]:
     """The summaries of the runs whose rows can be read; raises where another row cannot."""
+    verified.check(connection, run_ids)
     runs = {run.run_id: run for run in reading.read_runs(connection, run_ids=run_ids)}
     asked = _asked(connection, run_ids)
     tallies = _tallies(connection, run_ids)

@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
-import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, Table, func, insert, select, update
 from sqlalchemy.dialects import sqlite
 
 from dal_core.limits.npy import read_array
 from dal_core.run.environment import Environment
 from dal_core.run.events import Answer, AnsweredBatch, Query, StepResult
 from dal_core.run.rows import Progress, RunRow, now
-from dal_core.store.sqlite import schema
+from dal_core.store.sqlite import digests, protected, schema
 
-_MEASURES = ("accuracy", "mutual_information", "train_loss", "val_loss")
+_MEASURES = (
+    *("accuracy", "mutual_information", "train_loss", "val_loss"),
+    *("nll", "brier", "ece"),
+)
+
+
+def append(connection: Connection, table: Table, row: Mapping[str, Any]) -> int:
+    """Insert a row of a table with digests, and seal it; returns its number."""
+    inserted = connection.execute(insert(table).values(row))
+    assert inserted.inserted_primary_key is not None
+    number = int(inserted.inserted_primary_key[0])
+    protected.seal(connection, table, table.c.number == number)
+    return number
 
 
 def insert_run(connection: Connection, run: RunRow) -> None:
@@ -34,7 +44,7 @@ def insert_run(connection: Connection, run: RunRow) -> None:
         "seed": spec.seed,
         "noise": float(spec.noise),
     }
-    connection.execute(insert(schema.runs).values(row))
+    append(connection, schema.runs, row)
 
 
 def insert_query(connection: Connection, run_id: str, query: Query, npy: bytes | None) -> None:
@@ -46,7 +56,7 @@ def insert_query(connection: Connection, run_id: str, query: Query, npy: bytes |
         "run_id": run_id,
         "at": now(),
     }
-    connection.execute(insert(schema.queries).values(row))
+    append(connection, schema.queries, row)
     if npy is not None:
         connection.execute(insert(schema.query_probs).values(query_id=query.query_id, npy=npy))
 
@@ -62,19 +72,20 @@ def insert_submission(
     values = {**row, "at": row.get("at") or now()}
     inserted = connection.execute(insert(schema.submissions).values(values))
     assert inserted.inserted_primary_key is not None
-    number: int = inserted.inserted_primary_key[0]
+    number = int(inserted.inserted_primary_key[0])
     rows = [
         {"submission_id": number, "position": position, **asdict(answer)}
         for position, answer in enumerate(answers)
     ]
     connection.execute(insert(schema.answers), rows)
+    protected.seal(connection, schema.submissions, schema.submissions.c.number == number)
     return number
 
 
 def insert_retraction(connection: Connection, run_id: str, submission_id: int) -> None:
     """Append a retraction of the submission."""
     row = {"submission_id": submission_id, "run_id": run_id, "at": now()}
-    connection.execute(insert(schema.retractions).values(row))
+    append(connection, schema.retractions, row)
 
 
 def insert_batches(
@@ -101,10 +112,7 @@ def insert_correction(connection: Connection, run_id: str, row: dict[str, Any]) 
     Args:
         row: the columns of the correction except its number, run and time.
     """
-    inserted = connection.execute(insert(schema.corrections).values(run_id=run_id, at=now(), **row))
-    assert inserted.inserted_primary_key is not None
-    number: int = inserted.inserted_primary_key[0]
-    return number
+    return append(connection, schema.corrections, {**row, "run_id": run_id, "at": now()})
 
 
 def insert_step(connection: Connection, run_id: str, result: StepResult) -> None:
@@ -118,7 +126,7 @@ def insert_step(connection: Connection, run_id: str, result: StepResult) -> None
         "run_id": run_id,
         "at": now(),
     }
-    connection.execute(insert(schema.steps).values(row))
+    append(connection, schema.steps, row)
 
 
 def _environment(connection: Connection, environment: Environment | None) -> int | None:
@@ -126,7 +134,7 @@ def _environment(connection: Connection, environment: Environment | None) -> int
     if environment is None:
         return None
     facts = environment.facts()
-    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+    digest = digests.of_environment(facts)
     number = select(schema.environments.c.number).filter_by(digest=digest)
     known = connection.scalars(number).one_or_none()
     if known is not None:
