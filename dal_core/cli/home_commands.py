@@ -36,6 +36,12 @@ def report(
             "--compare", help="Compare the other records with the first instead of merging all"
         ),
     ] = False,
+    calibration: Annotated[
+        bool,
+        typer.Option(
+            "--calibration", help="Also draw NLL, Brier score and calibration error over labels"
+        ),
+    ] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Allow a folder that is not empty")
     ] = False,
@@ -48,7 +54,14 @@ def report(
     """
     from dal_core.cli import report as implementation
 
-    implementation.report(records, out, dataset=dataset, compare=compare, force=force, home=home)
+    implementation.report(
+        *(records, out),
+        dataset=dataset,
+        compare=compare,
+        calibration=calibration,
+        force=force,
+        home=home,
+    )
 
 
 def runs(home: Home = None, as_json: Json = False) -> None:

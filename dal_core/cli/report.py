@@ -26,6 +26,7 @@ def report(
     *,
     dataset: str | None,
     compare: bool,
+    calibration: bool,
     force: bool,
     home: Path | None,
 ) -> None:
@@ -55,7 +56,10 @@ def report(
         dataset=_images(dataset, read[0]),
         against={name: [named[name]] for name in others} if compare else None,
         name=first,
+        calibration=calibration,
     )
+    if calibration and not any(path.name.startswith("calibration_") for path in written):
+        print("dal: no step of these records has measures of calibration", file=sys.stderr)
     print(f"{len(written)} files in {folder}; start with {written[0]}")
 
 

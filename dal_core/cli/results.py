@@ -9,16 +9,21 @@ import math
 from typing import Any
 
 from dal_core.protocol.presets import describe_protocol
+from dal_core.results.curves import CALIBRATION
 from dal_core.run.events import StepResult
 from dal_core.run.rows import RunRow
 from dal_core.run.state import RunState
 
-MEASURES = ("accuracy", "mutual_information")
+MEASURES = ("accuracy", "mutual_information", *CALIBRATION)
+HEADINGS = {
+    **{"accuracy": "accuracy", "mutual_information": "mutual information"},
+    **{"nll": "NLL", "brier": "Brier score", "ece": "ECE"},
+}
 PARTS = ("train", "evaluate", "score")
 
 
 def as_object(log: RunState) -> dict[str, Any]:
-    """The run and its steps: accuracy 0 .. 1, mutual information in nats, times in seconds."""
+    """The run and its steps: accuracy 0 .. 1, information and NLL in nats, times in seconds."""
     return {**spec_as_object(log.run), "steps": [_step(step) for step in log.steps]}
 
 
@@ -40,7 +45,7 @@ def _step(step: StepResult) -> dict[str, Any]:
     return {
         "step": step.step,
         "n_labelled": step.n_labelled,
-        # Without a test set the keys are left out.
+        # Without a test set the keys are left out, as are measures that the step does not have.
         **{part: number(value) for part, value in measures.items() if value is not None},
         "seconds": {part: step.seconds.get(part, 0.0) for part in PARTS},
     }

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from dal_core.cli import experiments, results, values
-from dal_core.cli.tables import console, table
+from dal_core.cli.tables import console, print_table
 from dal_core.limits.text import visible
+from dal_core.results.curves import CALIBRATION
 from dal_core.results.run_history import resumed_elsewhere
 from dal_core.results.run_rows import answered_by
 from dal_core.run.environment import changes
@@ -36,19 +37,26 @@ def show(text: str, home: Path | None, as_json: bool) -> None:
     out = console()
     for name, value in _facts(log).items():
         out.print(f"{name:<12} {visible(value)}")
+    _print_steps(log)
+
+
+def _print_steps(log: RunState) -> None:
+    """One row for each step; a measure that a step does not have is a dash."""
     measures = results.MEASURES if log.run.has_test_set else ()
-    right = ("step", "labels", *(part.replace("_", " ") for part in measures), *results.PARTS)
+    headings = [results.HEADINGS[part] for part in measures]
+    right = ("step", "labels", *headings, *results.PARTS)
     notes = ("measured",) if log.corrections else ()
-    steps = table((*right, *notes), right=right)
     before = _as_object(log)["measured_before_a_correction"]
+    rows = []
     for step in results.as_object(log)["steps"]:
         seconds = [f"{step['seconds'][part]:.1f} s" for part in results.PARTS]
-        measured = [results.measure(step[part]) for part in measures]
+        measured = [results.measure(step.get(part)) for part in measures]
         row = [str(step["step"]), str(step["n_labelled"]), *measured, *seconds]
         if log.corrections:
             row.append("before a correction" if step["n_labelled"] in before else "")
-        steps.add_row(*row)
-    out.print(steps)
+        rows.append(row)
+    calibration = [results.HEADINGS[name] for name in CALIBRATION] if measures else []
+    print_table((*right, *notes), rows, right=right, spare=calibration[::-1])
 
 
 def _as_object(log: RunState) -> dict[str, Any]:

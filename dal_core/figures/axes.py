@@ -8,14 +8,23 @@ from typing import Any
 
 import altair as alt
 
-from dal_core.results.curves import Metric
+from dal_core.results.curves import CALIBRATION, Metric
 
 METRIC_TITLES: dict[Metric, str] = {
     "accuracy": "Test accuracy",
     "mutual_information": "Mutual information (nats)",
+    "nll": "Test NLL (nats)",
+    "brier": "Test Brier score",
+    "ece": "Calibration error",
 }
-VALUE_FORMATS: dict[Metric, str] = {"accuracy": ".1%", "mutual_information": ".3f"}
-_AXIS_FORMATS: dict[Metric, str] = {"accuracy": ".0%", "mutual_information": ".2f"}
+VALUE_FORMATS: dict[Metric, str] = {
+    "accuracy": ".1%",
+    **dict.fromkeys(("mutual_information", *CALIBRATION), ".3f"),
+}
+_AXIS_FORMATS: dict[Metric, str] = {
+    "accuracy": ".0%",
+    **dict.fromkeys(("mutual_information", *CALIBRATION), ".2f"),
+}
 
 FEW_MINUTES = 2.0  # shortest range of an axis of minutes
 ROOM = 100  # shortest range of an axis of labels; leaves room for the next steps of a new run
@@ -74,7 +83,7 @@ def ends(chart: alt.Chart, *groups: str) -> alt.Chart:
 
 
 def metric_axis(values: Iterable[float], metric: Metric, field: str = "value") -> alt.Y:
-    """The y axis of accuracy (up to 1) or of mutual information (from 0).
+    """The y axis of accuracy (up to 1) or of another measure (from 0).
 
     The axis of accuracy starts at the lowest value rounded down to a tenth, and at 0.8 at most.
     Small differences at 97% then look small.

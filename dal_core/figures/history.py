@@ -24,7 +24,7 @@ from dal_core.figures.axes import (
     plain_legend,
 )
 from dal_core.figures.classes import Classes
-from dal_core.results.curves import RunCurve
+from dal_core.results.curves import Metric, RunCurve
 from dal_core.results.run_history import class_accuracy
 from dal_core.results.titles import PALETTE, PRIMARY
 from dal_core.results.titles import colour as function_colour
@@ -178,11 +178,12 @@ def balance_data(labelled: Sequence[int], pool: Sequence[int], classes: Classes)
 def steps_figure(
     runs: Mapping[str, RunCurve],
     n_labelled: int,
+    metric: Metric = "accuracy",
     *,
     width: Width = "container",
     height: int = 200,
 ) -> alt.LayerChart | alt.FacetChart:
-    """Test accuracy of runs over their labels, with a vertical rule at the shown step.
+    """A measure of runs over their labels, with a vertical rule at the shown step.
 
     Each run has the colour of its function; runs of the same function have different dashes.
 
@@ -191,8 +192,8 @@ def steps_figure(
         n_labelled: labels at the shown step.
     """
     frames = [
-        pd.DataFrame({"series": name, "n_labelled": run.n_labelled, "value": run.accuracy})
-        for name, run in runs.items()
+        pd.DataFrame({"series": name, "n_labelled": list(points), "value": list(points.values())})
+        for name, points in ((name, run.points(metric)) for name, run in runs.items())
     ]
     data = pd.concat(frames, ignore_index=True)
     colour = alt.Color(
@@ -209,10 +210,10 @@ def steps_figure(
     tooltip = [
         alt.Tooltip("series:N", title="Run"),
         alt.Tooltip("n_labelled:Q", title="Labels"),
-        alt.Tooltip("value:Q", title=METRIC_TITLES["accuracy"], format=VALUE_FORMATS["accuracy"]),
+        alt.Tooltip("value:Q", title=METRIC_TITLES[metric], format=VALUE_FORMATS[metric]),
     ]
     x = labels_axis([*data.n_labelled, n_labelled], at_least=ROOM, title="Labels")
-    y = metric_axis(data.value, "accuracy")
+    y = metric_axis(data.value, metric)
     base = alt.Chart(data).encode(x=x, color=colour)
     rule = alt.Chart(pd.DataFrame({"n_labelled": [n_labelled]}))
     layers = [

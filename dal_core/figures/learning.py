@@ -113,7 +113,7 @@ def learning_curve_data(
     """
     curve = run if isinstance(run, RunCurve) else as_curve(run)
     name = f"this run ({display_name(curve.acquisition)})" if curve.acquisition else "this run"
-    parts = [_points("run", name, dict(zip(curve.n_labelled, getattr(curve, metric), strict=True)))]
+    parts = [_points("run", name, curve.points(metric))]
     parts[0]["stale"] = parts[0].n_labelled.isin(list(stale))
     baseline = [one for one in baseline if len(one)]
     if baseline:
@@ -202,7 +202,9 @@ def _in_words(data: pd.DataFrame, metric: Metric) -> str:
     return f"{METRIC_TITLES[metric]}: {', '.join(parts) or 'nothing measured yet'}"
 
 
-def _points(kind: str, series: str, values: Mapping[int | None, float]) -> pd.DataFrame:
+def _points(
+    kind: str, series: str, values: Mapping[int, float] | Mapping[None, float]
+) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "kind": kind,

@@ -117,16 +117,17 @@ def bands_data(
         for name in in_order(list(groups))
     ]
     # Runs without a common number of labels have no mean: they are shown themselves.
-    alone = {name for name in groups if each_run or not len(aligned(groups[name])[0])}
+    alone = {name for name in groups if each_run or not len(aligned(groups[name], metric)[0])}
     frames += [_one_run(run, metric) for name in groups if name in alone for run in groups[name]]
     if published and metric == "accuracy":
         frames += [_published_points(name, CURVE_POINTS[name]) for name in CURVE_POINTS]
-    if bounds:
-        values = np.array([getattr(bound, metric) for bound in bounds])
+    known = [value for bound in bounds if (value := getattr(bound, metric)) is not None]
+    if known:
+        values = np.array(known)
         mean, std = values.mean(), values.std()
         row = {"mean": mean, "std": std, "low": mean - std, "high": mean + std}
         names = {"kind": "bound", "acquisition": "", "series": FULL_DATA_NAME}
-        frames.append(pd.DataFrame([{**row, "n_runs": len(bounds), **names}]))
+        frames.append(pd.DataFrame([{**row, "n_runs": len(known), **names}]))
     if not frames:
         return pd.DataFrame(columns=_COLUMNS)
     data = pd.concat(frames, ignore_index=True).reindex(columns=_COLUMNS)
@@ -150,14 +151,15 @@ def series_colour(data: pd.DataFrame, names: Sequence[str], columns: int = 6) ->
 
 
 def _one_run(run: RunCurve, metric: Metric) -> pd.DataFrame:
+    points = run.points(metric)
     return pd.DataFrame(
         {
             "kind": "run",
             "acquisition": run.acquisition,
             "series": display_name(run.acquisition),
             "seed": run.seed,
-            "n_labelled": run.n_labelled,
-            "mean": getattr(run, metric),
+            "n_labelled": list(points),
+            "mean": list(points.values()),
             "n_runs": 1,
         }
     )

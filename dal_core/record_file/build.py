@@ -19,13 +19,17 @@ from dal_core.record_file.schema import (
     functions,
     labels,
     record_function,
+    record_measure,
 )
 from dal_core.record_file.validate import RecordError
-from dal_core.results.curves import Bound, RunCurve
+from dal_core.results.curves import CALIBRATION, Bound, RunCurve
 
 _NOT_COMPARED = ("protocol",)  # only a name; two names can stand for equal parameters
 _UNKNOWN = object()
-_ENTRY_KEYS = ("test_inf", "test_acc", "n_labelled", "time", "run_seconds")
+_ENTRY_KEYS = (
+    *("test_inf", "test_acc", "n_labelled", "time", "run_seconds"),
+    *map(record_measure, CALIBRATION),
+)
 
 
 def build_record(
@@ -167,7 +171,18 @@ def _function_entry(row: list[RunCurve | None], params: Mapping[str, Any]) -> di
         "test_inf": [[] if run is None else list(run.mutual_information) for run in row],
         "test_acc": [[] if run is None else list(run.accuracy) for run in row],
     }
-    return entry | _labels(row, params) | _time(row)
+    return entry | _calibration(row) | _labels(row, params) | _time(row)
+
+
+def _calibration(row: Sequence[RunCurve | None]) -> dict[str, Any]:
+    """The measures of calibration that some point has; null at the other points."""
+    found = {}
+    for name in CALIBRATION:
+        if any(run is not None and run.points(name) for run in row):
+            found[record_measure(name)] = [
+                [] if run is None else list(getattr(run, name) or (None,) * len(run)) for run in row
+            ]
+    return found
 
 
 def _labels(row: Sequence[RunCurve | None], params: Mapping[str, Any]) -> dict[str, Any]:
@@ -186,6 +201,10 @@ def _bounds_entry(row: list[Bound | None]) -> dict[str, Any]:
         "test_inf": [None if bound is None else bound.mutual_information for bound in row],
         "test_acc": [None if bound is None else bound.accuracy for bound in row],
     }
+    for name in CALIBRATION:
+        values = [None if bound is None else getattr(bound, name) for bound in row]
+        if any(value is not None for value in values):
+            entry[record_measure(name)] = values
     return entry | _time(row)
 
 
@@ -206,10 +225,23 @@ def _key_name(key: tuple[str, int] | int) -> str:
 
 
 def _keep(found: dict[Any, Any], key: Any, new: RunCurve | Bound) -> None:
-    """Add `new` under `key`; raise RecordError if `key` already has other numbers."""
+    """Add `new` under `key`; raise RecordError if `key` already has other numbers.
+
+    Of equal runs, the one with measures of calibration counts.
+    """
     old = found.setdefault(key, new)
-    if (old.accuracy, old.mutual_information) != (new.accuracy, new.mutual_information):
+    ours, theirs = _calibrated(old), _calibrated(new)
+    same = (old.accuracy, old.mutual_information) == (new.accuracy, new.mutual_information)
+    if not same or (ours and theirs and ours != theirs):
         raise RecordError(f"{_key_name(key)} appears twice with different numbers")
+    if theirs and not ours:
+        found[key] = new
+
+
+def _calibrated(one: RunCurve | Bound) -> list[Any]:
+    """The measures of calibration of a run or bound; empty if it has none."""
+    values = [getattr(one, name) for name in CALIBRATION]
+    return [] if all(value in ((), None) for value in values) else values
 
 
 def _check_same_protocol(first: Record, other: Record) -> None:

@@ -23,8 +23,8 @@ from dal_core.record_file.build import plain
 from dal_core.record_file.schema import Record
 from dal_core.record_file.validate import RecordError, check
 
-MAX_BYTES = 10_000_000  # a thousand runs of 101 points take about 4 MB and 205,000 values
-LIMITS = YamlLimits(characters=MAX_BYTES, values=220_000)
+MAX_BYTES = 14_000_000  # a thousand runs of 101 points take about 11 MB and 507,000 values
+LIMITS = YamlLimits(characters=MAX_BYTES, values=520_000)
 
 
 def write_record(record: Record, path: Path | str) -> None:

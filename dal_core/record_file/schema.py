@@ -8,7 +8,7 @@ from typing import Any
 
 from dal_core.acquisition import registry
 from dal_core.record_file.validate import number
-from dal_core.results.curves import Bound, RunCurve
+from dal_core.results.curves import CALIBRATION, Bound, RunCurve
 
 # Our name of a model -> its name in a record
 MODEL_NAMES: Mapping[str, str] = {"lenet5": "LeNet", "gal_cnn": "ConvNN"}
@@ -60,6 +60,7 @@ def curves(record: Record) -> list[RunCurve]:
             if not accuracies:
                 continue
             key = f"results.acq.{name}"
+            calibrated = {one: _values(entry, one, position, key) for one in CALIBRATION}
             found.append(
                 RunCurve(
                     acquisition=our_function(name),
@@ -73,6 +74,7 @@ def curves(record: Record) -> list[RunCurve]:
                     mutual_information=tuple(number(value, key) for value in informations),
                     seconds=None if seconds[position] is None else float(seconds[position]),
                     dataset=str(exp.get("dataset") or ""),
+                    **calibrated,
                 )
             )
     return found
@@ -83,11 +85,32 @@ def bounds(record: Record) -> list[Bound]:
     entry = record.results.get("bounds") or {}
     pairs = zip(entry.get("test_acc", ()), entry.get("test_inf", ()), strict=True)
     seeds = record.params["exp"]["seed_sequence"]
-    return [
-        Bound(seeds[position], number(acc, "test_acc"), number(inf, "test_inf"))
-        for position, (acc, inf) in enumerate(pairs)
-        if acc is not None
-    ]
+    rows = {name: entry.get(record_measure(name)) for name in CALIBRATION}
+    found = []
+    for position, (acc, inf) in enumerate(pairs):
+        if acc is not None:
+            values = {name: None if row is None else row[position] for name, row in rows.items()}
+            calibrated = {
+                name: None if value is None else number(value, record_measure(name))
+                for name, value in values.items()
+            }
+            accuracy, information = number(acc, "test_acc"), number(inf, "test_inf")
+            found.append(Bound(seeds[position], accuracy, information, **calibrated))
+    return found
+
+
+def _values(
+    entry: Mapping[str, Any], name: str, position: int, key: str
+) -> tuple[float | None, ...]:
+    """A measure of calibration at the points of a run; empty if the record lacks it."""
+    rows = entry.get(record_measure(name))
+    values = () if rows is None else rows[position]
+    return tuple(None if one is None else number(one, key) for one in values)
+
+
+def record_measure(name: str) -> str:
+    """The record's name of a measure of calibration, a key of our own."""
+    return f"test_{name}"
 
 
 def unfinished(record: Record) -> list[tuple[RunCurve, int]]:

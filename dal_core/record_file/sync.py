@@ -23,7 +23,7 @@ from dal_core.record_file.io import write_record
 from dal_core.record_file.provenance import provenance
 from dal_core.record_file.schema import Record
 from dal_core.record_file.validate import N_CLASSES
-from dal_core.results.curves import Bound, RunCurve
+from dal_core.results.curves import CALIBRATION, Bound, RunCurve
 from dal_core.run.events import StepResult
 from dal_core.run.next_task import next_task
 from dal_core.run.state import RunState
@@ -36,8 +36,9 @@ FILE_NAME = "record.yaml"
 
 
 def run_curve(log: RunState | RunSummary) -> RunCurve:
-    """Test accuracy and mutual information of one run; no points without a test set."""
+    """The test measurements of one run; no points without a test set."""
     points = _points(log)
+    calibrated = {name: tuple(getattr(s, name) for s, _, _ in points) for name in CALIBRATION}
     return RunCurve(
         acquisition=log.run.spec.acquisition,
         seed=log.run.spec.seed,
@@ -46,6 +47,7 @@ def run_curve(log: RunState | RunSummary) -> RunCurve:
         mutual_information=tuple(information for _, _, information in points),
         seconds=sum(sum(step.seconds.values()) for step in log.steps),
         dataset=log.run.spec.protocol.dataset,
+        **{name: values for name, values in calibrated.items() if set(values) != {None}},
     )
 
 
@@ -92,6 +94,7 @@ def _split(logs: Sequence[RunState | RunSummary]) -> tuple[list[RunCurve], list[
             accuracy=accuracy,
             mutual_information=information,
             seconds=sum(step.seconds.values()),
+            **{name: getattr(step, name) for name in CALIBRATION},
         )
         for log in logs
         if log.run.spec.acquisition == FULL_DATA

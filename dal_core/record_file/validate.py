@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dal_core.limits.text import shown
+from dal_core.run.rules import MOST_CALIBRATION
 
 N_CLASSES = 10  # if a record has no `n_classes`
 MAX_SEEDS, MAX_FUNCTIONS = 10_000, 100
@@ -18,6 +19,8 @@ MOST = 10**9  # of labels, steps, classes: they and their sums fit into 64 bits
 TOLERANCE = 1e-5  # by which float32 scores may exceed their bounds (docs/method.md, section 3)
 
 Ranges = Mapping[str, tuple[float, float]]  # record key -> (lowest, highest)
+# Keys of our own; a record may lack them, and a point may have null.
+OPTIONAL: Ranges = {f"test_{name}": (0.0, most) for name, most in MOST_CALIBRATION.items()}
 
 
 class RecordError(ValueError):
@@ -118,6 +121,9 @@ def _check_function(
     for position in range(counts[0]):
         run = {part: runs[part][position] for part in ranges}
         _check_run(run, key, position, n_points, ranges)
+    for part in OPTIONAL:
+        if part in entry:
+            _check_optional(_list(entry[part], f"{key}.{part}"), runs["test_acc"], key, part)
     if "n_labelled" in entry:
         _check_labels(_list(entry["n_labelled"], f"{key}.n_labelled"), runs["test_acc"], key)
     if entry.get("time") is not None:
@@ -144,6 +150,19 @@ def _check_run(
             f"{key}: run {position} has {lengths[0]} values in test_acc and "
             f"{lengths[1]} in test_inf (is the file cut off?)"
         )
+
+
+def _check_optional(rows: Sequence[Any], runs: Sequence[Any], key: str, part: str) -> None:
+    if len(rows) != len(runs):
+        raise RecordError(f"{key}.{part} has {len(rows)} runs for {len(runs)} in test_acc")
+    for position, row in enumerate(rows):
+        name = f"{key}.{part}[{position}]"
+        values = _list(row, name)
+        if len(values) != len(runs[position]):
+            raise RecordError(f"{name} has {len(values)} values for {len(runs[position])} points")
+        for step, value in enumerate(values):
+            if value is not None:
+                number(value, f"{name}[{step}]", *OPTIONAL[part])
 
 
 def _check_labels(rows: Sequence[Any], runs: Sequence[Any], key: str) -> None:
@@ -191,6 +210,15 @@ def _check_bounds(bounds: Mapping[str, Any], n_seeds: int, ranges: Ranges) -> No
             continue
         for part, allowed in ranges.items():
             number(values[part][position], f"{key}.{part}[{position}]", *allowed)
+    for part, allowed in OPTIONAL.items():
+        if part not in bounds:
+            continue
+        row = _list(bounds[part], f"{key}.{part}")
+        if len(row) != lengths[0]:
+            raise RecordError(f"{key} has {lengths[0]} values in test_acc, {len(row)} in {part}")
+        for position, value in enumerate(row):
+            if value is not None:
+                number(value, f"{key}.{part}[{position}]", *allowed)
     if bounds.get("time") is not None:
         _check_time(bounds["time"], f"{key}.time")
 

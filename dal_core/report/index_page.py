@@ -12,6 +12,7 @@ import pandas as pd
 from dal_core.limits.escaping import markdown
 from dal_core.record_file.differences import differing, unnamed
 from dal_core.record_file.schema import Record, bounds, curves, protocol_params
+from dal_core.results.calibration import NAMES, calibration_table
 from dal_core.results.crossings import by_function
 from dal_core.results.curves import RunCurve
 from dal_core.results.formats import gaps
@@ -30,6 +31,9 @@ _TITLES = {
     "figure4": "Figure 4: Random's runs and where they cross 5% error",
     "figure5": "Figure 5: labels needed for 10% and 5% error",
     "figure6": "Figure 6: the same as a share of Random's",
+    "calibration_nll": "Test NLL over labels (mean over runs, band of one std)",
+    "calibration_brier": "Test Brier score over labels (mean over runs, band of one std)",
+    "calibration_ece": "Test calibration error over labels (mean over runs, band of one std)",
     "mean_labels_saved": "Labels saved against Random at each accuracy",
     "compare_accuracy": "Records compared: test accuracy",
     "compare_mutual_information": "Records compared: test mutual information",
@@ -53,6 +57,7 @@ def index_page(
     lines = ["# Report", "", *_what_was_run(record, runs), *_compared(compared)]
     lines += _accuracies(statistics)
     lines += _against_random(statistics)
+    lines += _calibration(statistics)
     lines += _against_first(compared)
     lines += ["", "## Tables and numbers", ""]
     others = [file for file in files if not file.startswith(tuple(_TITLES))]
@@ -111,6 +116,20 @@ def _accuracies(statistics: Statistics) -> list[str]:
     for name in in_order(list(means.acquisition)):
         rows = _by(means, name, "n_labelled")
         lines.append(_line(name, [_cell(rows, n, 100, ".1f") for n in at]))
+    return lines
+
+
+def _calibration(statistics: Statistics) -> list[str]:
+    """A table for each measure of calibration, at 50, 100 and the last number of labels."""
+    means = statistics.calibration
+    if means.empty:
+        return []
+    shown = calibration_table(means, in_order(list(means.acquisition)))
+    lines = ["", "## Calibration"]
+    for measure, rows in shown.groupby("measure", sort=False):
+        lines += ["", f"{NAMES[str(measure)]}, lower is better {_interval_note(means)}:"]
+        lines += _head(list(shown.columns[2:]))
+        lines += [_line(name, cells) for _, name, *cells in rows.itertuples(index=False)]
     return lines
 
 

@@ -15,7 +15,7 @@ from dal_core.record_file.schema import Record, bounds, curves, unfinished
 from dal_core.record_file.validate import RecordError
 from dal_core.report.index_page import index_page
 from dal_core.results.crossings import by_function
-from dal_core.results.curves import METRICS, Metric, RunCurve
+from dal_core.results.curves import CALIBRATION, METRICS, Metric, RunCurve
 from dal_core.results.formats import csv, notes, to_frame, to_latex, to_markdown
 from dal_core.results.statistics import Statistics, statistics
 from dal_core.results.tables import tables
@@ -29,6 +29,7 @@ def write_report(
     against: Mapping[str, Sequence[Record | Path | str]] | None = None,
     name: str = "these runs",
     formats: tuple[str, ...] = figures.FORMATS,
+    calibration: bool = False,
 ) -> list[Path]:
     """Write tables 2-5, figures 1-6 and the statistics of records (docs/method.md, section 11).
 
@@ -41,6 +42,8 @@ def write_report(
             records, tables any number.
         name: the name of `records` in that comparison.
         formats: formats of the figures; any of svg, png and pdf.
+        calibration: also draw NLL, Brier score and calibration error over labels, as far as they
+            were measured.
 
     Returns:
         The files written, `index.md` first.
@@ -66,6 +69,8 @@ def write_report(
     found = statistics(runs)
     written += _write_statistics(found, folder)
     written += _write_figures(record, runs, found.mean_labels_saved, folder, dataset, formats)
+    if calibration:
+        written += _write_calibration(record, runs, folder, formats)
     if 1 < len(compared) <= figures.MAX_COMPARED:
         for metric in METRICS:
             chart = figures.compare_figure(compared, metric)
@@ -102,10 +107,23 @@ def _write_statistics(found: Statistics, folder: Path) -> list[Path]:
         "differences.csv": found.differences,
         "mean_differences.csv": found.mean_differences,
         "labels_saved.csv": found.labels_saved,
+        **({"calibration.csv": found.calibration} if len(found.calibration) else {}),
     }
     for file, frame in frames.items():
         (folder / file).write_text(csv(frame), encoding="utf-8")
     return [folder / file for file in frames]
+
+
+def _write_calibration(
+    record: Record, runs: Sequence[RunCurve], folder: Path, formats: tuple[str, ...]
+) -> list[Path]:
+    written, full = [], bounds(record)
+    for metric in CALIBRATION:
+        if any(run.points(metric) for run in runs):
+            data = figures.bands_data(runs, full, metric)
+            chart = figures.bands_figure(runs, full, metric)
+            written += figures.save(chart, folder / f"calibration_{metric}", data, formats)
+    return written
 
 
 def _write_figures(

@@ -25,8 +25,7 @@ def aligned(
     runs: Sequence[RunCurve], metric: Metric = "accuracy"
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Labels [K] at which all S runs were measured, and their values [S, K]."""
-    labels = common_labels(run.n_labelled for run in runs)
-    rows = [
-        np.asarray(getattr(run, metric), float)[np.isin(run.n_labelled, labels)] for run in runs
-    ]
+    points = [run.points(metric) for run in runs]
+    labels = common_labels(list(one) for one in points)
+    rows = [[one[n] for n in labels.tolist()] for one in points]
     return labels, np.array(rows).reshape(len(rows), len(labels))

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-Metric = Literal["accuracy", "mutual_information"]
-METRICS: tuple[Metric, ...] = ("accuracy", "mutual_information")
+Metric = Literal["accuracy", "mutual_information", "nll", "brier", "ece"]
+METRICS: tuple[Metric, ...] = ("accuracy", "mutual_information")  # every point has them
+CALIBRATION: tuple[Metric, ...] = ("nll", "brier", "ece")  # missing in earlier versions
 
 
 @dataclass(frozen=True)
 class RunCurve:
-    """The measurements of one run: three tuples of the same length, one value per step.
+    """The measurements of one run: tuples of the same length, one value per step.
 
     Attributes:
         acquisition: name of the acquisition function, such as "bald".
@@ -22,6 +23,8 @@ class RunCurve:
         mutual_information: test mutual information at each step, nats.
         seconds: seconds the run has taken; None if the source does not give them by run.
         dataset: name of the data set; "" if the source does not give it.
+        nll, brier, ece: measures of calibration at each step (docs/method.md, section 5.2), None
+            at steps without them; empty if no step has them.
     """
 
     acquisition: str
@@ -31,6 +34,9 @@ class RunCurve:
     mutual_information: tuple[float, ...]
     seconds: float | None = None
     dataset: str = ""
+    nll: tuple[float | None, ...] = ()
+    brier: tuple[float | None, ...] = ()
+    ece: tuple[float | None, ...] = ()
 
     def __post_init__(self) -> None:
         lengths = {len(self.n_labelled), len(self.accuracy), len(self.mutual_information)}
@@ -40,6 +46,19 @@ class RunCurve:
                 f"{len(self.n_labelled)}, {len(self.accuracy)} and {len(self.mutual_information)} "
                 "values; allowed: the same number"
             )
+        for name in CALIBRATION:
+            n_values = len(getattr(self, name))
+            if n_values not in (0, len(self.n_labelled)):
+                raise ValueError(
+                    f"{self.acquisition} seed {self.seed}: {name} has {n_values} values for "
+                    f"{len(self.n_labelled)} steps; allowed: one for each, or none"
+                )
+
+    def points(self, metric: Metric) -> dict[int, float]:
+        """The measured values by number of labels, in order."""
+        values = getattr(self, metric) or (None,) * len(self)
+        pairs = zip(self.n_labelled, values, strict=True)
+        return {n: value for n, value in pairs if value is not None}
 
     def __len__(self) -> int:
         return len(self.n_labelled)
@@ -52,6 +71,7 @@ class RunCurve:
             n_labelled=self.n_labelled[:n_steps],
             accuracy=self.accuracy[:n_steps],
             mutual_information=self.mutual_information[:n_steps],
+            **{name: getattr(self, name)[:n_steps] for name in CALIBRATION},
         )
 
 
@@ -64,12 +84,16 @@ class Bound:
         accuracy: test accuracy, 0 .. 1.
         mutual_information: test mutual information, nats.
         seconds: seconds the training and measurement took; None if unknown.
+        nll, brier, ece: measures of calibration; None if they were not measured.
     """
 
     seed: int
     accuracy: float
     mutual_information: float
     seconds: float | None = None
+    nll: float | None = None
+    brier: float | None = None
+    ece: float | None = None
 
 
 def as_curve(steps: Mapping[str, Any] | Any, acquisition: str = "", seed: int = 0) -> RunCurve:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from dal_core.results import seeds
+from dal_core.results.calibration import calibration_means
 from dal_core.results.curves import RunCurve
 
 LEVELS = tuple(round(0.70 + 0.01 * step, 2) for step in range(30))  # accuracies 70% .. 99%
@@ -15,13 +16,18 @@ LEVELS = tuple(round(0.70 + 0.01 * step, 2) for step in range(30))  # accuracies
 
 @dataclass(frozen=True)
 class Statistics:
-    """Data frames, each as the function of the same name in `seeds` returns it."""
+    """Data frames, each as the function of the same name in `seeds` returns it.
+
+    Attributes:
+        calibration: as `calibration.calibration_means` returns it.
+    """
 
     means: pd.DataFrame
     differences: pd.DataFrame
     mean_differences: pd.DataFrame
     labels_saved: pd.DataFrame
     mean_labels_saved: pd.DataFrame
+    calibration: pd.DataFrame
 
 
 def statistics(runs: Sequence[RunCurve], sustained: bool = False) -> Statistics:
@@ -34,4 +40,5 @@ def statistics(runs: Sequence[RunCurve], sustained: bool = False) -> Statistics:
         mean_differences=seeds.mean_differences(differences, seeds.accuracy_step(runs)),
         labels_saved=saved,
         mean_labels_saved=seeds.mean_labels_saved(saved, seeds.label_step(runs)),
+        calibration=calibration_means(runs),
     )

@@ -17,11 +17,16 @@ from dal_core.results.labelling_cost import MOST_SECONDS, labelling_minutes, lab
 from dal_core.run.state import RunState
 from dal_ui.label import words
 from dal_ui.label.view import View
+from dal_ui.shared.measures import MISSING, measure_choice
 
 HEIGHT = 240  # pixels, title and legend included
-METRICS: tuple[Metric, Metric] = ("accuracy", "mutual_information")
+INFORMATION: Metric = "mutual_information"
 HOW_TO_READ: dict[Metric, str] = {
+    # About equally long, so that the chart below does not move when another is chosen.
     "accuracy": "Test images classified correctly. Above the grey line is better.",
+    "nll": "How unlikely the true labels seemed. Below the grey line is better.",
+    "brier": "Squared error of the probabilities. Below the grey line is better.",
+    "ece": "How far confidence is from accuracy. Below the grey line is better.",
     "mutual_information": "How much the network's passes disagree. Lower means more certain.",
 }
 OVER_MINUTES_HELP = (
@@ -33,7 +38,7 @@ OVER_MINUTES_HELP = (
 
 
 def charts(view: View) -> None:
-    """Accuracy and mutual information, this run against the random baseline."""
+    """Accuracy (or calibration) and mutual information, this run against the random baseline."""
     if not view.has_test_set:
         st.caption("This data set has no test images, so there is no learning curve.")
         return
@@ -41,10 +46,12 @@ def charts(view: View) -> None:
     with st.container(gap="xsmall"):
         minutes = _cost(view.log)
         stale = tuple(s.n_labelled for s in view.log.steps if view.log.is_before_correction(s))
-        for metric in METRICS:
-            spec = _spec(run_curve(view.log), baseline, metric, minutes, stale)
-            st.vega_lite_chart(spec, width="stretch", height=HEIGHT, key=f"chart-{metric}")
-            st.caption(HOW_TO_READ[metric])
+        curve, chosen = run_curve(view.log), measure_choice("chart-measure")
+        for place, metric in (("first", chosen), ("second", INFORMATION)):
+            spec = _spec(curve, baseline, metric, minutes, stale)
+            st.vega_lite_chart(spec, width="stretch", height=HEIGHT, key=f"chart-{place}")
+            is_missing = len(curve) and not curve.points(metric)
+            st.caption(MISSING if is_missing else HOW_TO_READ[metric])
         if stale:
             st.caption("Hollow points were measured before you corrected a label.")
 

@@ -25,6 +25,7 @@ from dal_ui.replay.noise import noise_section
 from dal_ui.replay.step import StepView, chart
 from dal_ui.shared import trouble
 from dal_ui.shared.datasets import dataset_available
+from dal_ui.shared.measures import MISSING, measure_choice
 from dal_ui.shared.widgets import accept, address_choice, key_for
 
 MOVING_SECONDS = 2.0  # between two redraws while a shown run advances
@@ -177,7 +178,10 @@ def _curves(logs: Sequence[RunState], n_labelled: int) -> None:
         if log.steps and log.run.has_test_set
     }
     if curves:
-        chart(steps_figure, curves, n_labelled, key="replay-curves", height=190)
+        metric = measure_choice("replay-measure")
+        chart(steps_figure, curves, n_labelled, metric, key="replay-curves", height=190)
+        if not any(curve.points(metric) for curve in curves.values()):
+            st.caption(MISSING)
 
 
 def _each_with_other(runs: Sequence[RunRow]) -> list[tuple[RunRow, RunRow | None]]:

@@ -18,7 +18,7 @@ from dal_core.record_file.io import read_record
 from dal_core.record_file.schema import Record, bounds, curves, protocol_params
 from dal_core.record_file.sync import experiment_record
 from dal_core.record_file.validate import RecordError
-from dal_core.results.curves import METRICS, RunCurve
+from dal_core.results.curves import CALIBRATION, METRICS, Metric, RunCurve
 from dal_core.results.formats import printed
 from dal_core.results.tables import tables
 from dal_core.results.titles import display_name, in_order
@@ -130,7 +130,7 @@ def compare_view() -> None:
     runs = {name: curves(record) for name, record in records.items()}
     metric = st.segmented_control(
         "Curve",
-        METRICS,
+        [*METRICS, *(name for name in CALIBRATION if _has(runs, name))],
         default="accuracy",
         format_func=lambda m: METRIC_TITLES[m],
         required=True,
@@ -147,6 +147,11 @@ def compare_view() -> None:
         st.table(plain_table(table))
     st.markdown("**Statistics over seeds**")
     statistics_view(runs, "compare")
+
+
+def _has(records: Mapping[str, Sequence[RunCurve]], metric: Metric) -> bool:
+    """Whether every record has the measure."""
+    return all(any(run.points(metric) for run in runs) for runs in records.values())
 
 
 def needed_side_by_side(runs: Mapping[str, Sequence[RunCurve]]) -> list[pd.DataFrame]:

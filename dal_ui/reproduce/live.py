@@ -16,10 +16,11 @@ from dal_core import figures
 from dal_core.experiments import control
 from dal_core.experiments.forecast import duration
 from dal_core.experiments.status import ExperimentStatus, State
-from dal_core.results.curves import METRICS, Bound, Metric, RunCurve
+from dal_core.results.curves import Bound, Metric, RunCurve
 from dal_ui.reproduce import actions
 from dal_ui.shared import runtime, trouble
 from dal_ui.shared.markdown import plain
+from dal_ui.shared.measures import MISSING, measure_choice
 
 LOOK_SECONDS, CURVES_SECONDS = 1.0, 3.0
 CHART_HEIGHT = 260
@@ -169,9 +170,13 @@ def _curves(now: ExperimentStatus) -> None:
         st.caption("The curves appear after the second measured step.")
         return
     shown = actions.caught_up(runs)
-    for column, metric in zip(st.columns(2), METRICS, strict=True):
+    chosen = measure_choice("live-measure")
+    metrics: tuple[Metric, Metric] = (chosen, "mutual_information")
+    for place, (column, metric) in enumerate(zip(st.columns(2), metrics, strict=True)):
         spec = _spec(shown, bounds, metric)
-        column.vega_lite_chart(spec, width="stretch", key=f"live-{metric}")
+        column.vega_lite_chart(spec, width="stretch", key=f"live-{place}")
+    if not any(run.points(chosen) for run in shown):
+        st.caption(MISSING)
     if len(shown) < len(runs):
         st.caption(
             f"Means and bands of {len(shown)} runs. {len(runs) - len(shown)} more join once they "

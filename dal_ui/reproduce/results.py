@@ -21,11 +21,17 @@ from dal_core.record_file.io import dump_record
 from dal_core.record_file.schema import Record, bounds, curves, unfinished
 from dal_core.report.write import write_report
 from dal_core.results.crossings import by_function
+from dal_core.results.curves import Metric
 from dal_core.results.formats import csv, notes, printed, to_frame, to_latex, to_markdown
 from dal_core.results.tables import Table, tables
 from dal_ui.reproduce.statistics import statistics_view
 from dal_ui.shared.markdown import plain, plain_table
+from dal_ui.shared.measures import MISSING, measure_choice
 
+_IN_TITLE: dict[Metric, str] = {
+    **{"accuracy": "accuracy", "mutual_information": "mutual information"},
+    **{"nll": "NLL", "brier": "Brier score", "ece": "calibration error"},
+}
 _MIME = {"svg": "image/svg+xml", "png": "image/png", "pdf": "application/pdf"}
 _HOW_TO_READ = {
     2: "How many labels a function needed until the network was wrong on at most one test image "
@@ -37,13 +43,24 @@ _HOW_TO_READ = {
 
 
 class Figure(NamedTuple):
-    """One chart: its number in the report, heading, reading aid, the chart and its numbers."""
+    """One chart: its number in the report, heading, reading aid, the chart and its numbers.
+
+    Attributes:
+        metric: the measure of figure 2, if it is not accuracy as in the report.
+    """
 
     number: int
     title: str
     reading: str
     chart: Any
     data: pd.DataFrame
+    metric: Metric = "accuracy"
+
+    @property
+    def stem(self) -> str:
+        """The name of its files, without the ending."""
+        is_reports = self.metric == "accuracy"
+        return f"figure{self.number}" if is_reports else f"calibration_{self.metric}"
 
 
 def results(record: Record, name: str, dataset: ImageDataset | None) -> None:
@@ -76,7 +93,10 @@ def results(record: Record, name: str, dataset: ImageDataset | None) -> None:
     with in_tables:
         _tables(record, name, published)
     with in_figures:
-        for figure in _figures(record, published):
+        metric = measure_choice(f"measure-{name}")
+        if not any(run.points(metric) for run in runs):
+            st.caption(MISSING)
+        for figure in _figures(record, published, metric):
             _figure(figure, name)
     with seeds:
         statistics_view({name: runs}, name)
@@ -121,17 +141,24 @@ def shown_columns(table: Table, sustained: bool, published: bool) -> pd.DataFram
 # -- figures -----------------------------------------------------------------------------------
 
 
-def _figures(record: Record, published: bool) -> list[Figure]:
+def _figures(record: Record, published: bool, metric: Metric = "accuracy") -> list[Figure]:
     runs, full = curves(record), bounds(record)
     random = by_function(runs).get("random", [])
+    published_here = published and metric == "accuracy"
+    better = (
+        "Higher and further left is better: the same accuracy with fewer labels."
+        if metric == "accuracy"
+        else "Lower is better: the probabilities agree more with what is true."
+    )
     found = [
         Figure(
             2,
-            "Test accuracy over labels",
-            "Higher and further left is better: the same accuracy with fewer labels. Band: one "
-            "standard deviation over the runs. Thin line: trained on all images.",
-            figures.bands_figure(runs, full, published=published),
-            figures.bands_data(runs, full, published=published),
+            f"Test {_IN_TITLE[metric]} over labels",
+            f"{better} Band: one standard deviation over the runs. Thin line: trained on all "
+            "images.",
+            figures.bands_figure(runs, full, metric, published=published_here),
+            figures.bands_data(runs, full, metric, published=published_here),
+            metric,
         ),
         Figure(
             3,
@@ -166,13 +193,13 @@ def _figures(record: Record, published: bool) -> list[Figure]:
 def _figure(figure: Figure, name: str) -> None:
     head, save = st.columns([5, 1.2], vertical_alignment="bottom")
     head.markdown(f"**Figure {figure.number}: {figure.title}**")
-    key = f"{name}-figure{figure.number}"
+    key = f"{name}-{figure.stem}"
     with save.popover("Save", icon=":material/download:", width="stretch"):
         for ending in figures.FORMATS:
             st.download_button(
                 ending.upper(),
                 data=_rendered(figure, ending),
-                file_name=f"figure{figure.number}.{ending}",
+                file_name=f"{figure.stem}.{ending}",
                 mime=_MIME[ending],
                 key=f"{key}-{ending}",
                 on_click="ignore",
@@ -181,7 +208,7 @@ def _figure(figure: Figure, name: str) -> None:
         st.download_button(
             "Numbers (CSV)",
             csv(figure.data),
-            file_name=f"figure{figure.number}.csv",
+            file_name=f"{figure.stem}.csv",
             key=f"{key}-csv",
             on_click="ignore",
             width="stretch",

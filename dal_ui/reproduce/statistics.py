@@ -10,12 +10,13 @@ import pandas as pd
 import streamlit as st
 
 from dal_core import figures
+from dal_core.results.calibration import NAMES, calibration_table
 from dal_core.results.crossings import by_function
 from dal_core.results.curves import RunCurve
 from dal_core.results.formats import gaps
 from dal_core.results.intervals import MIN_SEEDS
 from dal_core.results.statistics import Statistics, statistics
-from dal_core.results.titles import display_name
+from dal_core.results.titles import display_name, in_order
 from dal_ui.shared.markdown import plain, plain_table
 
 _FEW = (
@@ -43,6 +44,11 @@ def statistics_view(records: Mapping[str, Sequence[RunCurve]], key: str) -> None
         "95% intervals: t intervals of the mean over seeds. Against Random: each run minus "
         "Random's run of the same seed, which starts with the same images."
     )
+    for name, one in found.items():
+        if len(one.calibration):
+            st.markdown("**Calibration**" + (f", {plain(name)}" if len(found) > 1 else ""))
+            st.table(plain_table(calibration_at_labels(one)))
+            st.caption("Lower is better. In brackets: 95% intervals, as above.")
     for name, one in found.items():
         if not one.mean_labels_saved["mean"].notna().any():
             st.caption(plain(_no_savings(name if len(found) > 1 else "", one)))
@@ -112,6 +118,15 @@ def at_labels(found: Mapping[str, Statistics], at: int) -> pd.DataFrame:
             rows.append(line)
     frame = pd.DataFrame(rows)
     return frame.set_index(list(frame.columns[: 2 if len(found) > 1 else 1]))
+
+
+def calibration_at_labels(one: Statistics) -> pd.DataFrame:
+    """NLL, Brier score and calibration error at 50, 100 and the last labels, as texts."""
+    table = calibration_table(one.calibration, in_order(list(one.calibration.acquisition)))
+    table.insert(0, "Measure", [NAMES[name] for name in table.pop("measure")])
+    names = [plain(display_name(name)) for name in table.pop("acquisition")]
+    table.insert(1, "Function", names)
+    return table.set_index(["Measure", "Function"])
 
 
 def _at(frame: pd.DataFrame, at: int) -> dict[str, pd.Series]:

@@ -231,6 +231,27 @@ def test_nothing_moves_from_the_first_fit_to_the_next_query_and_its_measurement(
     assert {name: place for name, place in seen.items() if place != seen["first query"]} == {}
 
 
+@pytest.mark.parametrize("size", [(1280, 800), (800, 900)])
+def test_nothing_moves_when_a_curve_shows_calibration(
+    browser: Browser, server: StreamlitServer, run_id: str, size: tuple[int, int]
+) -> None:
+    context = browser.new_context(viewport={"width": size[0], "height": size[1]})
+    called(context, "Ann")
+    page = context.new_page()
+    page.goto(f"{server.url}/?run={run_id}")
+    ready(page)
+    expect(page.get_by_test_id("stStatusWidget")).to_have_count(0, timeout=WORK_MS)
+    before = places(page)
+    for name, title in (("NLL", "Test NLL"), ("Calibration error", "Calibration error")):
+        page.locator(".st-key-chart-measure").get_by_role("combobox").click()
+        page.get_by_role("option", name=name).click()
+        chart = page.get_by_test_id("stVegaLiteChart").first
+        expect(chart.locator(f"[aria-label*='{title}']").first).to_be_attached(timeout=WORK_MS)
+        expect(page.get_by_test_id("stStatusWidget")).to_have_count(0, timeout=WORK_MS)
+        assert places(page) == before, name
+    context.close()
+
+
 # -- small screens -----------------------------------------------------------------------------
 
 

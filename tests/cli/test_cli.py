@@ -104,8 +104,8 @@ def test_json_is_one_line_of_exactly_the_promised_form(
     assert (result["dataset"], result["acquisition"], result["seed"]) == ("mnist5k", "bald", 1)
     assert [step["n_labelled"] for step in result["steps"]] == [20, 30, 40, 50]
     for number, step in enumerate(result["steps"]):
-        keys = ["step", "n_labelled", "accuracy", "mutual_information", "seconds"]
-        assert list(step) == keys and step["step"] == number
+        keys = ["step", "n_labelled", "accuracy", "mutual_information", "nll", "brier", "ece"]
+        assert list(step) == [*keys, "seconds"] and step["step"] == number
         assert list(step["seconds"]) == ["train", "evaluate", "score"]
         assert 0 <= step["accuracy"] <= 1 and step["seconds"]["train"] > 0
     scored = [step["seconds"]["score"] > 0 for step in result["steps"]]
@@ -264,6 +264,23 @@ def test_show_tells_where_a_run_was_computed_and_from_when_on_elsewhere(
     assert main(["show", run_id]) == 0
     out = " ".join(capsys.readouterr().out.split())
     assert "elsewhere, so bits may differ; from 30 labels on: torch 2.13.0 then, 2.14.0 now" in out
+
+
+def test_show_prints_calibration_and_a_dash_for_steps_of_earlier_versions(
+    dal_home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = open_store(dal_home)
+    run_id = new_run(store, kind="person").run_id
+    store.add_step(run_id, new_result())
+    give(store, ask(store, run_id, range(20, 60)))
+    result = new_result(30, store.log(run_id).after)
+    store.add_step(run_id, replace(result, nll=1.25, brier=0.5, ece=0.125))
+    assert main(["show", run_id]) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()[-4:] if line.strip()]
+    assert [row[4:7] for row in rows[-2:]] == [["–"] * 3, ["1.2500", "0.5000", "0.1250"]]
+    assert main(["show", run_id, "--json"]) == 0
+    earlier, now = json.loads(capsys.readouterr().out)["steps"]
+    assert "nll" not in earlier and (now["nll"], now["brier"], now["ece"]) == (1.25, 0.5, 0.125)
 
 
 def test_show_and_runs_tell_the_mode_the_corrections_and_what_was_measured_before_them(

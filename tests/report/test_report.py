@@ -51,6 +51,30 @@ def test_a_report_holds_tables_statistics_and_the_merged_record(tmp_path: Path) 
     assert "(95% t interval of the mean over seeds)" in index
 
 
+def test_a_report_has_calibration_where_it_was_measured_and_figures_on_request(
+    tmp_path: Path,
+) -> None:
+    labels = (20, 50, 100)
+    values = [(0.9, 0.5, seed / 10) for seed in (1, 2, 3)]
+    runs = [
+        RunCurve("bald", n, labels, (0.5, 0.6, 0.7), (0.3, 0.2, 0.1), nll=one, brier=one, ece=one)
+        for n, one in enumerate(values, start=1)
+    ]
+    write_report([build_record(runs, PROTOCOL)], tmp_path / "plain", formats=())
+    index = (tmp_path / "plain" / "index.md").read_text()
+    assert "| BALD | 0.500 (0.500 to 0.500) | 0.200 (-0.048 to 0.448) |" in index
+    table = pd.read_csv(tmp_path / "plain" / "calibration.csv")
+    assert set(table.measure) == {"nll", "brier", "ece"} and set(table.n_labelled) == set(labels)
+    assert not list((tmp_path / "plain").glob("calibration_*"))
+    record = build_record(runs, PROTOCOL)
+    write_report([record], tmp_path / "drawn", formats=("svg",), calibration=True)
+    for name in ("nll", "brier", "ece"):
+        assert f"(calibration_{name}.svg)" in (tmp_path / "drawn" / "index.md").read_text()
+    write_report([report_record()], tmp_path / "old", formats=(), calibration=True)
+    assert "Calibration" not in (tmp_path / "old" / "index.md").read_text()
+    assert not list((tmp_path / "old").glob("calibration*"))
+
+
 def test_a_short_experiment_shows_accuracies_at_its_own_numbers_of_labels(tmp_path: Path) -> None:
     runs = [
         RunCurve(name, seed, (20, 30, 40), (0.5, gain + seed / 100, 0.7 + gain), (0.3, 0.2, 0.1))
