@@ -8,7 +8,8 @@ that are measured, have the reference's passes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor
 from functools import cached_property
 
@@ -104,6 +105,7 @@ class QuamModel(NetworkModel):
     ) -> None:
         super().__init__(trained.network, trained.training)
         self.images, self.labels, self.protocol = images, labels, protocol
+        self._last: tuple[bytes, dict[int, Tensor]] | None = None
 
     def sample(self, images: np.ndarray, k: int, seed: int, consistent: bool = False) -> Tensor:
         """The reference's samples, those of MC dropout; as `PosteriorModel.sample`."""
@@ -120,27 +122,58 @@ class QuamModel(NetworkModel):
         helper: Executor | None = None,
     ) -> Iterator[Tensor]:
         """As `PosteriorModel.pool_in_chunks`; images of the shortlist have rows of the search."""
-        shortlist, n = self.shortlist(images, seed, progress, helper), len(images)
-        rows = {}
-        found = in_order(lambda n: self.found(images[shortlist[n]]), len(shortlist), helper)
-        for position, one in zip(shortlist.tolist(), found, strict=True):
-            rows[position] = in_turn(one, k)
-            if progress is not None:
-                progress(min(len(rows), n), n)
-        chunks = self.sample_in_chunks(images, k, seed, progress=progress, helper=helper)
+        total = 2 * len(images) + min(self.protocol.quam_shortlist, len(images))
+
+        def part(begin: int) -> ImageProgress | None:
+            return progress and (lambda done, _: progress(begin + done, total))
+
+        rows = self._searched(images, seed, part, helper)
+        chunks = self.sample_in_chunks(
+            images, k, seed, progress=part(total - len(images)), helper=helper
+        )
         for number, probs in enumerate(chunks):
-            rows_here = set(rows) & set(range(number * CHUNK, (number + 1) * CHUNK))
-            replaced = probs.clone() if rows_here else probs
-            for position in rows_here:
-                replaced[:, position - number * CHUNK] = rows[position]
+            here = [n for n in rows if n // CHUNK == number]
+            replaced = probs.clone() if here else probs
+            for position in here:
+                replaced[:, position % CHUNK] = in_turn(rows[position], k)
             yield replaced
 
     def samples_of_one(
         self, images: np.ndarray, ids: np.ndarray, position: int, k: int, seed: int
     ) -> Tensor:
-        if position in self.shortlist(images[ids], seed):
-            return in_turn(self.found(images[ids[position]]), k)
+        pool = images[ids]
+        if self._last is not None and self._last[0] == _key(pool, seed):
+            searched = self._last[1].get(position)
+        else:
+            is_listed = position in self.shortlist(pool, seed)
+            searched = self.found(pool[position]) if is_listed else None
+        if searched is not None:
+            return in_turn(searched, k)
         return super().samples_of_one(images, ids, position, k, seed)
+
+    def _searched(
+        self,
+        images: np.ndarray,
+        seed: int,
+        part: Callable[[int], ImageProgress | None],
+        helper: Executor | None,
+    ) -> dict[int, Tensor]:
+        """What was found for the shortlist, by position; the last result is kept.
+
+        Args:
+            part: (images done before) -> the progress of a part of the work.
+        """
+        key = _key(images, seed)
+        if self._last is None or self._last[0] != key:
+            shortlist = self.shortlist(images, seed, part(0), helper)
+            found, progress = dict[int, Tensor](), part(len(images))
+            results = in_order(lambda n: self.found(images[shortlist[n]]), len(shortlist), helper)
+            for position, one in zip(shortlist.tolist(), results, strict=True):
+                found[position] = one
+                if progress is not None:
+                    progress(len(found), len(shortlist))
+            self._last = key, found
+        return self._last[1]
 
     def shortlist(
         self,
@@ -188,6 +221,11 @@ class QuamModel(NetworkModel):
 def in_turn(probs: Tensor, k: int) -> Tensor:
     """[C, C] rows for the classes -> [k, C]; row t is that of class t modulo C."""
     return probs[torch.arange(k, device=probs.device) % len(probs)]
+
+
+def _key(images: np.ndarray, seed: int) -> bytes:
+    """Identifies the images of a pool and the seed of their samples."""
+    return hashlib.sha256(np.ascontiguousarray(images).tobytes() + str(seed).encode()).digest()
 
 
 register(ENTRY, Quam)

@@ -159,8 +159,19 @@ def test_explain_shows_the_rows_that_the_query_was_scored_with(asked: fast.Run) 
     inside = int(shortlist[0])
     outside = next(n for n in range(len(ids)) if n not in shortlist)
     for place in (inside, outside):
-        shown = scored_passes(asked.step, int(ids[place]), 10)
-        assert shown is not None and torch.equal(shown, rows[:, place])
+        for _ in range(2):  # from what the model kept, and computed for the one image
+            shown = scored_passes(asked.step, int(ids[place]), 10)
+            assert shown is not None and torch.equal(shown, rows[:, place])
+            model._last = None
+
+
+def test_progress_of_a_query_never_goes_back(asked: fast.Run) -> None:
+    model, images = asked.fitted.model, asked.step.dataset.images[asked.step_pool()]
+    seen: list[tuple[int, int]] = []
+    model._last = None  # type: ignore[attr-defined]
+    for _ in model.pool_in_chunks(images, 10, 1, progress=lambda *now: seen.append(now)):
+        pass
+    assert seen == sorted(seen) and seen[-1] == (2 * len(images) + 12,) * 2 and len(seen) > 12
 
 
 def test_a_run_with_it_repeats_bit_for_bit(mnist5k: ImageDataset) -> None:

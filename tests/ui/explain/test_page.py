@@ -116,6 +116,33 @@ def test_the_rows_of_an_ensemble_are_its_networks(store: Store, mnist5k: ImageDa
     assert (networks.label, networks.min, networks.max, networks.value) == ("Networks T", 1, 3, 3)
 
 
+@pytest.mark.parametrize(
+    ("spec", "words", "rows"),
+    [
+        ({"posterior": "mc_dropconnect"}, "DropConnect switches off random connections", "passes"),
+        ({"posterior": "laplace"}, "a *Laplace approximation*", "draws"),
+        (
+            {"posterior": "mc_dropout_ensemble", "num_mc_samples": 6},
+            "is one prediction of one network; the networks take turns",
+            "passes",
+        ),
+        (
+            {"posterior": "quam", "num_mc_samples": 10, "quam_shortlist": 2, "quam_steps": 2},
+            "(*adversarial models*), for each class in turn",
+            "predictions",
+        ),
+    ],
+)
+def test_the_rows_of_every_posterior_are_named(
+    store: Store, mnist5k: ImageDataset, spec: dict[str, Any], words: str, rows: str
+) -> None:
+    run_id, _ = asked_run(store, mnist5k, **spec)
+    page = explain_page(run_id)
+    assert not page.exception
+    assert words in texts(page) and f" {rows} predict" in texts(page)
+    assert [slider.label for slider in page.slider] == [f"{rows.capitalize()} T"]
+
+
 def test_a_deterministic_network_has_one_row(store: Store, mnist5k: ImageDataset) -> None:
     spec = {"posterior": "deterministic", "num_mc_samples": 1}
     run_id, _ = asked_run(store, mnist5k, acquisition="margin", **spec)
