@@ -30,7 +30,7 @@ from dal_ui.replay.recompute_button import recompute_button
 from dal_ui.replay.section import replay_section
 from dal_ui.shared import address, runtime, shell, trouble
 from dal_ui.shared.datasets import dataset_available
-from dal_ui.shared.markdown import plain
+from dal_ui.shared.markdown import quoted
 from dal_ui.shared.widgets import address_choice, choice
 from dal_ui.tour.card import VIEW_KEY, tour
 from dal_ui.tour.stops import COVERAGE, FUNCTIONS, IMAGE, MAP, PASSES, REPLAY
@@ -58,7 +58,7 @@ def render() -> None:
     named = shell.current_run("explain")
     log = _log(named)
     if named is not None and log is None:
-        st.error(f"There is no run “{plain(named)}” here. It may have been deleted.")
+        st.error(f"There is no run {quoted(named)} here. It may have been deleted.")
         named = None
     run_id = _choose(named)
     tour(store, workers, run_id, reset=start_again, shown=_numbers)

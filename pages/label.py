@@ -31,7 +31,7 @@ from dal_ui.review.table import note_kept, obey, review_section
 from dal_ui.shared import person, runtime, shell, trouble
 from dal_ui.shared.datasets import dataset_available
 from dal_ui.shared.downloads import download_buttons
-from dal_ui.shared.markdown import plain
+from dal_ui.shared.markdown import plain, quoted
 
 
 def render() -> None:
@@ -46,7 +46,7 @@ def render() -> None:
         return
     view = find_view(store, run_id)
     if view is None:
-        st.error(f"There is no run “{plain(run_id)}” here. It may have been deleted.")
+        st.error(f"There is no run {quoted(run_id)} here. It may have been deleted.")
         _other_run()
         return
     spec = view.log.run.spec

@@ -16,7 +16,7 @@ from dal_ui.reproduce.live import live
 from dal_ui.reproduce.results import results
 from dal_ui.reproduce.start import STATE_BADGES, describe, name_of, start_view
 from dal_ui.shared import runtime, shell, trouble
-from dal_ui.shared.markdown import plain
+from dal_ui.shared.markdown import plain, quoted
 
 VIEWS = {"Start or open": start_view, "Open a record file": record_view, "Compare": compare_view}
 RESULTS_SECONDS = 10.0  # between two redraws of tables and figures while runs advance
@@ -33,7 +33,7 @@ def render() -> None:
     now = actions.find(runtime.store(), experiment_id)
     if now is None:
         st.error(
-            f"There is no experiment '{plain(experiment_id)}' here. It may have been forgotten."
+            f"There is no experiment {quoted(experiment_id)} here. It may have been forgotten."
         )
         if st.button("All experiments", type="primary"):
             _leave()

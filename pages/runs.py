@@ -16,7 +16,7 @@ from dal_ui.runs import listing
 from dal_ui.runs.forking import can_be_forked, fork_form
 from dal_ui.shared import address, runtime, shell
 from dal_ui.shared.downloads import download_buttons
-from dal_ui.shared.markdown import plain
+from dal_ui.shared.markdown import plain, quoted
 
 ROWS_SHOWN, ROW_HEIGHT = 12, 35
 # Pixels. The first seven columns fit a window of 800; the others need a wider one.
@@ -45,7 +45,7 @@ def render() -> None:
     if chosen is not None:
         _chosen(chosen)
     elif named is not None and named not in {one.run_id for one in damaged}:
-        st.error(f"There is no run “{plain(named)}” here. It may have been deleted.")
+        st.error(f"There is no run {quoted(named)} here. It may have been deleted.")
     elif lines:
         st.caption(
             "Choose a run in the table to open, fork or delete it, or to download its labels."

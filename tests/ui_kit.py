@@ -38,6 +38,9 @@ class InlineWorkers:
     def unstored_failure(self, run_id: str) -> str | None:
         return self.failures.get(run_id)
 
+    def person_goes_first(self) -> bool:
+        return False
+
     def is_active(self, run_id: str) -> bool:
         return run_id in self.asked
 

@@ -10,6 +10,8 @@ import re
 
 import pandas as pd
 
+from dal_core.limits.text import visible
+
 JOINER = "\u2060"  # invisible; parts what Streamlit would join to an icon, an emoji or a link
 _MARKUP = re.compile(
     r"""
@@ -27,9 +29,18 @@ _JOINED = re.compile(r":(?=[\w+/\[-])|@(?=\w)|(?<=www)(?=\.)", re.IGNORECASE)
 
 
 def plain(text: str) -> str:
-    """Text for use in Markdown that is shown literally, whatever it holds; on one line."""
-    one_line = re.sub(r"\s+", " ", text).lstrip()  # at its end a blank tells columns apart
+    """Text for use in Markdown that is shown literally, whatever it holds; on one line.
+
+    What would be invisible or turn the text around is written out, as in `limits.text.visible`.
+    """
+    one_line = visible(re.sub(r"\s+", " ", text).lstrip())  # at its end a blank tells columns apart
     return _JOINED.sub(lambda found: found[0] + JOINER, _MARKUP.sub(r"\\\g<0>", one_line))
+
+
+def quoted(text: str, most: int = 60) -> str:
+    """Text from an address in quotation marks, cut to `most` characters."""
+    cut = text if len(text) <= most else text[: most - 3] + "..."
+    return f"“{plain(cut)}”"
 
 
 def plain_table(table: pd.DataFrame) -> pd.DataFrame:

@@ -493,7 +493,7 @@ def test_an_experiment_that_is_not_there_is_said_in_one_line(
     open_page: Callable[..., AppTest],
 ) -> None:
     app = open_page(experiment="quick-000000")
-    assert "There is no experiment 'quick-000000' here" in app.error[0].value
+    assert "There is no experiment “quick-000000” here" in app.error[0].value
 
 
 def test_a_failed_run_shows_its_message_and_a_person_goes_first_is_said(
