@@ -39,7 +39,7 @@ from dal_core.store.base import Store
 from dal_core.store.home import run_dir
 from dal_core.store.opening import open_store
 from dal_core.store.run_lock import is_locked
-from dal_core.store.sqlite.copying import problems
+from dal_core.store.sqlite.copying import problems, seal_rest, unsealed
 from dal_core.store.sqlite.salvage import rebuild
 from dal_core.store.sqlite.schema import DATABASE_FILE
 from dal_core.upkeep.leftovers import leftovers
@@ -76,6 +76,7 @@ def examine(home: Path, fix: bool = False) -> Iterator[Finding]:
     yield from _database(home, fix)
     store = open_store(home, create=False)
     try:
+        yield from _without_digest(store, fix)
         yield from _runs(store, fix)
         yield from _experiments(store, fix)
         yield from _leftovers(store, fix)
@@ -113,6 +114,20 @@ def _database(home: Path, fix: bool) -> Iterator[Finding]:
         return f"saved {n_rows} rows in a new database; the damaged one is {kept.name}"
 
     yield _found("database", what, fix, would, mend)
+
+
+def _without_digest(store: Store, fix: bool) -> Iterator[Finding]:
+    """Rows that a process of an earlier version wrote after the home was migrated."""
+    n_rows = 0 if store.read_only else unsealed(store.home)
+    if not n_rows:
+        return
+
+    def mend() -> str:
+        seal_rest(store.home)
+        return "gave them digests, as they are now"
+
+    what = f"{n_rows} rows have no digest: an earlier version of dal was still running"
+    yield _found("database", what, fix, "gives them digests; stop the earlier version first", mend)
 
 
 def _runs(store: Store, fix: bool) -> Iterator[Finding]:

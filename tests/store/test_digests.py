@@ -151,7 +151,6 @@ def test_a_flipped_bit_in_any_value_of_a_row_is_listed(
         "UPDATE answers SET label = 7 WHERE label = 3",
         "UPDATE steps SET accuracy = 0.9",
         "UPDATE steps SET nll = 0.75",
-        "UPDATE queries SET digest = NULL",
         "UPDATE corrections SET label = 3",
         "DELETE FROM answers WHERE position = 4",
     ],
@@ -200,6 +199,23 @@ def test_a_home_of_version_4_gets_digests_when_it_is_opened(home: Path) -> None:
         assert {step.nll for run in store.survey().runs for step in run.steps} == {None}
     with closing(sqlite3.connect(home / "dal.db", isolation_level=None)) as database:
         database.execute("UPDATE answers SET label = 7 WHERE label = 3")
+    assert damaged(home)
+
+
+def test_what_an_earlier_version_writes_meanwhile_is_read_and_sealed_by_the_doctor(
+    home: Path, database: sqlite3.Connection
+) -> None:
+    """A server of the earlier version may still run while a newer one migrates the home."""
+    for table in ("submissions", "steps"):
+        database.execute(f"UPDATE {table} SET digest = NULL WHERE number = 1")
+    assert damaged(home) == []
+    found = [one for one in examine(home) if one.area == "database"]
+    assert [one.what.startswith("2 rows have no digest") for one in found] == [True]
+    found = [one for one in examine(home, fix=True) if one.area == "database"]
+    assert [one.done for one in found] == ["gave them digests, as they are now"]
+    assert not [one for one in examine(home) if one.area == "database"]
+    assert damaged(home) == []
+    database.execute("UPDATE answers SET label = 7 WHERE submission_id = 1 AND position = 3")
     assert damaged(home)
 
 

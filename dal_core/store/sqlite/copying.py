@@ -9,9 +9,11 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
+from sqlalchemy import Connection
+
 from dal_core.run.rows import StoreError
-from dal_core.store.sqlite import read_only
-from dal_core.store.sqlite.schema import BUSY_SECONDS, DATABASE_FILE
+from dal_core.store.sqlite import protected, read_only
+from dal_core.store.sqlite.schema import BUSY_SECONDS, DATABASE_FILE, make_engine
 
 MAX_PROBLEMS = 20  # lines of SQLite's check that are kept
 
@@ -52,6 +54,36 @@ def problems(home: Path) -> list[str]:
         f"{n} rows of {table} belong to rows of {parent} that are missing"
         for (table, parent), n in sorted(counts.items())
     ]
+
+
+def unsealed(home: Path) -> int:
+    """The number of rows without a digest.
+
+    Raises:
+        StoreFailed: the database cannot be read.
+    """
+    with _writable(home) as connection:
+        return protected.count_unsealed(connection)
+
+
+def seal_rest(home: Path) -> None:
+    """Give the rows without a digest one.
+
+    Raises:
+        StoreFailed: the database cannot be read or written; nothing was changed.
+    """
+    with _writable(home) as connection:
+        protected.seal_rest(connection)
+
+
+@contextmanager
+def _writable(home: Path) -> Iterator[Connection]:
+    engine = make_engine(home / DATABASE_FILE, "FULL")
+    try:
+        with engine.begin() as connection:
+            yield connection
+    finally:
+        engine.dispose()
 
 
 @contextmanager

@@ -60,7 +60,7 @@ def _corrected() -> Column[Any]:
 
 
 def _digest() -> Column[Any]:
-    """The digest of the row (`digests`). A row without one is damaged."""
+    """The digest of the row (`digests`); NULL in rows that an earlier version wrote meanwhile."""
     return Column("digest", String)
 
 
