@@ -119,7 +119,7 @@ register(
         name="bald_coverage",
         title="BALD-weighted coverage",
         short_title="BALD cover",
-        hint="covers the part of the pool that the passes disagree on, with ten unlike images",
+        hint="covers the part of the pool that predictions disagree on, with unlike images",
         equation=_EQUATION + r"w_i = \text{BALD of image } i",
         source="facility location (Nemhauser et al. 1978), weighted by BALD",
         record_name="mutual_information_coverage",

@@ -28,6 +28,8 @@ from dal_core.results.curves import Metric, RunCurve, as_curve
 from dal_core.results.titles import FULL_DATA, PRIMARY, display_name
 from dal_core.results.titles import colour as function_colour
 
+LONGEST_TITLE = 16  # characters of a function's title beside which "random" fits in a narrow legend
+
 
 def learning_curve(
     run: RunCurve | pd.DataFrame,
@@ -112,7 +114,10 @@ def learning_curve_data(
         `stale` (measured before a correction) and, if given, `minutes` of labelling.
     """
     curve = run if isinstance(run, RunCurve) else as_curve(run)
-    name = f"this run ({display_name(curve.acquisition)})" if curve.acquisition else "this run"
+    title = display_name(curve.acquisition)
+    if len(title) > LONGEST_TITLE:
+        title = display_name(curve.acquisition, short=True)
+    name = f"this run ({title})" if title else "this run"
     parts = [_points("run", name, curve.points(metric))]
     parts[0]["stale"] = parts[0].n_labelled.isin(list(stale))
     baseline = [one for one in baseline if len(one)]

@@ -27,7 +27,7 @@ HOW_TO_READ: dict[Metric, str] = {
     "nll": "How unlikely the true labels seemed. Below the grey line is better.",
     "brier": "Squared error of the probabilities. Below the grey line is better.",
     "ece": "How far confidence is from accuracy. Below the grey line is better.",
-    "mutual_information": "How much the network's passes disagree. Lower means more certain.",
+    "mutual_information": "How much predictions of an image disagree. Lower means more certain.",
 }
 OVER_MINUTES_HELP = (
     "Draws the curves over the time you spent labelling. The numbers below it are your median "

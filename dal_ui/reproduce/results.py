@@ -163,7 +163,7 @@ def _figures(record: Record, published: bool, metric: Metric = "accuracy") -> li
         Figure(
             3,
             "Test mutual information over labels",
-            "How much the network's passes disagree on test images, in nats. It falls as the "
+            "How much the predictions of a test image disagree, in nats. It falls as the "
             "network becomes more certain.",
             figures.bands_figure(runs, full, "mutual_information"),
             figures.bands_data(runs, full, "mutual_information"),

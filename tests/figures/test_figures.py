@@ -117,6 +117,11 @@ def test_the_learning_curve_takes_mutual_information_and_a_data_frame() -> None:
     assert list(data.series) == ["this run", "this run"]
 
 
+def test_a_long_title_leaves_room_for_random_in_the_legend() -> None:
+    one = RunCurve("bald_coverage", 1, (20,), (0.5,), (0.1,))
+    assert set(figures.learning_curve_data(one).series) == {"this run (BALD cover)"}
+
+
 @pytest.mark.parametrize("n_points", [0, 1, 2])
 def test_a_learning_curve_of_few_points_is_drawn(n_points: int, tmp_path: Path) -> None:
     curve = run((0.6, 0.7)[:n_points])
