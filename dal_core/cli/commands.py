@@ -32,6 +32,7 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
     "runs": home.runs,
     "show": home.show,
     "export": home.export,
+    "audit": home.audit,
     "delete": home.delete,
     "doctor": home.doctor,
     "backup": home.backup,

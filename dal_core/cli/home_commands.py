@@ -113,6 +113,32 @@ def export(
     exporting.export(run, form, out, force=force, home=home, rest=rest, link=link)
 
 
+def audit(
+    run: Run,
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            "--labels",
+            metavar="FILE",
+            help="Labels of audit images: CSV or JSON Lines with file_name and label",
+        ),
+    ] = None,
+    by: Annotated[
+        str | None, typer.Option("--by", metavar="NAME", help="Who gave these labels")
+    ] = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Show how accurate a run's models are by its audit, and which images it still needs.
+
+    A run has an audit if its audit_size is above 0: images that are drawn at random, never asked
+    for and never trained on.
+    """
+    from dal_core.cli import audit as implementation
+
+    implementation.audit(run, labels, by, home=home, as_json=as_json)
+
+
 def delete(
     run: Run,
     yes: Annotated[

@@ -21,6 +21,7 @@ import numpy as np
 
 from dal_core.data import catalogue
 from dal_core.data.base import ImageDataset
+from dal_core.execution.audit import predict_audit
 from dal_core.execution.checkpoints import FILE_NAME, load_fitted, save_fitted
 from dal_core.execution.continuous import store_ranking
 from dal_core.execution.environment import environment_of
@@ -257,6 +258,7 @@ class Job:
         """In a person's run, write each model's predictions for all answered images once."""
         if self.run.kind != "person":
             return
+        predict_audit(self.store.home, self.run.run_id, self.learner, fitted)
         folder = run_dir(self.store.home, self.run.run_id)
         known = load_predictions(folder)
         if known and (known.after, known.corrected) == (fitted.after, fitted.corrected):

@@ -40,7 +40,7 @@ _SETTING = YamlLimits(characters=200, values=20, depth=3, references=0)
 
 SPLIT_PARAMETERS = (
     *("dataset", "initial_set", "train_size", "initial_with_replacement"),
-    *("val_size", "test_size"),
+    *("val_size", "test_size", "audit_size"),
 )
 """The parameters that decide the role of every image, with the data and seed (`run.splits`)."""
 
@@ -76,6 +76,9 @@ class Protocol(BaseModel):
     val_size: int = Field(1000, ge=0, description="images held out for the validation loss")
     test_size: int | None = Field(
         None, ge=1, description="test images, only for data sets without a test set of their own"
+    )
+    audit_size: int = Field(
+        0, ge=0, le=1000, description="images set apart for a person to measure the accuracy with"
     )
     n_acquisition_steps: int = Field(
         100, ge=0, le=MOST_STEPS, description="acquisition steps of a whole run"
@@ -131,6 +134,8 @@ class Protocol(BaseModel):
                 values.pop(key, None)
         if self.initial_set == "balanced":
             values.pop("initial_set", None)
+        if not self.audit_size:
+            values.pop("audit_size", None)
         return values
 
     @field_validator("*", mode="before")

@@ -15,6 +15,7 @@ UNWRITTEN: Mapping[str, object] = {
     "n_classes": N_CLASSES,
     **posterior_defaults(),
     "initial_set": "balanced",
+    "audit_size": 0,
 }
 _NOT_COMPARED = ("protocol", "run_on_full")  # a name, and what was run beside the runs
 

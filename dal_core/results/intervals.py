@@ -1,8 +1,9 @@
-"""Confidence intervals of a mean over seeds (docs/method.md, section 15)."""
+"""Confidence intervals: of a mean over seeds, and of a share (docs/method.md, 15 and 5.5)."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
@@ -41,6 +42,45 @@ def t_interval(
     error = array.std(0, ddof=1) / math.sqrt(n_seeds)
     half = np.maximum(t_quantile((1 + level) / 2, n_seeds - 1) * error, resolution / 2)
     return mean - half, mean + half
+
+
+def clopper_pearson(n_right: int, n: int, level: float = LEVEL) -> tuple[float, float]:
+    """The exact interval of a probability, from `n_right` successes in `n` independent draws.
+
+    The lower end p solves P(X >= n_right | p) = (1 - level) / 2, the upper end P(X <= n_right | p)
+    = (1 - level) / 2, X binomial. It covers at least `level`. Source: Clopper and Pearson 1934.
+
+    Raises:
+        ValueError: there is no draw, or more successes than draws.
+    """
+    if not 0 <= n_right <= n or n < 1:
+        raise ValueError(f"n_right is {n_right} of {n}; allowed: 0 to n, and n at least 1")
+    tail = (1 - level) / 2
+    low = 0.0 if n_right == 0 else _solve(lambda p: _binomial(n, p, n_right, n) < tail)
+    high = 1.0 if n_right == n else _solve(lambda p: _binomial(n, p, 0, n_right) > tail)
+    return low, high
+
+
+def _solve(is_below: Callable[[float], bool]) -> float:
+    """Where in [0, 1] a condition that holds first stops holding, to about 15 digits."""
+    low, high = 0.0, 1.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if is_below(middle) else (low, middle)
+    return (low + high) / 2
+
+
+def _binomial(n: int, p: float, first: int, last: int) -> float:
+    """P(first <= X <= last) of a binomial X, for 0 < p < 1."""
+    logs = (
+        math.lgamma(n + 1)
+        - math.lgamma(k + 1)
+        - math.lgamma(n - k + 1)
+        + k * math.log(p)
+        + (n - k) * math.log1p(-p)
+        for k in range(first, last + 1)
+    )
+    return math.fsum(map(math.exp, logs))
 
 
 @lru_cache(maxsize=256)

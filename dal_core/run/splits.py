@@ -6,7 +6,7 @@ the acquisition function, so runs of one seed can be compared in pairs (docs/met
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,19 +28,20 @@ class Split:
     `initial` is ordered class by class, may be empty, and may contain an image twice if the
     protocol draws with replacement; `pool` is every training image without another role. The
     labels of `initial`, `validation` and `test` are known. `test` is empty where the data set has
-    no test set.
+    no test set. `audit` is in the random order of its drawing; empty unless the protocol asks for
+    it.
     """
 
     initial: np.ndarray
     validation: np.ndarray
     pool: np.ndarray
     test: np.ndarray
+    audit: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
     def sizes(self) -> dict[str, int]:
-        """Number of images by role."""
-        return {
-            name: len(getattr(self, name)) for name in ("initial", "validation", "pool", "test")
-        }
+        """Number of images by role; an audit is named only if there is one."""
+        names = ("initial", "validation", "pool", "test", *(("audit",) if len(self.audit) else ()))
+        return {name: len(getattr(self, name)) for name in names}
 
 
 def make_split(dataset: ImageDataset, protocol: Protocol, seed: int) -> Split:
@@ -58,10 +59,12 @@ def make_split(dataset: ImageDataset, protocol: Protocol, seed: int) -> Split:
     validation, rest = rest[: protocol.val_size], rest[protocol.val_size :]
     initial = _initial(dataset, protocol, rest, generator)
     pool = np.setdiff1d(shuffled, np.concatenate([test, validation, initial]))
+    audit = _audit(protocol, pool, generator)
+    pool = np.setdiff1d(pool, audit)
     _check_subset("pool_subset_size", protocol.pool_subset_size, len(pool))
     if len(test):
         _check_subset("test_subset_size", protocol.test_subset_size, len(test))
-    return Split(initial, np.sort(validation), pool, np.sort(test))
+    return Split(initial, np.sort(validation), pool, np.sort(test), audit)
 
 
 def full_data_split(split: Split, dataset: ImageDataset) -> Split:
@@ -129,6 +132,14 @@ def _balanced(
             for label in range(dataset.n_classes)
         ]
     )
+
+
+def _audit(protocol: Protocol, pool: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """Random images of the pool, drawn last, so that all other roles are as without an audit."""
+    if not protocol.audit_size:
+        return pool[:0]
+    _check_size("audit_size", protocol.audit_size, max(0, len(pool) - 1))
+    return generator.permutation(pool)[: protocol.audit_size]
 
 
 def _check_images(dataset: ImageDataset, protocol: Protocol) -> None:

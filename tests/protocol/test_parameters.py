@@ -187,6 +187,7 @@ WRONG = [
     ("weight_decay", "-0.1", "a number, at least 0 and at most 1"),
     ("full_data_batch_size", "0", WHOLE),
     ("weights", "bset", "best, last"),
+    ("audit_size", "-1", "a whole number, at least 0 and at most 1000"),
     ("initial_set", "none", "balanced, known, empty"),
     ("posterior", "guess", ", ".join(posteriors.names())),
     ("drop_connect", "0.5", PAIR),
