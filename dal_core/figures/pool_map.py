@@ -61,6 +61,12 @@ def pool_map_spec(
     ]
     if by == CLASS:
         layers.append(_names(base, points))
+    else:  # an image without a score is no point of a coloured layer
+        layers.append(
+            base.transform_filter(f"{asked} && !isValid(datum['{by}'])")
+            .mark_point(shape="circle", size=190, filled=False, opacity=1, strokeWidth=3)
+            .encode(color=alt.value(ASKED))
+        )
     chart = alt.layer(*layers).add_params(step)
     # Referred to by name, because Altair allows at most 5,000 rows in an inline table.
     table = {"points": compact(points[columns])}

@@ -39,9 +39,11 @@ def map_view(step: Step) -> None:
 
 def _legend(by: str, n_answered: int, explained: np.ndarray) -> str:
     labelled = "Diamonds" if by == CLASS else "Blue diamonds (no longer scored)"
+    hollow = "" if by == CLASS else ", filled with the score they had then, where the run kept it"
     return (
         f"{labelled}: labelled before that query, initial images included. Orange rings: images "
-        f"that query asked for (query {n_answered} is the current one). Crosses: skipped. Point at "
+        f"that query asked for (query {n_answered} is the current one){hollow}. Crosses: skipped. "
+        "Point at "
         "a mark to see its image. The two directions hold "
         f"{explained[0]:.0%} and {explained[1]:.0%} of the variance. Images far apart differ, but "
         "images close together may still differ in directions not shown."
@@ -68,4 +70,16 @@ def points_to_show(points: pd.DataFrame, pool: PoolScores, by: str, step: Step) 
     if by == CLASS:
         return shown
     scores = dict(zip(pool.image_ids.tolist(), pool.scores[by].astype(float), strict=True))
+    if by == step.log.run.spec.acquisition:
+        scores |= _when_asked(step)
     return shown.assign(**{by: [scores.get(i, float("nan")) for i in points.image_id]})
+
+
+def _when_asked(step: Step) -> dict[int, float]:
+    """The score with which the run asked for each image that it has no score for now."""
+    found: dict[int, float] = {}
+    for one in step.model.state.submissions:
+        query = step.model.state.queries[one.query_id]
+        scores = dict(zip(query.ranking, query.scores, strict=True))
+        found |= {a.image_id: scores[a.image_id] for a in one.answers if a.image_id in scores}
+    return found

@@ -30,7 +30,7 @@ from dal_core.figures.coverage_map import coverage_map_spec, covered_data, cover
 from dal_core.figures.information import JOINT, information_data, information_figure
 from dal_core.figures.passes import passes_data, passes_spec, settling_data, settling_spec
 from dal_core.figures.png import thumbnail
-from dal_core.figures.pool_map import CLASS, pool_map_spec
+from dal_core.figures.pool_map import ASKED, CLASS, pool_map_spec
 from dal_core.figures.score_breakdown import breakdown_data, breakdown_spec
 from dal_core.figures.score_histograms import histograms_data, histograms_spec
 from dal_core.figures.spec import filled
@@ -251,6 +251,16 @@ def points(mnist5k: ImageDataset) -> pd.DataFrame:
 def test_the_map_can_be_drawn(mnist5k: ImageDataset, by: str, n_steps: int) -> None:
     spec = {**pool_map_spec(points(mnist5k), by, n_steps, DIGITS), "width": 300}
     assert "first direction" in drawn(spec)
+
+
+def test_images_asked_for_have_a_ring_even_without_a_score(mnist5k: ImageDataset) -> None:
+    table = points(mnist5k).assign(skipped=False)  # the image of step 0 has no score, that of 1 has
+    for by in (CLASS, "bald"):
+        for number in (0, 1):
+            spec = pool_map_spec(table, by, 1, DIGITS)
+            spec["params"] = [{**spec["params"][0], "value": number}]
+            rings = drawn({**spec, "width": 300}).count(f'stroke="{ASKED}"')
+            assert rings == 1, (by, number)
 
 
 def test_the_map_takes_more_than_five_thousand_points(mnist5k: ImageDataset) -> None:

@@ -36,7 +36,14 @@ from dal_ui.label import actions
 from dal_ui.shared.vega import stamped
 from dal_ui.tour.stops import COVERAGE, FUNCTIONS
 from tests import fast
-from tests.ui_kit import InlineWorkers, asked_run, new_run, open_query
+from tests.ui_kit import (
+    InlineWorkers,
+    asked_run,
+    new_run,
+    open_query,
+    right_labels,
+    submission,
+)
 
 APP = str(Path(__file__).resolve().parents[3] / "app.py")
 SECONDS = 60
@@ -503,6 +510,23 @@ def test_the_map_marks_what_is_asked_for_now(store: Store, mnist5k: ImageDataset
     assert set(shown[shown.step == 0].image_id) == set(step.query_images())
     first = int(shown.image_id.iloc[0])
     assert shown.bald.iloc[0] == pytest.approx(pool.score_of("bald", first))
+
+
+def test_the_map_colours_images_by_the_score_they_had_when_asked(
+    store: Store, mnist5k: ImageDataset
+) -> None:
+    run_id, inline = asked_run(store, mnist5k)
+    query = open_query(store.log(run_id))
+    asked = query.shown()
+    labels = right_labels(query, mnist5k)
+    actions.submit(store, store.log(run_id), submission(query, labels), "Ann")
+    inline.work(run_id)
+    step = of_step(store, run_id, mnist5k)
+    points = pd.DataFrame({"image_id": asked, "step": 0, "skipped": False, "label": 1.0})
+    pool = score_pool(step.model)
+    own = points_to_show(points, pool, "bald", step).bald
+    assert own.tolist() == pytest.approx(query.scores[: len(asked)])
+    assert points_to_show(points, pool, "mean_std", step).mean_std.isna().all()
 
 
 def test_what_an_older_network_asked_for_is_not_this_ones_wish(
