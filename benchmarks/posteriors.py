@@ -52,7 +52,8 @@ class Posteriors:
         function = "margin" if posteriors.get(NAMES[number]).one_sample else "bald"
         spec = RunSpec(self.dataset.fingerprint, protocol, function, 1)
         learner = BayesianCNNLearner(spec, self.dataset)
-        more = learner.split.pool[: N_LABELS - len(learner.split.initial)]
+        shuffled = np.random.default_rng(1).permutation(learner.split.pool)
+        more = shuffled[: N_LABELS - len(learner.split.initial)]
         ids = np.concatenate([learner.split.initial, more])
         labelled = Labelled(ids, self.dataset.labels[ids], frozenset(), 0, 0, 0)
         fitted = []
