@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from dal_core.protocol.posteriors import posteriors
 from dal_core.record_file.io import read_record
 from dal_core.report.write import write_report
 
@@ -27,25 +28,26 @@ ALL = (
     "entropy_coverage,coreset,badge,typiclust,cluster_margin,batchbald,epig,power_bald,"
     "softmax_bald,softrank_bald"
 )
-POSTERIORS = ("mc_dropout", "ensemble", "deterministic")
 
 
 def _quick(functions: str, seeds: str, *more: str) -> tuple[str, ...]:
     return ("--protocol", "quick", "--acquisitions", functions, "--seeds", seeds, *TO_150, *more)
 
 
-_NETWORKS = {
-    f"{k}-networks": _quick(
-        "bald_coverage,random", "1-10", "--posterior", "ensemble", "--set", f"num_mc_samples={k}"
-    )
-    for k in (5, 3)
-}
+def _networks(functions: str, number: int) -> tuple[str, ...]:
+    more = ("--posterior", "ensemble", "--set", f"num_mc_samples={number}")
+    return _quick(functions, "1-10", *more)
+
+
 EXPERIMENTS: dict[str, dict[str, tuple[str, ...]]] = {
     "selections": {"record": _quick(ALL, "1-10")},
-    "default": {"mc_dropout": _quick(THREE, "1-10"), **_NETWORKS},
+    "default": {
+        "5-networks": _networks("bald_coverage,random", 5),
+        "3-networks": _networks("bald_coverage", 3),
+    },
     "posteriors": {
-        name: _quick(THREE if name != "deterministic" else "random", "1-5", "--posterior", name)
-        for name in POSTERIORS
+        one.name: _quick("random" if one.one_sample else THREE, "1-5", "--posterior", one.name)
+        for one in posteriors()
     },
     "selections-mnist": {
         "record": (
