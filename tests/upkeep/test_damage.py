@@ -44,7 +44,7 @@ def damage(path: Path, draws: random.Random) -> str:
     content = bytearray(path.read_bytes())
     kind = draws.choice(["bits", "zeros", "cut", "longer", "empty", "missing"])
     place = draws.randrange(max(1, len(content)))
-    if kind == "bits":
+    if kind == "bits" and content:
         for _ in range(draws.choice([1, 1, 8])):
             content[draws.randrange(len(content))] ^= 1 << draws.randrange(8)
     elif kind == "zeros":

@@ -11,7 +11,7 @@ from dal_core.atomic import write_atomically
 from dal_core.data.base import DataCorrupt
 from dal_core.limits.json_text import read_json
 from dal_core.limits.refused import Refused
-from dal_core.limits.text import clean_name, shown
+from dal_core.limits.text import clean_name, shown, visible
 
 ABOUT = "about.json"
 LEAST_CLASSES, MOST_CLASSES = 2, 100
@@ -82,7 +82,8 @@ def read_about(folder: Path) -> About:
     except OSError as error:
         raise DataCorrupt(f"{path} cannot be read: {error.strerror}") from None
     except (ValueError, TypeError) as error:
-        raise DataCorrupt(f"{path} is damaged: {' '.join(str(error).split())[:200]}") from None
+        why = visible(" ".join(str(error).split()))[:200]  # it may quote the file
+        raise DataCorrupt(f"{path} is damaged: {why}") from None
 
 
 def clean_classes(names: list[str]) -> tuple[str, ...]:
@@ -99,7 +100,7 @@ def clean_classes(names: list[str]) -> tuple[str, ...]:
 
 def _checked(facts: dict[str, Any]) -> About:
     for name in ("class_names", "image_shape", "pixel_mean", "pixel_std"):
-        facts[name] = tuple(facts[name])
+        facts[name] = tuple(facts.get(name, ()))
     about = About(**facts)
     clean_classes(list(about.class_names))
     counts = (*about.image_shape, about.n_images, about.n_known, about.n_test, about.rarest)
