@@ -94,7 +94,9 @@ def _asking() -> tuple[str, str | None]:
     """The function that asks, and the posterior; None for the recommended one."""
     way = st.radio("How the network asks", words.WAYS, horizontal=True, key="way")
     if way == words.RECOMMENDED:
-        st.markdown(words.recommended())
+        offered, terms = words.recommended()
+        st.markdown(offered)
+        st.caption(terms)
         return for_people().acquisition, None
     if way == words.OF_THE_REPORT:
         return function_choice(REPORT_FUNCTIONS, "bald", f"function-{way}"), DEFAULT_POSTERIOR

@@ -34,15 +34,15 @@ WAYS = (RECOMMENDED, OF_THE_REPORT, "All ways")
 """How the start form lets a person choose the way of asking."""
 
 
-def recommended() -> str:
-    """What the start form offers first, in plain words."""
+def recommended() -> tuple[str, str]:
+    """What the start form offers first: in plain words, and by its terms."""
     offer = for_people()
     entry = posteriors.get(offer.posterior)
     return (
         f"**Every batch teaches different things.** {offer.n_networks} networks learn from your "
-        "labels. They ask for images that they disagree on, no two of them alike.  \n"
-        f":small[:gray[{display_name(offer.acquisition)}, {entry.title.lower()} of "
-        f"{offer.n_networks} {entry.rows}]]"
+        "labels. They ask for images that they disagree on, no two of them alike.",
+        f"{display_name(offer.acquisition)}, {entry.title.lower()} of "
+        f"{offer.n_networks} {entry.rows}",
     )
 
 

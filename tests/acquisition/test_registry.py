@@ -329,6 +329,7 @@ def test_a_toy_function_can_be_chosen_on_the_start_form(
     toy: AcquisitionFunction, served: Store
 ) -> None:
     page = AppTest.from_file(APP, default_timeout=60).run()
+    page.radio(key="way").set_value("All ways").run()
     (box,) = [box for box in page.selectbox if "acquisition function" in box.label]
     assert "Toy function – asks where some class is out of the question" in box.options
 
