@@ -20,7 +20,7 @@ from dal_core.run.rows import RunRow, SubmitOutcome
 from dal_core.run.state import RunState
 from dal_core.run.summary import RunSummary
 from dal_core.store.base import Store
-from dal_core.store.sqlite import protected, schema
+from dal_core.store.sqlite import connections, digests, schema
 
 ROOT = Path(__file__).resolve().parent.parent
 N_INITIAL = 20
@@ -37,9 +37,9 @@ def new_run(store: Store, **settings: object) -> RunRow:
 
 def reseal(home: Path) -> None:
     """Give all rows digests anew, as if the store had written what a test put there by hand."""
-    engine = schema.make_engine(home / schema.DATABASE_FILE, "FULL")
+    engine = connections.make_engine(home / schema.DATABASE_FILE, "FULL")
     with engine.begin() as connection:
-        protected.seal_all(connection)
+        digests.seal_all(connection)
     engine.dispose()
 
 

@@ -19,14 +19,14 @@ from dal_core.run.rows import RunDamaged
 from dal_core.run.rules import AnswerError
 from dal_core.store.base import Store
 from dal_core.store.opening import open_store
-from dal_core.store.sqlite import digests, protected, schema
+from dal_core.store.sqlite import connections, digests, schema
 from dal_core.store.sqlite.copying import problems
 from dal_core.store.sqlite.salvage import rebuild
 from dal_core.upkeep.doctor import examine
 from tests.store.test_migration import back_to_version_4
 from tests.store_kit import answers_to, ask, give, new_query, new_result, new_run, spec
 
-RUN_TABLES = [one.name for one in protected.TABLES if one is not schema.experiments]
+RUN_TABLES = [one.name for one in digests.TABLES if one is not schema.experiments]
 KEYS = ("run_id", "experiment_id")  # a row that belongs to nobody is the database's problem
 
 
@@ -114,16 +114,16 @@ def flips(database: sqlite3.Connection, table: str) -> Iterator[str]:
 
 
 def test_everything_that_was_written_is_intact(written: Path) -> None:
-    engine = schema.make_engine(written / "dal.db", "FULL")
+    engine = connections.make_engine(written / "dal.db", "FULL")
     with engine.connect() as connection:
-        for table in protected.TABLES:
+        for table in digests.TABLES:
             rows = connection.execute(table.select()).all()
             assert rows and all(row.digest for row in rows), table.name
             if table is schema.submissions:
-                protected.check_submissions(rows, protected.read_answers(connection))
+                digests.check_submissions(rows, digests.read_answers(connection))
             else:
                 query = table.select().add_columns(digests.intact(table))
-                protected.check(table, connection.execute(query).all())
+                digests.check(table, connection.execute(query).all())
     engine.dispose()
     assert damaged(written) == []
 
@@ -132,7 +132,7 @@ def test_everything_that_was_written_is_intact(written: Path) -> None:
 def test_a_flipped_bit_in_any_value_of_a_row_is_listed(
     home: Path, database: sqlite3.Connection, table: str
 ) -> None:
-    free = {name for one in protected.TABLES for name in digests.CHANGING.get(one.name, ())}
+    free = {name for one in digests.TABLES for name in digests.CHANGING.get(one.name, ())}
     seen = []
     for name in flips(database, table):
         if name in free or (table, name) == ("environments", "number"):  # lost: it is not known

@@ -15,7 +15,7 @@ from dal_core.run.summary import RunSummary
 from dal_core.store import versions
 from dal_core.store.base import Store
 from dal_core.store.opening import open_store
-from dal_core.store.sqlite import schema
+from dal_core.store.sqlite import connections, schema
 from tests.store_kit import ask, give, new_result, new_run
 
 HERE = Environment(torch="2.13.0", device="cpu", cpu_capability="AVX2", data="a" * 64)
@@ -54,7 +54,7 @@ def test_equal_environments_are_stored_once(store: Store) -> None:
     for run_id in (new_run(store).run_id, new_run(store).run_id):
         for where in (HERE, HERE, ELSEWHERE):
             measure(store, run_id, where)
-    engine = schema.make_engine(store.home / schema.DATABASE_FILE, "FULL")
+    engine = connections.make_engine(store.home / schema.DATABASE_FILE, "FULL")
     with engine.connect() as connection:
         rows = connection.scalar(select(func.count()).select_from(schema.environments))
     engine.dispose()

@@ -128,7 +128,7 @@ def test_a_full_disk_fails_every_write_in_one_line_and_loses_nothing(small_disk:
 @pytest.fixture
 def cramped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], None]:
     """Makes the disk full without a mount: SQLite may not grow, and files may not be written."""
-    from dal_core.store.sqlite import schema
+    from dal_core.store.sqlite import connections
 
     limit: dict[str, bool] = {"full": False}
 
@@ -137,7 +137,7 @@ def cramped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[bool],
         most = pages if limit["full"] else 1_000_000
         connection.execute(f"PRAGMA max_page_count={most}")
 
-    make = schema.make_engine
+    make = connections.make_engine
 
     def make_engine(*arguments: Any, **more: Any) -> Any:
         from sqlalchemy import event
@@ -153,7 +153,7 @@ def cramped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[bool],
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         sync(handle)
 
-    monkeypatch.setattr(schema, "make_engine", make_engine)
+    monkeypatch.setattr(connections, "make_engine", make_engine)
     monkeypatch.setattr(os, "fsync", fsync)
 
     def set_full(full: bool) -> None:

@@ -19,7 +19,7 @@ from dal_core.run.rows import StoreError
 from dal_core.run.state import RunState
 from dal_core.run.summary import RunSummary
 from dal_core.store.opening import open_store
-from dal_core.store.sqlite import protected, schema
+from dal_core.store.sqlite import digests, schema
 from tests.store_kit import ask, give, new_result, new_run, spec
 
 # As version 1 made it.
@@ -203,7 +203,7 @@ def back_to_version_4(home: Path) -> None:
     """Make a home of today what version 4 left."""
     connection = sqlite3.connect(home / schema.DATABASE_FILE)
     connection.executescript(
-        "".join(f"ALTER TABLE {table.name} DROP COLUMN digest; " for table in protected.TABLES)
+        "".join(f"ALTER TABLE {table.name} DROP COLUMN digest; " for table in digests.TABLES)
         + "".join(f"ALTER TABLE steps DROP COLUMN {name}; " for name in ("nll", "brier", "ece"))
         + "UPDATE schema_version SET version = 4;"
     )

@@ -22,7 +22,7 @@ from dal_core.run.rules import AnswerError
 from dal_core.store.base import Store
 from dal_core.store.opening import open_store
 from dal_core.store.run_lock import RunBusy, run_lock
-from dal_core.store.sqlite import schema
+from dal_core.store.sqlite import connections, schema
 from dal_core.store.sqlite.commands import SqliteStore
 from tests.store_kit import (
     N_INITIAL,
@@ -120,7 +120,7 @@ def test_progress_does_not_wait_for_the_disk(store: Store) -> None:
 def test_a_writer_that_gets_no_lock_fails_and_the_store_still_works(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(schema, "BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(connections, "BUSY_SECONDS", 0.05)
     store = open_store(tmp_path)
     other = sqlite3.connect(tmp_path / "dal.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")

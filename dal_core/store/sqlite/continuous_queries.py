@@ -15,7 +15,7 @@ from dal_core.run.events import Query
 from dal_core.run.rows import isolating, now
 from dal_core.run.state import RunState
 from dal_core.run.stop_rules import finished
-from dal_core.store.sqlite import digests, protected, reading, schema, writing
+from dal_core.store.sqlite import digests, reading, schema, writing
 
 
 def insert_ranking(connection: Connection, run_id: str, query: Query, npy: bytes | None) -> None:
@@ -67,7 +67,7 @@ def _newest(connection: Connection, log: RunState) -> Row[Any] | None:
         .limit(1)
     )
     with isolating(log.run.run_id):
-        found = protected.check(rankings, connection.execute(query).all())
+        found = digests.check(rankings, connection.execute(query).all())
     return found[0] if found else None
 
 

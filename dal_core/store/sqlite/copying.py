@@ -12,8 +12,9 @@ from urllib.parse import quote
 from sqlalchemy import Connection
 
 from dal_core.run.rows import StoreError
-from dal_core.store.sqlite import protected, read_only
-from dal_core.store.sqlite.schema import BUSY_SECONDS, DATABASE_FILE, make_engine
+from dal_core.store.sqlite import digests, read_only
+from dal_core.store.sqlite.connections import BUSY_SECONDS, make_engine
+from dal_core.store.sqlite.schema import DATABASE_FILE
 
 MAX_PROBLEMS = 20  # lines of SQLite's check that are kept
 
@@ -63,7 +64,7 @@ def unsealed(home: Path) -> int:
         StoreFailed: the database cannot be read.
     """
     with _writable(home) as connection:
-        return protected.count_unsealed(connection)
+        return digests.count_unsealed(connection)
 
 
 def seal_rest(home: Path) -> None:
@@ -73,7 +74,7 @@ def seal_rest(home: Path) -> None:
         StoreFailed: the database cannot be read or written; nothing was changed.
     """
     with _writable(home) as connection:
-        protected.seal_rest(connection)
+        digests.seal_rest(connection)
 
 
 @contextmanager

@@ -20,8 +20,8 @@ from dal_core.store.experiments import (
     ExperimentRow,
     Experiments,
 )
-from dal_core.store.sqlite import digests, protected, reading, schema, summary, writing
-from dal_core.store.sqlite.protected import Verified
+from dal_core.store.sqlite import digests, reading, schema, summary, writing
+from dal_core.store.sqlite.digests import Verified
 
 
 class SqliteExperiments(Experiments):
@@ -124,7 +124,7 @@ def _read(connection: Connection, experiment_id: str) -> ExperimentRow:
         row = connection.execute(query).one_or_none()
         if row is not None:
             experiment = _to_experiment(row)
-            protected.check(table, [row])
+            digests.check(table, [row])
             return experiment
     except StoreDamaged:
         why = "its part of the database cannot be read"

@@ -15,7 +15,7 @@ from sqlalchemy.exc import DatabaseError
 from sqlalchemy.schema import CreateColumn
 
 from dal_core.run.rows import StoreError, StoreFailed
-from dal_core.store.sqlite import protected, schema, writing
+from dal_core.store.sqlite import connections, digests, schema, writing
 
 NEW_COLUMNS: dict[int, dict[str, tuple[str, ...]]] = {  # by the version that introduced them
     2: {
@@ -26,7 +26,7 @@ NEW_COLUMNS: dict[int, dict[str, tuple[str, ...]]] = {  # by the version that in
     },
     4: {"steps": ("environment",)},
     5: {
-        **{table.name: ("digest",) for table in protected.TABLES},
+        **{table.name: ("digest",) for table in digests.TABLES},
         "steps": ("nll", "brier", "ece", "digest"),
     },
 }
@@ -54,7 +54,7 @@ def prepare(engine: Engine, path: Path, create: bool) -> None:
     writing_engine = engine.execution_options(begin="BEGIN IMMEDIATE")
     try:
         if create:
-            schema.enter_wal(engine)
+            connections.enter_wal(engine)
             with writing_engine.begin() as connection:
                 if not inspect(connection).get_table_names():
                     _make(connection)
@@ -106,7 +106,7 @@ def _migrate(connection: Connection) -> int | None:
                 connection.execute(text(f"ALTER TABLE {table} ADD COLUMN {definition}"))
     schema.metadata.create_all(connection)  # only the tables that are missing
     if version < 5:
-        protected.seal_all(connection)
+        digests.seal_all(connection)
     if version < 3:
         _failures_from_progress(connection)
     connection.execute(update(schema.schema_version).values(version=schema.SCHEMA_VERSION))

@@ -18,9 +18,18 @@ from dal_core.run.rows import Control, Progress, RunRow, StoreError, StoreFailed
 from dal_core.run.state import RunState
 from dal_core.run.summary import RunSummary
 from dal_core.store.base import Store, Survey
-from dal_core.store.sqlite import migration, polling, read_only, reading, schema, summary, writing
+from dal_core.store.sqlite import (
+    connections,
+    migration,
+    polling,
+    read_only,
+    reading,
+    schema,
+    summary,
+    writing,
+)
+from dal_core.store.sqlite.digests import Verified
 from dal_core.store.sqlite.experiments import SqliteExperiments
-from dal_core.store.sqlite.protected import Verified
 
 LOGS_KEPT = 64  # runs; a log of 100 steps takes about 1 MB
 
@@ -41,11 +50,11 @@ class Queries(Store):
             self._reading = self._open_read_only(path)
             self._progress_engine = self._reading
         else:
-            self._reading = schema.make_engine(path, "FULL")
+            self._reading = connections.make_engine(path, "FULL")
             migration.prepare(self._reading, path, create)
             # For progress. With NORMAL in WAL mode, a commit does not wait for the disk. The file
             # stays sound, but a power cut may lose the latest progress.
-            self._progress_engine = schema.make_engine(path, "NORMAL").execution_options(
+            self._progress_engine = connections.make_engine(path, "NORMAL").execution_options(
                 begin="BEGIN IMMEDIATE"
             )
         self._writing = self._reading.execution_options(begin="BEGIN IMMEDIATE")
@@ -57,15 +66,15 @@ class Queries(Store):
         """An engine that cannot write. A copy is read if the file cannot be read as it is."""
         options = read_only.options(path)
         if options is not None:
-            engine = schema.make_engine(path, "FULL", options)
+            engine = connections.make_engine(path, "FULL", options)
             if migration.is_current(engine, path):
                 return engine
             engine.dispose()
         self._copy = read_only.copy(path)
-        migrating = schema.make_engine(self._copy, "FULL")
+        migrating = connections.make_engine(self._copy, "FULL")
         migration.prepare(migrating, self._copy, create=False)
         migrating.dispose()
-        return schema.make_engine(self._copy, "FULL", read_only.IMMUTABLE)
+        return connections.make_engine(self._copy, "FULL", read_only.IMMUTABLE)
 
     @cached_property
     def damage(self) -> str | None:

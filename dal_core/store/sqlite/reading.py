@@ -33,7 +33,7 @@ from dal_core.run.rows import (
     isolating,
 )
 from dal_core.run.state import Model, RunState
-from dal_core.store.sqlite import digests, protected, schema
+from dal_core.store.sqlite import digests, schema
 
 _QUERY_FIELDS = tuple(field.name for field in fields(Query))
 
@@ -239,7 +239,7 @@ def _added_rankings(connection: Connection, run_id: str, last: int) -> Sequence[
     columns = rankings.number, rankings.after, rankings.corrected
     query = select(*columns, digests.intact(table)).order_by(rankings.number)
     query = query.where(rankings.run_id == run_id, rankings.number > last)
-    return protected.check(table, connection.execute(query).all())
+    return digests.check(table, connection.execute(query).all())
 
 
 def read_query(connection: Connection, query_id: str) -> tuple[str, Query] | None:
@@ -250,16 +250,16 @@ def read_query(connection: Connection, query_id: str) -> tuple[str, Query] | Non
     if row is None:
         return None
     with isolating(row.run_id):
-        protected.check(table, [row])
+        digests.check(table, [row])
         return row.run_id, _to_query(row)
 
 
 def read_submissions(connection: Connection, *where: ColumnElement[bool]) -> list[Submission]:
     """The submissions that meet all conditions, in order, including retracted ones."""
-    answers = protected.read_answers(connection, *where)
+    answers = digests.read_answers(connection, *where)
     query = select(schema.submissions).where(*where).order_by(schema.submissions.c.number)
     rows = connection.execute(query).all()
-    protected.check_submissions(rows, answers)
+    digests.check_submissions(rows, answers)
     return [
         Submission(
             submission_id=row.number,
@@ -306,7 +306,7 @@ def _to_run(row: Row[Any], known: RunRow | None = None) -> RunRow:
         spec = known.spec
     else:
         spec = RunSpec(fingerprint, make_protocol(protocol), acquisition, seed, noise)
-    protected.check(schema.runs, [row])  # last: a parameter that is not valid says more
+    digests.check(schema.runs, [row])  # last: a parameter that is not valid says more
     return RunRow(spec=spec, **values)
 
 
@@ -380,7 +380,7 @@ def _added(connection: Connection, table: Table, run_id: str, last: int) -> Sequ
     number = table.c.number
     query = select(table, digests.intact(table))
     query = query.where(table.c.run_id == run_id, number > last).order_by(number)
-    return protected.check(table, connection.execute(query).all())
+    return digests.check(table, connection.execute(query).all())
 
 
 def _not_found(connection: Connection, run_id: str) -> str:

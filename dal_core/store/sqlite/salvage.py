@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Table
 
-from dal_core.store.sqlite import protected, schema
+from dal_core.store.sqlite import connections, digests, schema
 from dal_core.store.sqlite.schema import DATABASE_FILE
 
 MOST_ROWS = 10_000_000  # rows of a table that are tried one by one
@@ -32,7 +32,7 @@ def rebuild(home: Path) -> tuple[int, Path]:
     """
     path, new = home / DATABASE_FILE, home / f".{DATABASE_FILE}.rebuilt"
     new.unlink(missing_ok=True)
-    engine = schema.make_engine(new, "FULL")
+    engine = connections.make_engine(new, "FULL")
     try:
         schema.metadata.create_all(engine)
     finally:
@@ -41,7 +41,7 @@ def rebuild(home: Path) -> tuple[int, Path]:
         with closing(sqlite3.connect(path)) as old, closing(sqlite3.connect(new)) as made:
             old.text_factory = lambda raw: raw.decode(errors="replace")
             n_rows = sum(_copy(old, made, table.name) for table in schema.metadata.sorted_tables)
-            unsealed = [one for one in protected.TABLES if not _has_digests(old, one.name)]
+            unsealed = [one for one in digests.TABLES if not _has_digests(old, one.name)]
             _keep_version(made)
             made.commit()
         _seal(new, unsealed)
@@ -67,10 +67,10 @@ def _has_digests(old: sqlite3.Connection, table: str) -> bool:
 
 def _seal(path: Path, tables: Sequence[Table]) -> None:
     """Give the rows saved from an earlier version digests, as a migration does."""
-    engine = schema.make_engine(path, "FULL")
+    engine = connections.make_engine(path, "FULL")
     try:
         with engine.begin() as connection:
-            protected.seal_all(connection, tables)
+            digests.seal_all(connection, tables)
     finally:
         engine.dispose()
 

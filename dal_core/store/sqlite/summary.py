@@ -27,7 +27,7 @@ from dal_core.run.rows import (
 from dal_core.run.state import Asked, Model, Place, Tally
 from dal_core.run.summary import RunSummary
 from dal_core.store.sqlite import polling, reading, schema
-from dal_core.store.sqlite.protected import Verified
+from dal_core.store.sqlite.digests import Verified
 
 
 def read_summaries(

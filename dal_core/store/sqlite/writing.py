@@ -16,7 +16,7 @@ from dal_core.limits.npy import read_array
 from dal_core.run.environment import Environment
 from dal_core.run.events import Answer, AnsweredBatch, Query, StepResult
 from dal_core.run.rows import Progress, RunRow, now
-from dal_core.store.sqlite import digests, protected, schema
+from dal_core.store.sqlite import digests, schema
 
 _MEASURES = (
     *("accuracy", "mutual_information", "train_loss", "val_loss"),
@@ -29,7 +29,7 @@ def append(connection: Connection, table: Table, row: Mapping[str, Any]) -> int:
     inserted = connection.execute(insert(table).values(row))
     assert inserted.inserted_primary_key is not None
     number = int(inserted.inserted_primary_key[0])
-    protected.seal(connection, table, table.c.number == number)
+    digests.seal(connection, table, table.c.number == number)
     return number
 
 
@@ -78,7 +78,7 @@ def insert_submission(
         for position, answer in enumerate(answers)
     ]
     connection.execute(insert(schema.answers), rows)
-    protected.seal(connection, schema.submissions, schema.submissions.c.number == number)
+    digests.seal(connection, schema.submissions, schema.submissions.c.number == number)
     return number
 
 
