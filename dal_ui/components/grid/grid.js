@@ -345,7 +345,7 @@ function switchReview(grid, reviewing) {
   if (grid.asked?.open === reviewing) grid.asked = null;
   if (isFirst) return;
   if (!reviewing) grid.cells.focus();
-  else focusWhenDrawn(grid, ".st-key-review input", performance.now() + REVIEW_DRAWN_MS);
+  else focusWhenDrawn(grid, ".st-key-review-search input", performance.now() + REVIEW_DRAWN_MS);
 }
 
 /** Streamlit draws the review after the grid: look for it until it is there. */
