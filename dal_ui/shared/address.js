@@ -89,9 +89,13 @@ function repeat(tab) {
   window.dispatchEvent(event);
 }
 
-function stop(tab) {
+function rest(tab) {
   window.clearInterval(tab.timer);
   Object.assign(tab, RESTING);
+}
+
+function stop(tab) {
+  rest(tab);
   if (isDrawn(tab)) return;
   const folder = window.location.pathname.replace(/[^/]*$/, "");
   const search = new URLSearchParams(JSON.parse(tab.drawn.parameters)).toString();
@@ -125,6 +129,7 @@ function keepHistory(tab) {
   const push = window.history.pushState.bind(window.history);
   window.history.pushState = (state, title, url) => {
     if (tab.timer !== null && !tab.isTouched) return; // late news of what was drawn on the way
+    if (tab.isTouched) rest(tab); // a person's own step is followed instead
     const isOther = new URL(url, window.location.href).pathname !== window.location.pathname;
     if (isOther || tab.isTouched) push(state, title, url);
     else window.history.replaceState(state, title, url);

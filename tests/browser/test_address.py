@@ -255,3 +255,17 @@ def test_what_a_button_far_down_opens_begins_at_its_top(
     page.wait_for_function(f"() => {scrolled} === 0", timeout=WORK_MS)
     for row in store.experiments.all():
         control.stop(store, row.experiment_id)
+
+
+def test_a_link_followed_while_the_address_is_still_watched_keeps_the_run(
+    page: Page, server: StreamlitServer, runs: tuple[str, str]
+) -> None:
+    one, _ = runs
+    page.goto(f"{server.url}/?run={one}")
+    see_run(page, "Ann", 1)
+    # As just after Back, or while a page of another address is drawn.
+    page.evaluate("() => { window.dalAddress.timer = window.setInterval(() => {}, 1000); }")
+    page.get_by_role("link", name="Runs").click()
+    page.wait_for_url(f"**/runs?run={one}")
+    whole(page)
+    settle(page, f"{server.url}/runs?run={one}")
